@@ -1,0 +1,53 @@
+# Everything a newcomer needs: `make demo`, then `make test`. Needs Python 3.10+ with venv and a C++17 compiler.
+PYTHON ?= python3
+RUNTIME := .venv
+DEV := .venv-dev
+
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+PINS := $(if $(filter 3.11,$(PYTHON_VERSION)),requirements/ci-3.11.txt,requirements/any-python.txt)
+# What the compiled module and the installed metadata depend on; other Python files are seen without a reinstall.
+SOURCES := pyproject.toml $(PINS) $(shell find bindings -name '*.[ch]pp' -o -name CMakeLists.txt)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint cpp-test bench tiny clean
+
+help:  ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1	/' | expand -t 18
+
+demo: $(RUNTIME)/.installed  ## stream a real video and print what happens in it (runtime only, no torch)
+	$(RUNTIME)/bin/vljepa demo
+
+test: $(DEV)/.installed  ## run the Python tests
+	$(DEV)/bin/python -m pytest $(ARGS)
+
+lint: $(DEV)/.installed  ## ruff and mypy --strict
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/mypy --strict vljepa_edge
+
+cpp-test: $(DEV)/.installed  ## run the C++ tests, plain and under the address and undefined-behaviour sanitizers
+	$(DEV)/bin/cmake -S bindings -B build/cpp -DVLJEPA_PYTHON=OFF -DVLJEPA_TESTS=ON -DCMAKE_BUILD_TYPE=Release
+	$(DEV)/bin/cmake --build build/cpp --parallel
+	$(DEV)/bin/ctest --test-dir build/cpp --output-on-failure
+	$(DEV)/bin/cmake -S bindings -B build/cpp-sanitize -DVLJEPA_PYTHON=OFF -DVLJEPA_TESTS=ON \
+		-DCMAKE_BUILD_TYPE=Debug -DVLJEPA_SANITIZE=address,undefined
+	$(DEV)/bin/cmake --build build/cpp-sanitize --parallel
+	$(DEV)/bin/ctest --test-dir build/cpp-sanitize --output-on-failure
+
+bench: $(DEV)/.installed  ## run the benchmarks
+	$(DEV)/bin/python -m pytest benchmarks $(ARGS)
+
+tiny: $(DEV)/.installed  ## train the default model from nothing (about 90 minutes on 2 cores)
+	$(DEV)/bin/python -m vljepa_edge.training.tiny $(ARGS)
+
+clean:  ## remove environments, builds and caches
+	rm -rf $(RUNTIME) $(DEV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+
+$(RUNTIME)/.installed: $(SOURCES)
+	$(PYTHON) -m venv $(RUNTIME)
+	$(RUNTIME)/bin/python -m pip install --quiet --no-compile -c $(PINS) -e .
+	@touch $@
+
+$(DEV)/.installed: $(SOURCES)
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python -m pip install --quiet -c $(PINS) -e '.[dev,train,onnxruntime]'
+	@touch $@

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+namespace vljepa {
+
+/// An argument is outside what is legal. The text says what was wrong and what is legal.
+class InputError : public std::invalid_argument {
+  public:
+    explicit InputError(const std::string& what) : std::invalid_argument(what) {}
+};
+
+}  // namespace vljepa

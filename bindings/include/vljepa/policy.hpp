@@ -1,0 +1,158 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <vector>
+
+#include "vljepa/sliding_stats.hpp"
+
+namespace vljepa {
+
+/// A closed stretch of the stream: the embeddings pushed at start <= time < end.
+struct Segment {
+    double start = 0.0;       // seconds, time of its first embedding
+    double end = 0.0;         // seconds, time of the next segment's first embedding, or of the flush
+    std::vector<float> mean;  // mean of its embeddings scaled to unit norm (zeros if they cancel out)
+    std::int64_t count = 0;   // embeddings in it
+    double score = 0.0;       // change score of the push that closed it, 0 for a flush
+};
+
+/// What a policy says about one push.
+struct Decision {
+    bool opened = false;            // a new segment opened
+    double start = 0.0;             // seconds, start of the open segment; the flush time when none is open
+    double score = 0.0;             // change score of this push
+    std::optional<Segment> closed;  // the segment that this push ended
+};
+
+/// Mean of the embeddings of one segment while it grows.
+class SegmentMean {
+  public:
+    explicit SegmentMean(std::size_t width) : sum_(width) {}
+
+    void clear();
+    void add(const float* embedding);
+    void add(const SegmentMean& other);
+    std::int64_t count() const { return count_; }
+    /// Squared distance of the mean to `point`, `width` doubles.
+    double squared_distance_to(const double* point) const;
+    std::vector<float> unit_mean() const;
+
+  private:
+    std::vector<double> sum_;
+    std::int64_t count_ = 0;
+};
+
+/// An online segmentation of an embedding stream: (embedding, time) in, decision out. It reads no clock and does no I/O.
+///
+/// Segments tile the time line: each push belongs to exactly one segment and a segment ends where the next starts. The
+/// first push opens a segment. A policy holds O(width) memory and is used by one thread at a time.
+class Policy {
+  public:
+    virtual ~Policy() = default;
+
+    /// Take the embedding of one hop: `width` floats, unit norm, at `time` seconds.
+    /// Throws InputError, and changes nothing, if the width is another one, an element or the time isn't finite, or
+    /// `time` isn't after the last push (right after a flush, not before it).
+    Decision push(const float* embedding, std::size_t width, double time);
+    /// Close the open segment, if any, at `time`, which must not be before the last push.
+    Decision flush(double time);
+    /// Forget the stream; the policy is as new.
+    void reset();
+
+    std::size_t width() const { return width_; }
+
+  protected:
+    explicit Policy(std::size_t width);
+    Policy(const Policy&) = default;
+    Policy& operator=(const Policy&) = default;
+
+    /// The first embedding of a stream was put into `open_`.
+    virtual void begin(const float* embedding) = 0;
+    /// A later embedding: put it into a segment.
+    virtual Decision step(const float* embedding, double time) = 0;
+    /// Put what is still undecided into `open_`.
+    virtual void settle() {}
+
+    /// Close the open segment at `time` and open an empty one there. The caller fills it.
+    Decision split(double time, double score);
+    Decision stay(double score) const { return {false, start_, score, std::nullopt}; }
+
+    double start_ = 0.0;  // of the open segment
+    SegmentMean open_;
+
+  private:
+    void check_time(double time, bool may_equal) const;
+
+    std::size_t width_;
+    double last_time_ = -std::numeric_limits<double>::infinity();
+};
+
+/// A new segment every `period` seconds, on the grid that starts at the first push. Score: elapsed share of the period.
+class Uniform final : public Policy {
+  public:
+    Uniform(std::size_t width, double period);
+
+  private:
+    void begin(const float* embedding) override;
+    Decision step(const float* embedding, double time) override;
+
+    double period_;
+    double due_ = 0.0;
+};
+
+struct LocalVarianceOptions {
+    double threshold = 0.15;
+    std::size_t window = 8;
+    std::size_t smooth = 2;
+    double min_duration = 0.5;
+};
+
+/// Section 2 of the paper: average-pool the stream over the last `smooth` hops and split when the variance of the last
+/// `window` pooled embeddings, summed over dimensions, exceeds `threshold`. Window and pool restart at a split, so one
+/// change splits once; a segment lasts at least `min_duration` seconds. Score: the variance.
+class LocalVariance final : public Policy {
+  public:
+    LocalVariance(std::size_t width, const LocalVarianceOptions& options);
+
+  private:
+    void begin(const float* embedding) override;
+    Decision step(const float* embedding, double time) override;
+    void observe(const float* embedding);
+
+    LocalVarianceOptions options_;
+    SlidingStats pool_;
+    SlidingStats window_;
+    std::vector<float> pooled_;
+};
+
+struct RunningWardOptions {
+    double threshold = 0.3;
+    std::size_t smooth = 1;
+    double min_duration = 0.5;
+    double max_duration = std::numeric_limits<double>::infinity();
+};
+
+/// Causal Ward: the embedding, average-pooled over the last `smooth` hops, joins the open segment unless Ward's cost of
+/// that, n/(n+1) * |mean - embedding|^2, exceeds `threshold`. Then it starts a candidate, which becomes the open segment
+/// once it has lasted `min_duration` seconds, from the candidate's start; if the stream returns before that, the
+/// candidate's embeddings join the open segment, so that a noisy hop doesn't split. A segment is split anyway after
+/// `max_duration` seconds. Score: Ward's cost.
+class RunningWard final : public Policy {
+  public:
+    RunningWard(std::size_t width, const RunningWardOptions& options);
+
+  private:
+    void begin(const float* embedding) override;
+    Decision step(const float* embedding, double time) override;
+    void settle() override;
+
+    RunningWardOptions options_;
+    SlidingStats pool_;
+    SegmentMean candidate_;
+    double candidate_start_ = 0.0;
+};
+
+}  // namespace vljepa

@@ -1,0 +1,209 @@
+// The Python module vljepa_edge._core. It checks arrays and holds locks; all else is in the core library.
+// Stubs: vljepa_edge/_core.pyi.
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+#include <pybind11/stl.h>
+
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vljepa/chain_ward.hpp"
+#include "vljepa/error.hpp"
+#include "vljepa/policy.hpp"
+#include "vljepa/sliding_stats.hpp"
+
+namespace py = pybind11;
+
+namespace {
+
+using Floats = py::array_t<float, py::array::c_style>;
+
+std::string describe(const py::object& object) {
+    if (!py::isinstance<py::array>(object)) return "a " + std::string(py::str(py::type::of(object).attr("__name__")));
+    std::string text = std::string(py::str(object.attr("dtype"))) + " " + std::string(py::str(object.attr("shape")));
+    const auto array = py::reinterpret_borrow<py::array>(object);
+    return (array.flags() & py::array::c_style) != 0 ? text : text + ", not C-contiguous";
+}
+
+// The caller's memory, never a copy.
+Floats as_floats(const py::object& object, py::ssize_t dimensions, const std::string& wanted) {
+    if (!py::isinstance<Floats>(object) || py::reinterpret_borrow<py::array>(object).ndim() != dimensions) {
+        throw vljepa::InputError("embedding is " + describe(object) + "; pass a C-contiguous float32 array of shape " +
+                                 wanted);
+    }
+    return py::reinterpret_borrow<Floats>(object);
+}
+
+Floats as_embedding(const py::object& object, std::size_t width) {
+    const std::string wanted = "(" + std::to_string(width) + ",)";
+    Floats array = as_floats(object, 1, wanted);
+    if (static_cast<std::size_t>(array.size()) != width) {
+        throw vljepa::InputError("embedding is " + describe(object) + "; pass a C-contiguous float32 array of shape " +
+                                 wanted);
+    }
+    return array;
+}
+
+template <typename T>
+py::array_t<T> to_array(const std::vector<T>& values) {
+    return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data());
+}
+
+// A C++ object behind a lock, since its methods run without the GIL.
+template <typename T>
+struct Locked {
+    template <typename... Args>
+    explicit Locked(Args&&... args) : object(std::forward<Args>(args)...) {}
+
+    template <typename F>
+    auto with(F&& f) {
+        py::gil_scoped_release release;
+        const std::lock_guard<std::mutex> lock(mutex);
+        return f(object);
+    }
+
+    T object;
+    std::mutex mutex;
+};
+
+// What Python sees of a policy, whichever it is.
+class PolicyState {
+  public:
+    explicit PolicyState(std::unique_ptr<vljepa::Policy> policy) : policy_(std::move(policy)) {}
+
+    std::size_t width() const { return policy_.object->width(); }
+
+    vljepa::Decision push(const py::object& embedding, double time) {
+        const Floats array = as_embedding(embedding, width());
+        const float* data = array.data();
+        return policy_.with([&](auto& policy) { return policy->push(data, policy->width(), time); });
+    }
+    vljepa::Decision flush(double time) {
+        return policy_.with([&](auto& policy) { return policy->flush(time); });
+    }
+    void reset() {
+        policy_.with([](auto& policy) { policy->reset(); });
+    }
+
+  private:
+    Locked<std::unique_ptr<vljepa::Policy>> policy_;
+};
+
+using Stats = Locked<vljepa::SlidingStats>;
+
+py::array_t<std::int64_t> chain_ward(const py::object& embeddings, std::optional<py::ssize_t> segments,
+                                     std::optional<double> threshold) {
+    const Floats array = as_floats(embeddings, 2, "(time, width)");
+    if (segments.has_value() == threshold.has_value()) {
+        throw vljepa::InputError("chain_ward needs n_segments or threshold, one of them");
+    }
+    if (segments && *segments < 1) {
+        throw vljepa::InputError(std::to_string(*segments) + " segments are not supported; use at least 1");
+    }
+    const float* data = array.data();
+    const auto length = static_cast<std::size_t>(array.shape(0));
+    const auto width = static_cast<std::size_t>(array.shape(1));
+    std::vector<std::int64_t> starts;
+    {
+        py::gil_scoped_release release;
+        starts = segments ? vljepa::chain_ward(data, length, width, static_cast<std::size_t>(*segments))
+                          : vljepa::chain_ward_below(data, length, width, *threshold);
+    }
+    return to_array(starts);
+}
+
+// A C++ InputError is raised as vljepa_edge.errors.InputError.
+void translate(std::exception_ptr pointer) {
+    try {
+        if (pointer) std::rethrow_exception(pointer);
+    } catch (const vljepa::InputError& error) {
+        const py::object type = py::module_::import("vljepa_edge.errors").attr("InputError");
+        py::set_error(type, error.what());
+    }
+}
+
+}  // namespace
+
+PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
+    m.doc() = "The C++ core: sliding-window statistics, online segmentation policies, offline chain Ward.";
+    py::register_local_exception_translator(translate);
+
+    py::class_<vljepa::Segment>(m, "Segment")
+        .def_readonly("start", &vljepa::Segment::start)
+        .def_readonly("end", &vljepa::Segment::end)
+        .def_property_readonly("mean", [](const vljepa::Segment& segment) { return to_array(segment.mean); })
+        .def_readonly("count", &vljepa::Segment::count)
+        .def_readonly("score", &vljepa::Segment::score)
+        .def("__repr__", [](const vljepa::Segment& s) {
+            return py::str("Segment(start={}, end={}, count={}, score={})").format(s.start, s.end, s.count, s.score);
+        });
+
+    py::class_<vljepa::Decision>(m, "Decision")
+        .def_readonly("opened", &vljepa::Decision::opened)
+        .def_readonly("start", &vljepa::Decision::start)
+        .def_readonly("score", &vljepa::Decision::score)
+        .def_readonly("closed", &vljepa::Decision::closed)
+        .def("__repr__", [](const vljepa::Decision& d) {
+            return py::str("Decision(opened={}, start={}, score={}, closed={})")
+                .format(d.opened, d.start, d.score, d.closed);
+        });
+
+    py::class_<PolicyState>(m, "PolicyState")
+        .def_property_readonly("width", &PolicyState::width)
+        .def("push", &PolicyState::push, py::arg("embedding"), py::arg("time"))
+        .def("flush", &PolicyState::flush, py::arg("time"))
+        .def("reset", &PolicyState::reset);
+
+    m.def(
+        "uniform",
+        [](std::size_t width, double period) {
+            return std::make_unique<PolicyState>(std::make_unique<vljepa::Uniform>(width, period));
+        },
+        py::arg("width"), py::kw_only(), py::arg("period"));
+    m.def(
+        "local_variance",
+        [](std::size_t width, double threshold, std::size_t window, std::size_t smooth, double min_duration) {
+            const vljepa::LocalVarianceOptions options{threshold, window, smooth, min_duration};
+            return std::make_unique<PolicyState>(std::make_unique<vljepa::LocalVariance>(width, options));
+        },
+        py::arg("width"), py::kw_only(), py::arg("threshold"), py::arg("window"), py::arg("smooth"),
+        py::arg("min_duration"));
+    m.def(
+        "running_ward",
+        [](std::size_t width, double threshold, std::size_t smooth, double min_duration, double max_duration) {
+            const vljepa::RunningWardOptions options{threshold, smooth, min_duration, max_duration};
+            return std::make_unique<PolicyState>(std::make_unique<vljepa::RunningWard>(width, options));
+        },
+        py::arg("width"), py::kw_only(), py::arg("threshold"), py::arg("smooth"), py::arg("min_duration"),
+        py::arg("max_duration"));
+
+    py::class_<Stats>(m, "SlidingStats")
+        .def(py::init<std::size_t, std::size_t>(), py::arg("width"), py::arg("window"))
+        .def_property_readonly("width", [](const Stats& stats) { return stats.object.width(); })
+        .def_property_readonly("window", [](const Stats& stats) { return stats.object.window(); })
+        .def_property_readonly("count", [](Stats& stats) { return stats.with([](auto& s) { return s.count(); }); })
+        .def_property_readonly("mean",
+                               [](Stats& stats) {
+                                   const std::vector<double> mean = stats.with([](auto& s) { return s.mean(); });
+                                   return py::array_t<float>(to_array(mean));
+                               })
+        .def_property_readonly("variance",
+                               [](Stats& stats) { return stats.with([](auto& s) { return s.variance(); }); })
+        .def(
+            "push",
+            [](Stats& stats, const py::object& embedding) {
+                const Floats array = as_embedding(embedding, stats.object.width());
+                const float* data = array.data();
+                stats.with([&](auto& s) { s.push(data); });
+            },
+            py::arg("embedding"))
+        .def("clear", [](Stats& stats) { stats.with([](auto& s) { s.clear(); }); });
+
+    m.def("chain_ward", &chain_ward, py::arg("embeddings"), py::arg("n_segments") = py::none(), py::kw_only(),
+          py::arg("threshold") = py::none());
+}

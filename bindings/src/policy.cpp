@@ -1,0 +1,199 @@
+#include "vljepa/policy.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <string>
+
+#include "vljepa/error.hpp"
+#include "vljepa/vector_math.hpp"
+
+namespace vljepa {
+
+namespace {
+
+// Timestamps are sums of floating-point frame times: 0.25 * 4 may be a few ulps short of 1.
+constexpr double kTimeTolerance = 1e-9;
+
+void require(bool legal, const char* name, double value, const char* range) {
+    if (!legal) throw InputError(std::string(name) + " " + std::to_string(value) + " is not supported; use " + range);
+}
+
+}  // namespace
+
+void SegmentMean::clear() {
+    std::fill(sum_.begin(), sum_.end(), 0.0);
+    count_ = 0;
+}
+
+void SegmentMean::add(const float* embedding) {
+    for (std::size_t i = 0; i < sum_.size(); ++i) sum_[i] += embedding[i];
+    ++count_;
+}
+
+void SegmentMean::add(const SegmentMean& other) {
+    for (std::size_t i = 0; i < sum_.size(); ++i) sum_[i] += other.sum_[i];
+    count_ += other.count_;
+}
+
+double SegmentMean::squared_distance_to(const double* point) const {
+    return squared_distance(sum_.data(), 1.0 / static_cast<double>(count_), point, 1.0, sum_.size());
+}
+
+std::vector<float> SegmentMean::unit_mean() const {
+    double squares = 0.0;
+    for (const double x : sum_) squares += x * x;
+    const double scale = squares > 0.0 ? 1.0 / std::sqrt(squares) : 0.0;
+    std::vector<float> mean(sum_.size());
+    std::transform(sum_.begin(), sum_.end(), mean.begin(), [scale](double x) { return static_cast<float>(x * scale); });
+    return mean;
+}
+
+Policy::Policy(std::size_t width) : open_(width), width_(width) {
+    if (width == 0) throw InputError("width 0 is not supported; use at least 1");
+}
+
+Decision Policy::push(const float* embedding, std::size_t width, double time) {
+    if (width != width_) {
+        throw InputError("an embedding of width " + std::to_string(width) + " was pushed; use " +
+                         std::to_string(width_));
+    }
+    check_time(time, open_.count() == 0);
+    if (!std::isfinite(squared_norm(embedding, width))) {
+        throw InputError("the embedding at " + std::to_string(time) +
+                         " s is not finite; push finite numbers of unit norm");
+    }
+    last_time_ = time;
+    if (open_.count() > 0) return step(embedding, time);
+    start_ = time;
+    open_.add(embedding);
+    begin(embedding);
+    return {true, start_, 0.0, std::nullopt};
+}
+
+Decision Policy::flush(double time) {
+    check_time(time, true);
+    last_time_ = time;
+    if (open_.count() == 0) return {false, time, 0.0, std::nullopt};
+    settle();
+    Decision decision = split(time, 0.0);
+    decision.opened = false;
+    return decision;
+}
+
+void Policy::reset() {
+    settle();
+    open_.clear();
+    last_time_ = -std::numeric_limits<double>::infinity();
+}
+
+Decision Policy::split(double time, double score) {
+    Segment closed{start_, time, open_.unit_mean(), open_.count(), score};
+    open_.clear();
+    start_ = time;
+    return {true, start_, score, std::move(closed)};
+}
+
+void Policy::check_time(double time, bool may_equal) const {
+    if (!std::isfinite(time)) throw InputError("time " + std::to_string(time) + " is not supported; use finite seconds");
+    if (time > last_time_ || (may_equal && time >= last_time_)) return;
+    throw InputError("time " + std::to_string(time) + " s is not supported; use a time " +
+                     (may_equal ? "not before " : "after ") + std::to_string(last_time_) + " s, the last one");
+}
+
+Uniform::Uniform(std::size_t width, double period) : Policy(width), period_(period) {
+    require(std::isfinite(period) && period > 0.0, "period", period, "a number of seconds above 0");
+}
+
+void Uniform::begin(const float*) { due_ = start_ + period_; }
+
+Decision Uniform::step(const float* embedding, double time) {
+    const double score = (time - start_) / period_;
+    Decision decision = stay(score);
+    if (time >= due_ - kTimeTolerance) {
+        decision = split(time, score);
+        due_ += period_ * (1.0 + std::floor((time - due_ + kTimeTolerance) / period_));
+    }
+    open_.add(embedding);
+    return decision;
+}
+
+LocalVariance::LocalVariance(std::size_t width, const LocalVarianceOptions& options)
+    : Policy(width),
+      options_(options),
+      pool_(width, options.smooth),
+      window_(width, options.window),
+      pooled_(width) {
+    require(std::isfinite(options.threshold) && options.threshold > 0.0, "threshold", options.threshold,
+            "a number above 0");
+    require(options.window >= 2, "window", static_cast<double>(options.window), "at least 2 hops");
+    require(std::isfinite(options.min_duration) && options.min_duration >= 0.0, "min_duration", options.min_duration,
+            "0 seconds or more");
+}
+
+void LocalVariance::begin(const float* embedding) {
+    pool_.clear();
+    window_.clear();
+    observe(embedding);
+}
+
+Decision LocalVariance::step(const float* embedding, double time) {
+    observe(embedding);
+    const double score = window_.variance();
+    const bool changed = score > options_.threshold && time - start_ >= options_.min_duration - kTimeTolerance;
+    Decision decision = changed ? split(time, score) : stay(score);
+    open_.add(embedding);
+    if (changed) begin(embedding);
+    return decision;
+}
+
+void LocalVariance::observe(const float* embedding) {
+    pool_.push(embedding);
+    std::transform(pool_.mean().begin(), pool_.mean().end(), pooled_.begin(),
+                   [](double x) { return static_cast<float>(x); });
+    window_.push(pooled_.data());
+}
+
+RunningWard::RunningWard(std::size_t width, const RunningWardOptions& options)
+    : Policy(width), options_(options), pool_(width, options.smooth), candidate_(width) {
+    require(std::isfinite(options.threshold) && options.threshold > 0.0, "threshold", options.threshold,
+            "a number above 0");
+    require(std::isfinite(options.min_duration) && options.min_duration >= 0.0, "min_duration", options.min_duration,
+            "0 seconds or more");
+    require(options.max_duration > options.min_duration, "max_duration", options.max_duration,
+            "more than min_duration, or inf");
+}
+
+void RunningWard::begin(const float* embedding) {
+    pool_.clear();
+    pool_.push(embedding);
+}
+
+Decision RunningWard::step(const float* embedding, double time) {
+    pool_.push(embedding);
+    const double cost =
+        ward_cost(static_cast<double>(open_.count()), 1.0, open_.squared_distance_to(pool_.mean().data()));
+    const bool differs = cost > options_.threshold;
+    const bool full = time - start_ >= options_.max_duration - kTimeTolerance;
+    if (!differs) settle();
+    if (!differs && !full) {
+        open_.add(embedding);
+        return stay(cost);
+    }
+    if (candidate_.count() == 0) {
+        candidate_start_ = time;
+        begin(embedding);
+    }
+    candidate_.add(embedding);
+    if (!full && time - candidate_start_ < options_.min_duration - kTimeTolerance) return stay(cost);
+    Decision decision = split(candidate_start_, cost);
+    settle();
+    return decision;
+}
+
+void RunningWard::settle() {
+    if (candidate_.count() == 0) return;
+    open_.add(candidate_);
+    candidate_.clear();
+}
+
+}  // namespace vljepa

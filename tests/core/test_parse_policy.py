@@ -1,0 +1,103 @@
+"""The text form of policies, `name:key=value,key=value`."""
+
+from __future__ import annotations
+
+import math
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard, Uniform, parse_policy
+
+seconds = st.floats(0, 86400)
+policies = st.one_of(
+    st.builds(Uniform, period=st.floats(0, 86400, exclude_min=True)),
+    st.builds(
+        LocalVariance,
+        threshold=st.floats(0, 1, exclude_min=True),
+        window=st.integers(2, 1024),
+        smooth=st.integers(1, 1024),
+        min_duration=seconds,
+    ),
+    st.builds(
+        RunningWard,
+        threshold=st.floats(0, 4, exclude_min=True),
+        smooth=st.integers(1, 1024),
+        min_duration=st.floats(0, 100),
+        max_duration=st.one_of(st.just(math.inf), st.floats(101, 86400)),
+    ),
+)
+
+
+@given(policies)
+def test_round_trip(policy: Policy) -> None:
+    assert parse_policy(str(policy)) == policy
+
+
+@pytest.mark.parametrize(
+    ("text", "policy"),
+    [
+        ("uniform", Uniform(period=1.0)),
+        ("uniform:period=2", Uniform(2)),
+        ("running-ward:threshold=0.3", RunningWard(threshold=0.3)),
+        (" running-ward : threshold = .2 , max_duration = inf ", RunningWard(threshold=0.2)),
+        ("running-ward:smooth=2,threshold=1e-1", RunningWard(0.1, smooth=2)),
+        ("local-variance:window=4", LocalVariance(window=4)),
+    ],
+)
+def test_forms_that_are_read(text: str, policy: Policy) -> None:
+    assert parse_policy(text) == policy
+    assert parse_policy(policy) is policy
+
+
+def test_the_text_shows_what_matters() -> None:
+    assert str(RunningWard()) == "running-ward:threshold=0.3"
+    assert str(LocalVariance(window=4)) == "local-variance:threshold=0.15,window=4"
+    assert str(Uniform(2)) == "uniform:period=2.0"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("ward", "policy 'ward' is not known; use one of uniform, local-variance, running-ward, e.g. running"),
+        ("", "policy '' is not known"),
+        ("running-ward:limit=1", "running-ward: key 'limit' is not known; use threshold, smooth, min_duration, max"),
+        ("running-ward:threshold", "threshold '' is not a number; use a number, above 0 and at most 4"),
+        ("running-ward:threshold=high", "threshold 'high' is not a number; use a number, above 0 and at most 4"),
+        ("running-ward:threshold=0", r"threshold 0.0 is not supported; use a number, above 0 and at most 4"),
+        ("running-ward:threshold=nan", "threshold nan is not supported"),
+        ("running-ward:threshold=inf", "threshold inf is not supported"),
+        ("running-ward:min_duration=2,max_duration=2", "use more than min_duration, 2.0 seconds"),
+        ("running-ward:max_duration=-1", "above 0 and at most 86400 seconds, or inf"),
+        ("local-variance:window=1", "window 1 is not supported; use a whole number, 2 to 1024 hops"),
+        ("local-variance:smooth=1.5", "smooth '1.5' is not a number; use a whole number, 1 to 1024 hops"),
+        ("uniform:period=1,period=2", "period is given twice"),
+        ("uniform:period=1,", "key '' is not known; use period, each as key=value"),
+    ],
+)
+def test_what_is_refused_names_what_is_legal(text: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        parse_policy(text)
+
+
+@given(st.text())
+def test_any_text_is_a_policy_or_an_input_error(text: str) -> None:
+    for form in (text, f"running-ward:{text}", f"uniform:period={text}"):
+        with suppress(InputError):
+            parse_policy(form)
+
+
+@pytest.mark.parametrize("value", [True, "0.3", None, math.nan, -1, 5])
+def test_numbers_are_checked_in_python_too(value: float) -> None:
+    with pytest.raises(InputError, match="running-ward: threshold"):
+        RunningWard(threshold=value)
+
+
+def test_numpy_numbers_become_plain_ones() -> None:
+    policy = LocalVariance(threshold=np.float64(0.5), window=np.int64(3))
+    assert str(policy) == "local-variance:threshold=0.5,window=3"
+    assert hash(policy) == hash(LocalVariance(0.5, window=3))

@@ -1,0 +1,1 @@
+"""Training of VL-JEPA: data, losses, the two stages, and the default tiny model."""

@@ -1,0 +1,41 @@
+"""Every error that vljepa_edge raises on purpose. Each says what was wrong, where, and what is legal."""
+
+
+class VLJepaError(Exception):
+    """Base of all errors of this package."""
+
+
+class InputError(VLJepaError, ValueError):
+    """An argument is outside what is legal: a policy, a label list, a query, a device name."""
+
+
+class FrameError(InputError):
+    """An array is not a frame: wrong type, shape, range, or not finite."""
+
+
+class VideoError(VLJepaError):
+    """A video source can't be opened or read. `source` names it."""
+
+    def __init__(self, source: object, reason: str) -> None:
+        super().__init__(f"{source}: {reason}")
+        self.source = str(source)
+
+
+class BundleError(VLJepaError):
+    """A model bundle is broken, foreign or tampered with. `file` names the offending file."""
+
+    def __init__(self, file: object, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file = str(file)
+
+
+class EngineError(VLJepaError):
+    """An inference engine is missing, can't run a graph, or failed while running one."""
+
+
+class IndexFileError(VLJepaError):
+    """A saved retrieval index is broken or was made by another model. `file` names it."""
+
+    def __init__(self, file: object, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file = str(file)

@@ -1,0 +1,1 @@
+"""Streams of frames in, timestamped events out."""

@@ -1,0 +1,180 @@
+"""Selective decoding: policies that cut a stream of embeddings into segments, so that text is decoded once a segment.
+
+A policy is a frozen description, written `name:key=value,key=value` on the command line and in configs. `start(width)`
+gives its state on one stream, which lives in the C++ core: (embedding, time) in, decision out, no clock and no I/O.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field, fields
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+from vljepa_edge import _core
+from vljepa_edge.errors import InputError
+
+
+@dataclass(frozen=True)
+class _Range:
+    """The numbers that are legal for one key."""
+
+    low: float
+    high: float
+    unit: str
+    above: bool = False  # `low` itself isn't legal
+    whole: bool = False  # hops rather than seconds or a score
+    endless: bool = False  # inf is legal
+
+    def __str__(self) -> str:
+        limits = f"above {self.low:g} and at most {self.high:g}" if self.above else f"{self.low:g} to {self.high:g}"
+        return f"{'a whole number' if self.whole else 'a number'}, {limits}{self.unit}{', or inf' * self.endless}"
+
+    def read(self, value: object) -> float | None:
+        """`value` as a plain int or float, None if it isn't legal."""
+        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
+            return None
+        number = float(value)
+        legal = (self.low < number if self.above else self.low <= number) and number <= self.high
+        if not legal and not (self.endless and number == math.inf):
+            return None
+        return int(number) if self.whole else number
+
+
+def _number(default: float, legal: _Range) -> Any:
+    return field(default=default, metadata={"range": legal})
+
+
+_DAY = 86400
+_COST = _Range(0, 4, ", the most that two unit embeddings can differ by", above=True)
+_HOPS = _Range(1, 1024, " hops", whole=True)
+_MIN_DURATION = _Range(0, _DAY, " seconds")
+
+
+@dataclass(frozen=True)
+class Policy(ABC):
+    """Base of the policies. Raises InputError for a value outside its range, naming the key and the range."""
+
+    name: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for key in fields(self):
+            value, legal = getattr(self, key.name), key.metadata["range"]
+            number = legal.read(value)
+            if number is None:
+                raise InputError(f"{self.name}: {key.name} {value!r} is not supported; use {legal}")
+            object.__setattr__(self, key.name, number)
+
+    def __str__(self) -> str:
+        """As parse_policy reads it: the first key, and the others where they differ from their default."""
+        first, *others = fields(self)
+        shown = [first] + [key for key in others if getattr(self, key.name) != key.default]
+        return f"{self.name}:" + ",".join(f"{key.name}={getattr(self, key.name)!r}" for key in shown)
+
+    @abstractmethod
+    def start(self, width: int) -> _core.PolicyState:
+        """A new state for one stream of embeddings of shape (width,)."""
+
+
+@dataclass(frozen=True)
+class Uniform(Policy):
+    """A segment every `period` seconds: the paper's baseline. Score: elapsed share of the period."""
+
+    name: ClassVar[str] = "uniform"
+    period: float = _number(1.0, _Range(0, _DAY, " seconds", above=True))
+
+    def start(self, width: int) -> _core.PolicyState:
+        return _core.uniform(width, period=self.period)
+
+
+@dataclass(frozen=True)
+class LocalVariance(Policy):
+    """Section 2 of the paper: a new segment when the local variance of the smoothed stream exceeds a threshold.
+
+    The stream is average-pooled over the last `smooth` hops; the variance is that of the last `window` pooled
+    embeddings, summed over dimensions. Both restart at a split, so one change splits once. A segment lasts at least
+    `min_duration` seconds. The paper gives neither window nor threshold: these defaults suit a hop of 0.25 s and an
+    encoder window of 2 s. Score: the variance.
+    """
+
+    name: ClassVar[str] = "local-variance"
+    threshold: float = _number(0.15, _Range(0, 1, ", the largest variance of unit embeddings", above=True))
+    window: int = _number(8, _Range(2, 1024, " hops", whole=True))
+    smooth: int = _number(2, _HOPS)
+    min_duration: float = _number(0.5, _MIN_DURATION)
+
+    def start(self, width: int) -> _core.PolicyState:
+        return _core.local_variance(
+            width,
+            threshold=self.threshold,
+            window=self.window,
+            smooth=self.smooth,
+            min_duration=self.min_duration,
+        )
+
+
+@dataclass(frozen=True)
+class RunningWard(Policy):
+    """Causal Ward clustering: the offline segmentation of the paper's section 4.6, without a look at the future.
+
+    An embedding, average-pooled over the last `smooth` hops, joins the open segment of n embeddings unless Ward's cost
+    of that, n/(n+1) * |segment mean - embedding|^2, exceeds `threshold`. Then it starts a candidate, which becomes the
+    open segment once it has lasted `min_duration` seconds; if the stream returns before, the candidate joins the open
+    segment, so that a noisy hop doesn't split. A segment is split anyway after `max_duration` seconds. Score: Ward's
+    cost.
+    """
+
+    name: ClassVar[str] = "running-ward"
+    threshold: float = _number(0.3, _COST)
+    smooth: int = _number(1, _HOPS)
+    min_duration: float = _number(0.5, _MIN_DURATION)
+    max_duration: float = _number(math.inf, _Range(0, _DAY, " seconds", above=True, endless=True))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_duration <= self.min_duration:
+            raise InputError(
+                f"{self.name}: max_duration {self.max_duration!r} is not supported; "
+                f"use more than min_duration, {self.min_duration!r} seconds"
+            )
+
+    def start(self, width: int) -> _core.PolicyState:
+        return _core.running_ward(
+            width,
+            threshold=self.threshold,
+            smooth=self.smooth,
+            min_duration=self.min_duration,
+            max_duration=self.max_duration,
+        )
+
+
+_POLICIES: dict[str, type[Policy]] = {kind.name: kind for kind in (Uniform, LocalVariance, RunningWard)}
+
+
+def parse_policy(text: str | Policy) -> Policy:
+    """The policy that `name:key=value,key=value` describes, e.g. `running-ward:threshold=0.3`.
+
+    A Policy is returned as it is. Keys that are left out keep their default. Raises InputError that lists the legal
+    names, keys or numbers.
+    """
+    if isinstance(text, Policy):
+        return text
+    name, _, settings = text.strip().partition(":")
+    kind = _POLICIES.get(name.strip())
+    if kind is None:
+        known = ", ".join(_POLICIES)
+        raise InputError(f"policy {name.strip()!r} is not known; use one of {known}, e.g. running-ward:threshold=0.3")
+    ranges: dict[str, _Range] = {key.name: key.metadata["range"] for key in fields(kind)}
+    values: dict[str, float] = {}
+    for setting in settings.split(",") if settings.strip() else []:
+        key, _, value = (part.strip() for part in setting.partition("="))
+        if key not in ranges:
+            raise InputError(f"{kind.name}: key {key!r} is not known; use {', '.join(ranges)}, each as key=value")
+        if key in values:
+            raise InputError(f"{kind.name}: {key} is given twice; give it once")
+        try:
+            values[key] = int(value) if ranges[key].whole else float(value)
+        except ValueError:
+            raise InputError(f"{kind.name}: {key} {value!r} is not a number; use {ranges[key]}") from None
+    return kind(**values)
