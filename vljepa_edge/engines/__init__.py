@@ -1,0 +1,84 @@
+"""Engines run the graphs of a bundle. OpenVINO is the default; ONNX Runtime and PyTorch (the reference) are extras."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from vljepa_edge.engines.base import PRECISIONS, Engine, Graph, Precision
+from vljepa_edge.errors import BundleError, EngineError, InputError
+
+if TYPE_CHECKING:
+    from vljepa_edge.bundle import Bundle
+
+__all__ = ["Engine", "Graph", "Precision", "available", "compile_all", "open_engine"]
+
+# name -> what to install; the module of that name in this package imports it and holds open_engine(threads, precision)
+_INSTALL = {
+    "openvino": "pip install openvino",
+    "onnxruntime": "pip install onnxruntime",
+    "torch": "pip install torch onnx",
+}
+
+
+def open_engine(name: str = "openvino", *, threads: int | None = None, precision: Precision = "auto") -> Engine:
+    """Open an engine on this machine's CPU.
+
+    `threads`: how many it may use; None is the engine's own choice, usually all cores.
+    `precision`: of the arithmetic outside INT8 parts. "auto" is bf16 where the engine and the CPU have it, else f32.
+
+    Raises InputError for values that no engine takes, EngineError where this machine lacks the engine or the precision.
+    """
+    if name not in _INSTALL:
+        raise InputError(f"engine {name!r} does not exist; legal are {', '.join(_INSTALL)}")
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} does not exist; legal are {', '.join(PRECISIONS)}")
+    if threads is not None and not 1 <= threads <= 1024:
+        raise InputError(f"threads={threads} is not legal; use 1 to 1024, or None for all cores")
+    missing = _missing(name)
+    if missing:
+        raise EngineError(missing)
+    engine: Engine = import_module(f"{__name__}.{name}").open_engine(threads, precision)
+    return engine
+
+
+def available() -> dict[str, str | None]:
+    """Every engine and, where it can't be used here, why not and what mends it. Imports them all: a second or two."""
+    return {name: _missing(name) for name in _INSTALL}
+
+
+def compile_all(engine: Engine, bundle: Bundle) -> dict[str, Graph]:
+    """Every graph of a bundle by its role. Each file is read and compiled once, several at a time.
+
+    Raises EngineError when a graph can't be compiled, BundleError when its inputs or outputs are not the manifest's.
+    """
+    roles = bundle.manifest.graphs
+    sizes = {graph.file: graph.bytes for graph in roles.values()}
+    files = sorted(sizes, key=lambda file: -sizes[file])  # the slowest starts first
+
+    def compile_file(file: str) -> Graph:
+        return engine.compile(bundle.read(file), file.rpartition("/")[2].removesuffix(".onnx"))
+
+    with ThreadPoolExecutor(min(len(files), os.cpu_count() or 1), thread_name_prefix="compile") as pool:
+        compiled = dict(zip(files, pool.map(compile_file, files), strict=True))
+    for role, entry in roles.items():
+        graph = compiled[entry.file]
+        given, taken = {tensor.name for tensor in entry.inputs}, set(graph.inputs)
+        absent = {tensor.name for tensor in entry.outputs} - set(graph.outputs)
+        if given != taken or absent:
+            raise BundleError(
+                entry.file,
+                f"does not fit its manifest as {role}: it takes {', '.join(graph.inputs)} and gives "
+                f"{', '.join(graph.outputs)}; write the bundle again with the graph's own names",
+            )
+    return {role: compiled[entry.file] for role, entry in roles.items()}
+
+
+def _missing(name: str) -> str | None:
+    try:
+        import_module(f"{__name__}.{name}")
+    except (ImportError, OSError) as error:  # OSError: a shared library that does not load
+        return f"engine {name} can't be used: {error}; mend it with: {_INSTALL[name]}"
+    return None

@@ -1,0 +1,118 @@
+"""OpenVINO on the CPU, x86 and Arm: the default engine.
+
+One stream, tuned for latency: a graph runs one call at a time on all its threads. Nothing here imports or calls the
+telemetry that OpenVINO's conversion tools carry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from threading import Lock
+from typing import Any
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from vljepa_edge.engines.base import Port, Precision, check_inputs, failed, refused
+from vljepa_edge.errors import EngineError
+from vljepa_edge.onnx_file import declared_inputs
+
+_SINK = "/sink_port_0"  # the ONNX frontend calls the node of output `x` `x/sink_port_0`
+
+
+class OpenVinoGraph:
+    """See engines.base.Graph."""
+
+    def __init__(
+        self, compiled: Any, name: str, outputs: tuple[str, ...], declared: Mapping[str, tuple[str | None, ...]]
+    ) -> None:
+        self._name = name
+        self._ports = [_port(item, declared) for item in compiled.inputs]
+        self.inputs = tuple(declared)
+        self.outputs = outputs
+        # OpenVINO drops inputs that no node uses; other engines want them, so callers give them.
+        self._unused = frozenset(declared) - {port.name for port in self._ports}
+        self._request = compiled.create_infer_request()
+        self._lock = Lock()  # there is one stream, so a second request would only wait inside OpenVINO
+        self._usable = True
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        arrays = check_inputs(self._name, self._ports, inputs, self._unused)
+        with self._lock:
+            if not self._usable:
+                raise EngineError(f"{self._name}: an earlier failure left it unusable; load the model again")
+            try:
+                return self._infer(arrays)
+            except RuntimeError as error:
+                self._recover()
+                raise failed(self._name, "OpenVINO", error, self._ports, arrays) from error
+
+    def _infer(self, arrays: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        for index, array in enumerate(arrays):
+            writable = array if array.flags.writeable else array.copy()  # ov.Tensor won't share a read-only array
+            self._request.set_input_tensor(index, ov.Tensor(writable, shared_memory=True))
+        self._request.infer()
+        return {name: self._request.get_output_tensor(i).data.copy() for i, name in enumerate(self.outputs)}
+
+    def _recover(self) -> None:
+        """A run that fails half way leaves shapes behind, and later runs of the same shapes trust them.
+
+        Runs of two other sizes make every node look at its shapes again. Where even those fail, so must later calls.
+        """
+        try:
+            for size in (1, 2):
+                shapes = [[n if isinstance(n, int) else size for n in port.shape] for port in self._ports]
+                self._infer([np.zeros(s, port.dtype) for s, port in zip(shapes, self._ports, strict=True)])
+        except RuntimeError:
+            self._usable = False
+
+
+class OpenVinoEngine:
+    """See engines.base.Engine."""
+
+    name = "openvino"
+
+    def __init__(self, core: Any, threads: int | None, precision: Precision) -> None:
+        self.precision = precision
+        self._core = core
+        self._config: dict[str, Any] = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "NUM_STREAMS": "1",
+            "INFERENCE_PRECISION_HINT": precision,
+            # Pinned threads of several graphs, or processes, would be pinned to the same cores.
+            "ENABLE_CPU_PINNING": False,
+        }
+        if threads is not None:
+            self._config["INFERENCE_NUM_THREADS"] = threads
+
+    def compile(self, model: bytes, name: str) -> OpenVinoGraph:
+        try:
+            declared = declared_inputs(model)
+            network = self._core.read_model(model, b"")
+            outputs = tuple(item.node.friendly_name.removesuffix(_SINK) for item in network.outputs)
+            return OpenVinoGraph(self._core.compile_model(network, "CPU", self._config), name, outputs, declared)
+        except (RuntimeError, ValueError) as error:
+            raise refused(name, "OpenVINO", error) from error
+
+
+def open_engine(threads: int | None, precision: Precision) -> OpenVinoEngine:
+    """See engines.open_engine."""
+    core = ov.Core()
+    native = {"f32"}
+    capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    native |= {ours for ours, theirs in (("bf16", "BF16"), ("f16", "FP16")) if theirs in capabilities}
+    if precision == "auto":
+        precision = "bf16" if "bf16" in native else "f32"
+    if precision not in native:
+        legal = ", ".join(["auto", *sorted(native)])
+        raise EngineError(f"openvino: this CPU has no {precision} arithmetic; legal here are {legal}")
+    return OpenVinoEngine(core, threads, precision)
+
+
+def _port(item: Any, declared: Mapping[str, tuple[str | None, ...]]) -> Port:
+    name = item.node.friendly_name
+    sizes = [size.get_length() if size.is_static else None for size in item.partial_shape]
+    symbols = declared.get(name) or (None,) * len(sizes)
+    shape = tuple(symbol if size is None else size for size, symbol in zip(sizes, symbols, strict=True))
+    return Port(name, shape, np.dtype(item.element_type.to_dtype()))
