@@ -1,0 +1,154 @@
+"""The corpus of what is no video: each has its typed error that names the source, what is wrong and what is legal."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.media import cut, flat, write_audio, write_png, write_video
+from vljepa_edge.errors import FrameError, InputError, VideoError
+from vljepa_edge.video import open_source
+
+
+def text(path: Path, content: str = "this is not a video\n" * 50) -> Path:
+    path.write_text(content)
+    return path
+
+
+def playlist(path: Path) -> Path:
+    return text(path, "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\nhttp://127.0.0.1:9/x.ts\n#EXT-X-ENDLIST\n")
+
+
+def noise(path: Path) -> Path:
+    path.write_bytes(np.random.default_rng(0).bytes(50_000))
+    return path
+
+
+def fifo(path: Path) -> Path:
+    os.mkfifo(path)
+    return path
+
+
+FILES: list[tuple[str, Callable[[Path], Path], str]] = [
+    ("missing.mp4", lambda path: path, "no such file"),
+    ("folder.mp4", lambda path: path.mkdir() or path, "a folder, not a file; legal"),  # type: ignore[func-returns-value]
+    ("empty.mp4", lambda path: path.touch() or path, r"empty \(0 bytes\)"),  # type: ignore[func-returns-value]
+    ("pipe.mp4", fifo, "not a regular file"),
+    ("text.mp4", text, "not a video or image file"),
+    ("text.txt", text, "a text file; legal"),
+    ("noise.mp4", noise, "not a video or image file"),
+    ("noise.bin", noise, "not a video or image file"),
+    ("playlist.mp4", playlist, "not a video or image file"),
+    ("playlist.m3u8", playlist, "not a video or image file"),
+    ("words.srt", lambda path: text(path, "1\n00:00:01,000 --> 00:00:02,000\nhi\n\n"), "no video stream.*1 subtitle"),
+    ("sound.wav", write_audio, r"no video stream \(1 audio stream\)"),
+    ("sound.m4a", write_audio, r"no video stream \(1 audio stream\)"),
+    ("song.mp3", lambda path: write_audio(path, cover=True), r"\(1 audio stream, 1 cover picture\)"),
+    ("no_frames.mp4", lambda path: write_video(path, 0), "no video stream"),
+    ("no_frames.avi", lambda path: write_video(path, 0, codec="mpeg4"), "no frames in it"),
+    ("cut.mp4", lambda path: cut(write_video(path, 50), 0.5), "not a video or image file, or damaged"),
+    ("head.mp4", lambda path: cut(write_video(path, 50), 0.02), "not a video or image file, or damaged"),
+    ("cut.png", lambda path: cut(write_png(path, 300, 200), 0.3), "no frame in it can be decoded"),
+    ("lying.png", lambda path: write_png(path, 65_000, 65_000, honest=False), "at most 134217728 pixels"),
+    ("flat.png", lambda path: write_png(path, 0, 10, honest=False), "no frame in it can be decoded"),
+    ("lying.ppm", lambda path: text(path, "P6\n65000 65000\n255\n" + "x" * 99), "no frame"),
+]
+
+
+@pytest.mark.parametrize(("name", "make", "reason"), FILES, ids=[name for name, _, _ in FILES])
+def test_files(tmp_path: Path, name: str, make: Callable[[Path], Path], reason: str) -> None:
+    path = make(tmp_path / name)
+    with pytest.raises(VideoError, match=reason) as caught:
+        list(open_source(path))
+    assert str(path) in caught.value.source
+
+
+def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video(tmp_path / "v.mp4")
+    monkeypatch.setattr(os, "access", lambda *_: False)  # chmod would not stop root
+    with pytest.raises(VideoError, match="permission denied"):
+        open_source(path)
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("", "the path is empty; legal"),
+        ("   ", "the path is empty; legal"),
+        ("with\0null.mp4", "can't be opened"),
+        ("x" * 5000, "can't be opened"),
+        ("file:///not/there.mp4", "no such file"),
+        ("http://127.0.0.1:9/v.mp4", "protocol http:// is not supported; legal"),
+        ("gopher://old/v.mp4", "protocol gopher:// is not supported; legal"),
+        ("rtsp://", r"not a legal URL; legal is rtsp://\["),
+        ("rtsp://host:99999/v", r"not a legal URL; legal is rtsp://\["),
+        ("rtsp://127.0.0.1:9/v", "Connection refused"),
+        ("camera:front", "legal are camera:0"),
+        ("/dev/video_front", "legal are camera:0"),
+        (5, "type int are not a source of frames; legal"),
+        (None, "type NoneType are not a source of frames; legal"),
+        (b"v.mp4", "type bytes are not a source of frames; legal"),
+        ([], "no frames in it"),
+        (np.zeros((0, 4, 4, 3), np.uint8), "no frames in it"),
+    ],
+)
+def test_what_is_no_source(source: Any, reason: str) -> None:
+    with pytest.raises(VideoError, match=reason):
+        list(open_source(source))
+
+
+def test_a_password_is_not_shown() -> None:
+    with pytest.raises(VideoError) as caught:
+        open_source("rtsp://me:secret@127.0.0.1:9/v")
+    assert "secret" not in str(caught.value)
+    assert caught.value.source == "rtsp://127.0.0.1:9/v"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="v4l2")
+@pytest.mark.parametrize("device", ["camera:63", "/dev/video63"])
+def test_a_camera_that_is_not_there(device: str) -> None:
+    with pytest.raises(VideoError, match="no such camera; cameras on this machine:") as caught:
+        open_source(device)
+    assert caught.value.source == device
+
+
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ([flat(0)], "frame 0 has no time.*legal"),
+        ([1, 2], "frame 0 has no time.*legal"),
+        (np.stack([flat(0), flat(1)]), "frame 0 has no time.*legal"),
+        ([(flat(0), "noon")], "frame 0 has the time 'noon'; legal"),
+        ([(flat(0), 0), (flat(1) / 255, 1)], "frame 1: .*float64.*legal"),
+        ([(flat(0), 0), (np.full((4, 4, 3), np.nan), 1)], "frame 1: .*NaN.*legal"),
+        ([("v.mp4", 0)], "frame 0: .*str.*legal"),
+        (np.zeros((4, 4, 5), np.uint8), r"frame 0: .*\(4, 4, 5\).*legal"),
+        (np.zeros((8, 8, 3), np.float32), "frame 0: .*float32.*legal"),
+    ],
+)
+def test_arrays_that_are_no_frames(source: Any, reason: str) -> None:
+    with pytest.raises(FrameError, match=reason):
+        list(open_source(source))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"fps": 0},
+        {"fps": -1.0},
+        {"fps": float("nan")},
+        {"size": (0, 10)},
+        {"size": (10, 10), "resize": "fit"},
+        {"timeout": 0},
+        {"retry_for": float("inf")},
+    ],
+)
+def test_illegal_options(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="legal"):
+        open_source(write_video(tmp_path / "v.mp4"), **options)

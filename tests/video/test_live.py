@@ -1,0 +1,262 @@
+"""Live sources: the latest frame wins, nothing upstream waits, threads end. RTSP against a real server on loopback."""
+
+from __future__ import annotations
+
+import gc
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.media import flat, number_of, write_video
+from vljepa_edge.errors import FrameError, VideoError
+from vljepa_edge.video import live, open_source
+from vljepa_edge.video.decoder import Decoder
+from vljepa_edge.video.frame import SourceStats
+
+
+def video_threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name.startswith("video ")]
+
+
+@pytest.fixture(autouse=True)
+def no_thread_stays() -> Iterator[None]:
+    yield
+    assert video_threads() == []
+
+
+def camera_at(rate: float, count: int) -> Iterator[tuple[NDArray[np.uint8], float]]:
+    """A camera that gives `count` frames at `rate`."""
+    begun = time.monotonic()
+    for number in range(count):
+        time.sleep(max(0.0, begun + number / rate - time.monotonic()))
+        yield flat(number), number / rate
+
+
+class TestLatestWins:
+    def test_a_slow_consumer_gets_the_latest_and_never_holds_up_the_camera(self) -> None:
+        all_given = threading.Event()
+
+        def frames() -> Iterator[tuple[NDArray[np.uint8], float]]:
+            yield from ((flat(number), number / 100) for number in range(60))
+            all_given.set()
+
+        with open_source(frames(), live=True) as source:
+            assert all_given.wait(5)  # though nobody has taken one
+            assert [number_of(frame.image) for frame in source] == [59]
+        assert source.stats.dropped == 59
+        assert source.stats.frames_decoded == 60
+
+    def test_a_fast_consumer_gets_all(self) -> None:
+        taken = threading.Semaphore(1)
+
+        def frames() -> Iterator[tuple[NDArray[np.uint8], float]]:
+            for number in range(20):
+                taken.acquire()
+                yield flat(number), number / 100
+
+        numbers = []
+        with open_source(frames(), live=True) as source:
+            for frame in source:
+                numbers.append(number_of(frame.image))
+                taken.release()
+        assert numbers == list(range(20))
+        assert source.stats.dropped == 0
+
+    def test_a_file_opened_live_plays_in_real_time(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "v.mp4", 11, fps=20)
+        begun = time.monotonic()
+        with open_source(path, live=True, fps=10.0) as source:
+            assert source.live
+            numbers = [number_of(frame.image) for frame in source]
+        assert set(numbers) <= {0, 2, 4, 6, 8, 10}
+        assert numbers[-1] == 10
+        assert 0.45 < time.monotonic() - begun < 5
+
+    def test_errors_reach_the_consumer(self) -> None:
+        bad: list[tuple[object, float]] = [(flat(0), 0.0), (flat(1) / 255, 0.1)]
+        with open_source(bad, live=True) as source, pytest.raises(FrameError, match="frame 1"):
+            list(source)
+        with open_source([], live=True) as source, pytest.raises(VideoError, match="no frames in it"):
+            next(source)
+
+
+class TestThreadsEnd:
+    def test_close_in_the_middle(self, tmp_path: Path) -> None:
+        for _ in range(3):
+            source = open_source(write_video(tmp_path / "v.mp4", 100), live=True)
+            next(source)
+            assert len(video_threads()) == 1
+            begun = time.monotonic()
+            source.close()
+            assert video_threads() == []
+            assert time.monotonic() - begun < 2
+            assert list(source) == []
+
+    def test_a_source_that_nobody_holds(self, tmp_path: Path) -> None:
+        source = open_source(write_video(tmp_path / "v.mp4", 100), live=True)
+        next(source)
+        del source
+        gc.collect()
+        assert video_threads() == []
+
+    def test_interrupted(self) -> None:
+        with pytest.raises(KeyboardInterrupt), open_source(camera_at(50, 500), live=True) as source:
+            for _ in source:
+                raise KeyboardInterrupt
+
+    def test_an_interpreter_that_ends_in_the_middle(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "v.mp4", 100)
+        code = (
+            "import sys; from vljepa_edge.video import open_source\n"
+            "source = open_source(sys.argv[1], live=True); next(source); print('seen')"
+        )
+        ended = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=20)
+        assert (ended.returncode, ended.stdout, ended.stderr) == (0, "seen\n", "")
+
+
+class TestCamera:
+    """No camera here: a file stands in for what FFmpeg's v4l2 would open."""
+
+    def test_frames_without_stamps_take_the_monotonic_clock_and_an_unplugged_camera_comes_back(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = str(write_video(tmp_path / "camera.h264"))  # a bare stream has no stamps
+        opened: list[str] = []
+        camera = live.camera
+
+        def plugged(device: str, stats: SourceStats, timeout: float) -> object:
+            camera(device, stats, timeout)  # the name is legal
+
+            def connect() -> Decoder:
+                opened.append(device)
+                if len(opened) > 2:
+                    raise VideoError(device, "no such camera")
+                return Decoder(device, path, stats, options={}, live=True)
+
+            return connect
+
+        monkeypatch.setattr(live, "camera", plugged)
+        before = time.monotonic()
+        with open_source("camera:0", retry_for=0.6) as source:
+            times = []
+            with pytest.raises(VideoError, match=r"camera:0: lost, .* within 0.6 s \(no such camera\)"):
+                for frame in source:
+                    times.append(frame.time)
+        assert 0 <= times[0] < 0.1
+        assert times == sorted(times)
+        assert times[-1] < time.monotonic() - before
+        assert source.stats.reconnects == 1
+        assert source.stats.frames_decoded == 20
+        assert source.stats.dropped + source.stats.frames_yielded + source.stats.bad_timestamps >= 20
+
+
+class RtspServer:
+    """A real RTSP server in a process of its own, so that it can be killed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port: int = free.getsockname()[1]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        code = (
+            "import asyncio, sys\nfrom aio_rtsp_toolkit.server import serve\n"
+            "asyncio.run(serve(sys.argv[1], '127.0.0.1', int(sys.argv[2])))"
+        )
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, str(self.folder), str(self.port)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 15
+        while time.monotonic() < deadline:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.02)
+        raise AssertionError("the RTSP server did not start")
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def url(self, name: str) -> str:
+        return f"rtsp://127.0.0.1:{self.port}/{name}"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[RtspServer]:
+    pytest.importorskip("aio_rtsp_toolkit")
+    # Frame n shows n; key frames often, so that a stream can be picked up anywhere.
+    write_video(tmp_path / "v.mp4", 200, fps=20, options={"g": "5", "tune": "zerolatency"})
+    write_video(tmp_path / "short.mp4", 10, fps=20, options={"g": "5", "tune": "zerolatency"})
+    running = RtspServer(tmp_path)
+    running.start()
+    yield running
+    running.kill()
+
+
+class TestRtsp:
+    def test_plays_dies_comes_back_and_is_given_up(self, server: RtspServer) -> None:
+        with open_source(server.url("v.mp4"), timeout=2.0, retry_for=2.0, size=(32, 32)) as source:
+            assert source.live
+            first = [next(source) for _ in range(10)]
+            numbers = [number_of(frame.image) for frame in first]
+            times = [frame.time for frame in first]
+            assert numbers == sorted(set(numbers))
+            assert 0 <= times[0] < 1.5  # frames that came while connecting can be dropped for newer ones
+            assert np.allclose(np.diff(times), np.diff(numbers) / 20, atol=0.002)
+
+            server.kill()
+            killed = time.monotonic()
+            server.start()
+            while source.stats.reconnects == 0:
+                frame = next(source)
+                assert frame.time > times[-1]
+                times.append(frame.time)
+            times += [next(source).time for _ in range(5)]
+            assert source.stats.reconnects == 1
+            assert times == sorted(set(times))
+            # The outage is in the times: they go on as on the clock.
+            away = max(np.diff(times))
+            assert 0.1 < away < time.monotonic() - killed + 0.2
+
+            server.kill()
+            killed = time.monotonic()
+            with pytest.raises(VideoError, match="lost, and did not come back within 2 s"):
+                for _ in source:
+                    pass
+            assert time.monotonic() - killed < 4.5
+            assert source.stats.reconnects == 1
+
+    def test_closing_while_the_server_is_silent(self, server: RtspServer) -> None:
+        source = open_source(server.url("v.mp4"), timeout=1.0)
+        next(source)
+        assert server.process is not None
+        server.process.send_signal(19)  # stopped, not dead: the connection stays open and nothing comes
+        time.sleep(0.2)
+        begun = time.monotonic()
+        source.close()
+        assert time.monotonic() - begun < 2.5
+        assert video_threads() == []
+
+    def test_read_frame_by_frame_to_its_end_when_not_live(self, server: RtspServer) -> None:
+        with open_source(server.url("short.mp4"), live=False, timeout=2.0) as source:
+            assert not source.live
+            numbers = [number_of(frame.image) for frame in source]
+        assert numbers == list(range(10))
+
+    def test_a_stream_that_is_not_there(self, server: RtspServer) -> None:
+        with pytest.raises(VideoError, match=r"can't be connected to.*404"):
+            open_source(server.url("nothing.mp4"), timeout=2.0)

@@ -1,0 +1,289 @@
+"""Files, photos and arrays. Frames are named by their colour, so what is shown and when is known exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from tests.media import blank_jpeg, cut, flat, number_of, write_png, write_video
+from vljepa_edge.video import Frame, SourceStats, open_source, preprocess
+
+TENTHS = [(number, number / 10) for number in range(10)]
+
+
+def seen(source: Any, **options: Any) -> tuple[list[tuple[int, float]], SourceStats]:
+    """(number, time) of each frame, and the counters."""
+    with open_source(source, **options) as opened:
+        return [(number_of(frame.image), round(frame.time, 3)) for frame in opened], opened.stats
+
+
+def corners(image: NDArray[np.uint8]) -> list[str]:
+    """The colours of the corners: top left, top right, bottom left, bottom right."""
+    height, width, _ = image.shape
+    spots = [(height // 8, width // 8), (height // 8, -width // 8), (-height // 8, width // 8)]
+    spots.append((-height // 8, -width // 8))
+    return [
+        ("red", "green", "blue")[int(image[spot].argmax())] if image[spot].max() > 90 else "black" for spot in spots
+    ]
+
+
+def quarters(width: int = 96, height: int = 64) -> NDArray[np.uint8]:
+    """Red and green above blue and black."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2, : width // 2, 0] = 250
+    image[: height // 2, width // 2 :, 1] = 250
+    image[height // 2 :, : width // 2, 2] = 250
+    return image
+
+
+class TestContainers:
+    @pytest.mark.parametrize(
+        ("name", "how"),
+        [
+            ("plain.mp4", {}),
+            ("b_frames.mp4", {"options": {"bf": "3"}}),
+            ("sound.mp4", {"audio": True}),
+            ("front.mp4", {"container_options": {"movflags": "faststart"}}),
+            ("starts_at_5.mp4", {"times": [5 + number / 10 for number in range(10)]}),
+            ("starts_at_5.mkv", {"times": [5 + number / 10 for number in range(10)]}),
+            ("starts_at_5.ts", {"times": [5 + number / 10 for number in range(10)]}),
+            ("mpeg4.avi", {"codec": "mpeg4"}),
+            ("vp9.webm", {"codec": "libvpx-vp9"}),
+            ("rgb.mkv", {"codec": "ffv1", "pix_fmt": "bgr0"}),
+            ("alpha.mkv", {"codec": "ffv1", "pix_fmt": "bgra"}),
+            ("ten_bits.mkv", {"codec": "ffv1", "pix_fmt": "yuv420p10le"}),
+            ("full_range.avi", {"codec": "mjpeg", "pix_fmt": "yuvj420p"}),
+            ("odd.mkv", {"codec": "ffv1", "images": [flat(number, 63, 47) for number in range(10)]}),
+            ("moving.gif", {"codec": "gif", "pix_fmt": "rgb8"}),
+        ],
+    )
+    def test_every_frame_at_its_time_from_second_zero(self, tmp_path: Path, name: str, how: dict[str, Any]) -> None:
+        frames, stats = seen(write_video(tmp_path / name, **how))
+        assert frames == TENTHS
+        assert stats == SourceStats(frames_decoded=10, frames_yielded=10)
+
+    def test_b_frames_in_avi_whose_stamps_go_back_and_forth(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "b.avi", 40, codec="mpeg4", options={"bf": "2"})
+        frames, _ = seen(path)
+        assert [number for number, _ in frames] == list(range(40))
+        assert np.allclose(np.diff([time for _, time in frames]), 0.1)
+
+    def test_grey(self, tmp_path: Path) -> None:
+        with open_source(write_video(tmp_path / "grey.mkv", [flat(5)], codec="ffv1", pix_fmt="gray")) as source:
+            image = next(source).image
+        assert np.ptp(image) <= 1
+        assert abs(int(image[0, 0, 0]) - 0.299 * 250) < 3
+
+    def test_odd_sizes_stay(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "odd.mkv", [flat(1, 63, 47)], codec="ffv1")
+        with open_source(path) as source:
+            assert next(source).image.shape == (47, 63, 3)
+
+    def test_the_size_may_change_in_the_middle(self, tmp_path: Path) -> None:
+        small = write_video(tmp_path / "small.ts", 3, options={"bf": "0"})
+        images = [flat(number, 128, 96) for number in (3, 4, 5)]
+        large = write_video(tmp_path / "large.ts", images, times=[0.3, 0.4, 0.5], options={"bf": "0"})
+        (tmp_path / "both.ts").write_bytes(small.read_bytes() + large.read_bytes())
+        with open_source(tmp_path / "both.ts", size=(32, 32)) as source:
+            images = [frame.image for frame in source]
+        assert [number_of(image) for image in images] == [0, 1, 2, 3, 4, 5]
+        assert {image.shape for image in images} == {(32, 32, 3)}
+
+    def test_a_name_that_means_something_to_ffmpeg_is_just_a_name(self, tmp_path: Path) -> None:
+        for name in ("100%03d.png", "concat:a|b.png", "-"):
+            Image.fromarray(flat(7)).save(tmp_path / name, "PNG")
+            frames, _ = seen(tmp_path / name)
+            assert frames == [(7, 0)]
+
+
+class TestOrientation:
+    @pytest.mark.parametrize(
+        ("rotation", "mirrored", "expected"),
+        [
+            (0, False, ["red", "green", "blue", "black"]),
+            (90, False, ["green", "black", "red", "blue"]),
+            (180, False, ["black", "blue", "green", "red"]),
+            (-90, False, ["blue", "red", "black", "green"]),
+            (0, True, ["green", "red", "black", "blue"]),
+        ],
+    )
+    @pytest.mark.parametrize("size", [None, (48, 48), (40, 60)])
+    def test_videos_are_turned_as_their_matrix_says(
+        self, tmp_path: Path, rotation: int, mirrored: bool, expected: list[str], size: tuple[int, int] | None
+    ) -> None:
+        path = write_video(tmp_path / "turned.mp4", [quarters()], rotation=rotation, mirrored=mirrored)
+        with open_source(path, size=size, resize="stretch") as source:
+            image = next(source).image
+        turned = (64, 96) if rotation % 180 else (96, 64)
+        assert image.shape[1::-1] == (size or turned)
+        assert corners(image) == expected
+        assert image.flags.c_contiguous
+
+    @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+    def test_photos_are_turned_as_their_exif_says(self, tmp_path: Path, orientation: int) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = orientation
+        Image.fromarray(quarters()).save(tmp_path / "photo.jpg", exif=exif, quality=95, subsampling=0)
+        with Image.open(tmp_path / "photo.jpg") as photo:
+            upright = {1: None, 3: 180, 6: -90, 8: 90}[orientation]
+            expected = np.asarray(photo if upright is None else photo.rotate(upright, expand=True))
+        with open_source(tmp_path / "photo.jpg") as source:
+            (frame,) = source
+        assert frame.image.shape == expected.shape
+        assert corners(frame.image) == corners(expected)
+
+    def test_pixels_that_are_not_square_are_made_so(self, tmp_path: Path) -> None:
+        image = np.zeros((64, 64, 3), np.uint8)
+        image[:, 16:48] = 255  # as shown 128 wide: white from 32 to 96, so a centred square is white but for nothing
+        path = write_video(tmp_path / "wide.mp4", [image], aspect=Fraction(2))
+        with open_source(path, size=(64, 64)) as source:
+            assert (next(source).image[:, 4:60] > 200).all()
+
+
+class TestPhotos:
+    @pytest.mark.parametrize(
+        ("suffix", "mode"),
+        [
+            ("png", "RGB"),
+            ("png", "RGBA"),
+            ("png", "P"),
+            ("bmp", "RGB"),
+            ("webp", "RGB"),
+            ("tiff", "RGB"),
+            ("jpg", "RGB"),
+        ],
+    )
+    def test_a_photo_is_one_frame_at_second_zero(self, tmp_path: Path, suffix: str, mode: str) -> None:
+        path = tmp_path / f"photo.{suffix}"
+        Image.fromarray(flat(9)).convert(mode).save(path)
+        frames, stats = seen(path, fps=4.0)
+        assert frames == [(9, 0)]
+        assert stats.frames_yielded == 1
+
+    def test_what_a_file_is_does_not_depend_on_its_name(self, tmp_path: Path) -> None:
+        path = write_png(tmp_path / "photo.mp4", 40, 30)
+        with open_source(str(path)) as source:
+            assert [frame.image.shape for frame in source] == [(30, 40, 3)]
+
+
+class TestSampling:
+    def test_constant_rate(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "v.mp4", 75, fps=25)
+        frames, stats = seen(path, fps=4.0)
+        expected = [int(np.ceil(due * 25 - 1e-9)) for due in np.arange(0, 75 / 25, 0.25)]
+        assert frames == [(number, number / 25) for number in expected if number < 75]
+        assert stats.frames_decoded == 75
+        assert stats.frames_yielded == len(frames)
+
+    def test_variable_rate(self, tmp_path: Path) -> None:
+        times = [0, 0.03, 0.3, 0.31, 0.5, 0.9, 0.95, 2.6, 2.7, 2.75]
+        frames, _ = seen(write_video(tmp_path / "v.mkv", times=times), fps=4.0)
+        assert frames == [(0, 0), (2, 0.3), (4, 0.5), (5, 0.9), (7, 2.6), (9, 2.75)]
+
+    def test_frames_between_are_not_scaled(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        scaled = []
+        upright = preprocess.Scaler.upright
+
+        def counted(*arguments: Any) -> Any:
+            scaled.append(arguments)
+            return upright(*arguments)
+
+        monkeypatch.setattr(preprocess.Scaler, "upright", counted)
+        frames, _ = seen(write_video(tmp_path / "v.mp4", 50, fps=25), fps=4.0, size=(32, 32))
+        assert len(scaled) == len(frames) == 8
+
+
+class TestDamage:
+    def test_a_packet_that_does_not_decode_is_counted_and_the_rest_shown(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "v.avi", codec="mjpeg", pix_fmt="yuvj420p")
+        frames, stats = seen(blank_jpeg(path, 4))
+        assert frames == [pair for pair in TENTHS if pair[0] != 4]
+        assert stats.corrupt == 1
+
+    def test_noise_in_the_middle_does_not_end_the_stream(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "v.ts", 60, options={"g": "10"})
+        data = bytearray(path.read_bytes())
+        third = len(data) // 3
+        data[third : third + 2000] = np.random.default_rng(0).bytes(2000)
+        path.write_bytes(data)
+        frames, stats = seen(path)
+        assert {0, 1, 2, 57, 58, 59} <= {number for number, _ in frames}
+        assert stats.corrupt > 0
+
+    def test_a_truncated_file_gives_what_is_left(self, tmp_path: Path) -> None:
+        for name, how in (("v.mkv", {}), ("v.mp4", {"container_options": {"movflags": "faststart"}})):
+            path = cut(write_video(tmp_path / name, 100, **how), 0.7)  # type: ignore[arg-type]
+            frames, _ = seen(path)
+            assert 5 < len(frames) < 100
+            assert frames == [(number, number / 10) for number in range(len(frames))]
+
+    def test_no_stamps_at_all(self, tmp_path: Path) -> None:
+        frames, stats = seen(write_video(tmp_path / "v.h264", fps=25))
+        assert frames == [(number, number / 25) for number in range(10)]
+        assert stats.bad_timestamps == 10
+
+    def test_time_that_starts_anew_goes_on(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "v.ts", 30)
+        path.write_bytes(path.read_bytes() * 2)
+        frames, stats = seen(path)
+        assert [number for number, _ in frames] == [*range(30), *range(30)]
+        assert [time for _, time in frames] == [number / 10 for number in range(60)]
+        assert stats.bad_timestamps == 1
+
+
+class TestArrays:
+    def test_pairs_keep_their_times(self) -> None:
+        frames, stats = seen((flat(number), 7 + number) for number in range(3))
+        assert frames == [(0, 7), (1, 8), (2, 9)]
+        assert stats == SourceStats(frames_decoded=3, frames_yielded=3)
+
+    def test_bare_arrays_with_a_rate(self) -> None:
+        video = np.stack([flat(number) for number in range(4)])
+        for source in (video, list(video), iter(video)):
+            assert seen(source, fps=2.0)[0] == [(0, 0), (1, 0.5), (2, 1), (3, 1.5)]
+
+    def test_frames_of_one_source_feed_another(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "v.mp4")
+        with open_source(path) as first:
+            assert seen(first, fps=5.0)[0] == [(0, 0), (2, 0.2), (4, 0.4), (6, 0.6), (8, 0.8)]
+
+    def test_one_array_is_a_photo(self) -> None:
+        assert seen(flat(3))[0] == [(3, 0)]
+        assert seen(np.full((20, 30), 150, np.uint8))[0] == [(3 + 3 * 6 + 3 * 36, 0)]
+
+    def test_time_backwards_repeated_and_missing_is_counted(self) -> None:
+        times = [0, 0.1, 0.05, None, float("nan"), 0.3, 0.3, 9.0]
+        frames, stats = seen([(flat(number), time) for number, time in enumerate(times)])
+        assert [number for number, _ in frames] == [0, 1, 3, 4, 5, 6, 7]
+        assert stats.bad_timestamps == 4
+        assert [time for _, time in frames] == sorted(time for _, time in frames)
+
+    def test_each_is_scaled_as_it_comes(self) -> None:
+        frames = [Frame(flat(1, 640, 480), 0.0), Frame(flat(2, 30, 300), 1.0), Frame(flat(3)[:, :, :1], 2.0)]
+        with open_source(frames, size=(32, 24)) as source:
+            assert [frame.image.shape for frame in source] == [(24, 32, 3)] * 3
+
+    def test_an_error_of_the_iterable_is_its_own(self) -> None:
+        def broken() -> Iterator[tuple[NDArray[np.uint8], float]]:
+            yield flat(0), 0.0
+            raise KeyError("mine")
+
+        with open_source(broken()) as source:
+            next(source)
+            with pytest.raises(KeyError, match="mine"):
+                next(source)
+
+
+def test_a_closed_source_gives_nothing_and_can_be_closed_again(tmp_path: Path) -> None:
+    source = open_source(write_video(tmp_path / "v.mp4"))
+    next(source)
+    source.close()
+    source.close()
+    assert list(source) == []

@@ -1,0 +1,108 @@
+"""Stamps to rising seconds, and seconds to the model's frame rate."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vljepa_edge.video.frame import SourceStats
+from vljepa_edge.video.timing import Grid, StampGuess, Timeline
+
+
+def placed(stamps: list[float | None], interval: float = 0.1, origin: float | None = None) -> tuple[list[float], int]:
+    """The times given to `stamps`, those skipped left out, and how many were counted as bad."""
+    stats = SourceStats()
+    timeline = Timeline(stats, interval, origin)
+    times = [timeline.place(stamp) for stamp in stamps]
+    return [round(time, 6) for time in times if time is not None], stats.bad_timestamps
+
+
+@pytest.mark.parametrize(
+    ("stamps", "times", "bad"),
+    [
+        ([5.0, 5.1, 5.7], [0, 0.1, 0.7], 0),  # any origin, variable rate
+        ([0.0, None, 0.2], [0, 0.1, 0.2], 1),  # missing
+        ([None, None, None], [0, 0.1, 0.2], 3),  # never there
+        ([None, 7.0, 7.1], [0, 0.1, 0.2], 1),  # missing at first
+        ([0.0, math.nan, math.inf, 0.3], [0, 0.1, 0.2, 0.3], 2),
+        ([0.0, 0.1, 0.05, 0.2], [0, 0.1, 0.2], 1),  # out of order: skipped
+        ([0.0, 0.1, 0.1, 0.3], [0, 0.1, 0.2, 0.3], 1),  # repeated: as if missing
+        ([0.0, 5.0, 0.0, 0.1], [0, 5, 5.1, 5.2], 1),  # a new beginning: goes on from where it was
+        ([3.0] * 4, [0, 0.1, 0.2, 0.3], 3),  # a stopped clock
+    ],
+)
+def test_stamps_to_times(stamps: list[float | None], times: list[float], bad: int) -> None:
+    assert placed(stamps) == (times, bad)
+
+
+def test_an_origin_is_second_zero_and_not_the_first_stamp() -> None:
+    assert placed([1.5, 1.6], origin=1.4) == ([0.1, 0.2], 0)
+
+
+def test_frames_that_stay_late_are_not_skipped_for_longer_than_a_second() -> None:
+    times, _ = placed([0.0, 0.9, *(number / 1000 for number in range(100))])
+    assert len(times) >= 10
+
+
+@given(st.lists(st.none() | st.floats(width=32), max_size=60))
+def test_times_always_rise(stamps: list[float | None]) -> None:
+    stats = SourceStats()
+    timeline = Timeline(stats, 0.1)
+    given_out = [timeline.place(stamp) for stamp in stamps]
+    times = [time for time in given_out if time is not None and abs(time) < 1e12]
+    assert times == sorted(times)
+
+
+def test_a_restart_goes_on_at_the_time_given() -> None:
+    timeline = Timeline(SourceStats(), 0.1)
+    assert [timeline.place(stamp) for stamp in (9.0, 9.5)] == [0, 0.5]
+    timeline.restart(3.0)
+    assert [timeline.place(stamp) for stamp in (100.0, 100.25)] == [3.0, 3.25]
+    timeline.restart(1.0)  # never back
+    assert timeline.place(4.0) == pytest.approx(3.35)
+
+
+def test_a_clock_instead_of_stamps() -> None:
+    stats = SourceStats()
+    timeline = Timeline(stats, 0.1)
+    assert [timeline.place_at(time) for time in (0.0, 0.03, 0.03, 0.2)] == [0.0, 0.03, None, 0.2]
+    assert timeline.place(77.0) == pytest.approx(0.3)  # stamps came after all
+    assert stats.bad_timestamps == 0
+
+
+def sampled(fps: float | None, times: list[float]) -> list[float]:
+    grid = Grid(fps)
+    return [time for time in times if grid.takes(time)]
+
+
+def test_the_first_frame_at_or_after_each_due_time() -> None:
+    at_25 = [number / 25 for number in range(26)]
+    assert sampled(4, at_25) == [0, 0.28, 0.52, 0.76, 1.0]
+
+
+def test_no_rate_takes_all_and_slow_sources_lose_nothing() -> None:
+    times = [0.0, 0.1, 3.0, 3.01]
+    assert sampled(None, times) == times
+    assert sampled(1, [0.0, 1.5, 2.9, 4.0]) == [0.0, 1.5, 2.9, 4.0]
+
+
+def test_a_gap_is_one_frame_and_the_grid_stays() -> None:
+    assert sampled(1, [0.0, 0.5, 7.3, 7.9, 8.0, 8.5]) == [0.0, 7.3, 8.0]
+
+
+@pytest.mark.parametrize(("rate", "fps"), [(30, 15), (30, 10), (24, 12), (60, 20), (29.97, 9.99)])
+def test_stamps_rounded_to_milliseconds_hit_the_grid(rate: float, fps: float) -> None:
+    times = [round(number / rate, 3) for number in range(300)]
+    assert sampled(fps, times) == times[:: round(rate / fps)]
+
+
+def test_the_stamps_that_were_right_more_often_are_taken() -> None:
+    guess = StampGuess()
+    assert [guess(pts, dts) for pts, dts in ((1, 1), (3, 2), (2, 3), (5, 4), (4, 5), (6, 6))] == [1, 3, 3, 4, 5, 6]
+    guess = StampGuess()
+    assert [guess(pts, None) for pts in (1, 2, 3)] == [1, 2, 3]
+    assert guess(None, 9) == 9
+    assert guess(None, None) is None

@@ -1,0 +1,130 @@
+"""PyAV: opens what FFmpeg can read and decodes its best video stream, surviving what is damaged in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+
+import av
+from av.error import FFmpegError
+from av.stream import Disposition
+from av.video.stream import VideoStream
+
+from vljepa_edge.errors import VideoError
+from vljepa_edge.video.frame import MAX_PIXELS, SourceStats
+from vljepa_edge.video.timing import StampGuess
+
+# FFmpeg draws text files as pictures with these.
+_TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
+_USUAL_RATE = 25  # frames per second, where a container says nothing
+# Reading goes on after damage in the container until so many reads in a row gave nothing.
+_MAX_FAILED_READS = 50
+
+
+class Decoder:
+    """One open container. Iterating gives (frame, stamp in seconds or None) in the order of showing.
+
+    Raises VideoError, naming `name`, if it can't be opened or has no video; FFmpegError while iterating, if `live`,
+    when the connection is lost. Counts frames and damage in `stats`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        url: str,
+        stats: SourceStats,
+        *,
+        options: Mapping[str, str],
+        container_format: str | None = None,
+        live: bool = False,
+        timeout: float | None = None,
+    ) -> None:
+        self._name = name
+        self._stats = stats
+        self._live = live
+        limits = {"max_pixels": str(MAX_PIXELS)}
+        self._container = av.open(url, format=container_format, options={**options, **limits}, timeout=timeout)
+        try:
+            self._stream = self._choose()
+            context = self._stream.codec_context
+            context.options = limits
+            # Frame threads are fast but hold frames back; a live picture must come out as soon as it is in.
+            context.thread_type = "SLICE" if live else "AUTO"
+            if live:
+                context.flags |= av.codec.context.Flags.low_delay
+        except BaseException:
+            self._container.close()
+            raise
+
+    @property
+    def interval(self) -> float:
+        """Seconds between frames, as far as the container says."""
+        return float(1 / (self._stream.average_rate or self._stream.guessed_rate or _USUAL_RATE))
+
+    @property
+    def aspect(self) -> float:
+        """Width of a pixel divided by its height."""
+        ratio = self._stream.sample_aspect_ratio
+        return float(ratio) if ratio and Fraction(1, 4) <= ratio <= 4 else 1.0
+
+    @property
+    def start(self) -> float | None:
+        """The stamp, in seconds, with which the container begins; None if it does not say or was running before."""
+        start = self._container.start_time
+        return None if start is None or self._live else start / av.time_base
+
+    def close(self) -> None:
+        self._container.close()
+
+    def __iter__(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
+        guess = StampGuess()
+        for packet in self._packets():
+            self._stats.corrupt += packet.is_corrupt
+            try:
+                frames = self._stream.decode(packet)
+            except FFmpegError:
+                self._stats.corrupt += 1
+                continue
+            for frame in frames:
+                self._stats.frames_decoded += 1
+                self._stats.corrupt += frame.is_corrupt
+                stamp = guess(frame.pts, frame.dts)
+                time_base = frame.time_base or self._stream.time_base
+                yield frame, None if stamp is None or time_base is None else float(stamp * time_base)
+
+    def _packets(self) -> Iterator[av.Packet[VideoStream]]:
+        failed = 0
+        while failed <= _MAX_FAILED_READS:
+            try:
+                for packet in self._container.demux(self._stream):
+                    failed = 0
+                    yield packet
+                return
+            except FFmpegError:
+                if self._live:
+                    raise
+                self._stats.corrupt += 1
+                failed += 1
+
+    def _choose(self) -> VideoStream:
+        stream = self._container.streams.best("video")
+        pictures = sum(bool(s.disposition & Disposition.attached_pic) for s in self._container.streams.video)
+        if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
+            raise VideoError(self._name, f"no video stream ({_inventory(self._container, pictures)})")
+        if stream.codec_context is None:
+            raise VideoError(self._name, "no decoder for its video stream; convert it to H.264, H.265, VP9 or AV1")
+        if stream.codec_context.name in _TEXT_ART:
+            raise VideoError(self._name, "a text file; legal are video and image files")
+        if stream.width * stream.height > MAX_PIXELS:
+            size = f"{stream.width} x {stream.height}"
+            raise VideoError(self._name, f"frames of {size} are too large; legal are at most {MAX_PIXELS} pixels")
+        return stream
+
+
+def _inventory(container: av.container.InputContainer, pictures: int) -> str:
+    counts = Counter(f"{stream.type} stream" for stream in container.streams)
+    counts["video stream"] -= pictures
+    counts["cover picture"] = pictures
+    parts = [f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts.items() if count > 0]
+    return ", ".join(parts) or "nothing in it"

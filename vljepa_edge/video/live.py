@@ -1,0 +1,187 @@
+"""What is happening now: cameras and RTSP, reconnecting when they die, read by a thread that never waits for anyone."""
+
+from __future__ import annotations
+
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from av.error import FFmpegError
+
+from vljepa_edge.errors import VideoError
+from vljepa_edge.video.decoder import Decoder
+from vljepa_edge.video.frame import Picture, Pictures, SourceStats
+from vljepa_edge.video.timing import Grid, Timeline
+
+Connect = Callable[[], Decoder]
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to reconnect, doubling
+
+
+def rtsp_name(url: str) -> str:
+    """The URL without its password, fit for messages."""
+    return re.sub(r"(?<=://)[^/]*@", "", url)
+
+
+def rtsp(url: str, stats: SourceStats, timeout: float) -> Connect:
+    """How to connect to an RTSP URL, over TCP. Raises VideoError if the URL is not one."""
+    name = rtsp_name(url)
+    try:
+        parts = urlsplit(url)
+        legal = bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        legal = False
+    if not legal:
+        raise VideoError(name, "not a legal URL; legal is rtsp://[user:password@]host[:port]/path")
+    options = {
+        "rtsp_transport": "tcp",
+        "timeout": str(round(timeout * 1e6)),  # of one socket operation, in microseconds
+        "analyzeduration": "1000000",  # microseconds
+        "fpsprobesize": "0",  # connects three times as fast; the stamps say what the rate is
+    }
+
+    def connect() -> Decoder:
+        try:
+            return Decoder(name, url, stats, options=options, container_format="rtsp", live=True, timeout=timeout)
+        except FFmpegError as error:
+            reason = "no answer" if type(error).__name__ == "ExitError" else error.strerror
+            raise VideoError(name, f"can't be connected to within {timeout:g} s ({reason})") from error
+
+    return connect
+
+
+def camera(device: str, stats: SourceStats, timeout: float) -> Connect:
+    """How to open a camera, `/dev/videoN` or `camera:N`. Raises VideoError if that is not how cameras are named."""
+    match = re.fullmatch(r"(?:camera:|/dev/video)(\d+)", device)
+    if match is None:
+        raise VideoError(device, "not a camera; legal are camera:0, camera:1, ... and /dev/video0, ...")
+    if not sys.platform.startswith("linux"):
+        raise VideoError(device, "cameras can be opened on Linux only; elsewhere, push frames to a stream yourself")
+    path = f"/dev/video{match[1]}"
+
+    def connect() -> Decoder:
+        try:
+            return Decoder(device, path, stats, options={}, container_format="v4l2", live=True, timeout=timeout)
+        except FileNotFoundError as error:
+            there = ", ".join(sorted(str(found) for found in Path("/dev").glob("video*"))) or "none"
+            raise VideoError(device, f"no such camera; cameras on this machine: {there}") from error
+        except PermissionError as error:
+            raise VideoError(device, "permission denied; add this user to the group 'video'") from error
+        except FFmpegError as error:
+            raise VideoError(device, f"can't be opened as a camera ({error.strerror})") from error
+
+    return connect
+
+
+def reconnecting(
+    name: str, connect: Connect, first: Decoder, stats: SourceStats, retry_for: float, stopped: threading.Event
+) -> Pictures:
+    """Frames of a live source, second 0 being its first. When it dies, connects again; time goes on as on the clock.
+
+    Raises VideoError when no frame came for `retry_for` seconds after a loss.
+    """
+    decoder: Decoder | None = first
+    timeline = Timeline(stats, first.interval)
+    begun: float | None = None  # when the first frame came, on the monotonic clock
+    seen = time.monotonic()  # when the last frame came
+    pause = _FIRST_PAUSE
+    reason = "the stream ended"
+    while not stopped.is_set():
+        if decoder is not None:
+            fresh = True
+            stamped = False
+            try:
+                for frame, stamp in decoder:
+                    if stopped.is_set():
+                        return
+                    seen = time.monotonic()
+                    if begun is None:
+                        begun = seen
+                    if fresh:
+                        fresh, pause = False, _FIRST_PAUSE
+                        if decoder is not first:
+                            stats.reconnects += 1
+                            timeline.restart(seen - begun)
+                    stamped = stamped or stamp is not None
+                    at = timeline.place(stamp) if stamped else timeline.place_at(seen - begun)
+                    if at is not None:
+                        yield Picture(frame, at, decoder.aspect)
+                reason = "the stream ended"
+            except FFmpegError as error:
+                reason = error.strerror or "no data came"
+            finally:
+                decoder.close()
+            decoder = None
+        if time.monotonic() - seen >= retry_for:
+            raise VideoError(name, f"lost, and did not come back within {retry_for:g} s ({reason})")
+        stopped.wait(min(pause, seen + retry_for - time.monotonic()))
+        pause = min(2 * pause, _LONGEST_PAUSE)
+        if not stopped.is_set():
+            try:
+                decoder = connect()
+            except VideoError as error:
+                reason = str(error).removeprefix(f"{name}: ")
+
+
+def paced(pictures: Pictures, stopped: threading.Event) -> Pictures:
+    """A recording at the speed at which it was made."""
+    begun = time.monotonic()
+    for picture in pictures:
+        if stopped.wait(max(0.0, begun + picture.time - time.monotonic())):
+            return
+        yield picture
+
+
+class LatestReader:
+    """Reads `pictures` in a thread and keeps the latest one only, so that whoever makes them is never held up."""
+
+    def __init__(self, pictures: Pictures, grid: Grid, stats: SourceStats, stopped: threading.Event, name: str) -> None:
+        self._pictures = pictures
+        self._grid = grid
+        self._stats = stats
+        self._stopped = stopped
+        self._changed = threading.Condition()
+        self._latest: Picture | None = None
+        self._ended = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._read, name=f"video {name}", daemon=True)
+        self._thread.start()
+
+    def take(self) -> Picture | None:
+        """The latest frame not yet taken; waits for one. None: no more will come. Raises what ended the reading."""
+        with self._changed:
+            while self._latest is None and not self._ended:
+                self._changed.wait(0.5)  # bounded, so that Ctrl-C is heard on every platform
+            latest, self._latest = self._latest, None
+            if latest is None and self._error is not None:
+                raise self._error
+            return latest
+
+    def stop(self, patience: float) -> None:
+        """Ends the thread; waits for it at most `patience` seconds, which a read that hangs can take."""
+        self._stopped.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join(patience)
+
+    def _read(self) -> None:
+        error: BaseException | None = None
+        try:
+            for picture in self._pictures:
+                if self._stopped.is_set():
+                    break
+                if not self._grid.takes(picture.time):
+                    continue
+                with self._changed:
+                    self._stats.dropped += self._latest is not None
+                    self._latest = picture
+                    self._changed.notify_all()
+            self._pictures.close()
+        except BaseException as caught:
+            error = caught
+        with self._changed:
+            self._error, self._ended = error, True
+            self._changed.notify_all()

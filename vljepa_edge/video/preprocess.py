@@ -1,0 +1,171 @@
+"""The one preprocessing, the same for training, calibration and streaming: pixels to uint8 RGB of the model's size."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+from typing import Literal, TypeAlias, cast, get_args
+
+import av
+import numpy as np
+from av.video.reformatter import Interpolation, VideoReformatter
+
+from vljepa_edge.errors import FrameError, InputError
+from vljepa_edge.video.frame import MAX_PIXELS, Image
+
+ResizeMode: TypeAlias = Literal["cover", "stretch"]
+
+LEGAL = (
+    "legal are uint8 arrays of shape (height, width, 3) RGB, (height, width, 4) RGBA, "
+    "(height, width) or (height, width, 1) grey"
+)
+
+# Bicubic with every chroma sample kept: scaled RGB stays within two levels of Pillow's bicubic.
+_QUALITY = int(
+    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
+)
+# Before a side is scaled to more than this many times what is kept of it, the picture is cut: 10000 x 1 stays harmless.
+_WASTE = 4
+# libswscale refuses to shrink a side more than about 64 times at once; beyond this it is done in steps.
+_STRIDE = 32
+
+
+def as_rgb(image: object) -> Image:
+    """Any legal frame as uint8 RGB (height, width, 3), C-contiguous. A frame that already is one is returned as is.
+
+    Grey is repeated three times, alpha is dropped. Raises FrameError, saying what is legal.
+    """
+    if not isinstance(image, np.ndarray):
+        if not hasattr(image, "__array__") and not hasattr(image, "__array_interface__"):
+            raise FrameError(f"a frame can't be a {type(image).__name__}; {LEGAL}")
+        image = np.asarray(image)
+    if image.dtype != np.uint8:
+        raise FrameError(f"{_what_is_wrong(image)}; {LEGAL}")
+    if image.ndim == 2:
+        image = image[:, :, None]
+    if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or image.size == 0:
+        channels_first = image.ndim == 3 and image.shape[0] in (1, 3, 4)
+        hint = ", which looks like channels first: use image.transpose(1, 2, 0)" if channels_first else ""
+        raise FrameError(f"a frame can't have the shape {image.shape}{hint}; {LEGAL}")
+    height, width, channels = image.shape
+    if height * width > MAX_PIXELS:
+        raise FrameError(f"a frame of {width} x {height} is too large; legal are at most {MAX_PIXELS} pixels")
+    if channels == 1:
+        return np.repeat(image, 3, axis=2)
+    if channels == 3 and image.flags.c_contiguous:
+        return image
+    return np.ascontiguousarray(image[:, :, :3])
+
+
+def resize(image: Image, width: int, height: int, mode: ResizeMode = "cover") -> Image:
+    """Scales uint8 RGB (h, w, 3) to (height, width, 3), bicubic with antialiasing, in libswscale.
+
+    `cover` scales until both sides are filled and keeps the centre; `stretch` ignores the proportions. Pixels are the
+    same as those of a video that decodes to this image. An image of that size already is returned as is.
+    """
+    check_fit((width, height), mode)
+    image = as_rgb(image)
+    if image.shape[:2] == (height, width):
+        return image
+    return _scaler_of_thread().fit(av.VideoFrame.from_ndarray(image, format="rgb24"), (width, height), mode)
+
+
+def check_fit(size: tuple[int, int], mode: str) -> None:
+    """Raises InputError unless `size` is a (width, height) that a frame may have and `mode` a way to get there."""
+    if mode not in get_args(ResizeMode):
+        raise InputError(f"the resize mode {mode!r} is unknown; legal are {', '.join(get_args(ResizeMode))}")
+    width, height = size
+    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+        raise InputError(f"frames can't be scaled to {width} x {height}; legal are 1 to {MAX_PIXELS} pixels")
+
+
+class Scaler:
+    """Converts decoded frames of any pixel format. Keeps libswscale's tables between frames; for one thread only."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()
+
+    def upright(self, frame: av.VideoFrame, size: tuple[int, int] | None, mode: ResizeMode, aspect: float) -> Image:
+        """`frame` as it is meant to be seen: turned as its display matrix says, scaled to `size` (width, height)."""
+        transposed, flip_rows, flip_columns = _orientation(frame)
+        if size is None:
+            image = _pixels(self._rgb(frame)).copy()
+        elif transposed:
+            image = self.fit(frame, (size[1], size[0]), mode, aspect)
+        else:
+            image = self.fit(frame, size, mode, aspect)
+        if transposed:
+            image = image.swapaxes(0, 1)
+        if flip_rows:
+            image = image[::-1]
+        if flip_columns:
+            image = image[:, ::-1]
+        return np.ascontiguousarray(image)
+
+    def fit(self, frame: av.VideoFrame, size: tuple[int, int], mode: ResizeMode, aspect: float = 1.0) -> Image:
+        """`frame`, whose pixels are `aspect` times as wide as high, scaled to `size` (width, height)."""
+        width, height = size
+        if mode == "stretch":
+            return np.array(_pixels(self._rgb(frame, size)))
+        shown = frame.width * aspect
+        scale = max(width / shown, height / frame.height)
+        covering = max(width, round(shown * scale)), max(height, round(frame.height * scale))
+        keep_x, keep_y = frame.width, frame.height
+        if covering[0] > _WASTE * width or covering[1] > _WASTE * height:
+            keep_x = min(keep_x, math.ceil(_WASTE / 2 * width / (scale * aspect)))
+            keep_y = min(keep_y, math.ceil(_WASTE / 2 * height / scale))
+        if (keep_x, keep_y) != (frame.width, frame.height):
+            cut = _centre(_pixels(self._rgb(frame)), keep_x, keep_y)
+            return self.fit(av.VideoFrame.from_ndarray(np.ascontiguousarray(cut), format="rgb24"), size, mode, aspect)
+        return np.array(_centre(_pixels(self._rgb(frame, covering)), width, height))
+
+    def _rgb(self, frame: av.VideoFrame, size: tuple[int, int] | None = None) -> av.VideoFrame:
+        width, height = size or (frame.width, frame.height)
+        if frame.width > _STRIDE * width or frame.height > _STRIDE * height:
+            frame = self._rgb(frame, (math.isqrt(frame.width * width), math.isqrt(frame.height * height)))
+        return self._reformatter.reformat(
+            frame, width=width, height=height, format="rgb24", interpolation=_QUALITY, threads=1
+        )
+
+
+_of_thread = threading.local()
+
+
+def _scaler_of_thread() -> Scaler:
+    if not hasattr(_of_thread, "scaler"):
+        _of_thread.scaler = Scaler()
+    return cast(Scaler, _of_thread.scaler)
+
+
+def _pixels(frame: av.VideoFrame) -> Image:
+    """A view of an rgb24 frame's memory."""
+    return cast(Image, frame.to_ndarray())
+
+
+def _centre(image: Image, width: int, height: int) -> Image:
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return image[top : top + height, left : left + width]
+
+
+def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
+    """How to show `frame`: swap rows and columns, then flip rows, then flip columns. Angles snap to quarter turns."""
+    try:
+        stored = cast(Mapping[str, av.buffer.Buffer], frame.side_data).get("DISPLAYMATRIX")
+    except ValueError:  # PyAV 18 does not know EXIF side data and refuses all of the frame's: no mirroring then
+        quarter = round(frame.rotation / 90) % 4
+        return quarter % 2 == 1, quarter in (1, 2), quarter in (2, 3)
+    if stored is None:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y
+    if abs(a) >= abs(b):
+        return False, d < 0, a < 0
+    return True, b < 0, c < 0
+
+
+def _what_is_wrong(image: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:
+    if image.dtype.kind == "f":
+        if not np.isfinite(image).all():
+            return f"a frame can't be {image.dtype} with NaN or infinite values"
+        return f"a frame can't be {image.dtype}: convert 0..1 with (image * 255).round().astype(np.uint8)"
+    return f"a frame can't be {image.dtype}"

@@ -1,0 +1,97 @@
+"""What was recorded: video files and photos, and arrays already in memory."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from numbers import Real
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+from av.error import FFmpegError
+
+from vljepa_edge.errors import FrameError, VideoError
+from vljepa_edge.video.decoder import Decoder
+from vljepa_edge.video.frame import Picture, Pictures, SourceStats
+from vljepa_edge.video.preprocess import as_rgb
+from vljepa_edge.video.timing import Timeline
+
+# Playlists can't reach the network, and a % or a colon in a file's name means nothing.
+_OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
+
+
+def open_file(path: str, stats: SourceStats) -> Decoder:
+    """Opens a video or image file. Raises VideoError, saying what is wrong with the file."""
+    _check_file(path)
+    try:
+        return Decoder(path, "file:" + os.path.abspath(path), stats, options=_OPTIONS)
+    except FFmpegError as error:
+        reason = f"not a video or image file, or damaged from the start ({error.strerror})"
+        raise VideoError(path, reason) from error
+
+
+def decoded(decoder: Decoder, stats: SourceStats) -> Pictures:
+    """All frames of a container, second 0 being its beginning. Closes it at the end."""
+    timeline = Timeline(stats, decoder.interval, decoder.start)
+    aspect = decoder.aspect
+    try:
+        for frame, stamp in decoder:
+            time = timeline.place(stamp)
+            if time is not None:
+                yield Picture(frame, time, aspect)
+    finally:
+        decoder.close()
+
+
+def arrays(items: Iterable[object], fps: float | None, stats: SourceStats) -> Pictures:
+    """Frames, (array, seconds) pairs or, where `fps` is known, bare arrays. Times are kept as they are.
+
+    Raises FrameError, naming the frame, when one is not legal.
+    """
+    timeline = Timeline(stats, 0.04 if fps is None else 1 / fps, origin=0.0)
+    for number, item in enumerate(items):
+        if isinstance(item, (tuple, list)) and len(item) == 2:
+            array, stamp = item
+            if stamp is not None and not isinstance(stamp, Real):
+                raise FrameError(f"frame {number} has the time {stamp!r}; legal are seconds as a number")
+        elif fps is not None:
+            array, stamp = item, number / fps
+        else:
+            raise FrameError(
+                f"frame {number} has no time (its type is {type(item).__name__}); "
+                "legal are (array, seconds) pairs, or bare arrays together with fps"
+            )
+        try:
+            image = as_rgb(array)
+        except FrameError as error:
+            raise FrameError(f"frame {number}: {error}") from error
+        stats.frames_decoded += 1
+        time = timeline.place(None if stamp is None else float(cast(float, stamp)))
+        if time is not None:
+            yield Picture(image, time)
+
+
+def single(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], stats: SourceStats) -> Pictures:
+    """One array as a photo at second 0."""
+    return arrays([(array, 0.0)], None, stats)
+
+
+def _check_file(path: str) -> None:
+    if not path.strip():
+        raise VideoError("''", "the path is empty; legal are files, rtsp:// URLs, /dev/videoN and camera:N")
+    try:
+        status = Path(path).stat()
+    except FileNotFoundError as error:
+        raise VideoError(path, "no such file") from error
+    except (OSError, ValueError) as error:
+        raise VideoError(repr(path), f"can't be opened ({error})") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise VideoError(path, "a folder, not a file; legal are video and image files")
+    if not stat.S_ISREG(status.st_mode):
+        raise VideoError(path, "not a regular file; legal are video and image files")
+    if status.st_size == 0:
+        raise VideoError(path, "the file is empty (0 bytes)")
+    if not os.access(path, os.R_OK):
+        raise VideoError(path, "permission denied: the file can't be read by this user")

@@ -1,0 +1,203 @@
+"""One way to open them all: files, photos, cameras, RTSP URLs and arrays become an iterator of frames."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from vljepa_edge.errors import InputError, VideoError
+from vljepa_edge.video import live as alive
+from vljepa_edge.video import preprocess, recorded
+from vljepa_edge.video.frame import MAX_PIXELS, Frame, Image, Picture, Pictures, SourceStats
+from vljepa_edge.video.preprocess import ResizeMode
+from vljepa_edge.video.timing import Grid
+
+LEGAL = "legal are video and image files, rtsp:// URLs, /dev/videoN, camera:N, arrays and iterables of (array, seconds)"
+
+
+class Source(Iterator[Frame]):
+    """Frames in rising time. Iterate over it once; close it, or use it in a `with`.
+
+    `live` sources are read by a thread that keeps the latest frame only. `stats` counts what was met on the way.
+    Iterating raises VideoError when the source holds no frame or is lost, FrameError for an array that is no frame.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        pictures: Pictures,
+        stats: SourceStats,
+        *,
+        size: tuple[int, int] | None,
+        resize: ResizeMode,
+        fps: float | None,
+        live: bool,
+        release: Callable[[], None],
+        stopped: threading.Event,
+        patience: float,
+    ) -> None:
+        self.name = name
+        self.live = live
+        self.stats = stats
+        self._size = size
+        self._resize = resize
+        self._scaler = preprocess.Scaler()
+        self._grid = Grid(fps)
+        self._pictures = pictures
+        self._reader: alive.LatestReader | None = None
+        self._closed = False
+        if live:
+            self._reader = alive.LatestReader(pictures, self._grid, stats, stopped, name)
+            # At the latest when nobody holds the source any more, or the interpreter ends.
+            self._end = weakref.finalize(self, self._reader.stop, patience)
+        self._release = release
+
+    def __iter__(self) -> Source:
+        return self
+
+    def __next__(self) -> Frame:
+        while not self._closed:
+            picture = self._take()
+            if picture is None:
+                self.close()
+                if self.stats.frames_yielded == 0:
+                    raise VideoError(self.name, self._why_empty())
+                break
+            try:
+                frame = Frame(self._image(picture), picture.time)
+            except FFmpegError:
+                self.stats.corrupt += 1
+                continue
+            self.stats.frames_yielded += 1
+            return frame
+        raise StopIteration
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the reading and gives files, sockets, devices and threads back. Can be called twice."""
+        self._closed = True
+        if self._reader is not None:
+            self._end()
+        else:
+            self._release()
+
+    def _why_empty(self) -> str:
+        if self.stats.corrupt == 0:
+            return "no frames in it"
+        damage = f"{self.stats.corrupt} damaged packet{'s' * (self.stats.corrupt > 1)}"
+        return f"no frame in it can be decoded ({damage}); legal are frames of at most {MAX_PIXELS} pixels"
+
+    def _take(self) -> Picture | None:
+        if self._reader is not None:
+            return self._reader.take()
+        for picture in self._pictures:
+            if self._grid.takes(picture.time):
+                return picture
+        return None
+
+    def _image(self, picture: Picture) -> Image:
+        pixels = picture.pixels
+        if isinstance(pixels, av.VideoFrame):
+            return self._scaler.upright(pixels, self._size, self._resize, picture.aspect)
+        return pixels if self._size is None else preprocess.resize(pixels, *self._size, self._resize)
+
+
+def open_source(
+    source: str | os.PathLike[str] | Iterable[object] | np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+    *,
+    size: tuple[int, int] | None = None,
+    resize: ResizeMode = "cover",
+    fps: float | None = None,
+    live: bool | None = None,
+    timeout: float = 5.0,
+    retry_for: float = 30.0,
+) -> Source:
+    """Opens anything that gives frames.
+
+    source: the path of a video or image file; an rtsp:// URL; a camera as `/dev/video0` or `camera:0`; one uint8 array
+        (a photo); an iterable of Frame, of (array, seconds) or, together with `fps`, of bare arrays.
+    size: (width, height) to scale to as `resize` says; None keeps the decoded size.
+    fps: sample by timestamp on a grid of 1 / fps seconds: the first frame at or after each due time. None gives all.
+    live: whether a thread reads ahead and only the latest frame is kept. By default cameras and RTSP are live. A file
+        opened so plays in real time; a camera or RTSP URL opened with live=False is read frame by frame to its end.
+    timeout: seconds without data after which an RTSP connection counts as dead.
+    retry_for: seconds for which a live source that died is tried again.
+
+    Raises VideoError when it can't be opened, InputError for an illegal argument; each says what is legal.
+    """
+    if size is not None:
+        preprocess.check_fit(size, resize)
+    for name, value in (("fps", fps), ("timeout", timeout), ("retry_for", retry_for)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} can't be {value}; legal are numbers above 0")
+    stats = SourceStats()
+    stopped = threading.Event()
+    patience = 1.0
+    release: Callable[[], None] = stopped.set
+
+    text = os.fspath(source) if isinstance(source, (str, Path, os.PathLike)) else None
+    connect = None if text is None else _live_connection(text, stats, timeout)
+    if text is not None and connect is not None:
+        name = alive.rtsp_name(text)
+        decoder = connect()
+        live = live is not False
+        if live:
+            pictures = alive.reconnecting(name, connect, decoder, stats, retry_for, stopped)
+            patience += timeout
+        else:
+            pictures, release = recorded.decoded(decoder, stats), decoder.close
+    elif text is not None:
+        name = text
+        decoder = recorded.open_file(text.removeprefix("file://"), stats)
+        pictures, release = recorded.decoded(decoder, stats), decoder.close
+        if live:
+            pictures = alive.paced(pictures, stopped)
+    elif isinstance(source, np.ndarray) and source.ndim != 4:
+        name, pictures = "an array", recorded.single(source, stats)
+    elif isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, memoryview)):
+        name, pictures = "an iterable of frames", recorded.arrays(source, fps, stats)
+    else:
+        raise VideoError(
+            f"{source!r:.80}", f"objects of type {type(source).__name__} are not a source of frames; {LEGAL}"
+        )
+    return Source(
+        name,
+        pictures,
+        stats,
+        size=size,
+        resize=resize,
+        fps=fps,
+        live=bool(live),
+        release=release,
+        stopped=stopped,
+        patience=patience,
+    )
+
+
+def _live_connection(text: str, stats: SourceStats, timeout: float) -> alive.Connect | None:
+    """How to connect to what `text` names; None if it names a file."""
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
+    if scheme is not None and scheme[1].lower() in ("rtsp", "rtsps"):
+        return alive.rtsp(text, stats, timeout)
+    if scheme is not None and scheme[1].lower() != "file":
+        raise VideoError(alive.rtsp_name(text), f"the protocol {scheme[1]}:// is not supported; {LEGAL}")
+    if text.startswith(("camera:", "/dev/video")):
+        return alive.camera(text, stats, timeout)
+    return None

@@ -1,0 +1,109 @@
+"""Time: from the stamps that containers really carry to rising seconds, and from those to the model's frame rate."""
+
+from __future__ import annotations
+
+import math
+
+from vljepa_edge.video.frame import SourceStats
+
+# A step back of less than this is a frame out of order and is skipped; a longer one is a new beginning (a splice, a
+# wrapped counter, a restarted camera), after which time goes on from where it was.
+NEW_BEGINNING = 1.0  # seconds
+
+# Containers round stamps, Matroska to a millisecond. A frame that is early by no more than this is on time.
+ROUNDING = 1e-3  # seconds
+
+
+class StampGuess:
+    """Picks presentation or decoding stamps, whichever has been wrong less often (FFmpeg's guess_correct_pts).
+
+    AVI files with B-frames carry presentation stamps that go back and forth; their decoding stamps are right.
+    """
+
+    def __init__(self) -> None:
+        self._last = {"pts": -math.inf, "dts": -math.inf}
+        self._faults = {"pts": 0, "dts": 0}
+
+    def __call__(self, pts: int | None, dts: int | None) -> int | None:
+        for kind, stamp in (("pts", pts), ("dts", dts)):
+            if stamp is not None:
+                self._faults[kind] += stamp <= self._last[kind]
+                self._last[kind] = stamp
+        if pts is not None and (dts is None or self._faults["pts"] <= self._faults["dts"]):
+            return pts
+        return dts
+
+
+class Timeline:
+    """Places stamps (seconds, any origin, possibly missing or wrong) on one strictly rising time line.
+
+    `interval` is the expected time between frames, `origin` the stamp that is second 0 (None: the first that comes).
+    """
+
+    def __init__(self, stats: SourceStats, interval: float, origin: float | None = None) -> None:
+        self._stats = stats
+        self._interval = interval
+        self._start = 0.0
+        self._shift = None if origin is None else -origin
+        self._stamp: float | None = None
+        self._last: float | None = None
+        self._late = 0
+
+    def restart(self, at: float) -> None:
+        """The source starts anew: its next stamp means `at`, or just after the last frame if that is later."""
+        self._start, self._shift, self._stamp = at, None, None
+
+    def place(self, stamp: float | None) -> float | None:
+        """The time of a frame in seconds; None if the frame came too late to have one and is to be skipped."""
+        if stamp is None or not math.isfinite(stamp) or stamp == self._stamp:
+            self._stats.bad_timestamps += 1
+            time = self._expected()
+        else:
+            if self._shift is None:
+                self._shift = self._expected() - stamp
+            time = stamp + self._shift
+            if self._last is not None and time <= self._last:
+                self._stats.bad_timestamps += 1
+                self._late += 1
+                if self._last - time < NEW_BEGINNING and self._late * self._interval <= NEW_BEGINNING:
+                    return None
+                time = self._expected()
+                self._shift = time - stamp
+            self._stamp = stamp
+        self._late = 0
+        self._last = time
+        return time
+
+    def place_at(self, time: float) -> float | None:
+        """The same for a frame of a source that has no stamps and whose time, `time`, is that of a clock."""
+        if self._last is not None and time <= self._last:
+            return None
+        self._last = time
+        return time
+
+    def _expected(self) -> float:
+        if self._last is None:
+            return self._start
+        following = self._last + self._interval
+        return max(following, self._start) if self._shift is None else following
+
+
+class Grid:
+    """Samples at `fps`: the first frame at or after each due time. The first frame sets the grid; None takes all."""
+
+    def __init__(self, fps: float | None) -> None:
+        self._fps = fps
+        self._rounding = 0.0 if fps is None else min(ROUNDING, 0.1 / fps)
+        self._first: float | None = None
+        self._due = 0
+
+    def takes(self, time: float) -> bool:
+        if self._fps is None:
+            return True
+        if self._first is None:
+            self._first = time
+        step = math.floor((time - self._first + self._rounding) * self._fps)
+        if step < self._due:
+            return False
+        self._due = step + 1
+        return True

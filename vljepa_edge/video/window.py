@@ -1,0 +1,97 @@
+"""The sliding window: features of the last frames, ready to be stacked without a copy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.errors import InputError
+
+
+class Window:
+    """Keeps the per-frame features of the last `size` frames.
+
+    Each feature lives in a ring of twice the window's length in which every frame is written twice, so that the window
+    is always one contiguous slice. Until `size` frames came, the first one stands in for those before it. Memory is
+    taken at the first push and does not grow.
+    """
+
+    def __init__(self, size: int) -> None:
+        if size < 1:
+            raise InputError(f"a window can't have {size} frames; legal are 1 and more")
+        self.size = size
+        self._rings: dict[str, NDArray[Any]] = {}
+        self._times = np.zeros(2 * size)
+        self._newest = -1
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Frames held since the last clear(), at most `size`."""
+        return self._count
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Seconds of the window's frames, oldest first, (size,). A view: valid until the next push."""
+        self._check_started()
+        return self._times[self._newest + 1 : self._newest + 1 + self.size]
+
+    def push(self, features: Mapping[str, NDArray[Any]], time: float) -> None:
+        """Adds one frame: each feature as a graph of unit `frame` gives it, (1, ...).
+
+        Names, shapes and types must stay the same until clear(). Raises InputError.
+        """
+        if self._count == 0:
+            self._begin(features)
+            self._times[:] = time
+            self._newest = self.size - 1
+        else:
+            self._check(features)
+            self._newest = (self._newest + 1) % self.size
+            for name, feature in features.items():
+                ring = self._rings[name]
+                ring[self._newest] = ring[self._newest + self.size] = feature[0]
+            self._times[self._newest] = self._times[self._newest + self.size] = time
+        self._count = min(self._count + 1, self.size)
+
+    def stacked(self, name: str) -> NDArray[Any]:
+        """Feature `name` of the window, oldest first, contiguous (1, size, ...). A view: valid until the next push."""
+        self._check_started()
+        if name not in self._rings:
+            raise InputError(f"the window holds no {name!r}; it holds {', '.join(self._rings)}")
+        return self._rings[name][None, self._newest + 1 : self._newest + 1 + self.size]
+
+    def clear(self) -> None:
+        """Forgets the frames and keeps the memory."""
+        self._count = 0
+
+    def _begin(self, features: Mapping[str, NDArray[Any]]) -> None:
+        for name, feature in features.items():
+            if feature.ndim < 1 or feature.shape[0] != 1:
+                raise InputError(f"feature {name!r} of a frame has the shape {feature.shape}; legal is (1, ...)")
+        kept = self._rings
+        self._rings = {}
+        for name, feature in features.items():
+            ring, shape = kept.get(name), (2 * self.size, *feature.shape[1:])
+            if ring is None or ring.shape != shape or ring.dtype != feature.dtype:
+                ring = np.empty(shape, feature.dtype)
+            ring[:] = feature[0]
+            self._rings[name] = ring
+
+    def _check(self, features: Mapping[str, NDArray[Any]]) -> None:
+        if features.keys() != self._rings.keys():
+            raise InputError(f"the frame has {', '.join(features)}; the window holds {', '.join(self._rings)}")
+        for name, feature in features.items():
+            ring = self._rings[name]
+            legal = (1, *ring.shape[1:])
+            if feature.shape != legal or feature.dtype != ring.dtype:
+                raise InputError(
+                    f"feature {name!r} of a frame is {feature.dtype} {feature.shape}; "
+                    f"legal until clear() is {ring.dtype} {legal}"
+                )
+
+    def _check_started(self) -> None:
+        if self._count == 0:
+            raise InputError("the window is empty: push a frame first")
