@@ -1,0 +1,206 @@
+"""The predictor: both ways of seeing, padding, the ConSE paths, export."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.nn.config import ConceptConfig, LlamaStackConfig, PredictorConfig, StreamConfig
+from vljepa_edge.nn.predictor import Predictor
+
+STACK = LlamaStackConfig(hidden=32, layers=2, heads=4, kv_heads=2, ffn=48, max_positions=64)
+PAPER = PredictorConfig((StreamConfig("x_encoder", 24),), query_dim=20, embedding=12, stack=STACK)
+TINY = PredictorConfig(
+    streams=(
+        StreamConfig("motion", 6, positions=(1, 5)),
+        StreamConfig("appearance", 20, positions=(2, 3), tubelet=2, scale=2.0),
+    ),
+    query_dim=12,
+    embedding=12,
+    stack=STACK,
+    concept=ConceptConfig("appearance", start=8, width=12, scale=5.0),
+)
+
+
+def make(config: PredictorConfig) -> Predictor:
+    torch.manual_seed(0)
+    predictor = Predictor(config).eval()
+    for name, parameter in predictor.named_parameters():
+        if parameter.ndim > 1 and not name.startswith("match"):
+            nn.init.normal_(parameter, std=0.2)
+    return predictor
+
+
+def streams(config: PredictorConfig, batch: int = 2) -> dict[str, Tensor]:
+    torch.manual_seed(1)
+    if config.concept is None:
+        return {"x_encoder": torch.randn(batch, 7, 24)}
+    return {"appearance": torch.randn(batch, 4, 3, 20), "motion": torch.randn(batch, 5, 6)}
+
+
+both = pytest.mark.parametrize("config", [PAPER, TINY], ids=["paper", "tiny"])
+
+
+@both
+def test_embedding_is_unit_norm(config: PredictorConfig) -> None:
+    query = torch.randn(2, 4, config.query_dim)
+    embedding = make(config)(streams(config), query, torch.ones(2, 4))
+    assert embedding.shape == (2, 12)
+    torch.testing.assert_close(embedding.norm(dim=-1), torch.ones(2))
+
+
+@both
+def test_vision_tokens_see_the_query(config: PredictorConfig) -> None:
+    predictor = make(replace(config, concept=None))
+    vision = streams(config)
+    query = torch.randn(2, 4, config.query_dim, requires_grad=True)
+    count = sum(7 if n == "x_encoder" else 5 if n == "motion" else 6 for n in vision)
+    states = predictor.states(vision, query).tokens[:, :count]
+    other = predictor.states(vision, query + 1).tokens[:, :count]
+    assert bool(((states - other).abs().amax(-1) > 1e-3).all())
+    (gradient,) = torch.autograd.grad(states[:, 0].sum(), query)
+    assert bool((gradient.abs().amax(-1) > 0).all()), "the first vision token sees every query token"
+
+
+@both
+def test_the_query_sees_the_vision_tokens(config: PredictorConfig) -> None:
+    predictor = make(config)
+    query = torch.randn(2, 4, config.query_dim)
+    vision = {name: t.requires_grad_() for name, t in streams(config).items()}
+    states = predictor.states(vision, query).tokens[:, -4:]
+    for gradient in torch.autograd.grad(states.sum(), list(vision.values())):
+        assert bool((gradient.abs().amax(-1) > 0).all())
+
+
+@both
+def test_padding_changes_nothing(config: PredictorConfig) -> None:
+    predictor = make(config)
+    vision = streams(config)
+    query = torch.randn(2, 4, config.query_dim)
+    padded = torch.cat((query, 100 * torch.randn(2, 6, config.query_dim)), dim=1)
+    mask = (torch.arange(10) < 4).expand(2, -1)
+    expected = predictor(vision, query)
+    torch.testing.assert_close(predictor(vision, padded, mask), expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(predictor(vision, query, torch.ones(2, 4)), expected, atol=1e-6, rtol=0)
+
+
+@both
+def test_only_padding_equals_no_query(config: PredictorConfig) -> None:
+    predictor = make(config)
+    if predictor.match is not None:  # without a query there is nothing to match, not even the bias
+        nn.init.zeros_(predictor.match.out.bias)
+    vision = streams(config)
+    blank = predictor(vision, torch.randn(2, 3, config.query_dim), torch.zeros(2, 3))
+    torch.testing.assert_close(blank, predictor(vision), atol=1e-6, rtol=0)
+
+
+def test_a_tubelet_is_the_mean_of_its_frames() -> None:
+    predictor = make(TINY)
+    vision = streams(TINY)
+    mean = vision["appearance"].reshape(2, 2, 2, 3, 20).mean(2).repeat_interleave(2, dim=1)
+    torch.testing.assert_close(predictor({**vision, "appearance": mean}), predictor(vision), atol=1e-6, rtol=0)
+
+
+def test_untrained_skip_is_the_readout_of_the_concepts() -> None:
+    torch.manual_seed(0)
+    predictor = Predictor(TINY)
+    concept = nn.functional.normalize(torch.randn(2, 12), dim=-1)
+    vision = streams(TINY)
+    vision["appearance"][..., 8:] = concept[:, None, None]
+    cosine = (predictor(vision, torch.randn(2, 4, 12)) * concept).sum(-1)
+    assert cosine.min() > 0.98
+
+
+def test_match_finds_the_concept_that_the_query_names() -> None:
+    predictor = make(TINY)
+    assert predictor.match is not None
+    added: list[Tensor] = []
+    predictor.match.out.register_forward_pre_hook(lambda module, arguments: added.append(arguments[0]))
+    vision = streams(TINY)
+    query = torch.randn(2, 4, 12)
+    named = nn.functional.normalize(query[:, 2], dim=-1)
+    vision["appearance"][..., 8:] = 0.0
+    vision["appearance"][:, 2:, 1, 8:] = named[:, None]  # second tubelet, region 1: token 1 * 3 + 1
+    predictor(vision, query)
+    highest = added[0][..., 0]  # head 0, the identity
+    torch.testing.assert_close(highest[:, 4], torch.ones(2), atol=1e-5, rtol=0)
+    assert bool((highest.argmax(-1) == 4).all())
+
+
+class Positional(nn.Module):
+    def __init__(self, predictor: Predictor) -> None:
+        super().__init__()
+        self.predictor = predictor
+
+    def forward(self, appearance: Tensor, motion: Tensor, query: Tensor, mask: Tensor) -> Tensor:
+        embedding: Tensor = self.predictor({"appearance": appearance, "motion": motion}, query, mask)
+        return embedding
+
+
+def test_onnx_equals_torch_at_any_query_length(tmp_path: Path) -> None:
+    predictor = make(TINY)
+    vision = streams(TINY, batch=1)
+    file = str(tmp_path / "graph.onnx")
+    names = ["appearance", "motion", "query_tokens", "query_mask"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            Positional(predictor).eval(),
+            (vision["appearance"], vision["motion"], torch.randn(1, 5, 12), torch.ones(1, 5, dtype=torch.long)),
+            file,
+            dynamo=False,
+            opset_version=20,
+            input_names=names,
+            dynamic_axes={"query_tokens": {1: "L"}, "query_mask": {1: "L"}},
+        )
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    for length in (1, 5, 23):
+        query = torch.randn(1, length, 12)
+        mask = (torch.arange(length) <= length // 2).long()[None]
+        arrays = [t.numpy() for t in (vision["appearance"], vision["motion"], query, mask)]
+        (found,) = session.run(None, dict(zip(names, arrays, strict=True)))
+        with torch.no_grad():
+            expected = predictor(vision, query, mask).numpy()
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_wrong_inputs_are_refused() -> None:
+    predictor = make(TINY)
+    good = streams(TINY)
+    query = torch.randn(2, 4, 12)
+    for vision, tokens, mask, message in (
+        ({"motion": good["motion"]}, query, None, "streams must be"),
+        ({**good, "sound": query}, query, None, "streams must be"),
+        ({**good, "motion": good["motion"][..., :5]}, query, None, "motion"),
+        ({**good, "motion": good["motion"][:, :4]}, query, None, "positions"),
+        ({**good, "appearance": good["appearance"][:, :3]}, query, None, "tubelet"),
+        ({**good, "appearance": good["appearance"][:, :2]}, query, None, "positions"),
+        (good, query[..., :11], None, "query_tokens"),
+        (good, query[:, :0], None, "query_tokens"),
+        (good, query, torch.ones(2, 5), "query_mask"),
+        (good, query[:1], None, "batch"),
+        (good, None, torch.ones(2, 4), "query_mask"),
+    ):
+        with pytest.raises(InputError, match=message):
+            predictor(vision, tokens, mask)
+
+
+def test_configs_that_do_not_fit_are_refused() -> None:
+    assert TINY.concept is not None
+    for change, message in (
+        ({"concept": replace(TINY.concept, stream="sound")}, "sound"),
+        ({"concept": replace(TINY.concept, width=13)}, "outside"),
+        ({"streams": TINY.streams[:1] * 2, "concept": None}, "differ"),
+        ({"streams": (), "concept": None}, "at least one"),
+        ({"dropout": 1.0}, "dropout"),
+    ):
+        with pytest.raises(InputError, match=message):
+            replace(TINY, **change)

@@ -1,0 +1,367 @@
+"""Sizes and sources of every part of the model, as frozen dataclasses: from tiny to the paper's, the same classes.
+
+Pure Python (no torch), so a config can be read anywhere. JSON is strict: a key that no field has, a missing key or a
+value of the wrong type is an InputError that names the key.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import types
+from dataclasses import dataclass
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from vljepa_edge.errors import InputError
+
+T = TypeVar("T")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """The "llama3" frequency scaling of Llama 3.1 and later."""
+
+    factor: float
+    low_freq_factor: float
+    high_freq_factor: float
+    original_max_positions: int
+
+
+@dataclass(frozen=True)
+class LlamaStackConfig:
+    """A stack of Llama layers. `max_positions` bounds the length of a sequence; it costs a table, no parameters."""
+
+    hidden: int
+    layers: int
+    heads: int
+    kv_heads: int
+    ffn: int
+    rope_theta: float = 10000.0
+    rms_eps: float = 1e-5
+    head_dim: int | None = None
+    max_positions: int = 1024
+    rope_scaling: RopeScaling | None = None
+
+    def __post_init__(self) -> None:
+        sizes = (self.hidden, self.layers, self.heads, self.kv_heads, self.ffn, self.max_positions)
+        _require(min(sizes) > 0, f"sizes of a Llama stack must be positive, not {sizes}")
+        heads, kv_heads = self.heads, self.kv_heads
+        _require(heads % kv_heads == 0, f"heads ({heads}) must be a multiple of kv_heads ({kv_heads})")
+        _require(
+            self.head_dim is not None or self.hidden % self.heads == 0,
+            f"hidden ({self.hidden}) must be a multiple of heads ({self.heads}) unless head_dim is given",
+        )
+        _require(self.head_size % 2 == 0, f"head_dim must be even for rotary embeddings, not {self.head_size}")
+
+    @property
+    def head_size(self) -> int:
+        """Channels of one head."""
+        return self.head_dim if self.head_dim is not None else self.hidden // self.heads
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """One stream of vision features, (B, N, dim) or (B, T, R, dim), and how it becomes tokens.
+
+    tubelet: how many frames in a row are averaged into one step of time, for (B, T, R, dim).
+    positions: (steps of time after the tubelets, regions) adds learned embeddings of both. None: it has its own.
+    scale: what the features are multiplied by, so that streams meet the Linear at similar sizes.
+    """
+
+    name: str
+    dim: int
+    positions: tuple[int, int] | None = None
+    tubelet: int = 1
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        _require(self.dim > 0 and self.tubelet > 0, f"stream {self.name!r}: dim and tubelet must be positive")
+        _require(
+            self.positions is None or min(self.positions) > 0,
+            f"stream {self.name!r}: positions must be positive, not {self.positions}",
+        )
+
+
+@dataclass(frozen=True)
+class ConceptConfig:
+    """A slice of one stream's features that already lies in the text space (ConSE), and what is made of it.
+
+    The features `start : start + width` of `stream` are compared with the query (`match_heads`, 0 for none) and, with
+    `skip`, led around the layers to the output. scale multiplies the slice before the stream's Linear only.
+    """
+
+    stream: str
+    start: int
+    width: int
+    match_heads: int = 4
+    skip: bool = True
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class PredictorConfig:
+    """(S_V, X_Q) -> predicted target embedding. Vision streams come first, in this order, then the query."""
+
+    streams: tuple[StreamConfig, ...]
+    query_dim: int
+    embedding: int
+    stack: LlamaStackConfig
+    concept: ConceptConfig | None = None
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        names = [stream.name for stream in self.streams]
+        _require(len(names) > 0, "a predictor needs at least one stream")
+        _require(len(set(names)) == len(names), f"stream names must differ: {names}")
+        _require(self.query_dim > 0 and self.embedding > 0, "query_dim and embedding must be positive")
+        _require(0.0 <= self.dropout < 1.0, f"dropout must be in [0, 1), not {self.dropout}")
+        if self.concept is None:
+            return
+        concept = self.concept
+        _require(concept.stream in names, f"concept.stream {concept.stream!r} is not one of the streams {names}")
+        dim = self.streams[names.index(concept.stream)].dim
+        end = concept.start + concept.width
+        _require(
+            0 <= concept.start < end <= dim,
+            f"concept slice {concept.start}:{end} is outside stream {concept.stream!r} of {dim} features",
+        )
+
+
+@dataclass(frozen=True)
+class YDecoderConfig:
+    """A light decoder from an embedding to text. The paper does not disclose its own; see `YDecoder` for ours."""
+
+    vocab: int
+    hidden: int = 256
+    layers: int = 4
+    heads: int = 4
+    ffn: int = 704
+    prefix: int = 4
+    max_tokens: int = 32
+    embedding: int = 384
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        sizes = (self.vocab, self.prefix, self.max_tokens, self.embedding)
+        _require(min(sizes) > 0, f"vocab, prefix, max_tokens and embedding must be positive, not {sizes}")
+        _require(0.0 <= self.dropout < 1.0, f"dropout must be in [0, 1), not {self.dropout}")
+        self.stack()
+
+    def stack(self) -> LlamaStackConfig:
+        """The causal Llama stack inside: prefix tokens, then text."""
+        return LlamaStackConfig(
+            hidden=self.hidden,
+            layers=self.layers,
+            heads=self.heads,
+            kv_heads=self.heads,
+            ffn=self.ffn,
+            max_positions=self.prefix + self.max_tokens,
+        )
+
+
+@dataclass(frozen=True)
+class XEncoderConfig:
+    """A V-JEPA 2 encoder, frozen. source: hub id or folder of its weights, in transformers' layout."""
+
+    source: str = "facebook/vjepa2-vitl-fpc64-256"
+    hidden: int = 1024
+    layers: int = 24
+    heads: int = 16
+    ffn: int = 4096
+    size: int = 256
+    patch: int = 16
+    tubelet: int = 2
+    norm_eps: float = 1e-6
+
+    def __post_init__(self) -> None:
+        _require(self.size % self.patch == 0, f"size ({self.size}) must be a multiple of patch ({self.patch})")
+        _require(
+            self.hidden % self.heads == 0 and self.hidden // self.heads % 2 == 0,
+            f"hidden ({self.hidden}) must split into heads ({self.heads}) of even size",
+        )
+
+
+@dataclass(frozen=True)
+class LanguageModelConfig:
+    """The Llama-family language model that the predictor starts from.
+
+    source: hub id, folder in transformers' layout, or .gguf file. Its `layers` ("last 8", "8-16", "all") start the
+    predictor; its tokenizer and its token embedding (vocab, hidden), frozen, read the query.
+    """
+
+    source: str = "meta-llama/Llama-3.2-1B"
+    layers: str = "last 8"
+    vocab: int = 128256
+    hidden: int = 2048
+    max_tokens: int = 512
+
+
+@dataclass(frozen=True)
+class YEncoderConfig:
+    """A sentence encoder from transformers: mean over tokens, a linear head to the shared space.
+
+    source: hub id or folder of the weights it starts from. architecture: its config in transformers, as JSON; filled
+    in when the weights are loaded, and what it is built from afterwards. head: without one, hidden must equal the
+    shared width.
+    """
+
+    source: str = "google/embeddinggemma-300m"
+    hidden: int = 768
+    embedding: int = 1536
+    head: bool = True
+    frozen: bool = False
+    max_tokens: int = 512
+    architecture: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        _require(
+            self.head or self.hidden == self.embedding,
+            f"a Y-encoder without a head gives {self.hidden} numbers, but the shared space has {self.embedding}",
+        )
+
+
+@dataclass(frozen=True)
+class VLJepaConfig:
+    """The whole model.
+
+    x_encoder None: vision features come from outside by name (the tiny model: training/ makes them, a bundle's graphs
+    do). language_model None: the query is read by the Y-encoder's backbone, whose token states are the query tokens,
+    and the predictor starts from scratch.
+    """
+
+    predictor: PredictorConfig
+    y_encoder: YEncoderConfig
+    x_encoder: XEncoderConfig | None = None
+    language_model: LanguageModelConfig | None = None
+    y_decoder: YDecoderConfig | None = None
+
+    def __post_init__(self) -> None:
+        shared = self.predictor.embedding
+        _require(
+            self.y_encoder.embedding == shared,
+            f"the predictor's shared space has {shared} numbers, the Y-encoder's {self.y_encoder.embedding}",
+        )
+        if self.y_decoder is not None:
+            width = self.y_decoder.embedding
+            _require(width == shared, f"the Y-decoder reads {width} numbers, but the shared space has {shared}")
+        query = self.y_encoder.hidden if self.language_model is None else self.language_model.hidden
+        _require(
+            self.predictor.query_dim == query,
+            f"query tokens have {query} numbers, but query_dim is {self.predictor.query_dim}",
+        )
+        if self.x_encoder is not None:
+            found = [(stream.name, stream.dim) for stream in self.predictor.streams]
+            _require(
+                found == [("x_encoder", self.x_encoder.hidden)],
+                f"with an X-encoder the one stream must be ('x_encoder', {self.x_encoder.hidden}), not {found}",
+            )
+
+    @classmethod
+    def paper(cls) -> VLJepaConfig:
+        """The paper's model (section 3.1), 1.6 B parameters. The Y-decoder's size is ours: undisclosed."""
+        return cls(
+            x_encoder=XEncoderConfig(),
+            language_model=LanguageModelConfig(),
+            predictor=PredictorConfig(
+                streams=(StreamConfig("x_encoder", 1024),),
+                query_dim=2048,
+                embedding=1536,
+                stack=LlamaStackConfig(
+                    hidden=2048,
+                    layers=8,
+                    heads=32,
+                    kv_heads=8,
+                    ffn=8192,
+                    rope_theta=500000.0,
+                    max_positions=8192,
+                    rope_scaling=RopeScaling(32.0, 1.0, 4.0, 8192),
+                ),
+            ),
+            y_encoder=YEncoderConfig(),
+            y_decoder=YDecoderConfig(
+                vocab=128256, hidden=512, layers=6, heads=8, ffn=1408, max_tokens=64, embedding=1536
+            ),
+        )
+
+    @classmethod
+    def tiny(cls) -> VLJepaConfig:
+        """The default's shape: EfficientNet regions with ConSE, a motion stem, 4 layers, MiniLM as Y-encoder."""
+        return cls(
+            predictor=PredictorConfig(
+                streams=(
+                    StreamConfig("appearance", 640, positions=(4, 10), tubelet=2),
+                    StreamConfig("motion", 128, positions=(1, 16)),
+                ),
+                query_dim=384,
+                embedding=384,
+                stack=LlamaStackConfig(hidden=256, layers=4, heads=4, kv_heads=4, ffn=704, max_positions=128),
+                concept=ConceptConfig("appearance", start=256, width=384, scale=5.0),
+            ),
+            y_encoder=YEncoderConfig("sentence-transformers/all-MiniLM-L6-v2", 384, 384, frozen=True, max_tokens=64),
+            y_decoder=YDecoderConfig(vocab=4096),
+        )
+
+    def to_json(self) -> str:
+        """As indented JSON."""
+        return json.dumps(to_dict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> VLJepaConfig:
+        """Raises InputError naming an unknown or missing key or a value of the wrong type."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"the config is not JSON: {error}") from error
+        return from_dict(cls, data)
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A config dataclass as plain JSON values."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return plain
+
+
+def from_dict(kind: type[T], data: object, where: str = "") -> T:
+    """The reverse of to_dict. Raises InputError naming an unknown or missing key or a value of the wrong type."""
+    if not isinstance(data, dict):
+        raise InputError(f"{where or kind.__name__}: expected an object, not {type(data).__name__}")
+    hints = get_type_hints(kind)
+    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    prefix = f"{where}." if where else ""
+    for key in data:
+        _require(key in fields, f"unknown key '{prefix}{key}'; legal keys: {', '.join(fields)}")
+    for name, field in fields.items():
+        optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+        _require(optional or name in data, f"missing key '{prefix}{name}'")
+    return kind(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in data.items()})
+
+
+def _value(hint: Any, value: object, where: str) -> Any:
+    """`value` read from JSON as the type `hint`."""
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        if value is None:
+            return None
+        return _value(next(a for a in arguments if a is not type(None)), value, where)
+    if origin is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise InputError(f"'{where}' must be a list, not {type(value).__name__}")
+        kinds = (arguments[0],) * len(value) if arguments[-1] is Ellipsis else arguments
+        _require(len(kinds) == len(value), f"'{where}' must have {len(kinds)} items, not {len(value)}")
+        return tuple(
+            _value(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
+        )
+    if dataclasses.is_dataclass(hint):
+        return from_dict(hint, value, where)  # type: ignore[arg-type]
+    if origin is dict:
+        _require(isinstance(value, dict), f"'{where}' must be an object, not {type(value).__name__}")
+        return value
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    _require(type(value) is hint, f"'{where}' must be {hint.__name__}, not {type(value).__name__}")
+    return value

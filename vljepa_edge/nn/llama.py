@@ -1,0 +1,232 @@
+"""Llama layers written lean: fused projections, rotary tables made once, bidirectional unless asked otherwise.
+
+Takes its weights from transformers' Llama (`LlamaStack.from_hf`) and equals it to float rounding. The predictor's body
+(section 3.1 of the paper: the last layers of a Llama without its causal mask) and, with `causal=True`, the Y-decoder's.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.nn.config import LlamaStackConfig, RopeScaling
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+MASKED = -1e4
+"""Added to the score of a key that must not be seen. exp() of it is 0 in every float type, and it is finite in fp16."""
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight over the last axis, in fp32 whatever x is: the square overflows fp16 above 256."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = x.float()
+        y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + self.eps)
+        return self.weight * y.to(x.dtype)
+
+
+class LlamaLayer(nn.Module):
+    """Pre-norm grouped-query attention and SwiGLU, both residual."""
+
+    def __init__(self, config: LlamaStackConfig, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.heads, self.kv_heads = config.heads, config.kv_heads
+        self.head_size, self.ffn = config.head_size, config.ffn
+        self.attention_norm = RMSNorm(config.hidden, config.rms_eps)
+        self.qkv = nn.Linear(config.hidden, (config.heads + 2 * config.kv_heads) * config.head_size, bias=False)
+        self.out = nn.Linear(config.heads * config.head_size, config.hidden, bias=False)
+        self.ffn_norm = RMSNorm(config.hidden, config.rms_eps)
+        self.gate_up = nn.Linear(config.hidden, 2 * config.ffn, bias=False)
+        self.down = nn.Linear(config.ffn, config.hidden, bias=False)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor | None) -> Tensor:
+        """x (B, N, D); cos, sin (N, head size); bias, added to the scores, broadcasts to (B, heads, N, N)."""
+        batch, length, _ = x.shape
+        qkv = self.qkv(self.attention_norm(x)).reshape(batch, length, -1, self.head_size).transpose(1, 2)
+        qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=1)
+        left, right = qk.split(self.head_size // 2, dim=-1)
+        qk = qk * cos.to(qk.dtype) + torch.cat((-right, left), dim=-1) * sin.to(qk.dtype)
+        q, k = qk.split((self.heads, self.kv_heads), dim=1)
+        if self.kv_heads != self.heads:
+            shape = (batch, self.kv_heads, self.heads // self.kv_heads, length, self.head_size)
+            k, v = (t[:, :, None].expand(shape).reshape(batch, self.heads, length, self.head_size) for t in (k, v))
+        attended = attend(q, k, v, bias).transpose(1, 2).reshape(batch, length, -1)
+        x = x + self.dropout(self.out(attended))
+        gate, up = self.gate_up(self.ffn_norm(x)).split(self.ffn, dim=-1)
+        x = x + self.dropout(self.down(F.silu(gate) * up))
+        return x
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+    """Attention of (B, heads, N, head size).
+
+    Plain matrix products in graphs (engines fuse them) and where a CPU trains: SDPA's bf16 backward takes 40 % of a
+    step there.
+    """
+    if not torch.onnx.is_in_onnx_export() and (q.is_cuda or not torch.is_grad_enabled()):
+        return F.scaled_dot_product_attention(q, k, v, None if bias is None else bias.to(q.dtype))
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
+    if bias is not None:
+        scores = scores + bias
+    attended: Tensor = scores.float().softmax(-1).to(v.dtype) @ v
+    return attended
+
+
+class LlamaStack(nn.Module):
+    """Llama layers and the final norm on given embeddings: (B, N, hidden) -> (B, N, hidden).
+
+    Every token sees every other unless `causal`. Position ids are 0 .. N-1 over the sequence as it stands: the paper
+    does not disclose its own, and this is what the layers were trained on. Dropout acts on both residual branches.
+    """
+
+    def __init__(self, config: LlamaStackConfig, dropout: float = 0.0, causal: bool = False) -> None:
+        super().__init__()
+        self.config = config
+        self.causal = causal
+        self.layers = nn.ModuleList(LlamaLayer(config, dropout) for _ in range(config.layers))
+        self.norm = RMSNorm(config.hidden, config.rms_eps)
+        cos, sin = rope_tables(config)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+        for layer in self.layers:
+            for linear in (m for m in layer.modules() if isinstance(m, nn.Linear)):
+                nn.init.normal_(linear.weight, std=0.02)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """x (B, N, hidden); mask (B, N), true where there is a token. Masked tokens change no other token's state.
+
+        Raises InputError on a wrong shape or a sequence longer than `max_positions`.
+        """
+        if not torch.onnx.is_in_onnx_export():
+            self._check(x, mask)
+        length = x.shape[1]
+        cos, sin = self.cos[:length], self.sin[:length]  # type: ignore[index]
+        bias = None
+        if mask is not None:
+            bias = (1.0 - mask.to(x.dtype))[:, None, None, :] * MASKED
+        if self.causal:
+            position = torch.arange(length, device=x.device)
+            future = (position[None, :] > position[:, None]).to(x.dtype) * MASKED
+            bias = future if bias is None else bias + future
+        for layer in self.layers:
+            x = layer(x, cos, sin, bias)
+        normed: Tensor = self.norm(x)
+        return normed
+
+    def _check(self, x: Tensor, mask: Tensor | None) -> None:
+        if x.ndim != 3 or x.shape[-1] != self.config.hidden:
+            raise InputError(f"tokens must be (batch, length, {self.config.hidden}), not {tuple(x.shape)}")
+        if x.shape[1] > self.config.max_positions:
+            raise InputError(f"{x.shape[1]} tokens are more than max_positions={self.config.max_positions}")
+        if mask is not None and mask.shape != x.shape[:2]:
+            raise InputError(f"mask must be {tuple(x.shape[:2])}, not {tuple(mask.shape)}")
+
+    @classmethod
+    def from_hf(
+        cls, model: PreTrainedModel, layers: str = "all", *, max_positions: int | None = None, dropout: float = 0.0
+    ) -> LlamaStack:
+        """The chosen layers ("last 8", "8-16", "all") and the final norm of a transformers Llama, copied.
+
+        Raises InputError if the model's layers are not plain Llama layers.
+        """
+        base: Any = getattr(model, "model", model)
+        kept = layer_range(layers, len(base.layers))
+        stack = cls(stack_config(base.config, len(kept), max_positions), dropout)
+        state: dict[str, Tensor] = {"norm.weight": base.norm.weight}
+        for i, source in enumerate(base.layers[j] for j in kept):
+            attention, mlp = source.self_attn, source.mlp
+            state[f"layers.{i}.attention_norm.weight"] = source.input_layernorm.weight
+            state[f"layers.{i}.qkv.weight"] = torch.cat([getattr(attention, f"{n}_proj").weight for n in "qkv"])
+            state[f"layers.{i}.out.weight"] = attention.o_proj.weight
+            state[f"layers.{i}.ffn_norm.weight"] = source.post_attention_layernorm.weight
+            state[f"layers.{i}.gate_up.weight"] = torch.cat([mlp.gate_proj.weight, mlp.up_proj.weight])
+            state[f"layers.{i}.down.weight"] = mlp.down_proj.weight
+        stack.load_state_dict({name: tensor.detach() for name, tensor in state.items()})
+        return stack
+
+
+def rope_tables(config: LlamaStackConfig) -> tuple[Tensor, Tensor]:
+    """cos and sin, each (max_positions, head size), fp32."""
+    size = config.head_size
+    frequency = 1.0 / config.rope_theta ** (torch.arange(0, size, 2, dtype=torch.float32) / size)
+    if config.rope_scaling is not None:
+        frequency = _llama3(frequency, config.rope_scaling)
+    angle = torch.arange(config.max_positions, dtype=torch.float32)[:, None] * frequency
+    angle = torch.cat((angle, angle), dim=-1)
+    return angle.cos(), angle.sin()
+
+
+def _llama3(frequency: Tensor, scaling: RopeScaling) -> Tensor:
+    """Long wavelengths are divided by `factor`, short ones kept, those between are blended (Llama 3.1)."""
+    wavelength = 2 * math.pi / frequency
+    low, high = scaling.low_freq_factor, scaling.high_freq_factor
+    share = ((scaling.original_max_positions / wavelength - low) / (high - low)).clamp(0.0, 1.0)
+    return (1 - share) * frequency / scaling.factor + share * frequency
+
+
+def layer_range(text: str, total: int) -> range:
+    """Which of `total` layers a text like "last 8", "8-16" (from, up to but without) or "all" names."""
+    if text == "all":
+        return range(total)
+    if match := re.fullmatch(r"last (\d+)", text):
+        kept = range(total - int(match[1]), total)
+    elif match := re.fullmatch(r"(\d+)-(\d+)", text):
+        kept = range(int(match[1]), int(match[2]))
+    else:
+        raise InputError(f"layers {text!r} is not legal; use 'all', 'last 8' or '8-16'")
+    if len(kept) == 0 or kept.start < 0 or kept.stop > total:
+        raise InputError(f"layers {text!r} does not fit a model of {total} layers")
+    return kept
+
+
+def stack_config(hf: Any, layers: int, max_positions: int | None = None) -> LlamaStackConfig:
+    """The config in transformers, as ours. Raises InputError, saying why, if its layers are not plain Llama layers."""
+    odd = {
+        "model_type": hf.model_type not in ("llama", "mistral"),
+        "attention_bias": bool(getattr(hf, "attention_bias", False)),
+        "mlp_bias": bool(getattr(hf, "mlp_bias", False)),
+        "hidden_act": hf.hidden_act != "silu",
+        "sliding_window": getattr(hf, "sliding_window", None) is not None,
+    }
+    rope = dict(hf.rope_parameters)
+    kind = rope.get("rope_type", "default")
+    odd["rope_parameters"] = kind not in ("default", "llama3")
+    for name, bad in odd.items():
+        if bad:
+            legal = "llama or mistral layers without biases or a sliding window, with default or llama3 RoPE"
+            raise InputError(f"{name}={getattr(hf, name)!r} is not supported; legal: {legal}")
+    scaling = None
+    if kind == "llama3":
+        scaling = RopeScaling(
+            factor=float(rope["factor"]),
+            low_freq_factor=float(rope["low_freq_factor"]),
+            high_freq_factor=float(rope["high_freq_factor"]),
+            original_max_positions=int(rope["original_max_position_embeddings"]),
+        )
+    head_dim = getattr(hf, "head_dim", None)
+    return LlamaStackConfig(
+        hidden=hf.hidden_size,
+        layers=layers,
+        heads=hf.num_attention_heads,
+        kv_heads=hf.num_key_value_heads,
+        ffn=hf.intermediate_size,
+        rope_theta=float(rope["rope_theta"]),
+        rms_eps=float(hf.rms_norm_eps),
+        head_dim=None if head_dim == hf.hidden_size // hf.num_attention_heads else head_dim,
+        max_positions=max_positions or min(hf.max_position_embeddings, 8192),
+        rope_scaling=scaling,
+    )

@@ -1,0 +1,238 @@
+"""Predictor: vision tokens and query tokens in, the embedding of the target text out (section 3.1 of the paper).
+
+Llama layers without a causal mask, so vision and query see each other; order vision, then query; mean over all tokens
+that are not padding; a linear head to the shared space. A stream may carry features that already lie in the text
+space (ConSE vectors: see ConceptConfig); those are matched with the query and led around the layers, which is what
+lets a small predictor name objects it was never trained on. Without a `concept` this is the paper's predictor and
+nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.nn.config import ConceptConfig, PredictorConfig, StreamConfig
+from vljepa_edge.nn.llama import LlamaStack
+
+
+class Stream(nn.Module):
+    """One stream's features to tokens: mean over tubelets, scale, Linear, positions."""
+
+    def __init__(self, config: StreamConfig, hidden: int) -> None:
+        super().__init__()
+        self.config = config
+        self.project = nn.Linear(config.dim, hidden)
+        if config.positions is not None:
+            steps, regions = config.positions
+            self.time = nn.Parameter(torch.randn(steps, 1, hidden) * 0.02)
+            self.space = nn.Parameter(torch.randn(regions, hidden) * 0.02)
+
+    def flat(self, features: Tensor) -> Tensor:
+        """(B, T, R, dim) or (B, N, dim) -> (B, N, dim), frames of a tubelet averaged."""
+        if not torch.onnx.is_in_onnx_export():
+            self._check(features)
+        if features.ndim == 3:
+            return features
+        if self.config.tubelet > 1:
+            features = features.reshape(features.shape[0], -1, self.config.tubelet, *features.shape[2:]).mean(2)
+        return features.flatten(1, 2)
+
+    def forward(self, flat: Tensor) -> Tensor:
+        """(B, N, dim) as `flat` returns it -> (B, N, hidden)."""
+        tokens: Tensor = self.project(flat * self.config.scale)
+        if self.config.positions is not None:
+            tokens = tokens + (self.time + self.space).flatten(0, 1)
+        return tokens
+
+    def _check(self, features: Tensor) -> None:
+        name, dim, tubelet, positions = self.config.name, self.config.dim, self.config.tubelet, self.config.positions
+        if features.ndim not in (3, 4) or features.shape[-1] != dim:
+            raise InputError(f"stream {name!r} must be (B, N, {dim}) or (B, T, R, {dim}), not {tuple(features.shape)}")
+        if features.ndim == 4 and features.shape[1] % tubelet:
+            raise InputError(
+                f"stream {name!r} has {features.shape[1]} frames, not a multiple of its tubelet of {tubelet}"
+            )
+        if positions is None:
+            return
+        if features.ndim == 4:
+            found: tuple[int, ...] = (features.shape[1] // tubelet, features.shape[2])
+            right = found == positions
+        else:
+            found = (features.shape[1],)
+            right = features.shape[1] == positions[0] * positions[1]
+        if not right:
+            raise InputError(f"stream {name!r} has {found} steps and regions, but its positions are {positions}")
+
+
+class Match(nn.Module):
+    """How much each vision token's concept is in the query, added to the token.
+
+    By a few heads, each: its largest and its mean similarity with the query's tokens, and that with their mean.
+
+    Head 0 starts as the plain similarity of the two (they share a space), the others at random.
+    """
+
+    def __init__(self, concept: ConceptConfig, query_dim: int, hidden: int) -> None:
+        super().__init__()
+        self.heads, self.width = concept.match_heads, concept.width
+        self.key = nn.Linear(concept.width, self.heads * self.width, bias=False)
+        self.query = nn.Linear(query_dim, self.heads * self.width, bias=False)
+        self.out = nn.Linear(3 * self.heads, hidden)
+        for linear in (self.key, self.query):
+            nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
+            nn.init.eye_(linear.weight[: self.width])
+
+    def forward(self, concepts: Tensor, query: Tensor, mask: Tensor) -> Tensor:
+        """concepts (B, N, width), query (B, L, query_dim), mask (B, L) -> (B, N, hidden). Without a token all are 0.
+
+        The query side is normalised; the length of a concept stays, since it says how sure the classifier was.
+        """
+        valid = mask.float()[:, :, None]
+        count = valid.sum(1, keepdim=True)
+        mean = (query.float() * valid).sum(1, keepdim=True) / count.clamp(min=1.0)
+        keys = self._heads(self.key(concepts))
+        tokens = F.normalize(self._heads(self.query(query)).float(), dim=-1, eps=1e-6)
+        whole = F.normalize(self._heads(self.query(mean)).float(), dim=-1, eps=1e-6)
+        keys = keys.float()
+        seen = valid.transpose(1, 2)[:, None]
+        similarity = keys @ tokens.transpose(-1, -2)
+        highest = (similarity * seen + (seen - 1) * 1e4).amax(-1) * (count > 0).float()
+        average = (similarity * seen).sum(-1) / count.clamp(min=1.0)
+        found = torch.cat((highest, average, (keys @ whole.transpose(-1, -2)).squeeze(-1)), dim=1)
+        added: Tensor = self.out(found.transpose(1, 2))
+        return added
+
+    def _heads(self, x: Tensor) -> Tensor:
+        """(B, N, heads * width) -> (B, heads, N, width)"""
+        return x.reshape(*x.shape[:2], self.heads, self.width).transpose(1, 2)
+
+
+class Skip(nn.Module):
+    """Leads the concepts around the layers: an attention-weighted mean of them, gated, mapped to the output space.
+
+    The map starts as the identity and the gate at 1, so an untrained predictor reads its concepts out as they are.
+    """
+
+    def __init__(self, concept: ConceptConfig, hidden: int, embedding: int) -> None:
+        super().__init__()
+        self.score = nn.Linear(hidden, 1)
+        self.gate = nn.Linear(hidden, 1)
+        self.project = nn.Linear(concept.width, embedding, bias=False)
+        nn.init.zeros_(self.gate.weight)
+        nn.init.constant_(self.gate.bias, 0.5413)  # softplus of it is 1
+        nn.init.eye_(self.project.weight)
+
+    def forward(self, mean: Tensor, states: Tensor, concepts: Tensor) -> Tensor:
+        """mean (B, hidden), states (B, N, hidden) of the tokens that have concepts (B, N, width) -> (B, embedding)"""
+        weight = self.score(states).float().softmax(1)
+        picked = (weight * concepts.float()).sum(1)
+        led: Tensor = F.softplus(self.gate(mean).float()) * self.project(picked)
+        return led
+
+
+class States(NamedTuple):
+    """What the layers made of every token, (B, N, hidden), vision first, then query."""
+
+    tokens: Tensor
+    mask: Tensor | None
+    """(B, N), 1 where there is a token; None: everywhere."""
+    concepts: Tensor | None
+    """(B, n, width), the concept slice of its stream."""
+    concept_tokens: Tensor | None
+    """(B, n, hidden), the states of the tokens that have concepts."""
+
+
+class Predictor(nn.Module):
+    """(S_V, X_Q) -> unit-norm embedding (B, E)."""
+
+    def __init__(self, config: PredictorConfig) -> None:
+        super().__init__()
+        self.config = config
+        hidden = config.stack.hidden
+        self.streams = nn.ModuleDict({stream.name: Stream(stream, hidden) for stream in config.streams})
+        self.query = nn.Linear(config.query_dim, hidden)
+        self.stack = LlamaStack(config.stack, config.dropout)
+        self.head = nn.Linear(hidden, config.embedding)
+        concept = config.concept
+        self.match = Match(concept, config.query_dim, hidden) if concept is not None and concept.match_heads else None
+        self.skip = Skip(concept, hidden, config.embedding) if concept is not None and concept.skip else None
+        if self.skip is not None:  # start near the read-out of the concepts
+            nn.init.normal_(self.head.weight, std=0.03 * hidden**-0.5)
+            nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self, streams: Mapping[str, Tensor], query_tokens: Tensor | None = None, query_mask: Tensor | None = None
+    ) -> Tensor:
+        """Unit-norm embedding (B, E), fp32.
+
+        streams: by name, each as its StreamConfig says. query_tokens (B, L, query_dim) with query_mask (B, L), 1
+        where there is a token (None: all are). No query_tokens: the query-free first stage.
+        Raises InputError on missing or foreign streams and wrong shapes.
+        """
+        states = self.states(streams, query_tokens, query_mask)
+        if states.mask is None:
+            mean = states.tokens.mean(1)
+        else:
+            weight = states.mask[:, :, None]
+            mean = (states.tokens * weight).sum(1) / weight.sum(1)
+        embedding: Tensor = self.head(mean).float()
+        if self.skip is not None:
+            embedding = embedding + self.skip(mean, states.concept_tokens, states.concepts)
+        return F.normalize(embedding, dim=-1)
+
+    def states(
+        self, streams: Mapping[str, Tensor], query_tokens: Tensor | None = None, query_mask: Tensor | None = None
+    ) -> States:
+        """The layers' final states of every token; arguments as of forward."""
+        if not torch.onnx.is_in_onnx_export():
+            self._check(streams, query_tokens, query_mask)
+        concept = self.config.concept
+        tokens: list[Tensor] = []
+        concepts: Tensor | None = None
+        first = count = 0
+        for name, module in self.streams.items():
+            assert isinstance(module, Stream)
+            flat = module.flat(streams[name])
+            if concept is None or name != concept.stream:
+                tokens.append(module(flat))
+                continue
+            end = concept.start + concept.width
+            concepts = flat[..., concept.start : end]
+            first, count = sum(t.shape[1] for t in tokens), concepts.shape[1]
+            flat = torch.cat((flat[..., : concept.start], concepts * concept.scale, flat[..., end:]), dim=-1)
+            matched = module(flat)
+            if self.match is not None and query_tokens is not None:
+                seen = torch.ones_like(query_tokens[:, :, 0]) if query_mask is None else query_mask
+                matched = matched + self.match(concepts, query_tokens, seen)
+            tokens.append(matched)
+        mask = None
+        if query_tokens is not None:
+            vision = torch.cat(tokens, dim=1)
+            tokens = [vision, self.query(query_tokens)]
+            if query_mask is not None:
+                mask = torch.cat((torch.ones_like(vision[:, :, 0]), query_mask.to(vision.dtype)), dim=1)
+        states = self.stack(torch.cat(tokens, dim=1), mask)
+        return States(states, mask, concepts, None if concepts is None else states[:, first : first + count])
+
+    def _check(self, streams: Mapping[str, Tensor], query_tokens: Tensor | None, query_mask: Tensor | None) -> None:
+        if set(streams) != set(self.streams):
+            raise InputError(f"streams must be {sorted(self.streams)}, not {sorted(streams)}")
+        batch = {len(features) for features in streams.values()}
+        if query_tokens is None:
+            if query_mask is not None:
+                raise InputError("query_mask is given without query_tokens")
+        else:
+            width = self.config.query_dim
+            if query_tokens.ndim != 3 or query_tokens.shape[1] < 1 or query_tokens.shape[2] != width:
+                raise InputError(f"query_tokens must be (B, 1 or more, {width}), not {tuple(query_tokens.shape)}")
+            if query_mask is not None and query_mask.shape != query_tokens.shape[:2]:
+                raise InputError(f"query_mask must be {tuple(query_tokens.shape[:2])}, not {tuple(query_mask.shape)}")
+            batch.add(len(query_tokens))
+        if len(batch) != 1:
+            raise InputError(f"streams and query differ in batch size: {sorted(batch)}")

@@ -1,0 +1,83 @@
+"""The tiny X-encoder: two streams, frozen appearance per frame and a small trained motion stem per window."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vljepa_edge.nn.efficientnet import EfficientNetLite0
+
+REGIONS = 10  # the whole frame, then 3 x 3 overlapping windows of 3 x 3 grid cells
+GRID_WIDTH = 256
+CONCEPT_WIDTH = 384
+LUMA_SIZE = 56
+CONSE_CLASSES = 10
+
+
+class AppearanceStream(nn.Module):
+    """Frame -> region tokens and a small luma picture; run once a frame and cached.
+
+    Each of the 10 regions gives 256 numbers of appearance (1280 channels through a whitening projection) and 384 of ConSE
+    (Norouzi et al. 2013, arXiv 1312.5650): the mean of the text embeddings of the ten likeliest ImageNet classes, weighted by
+    their probabilities. Input uint8 (B, 224, 224, 3) RGB; outputs (B, 10, 640) and (B, 56, 56) in 0 to 1.
+    """
+
+    def __init__(self, net: EfficientNetLite0, mean: Tensor, projection: Tensor, class_embeddings: Tensor) -> None:
+        """`mean` (1280,), `projection` (1280, 256), `class_embeddings` (1000, 384) unit rows."""
+        super().__init__()
+        self.net = net
+        self.register_buffer("mean", mean)
+        self.register_buffer("projection", projection)
+        self.register_buffer("class_embeddings", class_embeddings)
+        self.register_buffer("luma_weights", torch.tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1) / 255.0)
+
+    def forward(self, frame: Tensor) -> tuple[Tensor, Tensor]:
+        pixels = frame.permute(0, 3, 1, 2).float()
+        luma = F.avg_pool2d((pixels * self.luma_weights).sum(1, keepdim=True), frame.shape[1] // LUMA_SIZE)[:, 0]
+        regions = region_features(self.net(pixels))
+        grid = (regions - self.mean) @ self.projection
+        return torch.cat([grid, self.conse(self.net.classify(regions))], -1), luma
+
+    def conse(self, logits: Tensor) -> Tensor:
+        """(..., 1000) logits -> (..., 384)."""
+        probability = logits.softmax(-1)
+        least = probability.topk(CONSE_CLASSES, dim=-1).values[..., -1:]
+        kept = torch.where(probability >= least, probability, torch.zeros_like(probability))
+        weights = kept / kept.sum(-1, keepdim=True)
+        return weights @ self.class_embeddings
+
+
+def region_features(grid: Tensor) -> Tensor:
+    """(B, C, 7, 7) -> (B, 10, C): the mean of the frame and of 3 x 3 overlapping windows."""
+    windows = F.avg_pool2d(grid, 3, 2).flatten(2).transpose(1, 2)
+    return torch.cat([grid.mean((2, 3))[:, None], windows], 1)
+
+
+def _convolution(inp: int, out: int, kernel: tuple[int, int, int], stride: tuple[int, int, int]) -> nn.Sequential:
+    padding = tuple(k // 2 for k in kernel)
+    return nn.Sequential(nn.Conv3d(inp, out, kernel, stride, padding, bias=False), nn.BatchNorm3d(out), nn.ReLU())  # type: ignore[arg-type]
+
+
+class MotionStem(nn.Module):
+    """Window of luma -> motion tokens, by 3-D convolutions over brightness and its signed change (frozen image features do not
+    see motion). Input (B, T, 56, 56) in 0 to 1; output (B, 16, 4 * width): 4 moments times 2 x 2 places at T = 8."""
+
+    def __init__(self, width: int = 32) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            _convolution(2, width // 2, (3, 5, 5), (1, 2, 2)),
+            _convolution(width // 2, width, (3, 3, 3), (1, 2, 2)),
+            _convolution(width, 2 * width, (3, 3, 3), (1, 2, 2)),
+            _convolution(2 * width, 2 * width, (3, 3, 3), (1, 1, 1)),
+            _convolution(2 * width, 4 * width, (3, 3, 3), (2, 1, 1)),
+        )
+        self.tokens = 16
+        self.width = 4 * width
+
+    def forward(self, luma: Tensor) -> Tensor:
+        x = luma - luma.mean((1, 2, 3), keepdim=True)
+        change = torch.cat([torch.zeros_like(x[:, :1]), x[:, 1:] - x[:, :-1]], 1)
+        h = self.layers(torch.stack([2.0 * x, 8.0 * change], 1))  # (B, C, T/2, 7, 7)
+        h = F.avg_pool3d(F.pad(h, (0, 1, 0, 1)), (1, 4, 4))  # 7 cells in two of 4, the last padded
+        return h.flatten(2).transpose(1, 2)

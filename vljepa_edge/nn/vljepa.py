@@ -1,0 +1,217 @@
+"""The whole model: X-encoder, predictor, Y-encoder and Y-decoder, saved in the Hugging Face layout."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vljepa_edge.errors import BundleError, InputError
+from vljepa_edge.nn.config import VLJepaConfig, from_dict, to_dict
+from vljepa_edge.nn.predictor import Predictor
+from vljepa_edge.nn.weights import load_llama_last_layers, load_x_encoder, load_y_encoder, refuse_pickles
+from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.nn.y_decoder import YDecoder
+from vljepa_edge.nn.y_encoder import YEncoder
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+MODEL_TYPE = "vl_jepa"
+
+
+class VLJepa(nn.Module):
+    """Video and query in, the embedding of the answer out; text in, its embedding out; both in one space.
+
+    Frozen: the X-encoder, the token embedding of the query (the paper's 490M trainable parameters leave no room for
+    it), the Y-encoder's backbone where its config says so. Video is uint8 RGB (B, T, H, W, 3), see `XEncoder`;
+    without an X-encoder it is the streams that the predictor names.
+    """
+
+    def __init__(self, config: VLJepaConfig) -> None:
+        """Random weights. The Y-encoder's config must carry its architecture; see `assemble` for real weights."""
+        super().__init__()
+        self.x_encoder = XEncoder(config.x_encoder) if config.x_encoder is not None else None
+        language = config.language_model
+        self.query_embedding = nn.Embedding(language.vocab, language.hidden) if language is not None else None
+        if self.query_embedding is not None:
+            self.query_embedding.requires_grad_(False)
+        self.predictor = Predictor(config.predictor)
+        self.y_encoder = YEncoder(config.y_encoder)
+        self.y_decoder = YDecoder(config.y_decoder) if config.y_decoder is not None else None
+        self.config = replace(config, y_encoder=self.y_encoder.config)
+
+    def forward(
+        self,
+        video: Tensor | Mapping[str, Tensor],
+        target_ids: Tensor,
+        target_mask: Tensor,
+        query_ids: Tensor | None = None,
+        query_mask: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Predicted and target embeddings, (B, E) each, unit norm. Without a query: the first stage."""
+        return self.predict(video, query_ids, query_mask), self.y_encoder(target_ids, target_mask)
+
+    def predict(
+        self, video: Tensor | Mapping[str, Tensor], query_ids: Tensor | None = None, query_mask: Tensor | None = None
+    ) -> Tensor:
+        """Predicted embedding (B, E). query_ids and query_mask (B, L), 1 where there is a token."""
+        tokens = None if query_ids is None else self.query_tokens(query_ids, query_mask)
+        predicted: Tensor = self.predictor(self.streams(video), tokens, query_mask)
+        return predicted
+
+    def streams(self, video: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The predictor's vision features. Raises InputError for pixels without an X-encoder."""
+        if not isinstance(video, Tensor):
+            return dict(video)
+        if self.x_encoder is None:
+            raise InputError(
+                f"this model has no X-encoder: give the streams {[s.name for s in self.config.predictor.streams]}"
+            )
+        return {"x_encoder": self.x_encoder(video)}
+
+    def query_tokens(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Query token features (B, L, query_dim). Raises InputError for a query longer than the config allows."""
+        if self.query_embedding is None:
+            return self.y_encoder.token_states(ids, torch.ones_like(ids) if mask is None else mask)
+        language = self.config.language_model
+        if language is not None and ids.shape[1] > language.max_tokens:
+            raise InputError(f"a query has at most {language.max_tokens} tokens, not {ids.shape[1]}")
+        embedded: Tensor = self.query_embedding(ids)
+        return embedded
+
+    @classmethod
+    def assemble(cls, config: VLJepaConfig) -> VLJepa:
+        """Every part from the weights its config names.
+
+        The linear maps between them and the Y-decoder are fresh. Raises BundleError if weights can't be read,
+        InputError if they have another size than the config.
+        """
+        y_encoder = load_y_encoder(config.y_encoder)
+        model = cls(replace(config, y_encoder=y_encoder.config))
+        model.y_encoder.backbone.load_state_dict(y_encoder.backbone.state_dict())
+        language = config.language_model
+        if language is not None:
+            loaded = load_llama_last_layers(
+                language.source, language.layers, max_positions=config.predictor.stack.max_positions
+            )
+            if loaded.stack.config != config.predictor.stack:
+                raise InputError(
+                    f"{language.source} has {loaded.stack.config}, but the config {config.predictor.stack}"
+                )
+            model.predictor.stack.load_state_dict(loaded.stack.state_dict())
+            model._set_query_embedding(loaded.embedding)
+        model._load_x_encoder()
+        return model
+
+    def frozen(self) -> Iterator[str]:
+        """Names of the parameters that a checkpoint may leave out, since their source has them."""
+        for name, parameter in self.named_parameters():
+            if not parameter.requires_grad and name.startswith(
+                ("x_encoder.", "query_embedding.", "y_encoder.backbone.")
+            ):
+                yield name
+
+    def save_pretrained(self, folder: str | Path, *, include_frozen: bool = False) -> Path:
+        """Writes config.json and model.safetensors, each atomically. Frozen parts stay out unless included: the config
+        names their sources."""
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        left_out = set() if include_frozen else set(self.frozen())
+        state = {name: t.detach().contiguous() for name, t in self.state_dict().items() if name not in left_out}
+        header = {"model_type": MODEL_TYPE, "architectures": [type(self).__name__]}
+        _write(folder / WEIGHTS, lambda path: save_file(state, path, metadata={"format": "pt"}))
+        text = json.dumps({**header, **to_dict(self.config)}, indent=2) + "\n"
+        _write(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+        return folder
+
+    @classmethod
+    def from_pretrained(cls, path_or_id: str | Path) -> VLJepa:
+        """Reads what save_pretrained wrote, from a folder or the hub; left-out parts come from their sources.
+
+        Raises BundleError for a missing, broken or pickled file, InputError for a config that is not legal.
+        """
+        folder = _folder(path_or_id)
+        refuse_pickles(folder)
+        model = cls(_read_config(folder / CONFIG))
+        try:
+            state = load_file(folder / WEIGHTS)
+        except (OSError, SafetensorError) as error:
+            raise BundleError(folder / WEIGHTS, f"can't be read: {error}") from error
+        try:
+            missing, foreign = model.load_state_dict(state, strict=False)
+        except RuntimeError as error:
+            raise BundleError(folder / WEIGHTS, str(error)) from error
+        lost = set(missing) - set(model.frozen())
+        if lost or foreign:
+            raise BundleError(folder / WEIGHTS, f"lacks {sorted(lost)[:3]} and has foreign {sorted(foreign)[:3]}")
+        model._load_left_out(set(missing))
+        return model.eval()
+
+    def _load_left_out(self, missing: set[str]) -> None:
+        parts = {name.split(".")[0] for name in missing}
+        if "x_encoder" in parts:
+            self._load_x_encoder()
+        language = self.config.language_model
+        if "query_embedding" in parts and language is not None:
+            self._set_query_embedding(load_llama_last_layers(language.source, 1).embedding)
+        if "y_encoder" in parts:
+            self.y_encoder.backbone.load_state_dict(load_y_encoder(self.config.y_encoder).backbone.state_dict())
+
+    def _load_x_encoder(self) -> None:
+        if self.x_encoder is None:
+            return
+        loaded = load_x_encoder(self.x_encoder.config.source)
+        if loaded.config != self.x_encoder.config:
+            raise InputError(f"{loaded.config.source} has {loaded.config}, but the config {self.x_encoder.config}")
+        self.x_encoder.load_state_dict(loaded.state_dict())
+
+    def _set_query_embedding(self, weight: Tensor) -> None:
+        assert self.query_embedding is not None
+        if weight.shape != self.query_embedding.weight.shape:
+            expected = tuple(self.query_embedding.weight.shape)
+            raise InputError(f"the token embedding is {tuple(weight.shape)}, but the config says {expected}")
+        self.query_embedding.load_state_dict({"weight": weight})
+
+
+def _folder(path_or_id: str | Path) -> Path:
+    """A local folder as it is; anything else is taken for a hub id and fetched, JSON and safetensors only."""
+    if Path(path_or_id).is_dir():
+        return Path(path_or_id)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(str(path_or_id), allow_patterns=[CONFIG, WEIGHTS]))
+    except Exception as error:
+        raise BundleError(path_or_id, f"is no folder here, and the hub doesn't give it: {error}") from error
+
+
+def _read_config(path: Path) -> VLJepaConfig:
+    try:
+        data: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(path, f"can't be read: {error}") from error
+    if not isinstance(data, dict) or data.get("model_type") != MODEL_TYPE:
+        raise BundleError(path, f"is not the config of a {MODEL_TYPE} model")
+    return from_dict(
+        VLJepaConfig, {key: value for key, value in data.items() if key not in ("model_type", "architectures")}
+    )
+
+
+def _write(path: Path, write: Any) -> None:
+    """Whole or not at all: written beside the target, then moved over it."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    try:
+        write(Path(name))
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

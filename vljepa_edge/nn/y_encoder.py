@@ -1,0 +1,78 @@
+"""Y-encoder: text to the shared space. Any sentence encoder from transformers, token mean, linear head, unit norm.
+
+The paper starts from EmbeddingGemma-300M (a Gemma 3 text model without a causal mask) and puts one linear head on it;
+whether the two dense layers that sentence-transformers adds to EmbeddingGemma were kept is undisclosed, and they are
+left out here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.nn.config import YEncoderConfig
+
+
+class YEncoder(nn.Module):
+    """ids and mask (B, L) -> unit-norm embeddings (B, E). A head between equal widths starts as the identity."""
+
+    def __init__(self, config: YEncoderConfig, backbone: nn.Module | None = None) -> None:
+        """backbone: a transformers encoder; without one it is built from `config.architecture`, with random weights."""
+        super().__init__()
+        self.backbone = backbone if backbone is not None else _build(config)
+        hf: Any = self.backbone.config
+        if hf.hidden_size != config.hidden:
+            raise InputError(f"{config.source} gives {hf.hidden_size} numbers a token, but hidden is {config.hidden}")
+        self.config = replace(config, architecture=hf.to_dict())
+        self.head = nn.Linear(config.hidden, config.embedding) if config.head else None
+        if self.head is not None and config.hidden == config.embedding:
+            nn.init.eye_(self.head.weight)
+            nn.init.zeros_(self.head.bias)
+        if config.frozen:
+            self.backbone.requires_grad_(False)
+        self.train(self.training)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """ids int64 (B, L), mask (B, L), 1 where there is a token -> (B, E) fp32. Raises InputError on wrong shapes."""
+        states = self.token_states(ids, mask).float()
+        weight = mask.to(torch.float32)[:, :, None]
+        mean = (states * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
+        return F.normalize((mean if self.head is None else self.head(mean)).float(), dim=-1)
+
+    def token_states(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """The backbone's last states (B, L, hidden)."""
+        if ids.ndim != 2 or mask.shape != ids.shape:
+            raise InputError(f"ids and mask must be (B, L), not {tuple(ids.shape)} and {tuple(mask.shape)}")
+        if not 1 <= ids.shape[1] <= self.config.max_tokens:
+            raise InputError(f"text must have 1 to {self.config.max_tokens} tokens, not {ids.shape[1]}")
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.config.frozen):
+            states: Tensor = self.backbone(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return states
+
+    def train(self, mode: bool = True) -> YEncoder:
+        """As of nn.Module, but a frozen backbone stays in evaluation: its dropout would move the targets."""
+        super().train(mode)
+        if self.config.frozen:
+            self.backbone.eval()
+        return self
+
+
+def _build(config: YEncoderConfig) -> nn.Module:
+    from transformers import AutoConfig, AutoModel
+
+    if config.architecture is None:
+        raise InputError(
+            f"the Y-encoder has no architecture; load its weights from {config.source} first (VLJepa.assemble)"
+        )
+    architecture = dict(config.architecture)
+    try:
+        hf = AutoConfig.for_model(architecture.pop("model_type"), **architecture)
+        backbone: nn.Module = AutoModel.from_config(hf)  # type: ignore[no-untyped-call]
+    except (KeyError, ValueError) as error:
+        raise InputError(f"transformers can't build the Y-encoder's architecture: {error}") from error
+    return backbone
