@@ -1,0 +1,133 @@
+"""Training of the Y-decoder: embedding -> text, from text alone, after everything else (section 3.1 of the paper: it is not in the
+main training). Words come from a wide vocabulary so that it can say what the predictor points at, not only what clips showed."""
+
+from __future__ import annotations
+
+import math
+import random
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from rich.progress import Progress
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from torch import Tensor
+
+from vljepa_edge.nn.config import YDecoderConfig
+from vljepa_edge.nn.y_decoder import YDecoder
+from vljepa_edge.training.data import captions as say
+from vljepa_edge.training.data import vocabulary
+from vljepa_edge.training.data.captions import Scene
+from vljepa_edge.training.model import EMBEDDING, TinyModel
+from vljepa_edge.training.recipe import DecoderRecipe
+from vljepa_edge.training.texts import SentenceBank
+
+START, END = "<start>", "<end>"
+MAX_TOKENS = 32
+_IGNORED = -100
+
+
+def sentences(names: list[str], seed: int, wide: int = 40_000) -> list[str]:
+    """What the decoder learns to say: every caption of the drawn objects, and as many of wider words, scenes and people."""
+    rng = random.Random(seed)
+    texts: set[str] = set()
+    for name in names:
+        texts.update(say.object_captions(name))
+        for motion in say.ONE:
+            for count in range(1, say.MAX_COUNT + 1) if motion in say.COUNTED_MOTIONS else (1,):
+                texts.update(say.captions(Scene(motion, name, None, count)))
+    texts.update([*(say.sentence(c) for c in say.COUNTS), *(say.sentence(d) for d in say.DIRECTIONS), "Yes.", "No."])
+    texts.update(say.doing(motion) for motion in say.ONE)
+    nouns, people, actions, places = vocabulary.nouns(), vocabulary.people(), vocabulary.actions(), vocabulary.scenes()
+    words = [*nouns, *people]
+    labels = [name for names_ in vocabulary.imagenet_names() for name in names_[:1]]
+    texts.update(text for word in (*words, *labels) for text in say.object_captions(word)[:2])
+    while wide > 0:
+        wide -= 1
+        kind = rng.random()
+        if kind < 0.55:
+            texts.add(rng.choice(say.captions(Scene(rng.choice(say.ONE), rng.choice((rng.choice(words), rng.choice(labels)))))))
+        elif kind < 0.7:
+            pair = rng.sample(names, 2) if rng.random() < 0.5 else rng.sample(words, 2)
+            texts.add(rng.choice(say.captions(Scene(rng.choice(say.TWO), *pair))))
+        elif kind < 0.85:
+            texts.add(say.sentence(f"{say.article(rng.choice(people))} is {rng.choice(actions)}"))
+        else:
+            texts.add(say.sentence(f"{say.article(rng.choice(words))} in the {rng.choice(places)}"))
+    return sorted(texts)
+
+
+def train_tokenizer(texts: list[str], size: int) -> Tokenizer:
+    """Byte-level BPE that starts each text with <start>; lower case, so that a word is one word wherever it stands."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=[START, END], show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{START} $A {END}", special_tokens=[(START, tokenizer.token_to_id(START)), (END, tokenizer.token_to_id(END))]
+    )
+    return tokenizer
+
+
+class Corpus:
+    """Token ids and targets of texts, padded."""
+
+    def __init__(self, texts: list[str], tokenizer: Tokenizer, bank: SentenceBank) -> None:
+        rows = [encoding.ids[:MAX_TOKENS] for encoding in tokenizer.encode_batch(texts)]
+        self.ids = torch.full((len(rows), max(map(len, rows))), _IGNORED)
+        for i, row in enumerate(rows):
+            self.ids[i, : len(row)] = torch.tensor(row)
+        bank.add(texts, "sentences for the decoder")
+        self.where = {text: i for i, text in enumerate(texts)}
+        self.rows = torch.tensor(bank.ids(texts))
+        self.bank = bank
+
+    def targets(self, model: TinyModel, rows: Tensor) -> Tensor:
+        with torch.inference_mode():
+            return model.text(self.bank.vectors[self.rows[rows]].float())
+
+
+def train_decoder(
+    model: TinyModel, corpus: Corpus, predicted: Tensor, said: list[list[int]], vocab: int, recipe: DecoderRecipe, seed: int, folder: Path
+) -> YDecoder:
+    """`predicted` (n, 384): the model's own embeddings of training clips, `said[i]`: rows of the corpus that are right for clip i."""
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
+    decoder = YDecoder(YDecoderConfig(vocab, recipe.hidden, recipe.layers, recipe.hidden // 64, recipe.hidden * 11 // 4, max_tokens=MAX_TOKENS, embedding=EMBEDDING))
+    file = folder / "decoder.safetensors"
+    if file.exists():
+        decoder.load_state_dict(load_file(file))
+        return decoder.eval()
+    optimiser = torch.optim.AdamW(decoder.parameters(), recipe.lr, weight_decay=0.02, betas=(0.9, 0.98))
+    running = None
+    with Progress() as bar:
+        task = bar.add_task("Y-decoder", total=recipe.steps)
+        for step in range(recipe.steps):
+            for group in optimiser.param_groups:
+                group["lr"] = recipe.lr * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps))
+            rows = torch.tensor([rng.randrange(len(corpus.rows)) for _ in range(recipe.batch)])
+            own = int(recipe.predicted_share * recipe.batch)
+            clips = [rng.randrange(len(said)) for _ in range(own)]
+            rows[:own] = torch.tensor([rng.choice(said[i]) for i in clips])
+            target = corpus.targets(model, rows)
+            noise = F.normalize(torch.randn_like(target), dim=-1) * torch.rand(len(target), 1) * recipe.noise
+            noisy = F.normalize(target + noise, dim=-1)
+            noisy[:own] = predicted[clips]
+            ids = corpus.ids[rows]
+            ids = ids[:, : int((ids >= 0).sum(1).max())]
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = decoder(noisy, ids[:, :-1].clamp(min=0))
+            loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=_IGNORED)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
+            optimiser.step()
+            running = loss.item() if running is None else 0.97 * running + 0.03 * loss.item()
+            bar.update(task, advance=1, description=f"Y-decoder, loss {running:.3f}")
+    decoder.eval()
+    save_file({name: value.detach().contiguous() for name, value in decoder.state_dict().items()}, file)
+    return decoder

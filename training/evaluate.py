@@ -1,0 +1,123 @@
+"""The figures of the model card, from embeddings alone: whoever makes them, the same functions judge."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.training.data import captions as say
+from vljepa_edge.training.data.captions import Scene
+
+CANDIDATES = 32
+Array = NDArray[np.float32]
+EmbedText = Callable[[Sequence[str]], Array]
+OBJECT_PROMPTS = ("A {}.", "A photo of {}.")
+
+
+def _percent(right: Sequence[bool] | NDArray[np.bool_]) -> float:
+    return round(100.0 * float(np.mean(np.asarray(right, bool))), 1)
+
+
+def draw_candidates(scenes: Sequence[Scene], names: Sequence[str], seed: int) -> list[list[int]]:
+    """For each clip 32 indices into `names`, the right one first."""
+    rng = random.Random(seed)
+    out = []
+    for scene in scenes:
+        right = names.index(scene.name)
+        others = [i for i in range(len(names)) if i != right]
+        out.append([right, *rng.sample(others, min(CANDIDATES - 1, len(others)))])
+    return out
+
+
+def object_accuracy(embeddings: Array, texts: Array, candidates: list[list[int]]) -> float:
+    """texts (names, E). Top-1 of the candidates."""
+    return _percent([int(np.argmax(texts[ids] @ z)) == 0 for z, ids in zip(embeddings, candidates, strict=True)])
+
+
+def captions_table(names: Sequence[str], embed: EmbedText, paraphrase: int) -> Array:
+    """(names, 11, E) of one wording of every object doing every motion."""
+    texts = [say.caption(Scene(motion, name), paraphrase) for name in names for motion in say.ONE]
+    return embed(texts).reshape(len(names), len(say.ONE), -1)
+
+
+def motion_accuracy(embeddings: Array, scenes: Sequence[Scene], table: Array, candidates: list[list[int]]) -> float:
+    """Top-1 of 11 motions, each scored by its captions of the 32 candidate objects."""
+    right = []
+    for z, scene, ids in zip(embeddings, scenes, candidates, strict=True):
+        right.append(say.ONE[int((table[ids] @ z).mean(0).argmax())] == scene.motion)
+    return _percent(right)
+
+
+def retrieval(embeddings: Array, scenes: Sequence[Scene], table: Array, names: Sequence[str]) -> dict[str, float]:
+    """Rank of the right caption among all captions of the split."""
+    scores = embeddings @ table.reshape(-1, table.shape[-1]).T
+    right = np.array([names.index(s.name) * len(say.ONE) + say.ONE.index(s.motion) for s in scenes])
+    rank = (scores > scores[np.arange(len(right)), right][:, None]).sum(1)
+    return {"R@1": _percent(rank < 1), "R@5": _percent(rank < 5)}
+
+
+def judge_captions(embeddings: Array, scenes: Sequence[Scene], names: Sequence[str], embed: EmbedText) -> dict[str, float]:
+    """Motion, object, retrieval and unseen wording on one-object clips; embeddings (n, E) under a captioning query."""
+    candidates = draw_candidates(scenes, names, seed=0)
+    table, unseen = captions_table(names, embed, 0), captions_table(names, embed, say.UNSEEN)
+    objects = embed([say.object_captions(name)[1] for name in names])
+    found = retrieval(embeddings, scenes, table, names)
+    return {
+        "motion_top1_of_11": motion_accuracy(embeddings, scenes, table, candidates),
+        "motion_unseen_paraphrase": motion_accuracy(embeddings, scenes, unseen, candidates),
+        "object_top1_of_32": object_accuracy(embeddings, objects, candidates),
+        "retrieval_R@1": found["R@1"],
+        "retrieval_R@5": found["R@5"],
+        "retrieval_captions": table.shape[0] * table.shape[1],
+    }
+
+
+ANSWERS = {"exists": ("Yes.", "No."), "direction": tuple(say.sentence(d) for d in say.DIRECTIONS),
+           "count": tuple(say.sentence(c) for c in say.COUNTS)}  # fmt: skip
+
+
+def draw_questions(scenes: Sequence[Scene], kind: str, names: list[str], seed: int) -> list[tuple[int, say.Question]]:
+    """(clip, question) of one kind; counts are balanced by taking as many clips of each as of the rarest."""
+    rng = random.Random(seed)
+    asked = [(i, q) for i, scene in enumerate(scenes) if (q := say.question(scene, kind, rng, names)) is not None]
+    by_answer = {answer: [pair for pair in asked if pair[1].answer == answer] for answer in ANSWERS[kind]}
+    least = min(len(pairs) for pairs in by_answer.values())
+    return [pair for pairs in by_answer.values() for pair in pairs[:least]]
+
+
+def judge_answers(questions: list[tuple[int, say.Question]], embeddings: Array, kind: str, embed: EmbedText) -> float:
+    """embeddings (len(questions), E) under each question; the nearest of the kind's answers."""
+    answers = embed(list(ANSWERS[kind]))
+    return _percent([ANSWERS[kind][int(np.argmax(answers @ z))] == q.answer for z, (_, q) in zip(embeddings, questions, strict=True)])
+
+
+def judge_texts(texts: Sequence[str], scenes: Sequence[Scene]) -> dict[str, float]:
+    """Whether decoded texts name the object (as a whole phrase) and the motion (any of its wordings)."""
+    motion, name = [], []
+    for text, scene in zip(texts, scenes, strict=True):
+        low = text.lower()
+        name.append(f" {scene.name.lower()} " in f" {low.rstrip('.')} ")
+        motion.append(motion_of(low, scene.name) == scene.motion)
+    return {"decoded_motion": _percent(motion), "decoded_object": _percent(name)}
+
+
+_MARKS = {
+    "left": ("left",), "right": ("right",), "up": ("moves up", "rising", "upwards", "moving up", "higher"),
+    "down": ("moves down", "falling", "downwards", "moving down", "lower"), "grow": ("grows", "closer", "bigger", "approaches"),
+    "shrink": ("shrinks", "away from the camera", "smaller", "recedes"), "still": ("still", "not move", "in place", "at rest"),
+    "spin": ("spin", "rotating", "turns round"), "appear": (" appears", "shows up", "comes into view", "pops up"),
+    "vanish": ("disappears", "vanishes", "is suddenly gone", "out of view"), "bounce": ("bounc", "jumping", "hops"),
+}  # fmt: skip
+
+
+def motion_of(text: str, name: str) -> str | None:
+    """The motion that a decoded text speaks of, by the words of its wordings; None when it names none. `name` is not searched."""
+    rest = " " + text.lower().replace(name.lower(), " ")
+    if "to right" in rest:  # 'from left to right'
+        return "right"
+    if "to left" in rest:
+        return "left"
+    return next((motion for motion, marks in _MARKS.items() if any(mark in rest for mark in marks)), None)

@@ -1,0 +1,64 @@
+"""The trained parts of the tiny model, together: motion stem, predictor, head of the Y-encoder, temperature."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vljepa_edge.nn.config import ConceptConfig, LlamaStackConfig, PredictorConfig, StreamConfig
+from vljepa_edge.nn.predictor import Predictor
+from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, REGIONS, MotionStem
+from vljepa_edge.training.data.scenes import FRAMES
+from vljepa_edge.training.recipe import Recipe
+
+EMBEDDING = 384
+TUBELET = 4
+_MAX_POSITIONS = 128
+_MAX_SCALE = 100.0
+
+
+class TinyModel(nn.Module):
+    """What gradients reach. The appearance stream and the sentence encoder are frozen and run beforehand."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self.motion = MotionStem(recipe.motion.width)
+        self.predictor = Predictor(predictor_config(recipe, self.motion))
+        self.y_head = nn.Linear(EMBEDDING, EMBEDDING)
+        nn.init.eye_(self.y_head.weight)
+        nn.init.zeros_(self.y_head.bias)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+
+    def forward(self, appearance: Tensor, luma: Tensor, query: Tensor | None = None, query_mask: Tensor | None = None) -> Tensor:
+        """appearance (B, 8, 10, 640), luma (B, 8, 56, 56) in 0 to 1, query (B, L, 384) -> (B, 384) unit rows."""
+        streams = {"appearance": appearance, "motion": self.motion(luma)}
+        return self.predictor(streams, query, query_mask)  # type: ignore[no-any-return]
+
+    def text(self, sentences: Tensor) -> Tensor:
+        """Sentence embeddings (..., 384) of the frozen encoder -> targets (..., 384), unit rows."""
+        return F.normalize(self.y_head(sentences).float(), dim=-1)
+
+    def scale(self) -> Tensor:
+        return self.log_scale.exp().clamp(max=_MAX_SCALE)
+
+
+def predictor_config(recipe: Recipe, motion: MotionStem) -> PredictorConfig:
+    body = recipe.predictor
+    if body.body == "smollm2":
+        stack = LlamaStackConfig(576, body.layers, 9, 3, 1536, rope_theta=100_000.0, rms_eps=1e-5, max_positions=_MAX_POSITIONS)
+    else:
+        stack = LlamaStackConfig(body.hidden, body.layers, body.heads, body.heads, body.ffn, max_positions=_MAX_POSITIONS)
+    return PredictorConfig(
+        streams=(
+            StreamConfig("appearance", GRID_WIDTH + CONCEPT_WIDTH, positions=(FRAMES // TUBELET, REGIONS), tubelet=TUBELET),
+            StreamConfig("motion", motion.width, positions=(1, motion.tokens)),
+        ),
+        query_dim=EMBEDDING,
+        embedding=EMBEDDING,
+        stack=stack,
+        concept=ConceptConfig("appearance", start=GRID_WIDTH, width=CONCEPT_WIDTH, scale=10.0),
+        dropout=body.dropout,
+    )

@@ -1,0 +1,71 @@
+"""Pretraining of the motion stem: which of the motions a clip of brightness shows, and how many things, as classes."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from rich.progress import Progress
+from torch import nn
+
+from vljepa_edge.nn.tiny_streams import MotionStem
+from vljepa_edge.training.batches import luma_to_float
+from vljepa_edge.training.data.captions import BACKWARDS, MAX_COUNT, MOTIONS, Scene
+from vljepa_edge.training.recipe import MotionRecipe
+
+_BACK = np.array([MOTIONS.index(BACKWARDS[m]) for m in MOTIONS])
+_SIDES = np.array([MOTIONS.index({"left": "right", "right": "left"}.get(m.removesuffix("_while"), m.removesuffix("_while"))
+                                 + ("_while" if m.endswith("_while") else "")) for m in MOTIONS])  # fmt: skip
+
+
+class _Classifier(nn.Module):
+    def __init__(self, stem: MotionStem) -> None:
+        super().__init__()
+        self.stem = stem
+        self.motion = nn.Linear(stem.tokens * stem.width, len(MOTIONS))
+        self.count = nn.Linear(stem.tokens * stem.width, MAX_COUNT)
+
+    def forward(self, luma: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        h = self.stem(luma).flatten(1)
+        return self.motion(h), self.count(h)
+
+
+def pretrain_motion(
+    stem: MotionStem, luma: NDArray[np.uint8], scenes: list[Scene], test: tuple[NDArray[np.uint8], list[Scene]], recipe: MotionRecipe, seed: int
+) -> float:
+    """Train `stem` in place; returns the share of test clips whose motion is named right."""
+    rng = np.random.default_rng(seed)
+    net = _Classifier(stem).train().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    motion = np.array([MOTIONS.index(s.motion) for s in scenes])
+    count = np.array([(s.count if s.second is None else 2) - 1 for s in scenes])
+    optimiser = torch.optim.AdamW(net.parameters(), recipe.lr / 2, weight_decay=0.05)
+    steps = recipe.epochs * (len(luma) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, steps)
+    with Progress() as bar:
+        task = bar.add_task("motion stem", total=steps)
+        for _ in range(recipe.epochs):
+            order = rng.permutation(len(luma))
+            for start in range(0, len(order) - recipe.batch + 1, recipe.batch):
+                rows = order[start : start + recipe.batch]
+                x, y = luma[rows].copy(), motion[rows].copy()
+                back, side = rng.random(len(rows)) < 0.5, rng.random(len(rows)) < 0.5
+                x[back], y[back] = x[back][:, ::-1], _BACK[y[back]]
+                x[side], y[side] = x[side][..., ::-1], _SIDES[y[side]]
+                gain = torch.from_numpy(rng.uniform(0.7, 1.3, (len(rows), 1, 1, 1))).float()
+                with torch.autocast("cpu", torch.bfloat16):
+                    by_motion, by_count = net(luma_to_float(x) * gain)
+                    loss = F.cross_entropy(by_motion.float(), torch.from_numpy(y), label_smoothing=0.05)
+                    loss = loss + 0.3 * F.cross_entropy(by_count.float(), torch.from_numpy(count[rows]))
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                schedule.step()
+                bar.update(task, advance=1, description=f"motion stem, loss {loss.item():.2f}")
+    net.eval()
+    right = 0
+    with torch.inference_mode():
+        for start in range(0, len(test[0]), 100):
+            guess = net(luma_to_float(test[0][start : start + 100]))[0].argmax(-1).tolist()
+            right += sum(MOTIONS[g] == s.motion for g, s in zip(guess, test[1][start : start + 100], strict=True))
+    return right / len(test[1])

@@ -1,0 +1,49 @@
+"""Concepts of things that no clip shows: what the ConSE vector of another word would look like.
+
+A photo of a class gives a peaked mix of class embeddings; a photo of something outside ImageNet gives a mix of the classes that
+look like it, here those whose names lie near. Training on such mixes keeps the predictor open to objects it has never seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_NEIGHBOURS = 10
+
+
+@dataclass(frozen=True)
+class Concepts:
+    """Words that can stand for an object: `names`, their embeddings (n, 384), and the nearest classes of each (n, 10)."""
+
+    names: list[str]
+    vectors: Tensor
+    classes: Tensor
+    nearest: Tensor
+    similarity: Tensor
+    is_class: Tensor
+
+    @classmethod
+    def build(cls, names: list[str], vectors: Tensor, class_names: list[str], class_vectors: Tensor) -> Concepts:
+        values, nearest = (vectors @ class_vectors.T).topk(_NEIGHBOURS, dim=-1)
+        known = set(class_names)
+        return cls(names, vectors, class_vectors, nearest, values, torch.tensor([name in known for name in names]))
+
+    def draw(self, rng: np.random.Generator) -> tuple[int, Tensor]:
+        """A random word and a ConSE vector (384,) that a classifier might give for it; a class every other time."""
+        wanted = rng.random() < 0.5
+        pool = torch.nonzero(self.is_class == wanted)[:, 0]
+        word = int(pool[int(rng.integers(len(pool)))])
+        if wanted:  # the class itself, confused with a few others
+            weights = torch.from_numpy(rng.dirichlet([3.0] + [0.3] * 5)).float()
+            others = self.nearest[word, 1 + torch.from_numpy(rng.permutation(_NEIGHBOURS - 1)[:5].copy())]
+            mixed = weights[0] * self.classes[self.nearest[word, 0]] + weights[1:] @ self.classes[others]
+        else:
+            sharp = float(rng.uniform(8.0, 25.0))
+            noise = torch.from_numpy(rng.normal(0.0, 0.7, _NEIGHBOURS)).float()
+            weights = (self.similarity[word] * sharp + noise).softmax(-1)
+            mixed = weights @ self.classes[self.nearest[word]]
+        return word, mixed

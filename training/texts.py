@@ -1,0 +1,106 @@
+"""Texts and what the frozen sentence encoder makes of them, computed once and kept: sentence embeddings and query tokens."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from rich.progress import track
+from torch import Tensor
+
+_BATCH = 128
+_MAX_TOKENS = 48
+
+
+class SentenceEncoder:
+    """A frozen Hugging Face sentence encoder: mean of the last states over real tokens, unit length."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModel, AutoTokenizer
+
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        self.model = AutoModel.from_pretrained(folder).eval()
+
+    @torch.inference_mode()
+    def tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """(B, L, D) last states in fp32 and (B, L) mask."""
+        batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
+        with torch.autocast("cpu", torch.bfloat16):
+            states = self.model(**batch).last_hidden_state
+        return states.float(), batch["attention_mask"]
+
+    def sentences(self, texts: Sequence[str]) -> Tensor:
+        """(B, D), unit length."""
+        states, mask = self.tokens(texts)
+        weight = mask[..., None].float()
+        return F.normalize((states * weight).sum(1) / weight.sum(1), dim=-1)
+
+
+class SentenceBank:
+    """text -> sentence embedding, kept on disk. `add` what is new, then look up by text or by index."""
+
+    def __init__(self, folder: Path, encoder: SentenceEncoder) -> None:
+        self._texts_file, self._vectors_file = folder / "sentences.json", folder / "sentences.npy"
+        self.encoder = encoder
+        self.index: dict[str, int] = {}
+        self.vectors = torch.zeros(0, encoder.model.config.hidden_size, dtype=torch.float16)
+        if self._texts_file.exists() and self._vectors_file.exists():
+            texts = json.loads(self._texts_file.read_text())
+            vectors = torch.from_numpy(np.load(self._vectors_file))
+            if len(texts) == len(vectors):
+                self.index, self.vectors = {text: i for i, text in enumerate(texts)}, vectors
+
+    def add(self, texts: Iterable[str], what: str = "texts", keep: bool = True) -> None:
+        """Embed what is new; `keep` writes it to disk."""
+        new = sorted({text for text in texts if text not in self.index}, key=lambda text: (len(text), text))
+        if not new:
+            return
+        batches = [new[i : i + _BATCH] for i in range(0, len(new), _BATCH)]
+        made = [self.encoder.sentences(batch).half() for batch in track(batches, f"embedding {len(new)} {what}", disable=not keep)]
+        for text in new:
+            self.index[text] = len(self.index)
+        self.vectors = torch.cat([self.vectors, *made])
+        if keep:
+            np.save(self._vectors_file, self.vectors.numpy())
+            self._texts_file.write_text(json.dumps(list(self.index)))
+
+    def ids(self, texts: Iterable[str]) -> list[int]:
+        return [self.index[text] for text in texts]
+
+    def __call__(self, texts: Iterable[str]) -> Tensor:
+        """(N, D) in fp32."""
+        return self.vectors[self.ids(texts)].float()
+
+
+class QueryBank:
+    """query -> token states of the frozen encoder, kept in memory; padded into batches on demand."""
+
+    def __init__(self, encoder: SentenceEncoder) -> None:
+        self.encoder = encoder
+        self.states: dict[str, NDArray[np.float16]] = {}
+
+    def add(self, queries: Iterable[str]) -> None:
+        new = sorted({q for q in queries if q not in self.states}, key=lambda text: (len(text), text))
+        batches = [new[i : i + _BATCH] for i in range(0, len(new), _BATCH)]
+        for batch in track(batches, f"embedding {len(new)} queries", disable=len(batches) < 2):
+            states, mask = self.encoder.tokens(batch)
+            for query, row, length in zip(batch, states, mask.sum(1).tolist(), strict=True):
+                self.states[query] = row[:length].half().numpy()
+
+    def batch(self, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """(B, L, D) fp32 and (B, L) mask, L of the longest; an empty query has no valid token."""
+        self.add(q for q in queries if q)
+        rows = [self.states[q] if q else None for q in queries]
+        length = max((len(r) for r in rows if r is not None), default=1)
+        width = self.encoder.model.config.hidden_size
+        states, mask = torch.zeros(len(rows), length, width), torch.zeros(len(rows), length, dtype=torch.bool)
+        for i, row in enumerate(rows):
+            if row is not None:
+                states[i, : len(row)] = torch.from_numpy(row)
+                mask[i, : len(row)] = True
+        return states, mask

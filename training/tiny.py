@@ -1,0 +1,159 @@
+"""Train the default model from nothing and write its bundle and model card: `python -m vljepa_edge.training.tiny`.
+
+Steps, each kept in the work folder so that a run that was broken off goes on where it stopped: fetch, draw and encode clips,
+motion stem, texts, stage 1 (images, then clips), stage 2, Y-decoder, export, card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vljepa_edge.assets import cache_dir
+from vljepa_edge.nn.tiny_streams import MotionStem
+from vljepa_edge.training import evaluate
+from vljepa_edge.training.batches import Sampler, luma_to_float, wordings
+from vljepa_edge.training.data import captions as say
+from vljepa_edge.training.decoder import Corpus, sentences, train_decoder, train_tokenizer
+from vljepa_edge.training.features import Clips
+from vljepa_edge.training.model import TinyModel
+from vljepa_edge.training.motion import pretrain_motion
+from vljepa_edge.training.prepare import Workshop
+from vljepa_edge.training.recipe import Recipe, StageRecipe, load_recipe
+from vljepa_edge.training.stages import train_stage
+
+CONFIGS = Path(__file__).parent / "configs"
+
+
+class Log:
+    """What a run reports, with the minutes since it began; kept beside its results."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file, self.start = folder / "log.txt", time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        line = f"{(time.monotonic() - self.start) / 60:6.1f} min  {text}"
+        print(line, flush=True)
+        with self.file.open("a") as file:
+            file.write(line + "\n")
+
+
+@torch.inference_mode()
+def embed(model: TinyModel, shop: Workshop, clips: Clips, queries: list[str], rows: list[int] | None = None) -> Tensor:
+    """(n, 384) of cached clips, one query each."""
+    rows = list(range(len(clips))) if rows is None else rows
+    out = []
+    for start in range(0, len(rows), 100):
+        part = rows[start : start + 100]
+        query, mask = shop.queries.batch(queries[start : start + 100])
+        with torch.autocast("cpu", torch.bfloat16):
+            out.append(model(torch.from_numpy(clips.appearance[part]).float(), luma_to_float(clips.luma[part]), query, mask).float())
+    return torch.cat(out)
+
+
+@torch.inference_mode()
+def quick_figures(model: TinyModel, shop: Workshop) -> dict[str, dict[str, float]]:
+    """The card's figures from cached features in PyTorch: what training watches. The card itself is measured on the bundle."""
+
+    def text(texts: object) -> np.ndarray:
+        shop.sentences.add(texts, keep=False)  # type: ignore[arg-type]
+        return model.text(shop.sentences(texts)).numpy()  # type: ignore[arg-type]
+
+    out = {}
+    for split, names in (("seen", shop.seen_names), ("held", shop.held_names)):
+        clips, asked = shop.test(split), shop.test(split + "_asked")
+        z = embed(model, shop, clips, [say.CAPTION_QUERIES[0]] * len(clips)).numpy()
+        figures = evaluate.judge_captions(z, clips.scenes, names, text)
+        for kind in evaluate.ANSWERS:
+            questions = evaluate.draw_questions(asked.scenes, kind, names, seed=0)
+            answers = embed(model, shop, asked, [q.text for _, q in questions], [i for i, _ in questions]).numpy()
+            figures[f"answers_{kind}"] = evaluate.judge_answers(questions, answers, kind, text)
+        out[split] = figures
+    return out
+
+
+def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
+    """Everything up to the Y-decoder."""
+    torch.manual_seed(recipe.seed)
+    shop, log = Workshop(recipe, folder), None
+    log = Log(folder)
+    log(f"{len(shop.seen_names)} objects trained on, {len(shop.held_names)} held out")
+    clips, photos = shop.train, shop.photos
+    for split in ("seen", "held", "seen_asked", "held_asked"):
+        shop.test(split)
+    log(f"{len(clips)} clips and {len(photos)} photo crops encoded")
+    model = TinyModel(recipe)
+    _pretrain_motion(model.motion, shop, log)
+    if recipe.predictor.body == "smollm2":
+        _start_from_smollm2(model, recipe)
+    shop.embed_wordings()
+    log(f"{len(shop.sentences.index)} texts embedded")
+    for number, (name, stage) in enumerate((("images", recipe.images), ("clips", recipe.clips), ("sft", recipe.sft))):
+        if stage.steps:
+            _run_stage(model, shop, name, stage, recipe.seed * 10 + number, log)
+            log(json.dumps(quick_figures(model, shop)))
+    return model, shop, log
+
+
+def _run_stage(model: TinyModel, shop: Workshop, name: str, stage: StageRecipe, seed: int, log: Log) -> None:
+    sampler = Sampler(shop.train, shop.photos, stage, shop.concepts, shop.sentences, shop.queries, shop.seen_names, seed)
+    train_stage(model, sampler, stage, name, shop.folder, log)
+
+
+def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Log) -> None:
+    file = shop.folder / "motion_stem.safetensors"
+    if not file.exists():
+        luma, scenes = shop.motion_clips
+        clips = shop.train
+        held = shop.test("held")
+        both = np.concatenate([luma, clips.luma])
+        right = pretrain_motion(stem, both, [*scenes, *clips.scenes], (held.luma, held.scenes), shop.recipe.motion, shop.recipe.seed)
+        save_file({k: v.contiguous() for k, v in stem.state_dict().items()}, file)
+        log(f"motion stem alone names {100 * right:.1f} % of the motions of held-out clips (of {len(say.MOTIONS)})")
+    stem.load_state_dict(load_file(file))
+
+
+def _start_from_smollm2(model: TinyModel, recipe: Recipe) -> None:
+    from vljepa_edge.nn.weights import load_smollm2
+    from vljepa_edge.training.data import assets
+
+    stack = load_smollm2(assets.smollm2_gguf(), f"last {recipe.predictor.layers}")
+    model.predictor.stack.load_state_dict(stack.state_dict())
+
+
+def decode_stage(model: TinyModel, shop: Workshop, log: Log) -> tuple[object, object]:
+    """Train the Y-decoder; returns it with its tokenizer."""
+    recipe = shop.recipe.decoder
+    texts = sentences(shop.seen_names, shop.recipe.seed)
+    texts = sorted({*texts, *(t for s in shop.train.scenes for t in wordings(s))})
+    tokenizer = train_tokenizer(texts, recipe.vocab)
+    corpus = Corpus(texts, tokenizer, shop.sentences)
+    clips = shop.train
+    predicted = embed(model, shop, clips, [say.CAPTION_QUERIES[0]] * len(clips))
+    said = [[corpus.where[t] for t in wordings(s)] for s in clips.scenes]
+    decoder = train_decoder(model, corpus, predicted, said, tokenizer.get_vocab_size(), recipe, shop.recipe.seed, shop.folder)
+    log(f"Y-decoder trained on {len(texts)} sentences")
+    return decoder, tokenizer
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--recipe", type=Path, default=CONFIGS / "tiny.yaml", help="a YAML file (default: %(default)s)")
+    parser.add_argument("--work", type=Path, help="work folder (default: the cache folder)")
+    parser.add_argument("--out", type=Path, help="bundle folder to write (default: in the work folder)")
+    arguments = parser.parse_args()
+    recipe = load_recipe(arguments.recipe)
+    folder = arguments.work or cache_dir() / "runs" / recipe.name
+    model, shop, log = train(recipe, folder)
+    decode_stage(model, shop, log)
+
+
+if __name__ == "__main__":
+    main()

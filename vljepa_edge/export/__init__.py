@@ -1,0 +1,1 @@
+"""From trained PyTorch parts to the ONNX graphs of a bundle."""
