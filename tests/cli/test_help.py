@@ -1,0 +1,59 @@
+"""Help is quick, complete, and shows examples."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cli.conftest import Vljepa
+
+COMMANDS = (
+    *(("stream",), ("classify",), ("ask",), ("search",), ("embed",), ("demo",), ("bench",), ("doctor",)),
+    *(("models", "list"), ("models", "verify"), ("eval", "card")),
+)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_command_shows_examples_and_json_in_its_help(vljepa: Vljepa, command: tuple[str, ...]) -> None:
+    run = vljepa(*command, "--help")
+    assert run.status == 0
+    assert "Examples:" in run.out
+    assert f"vljepa {' '.join(command)}" in run.out
+    assert "--json" in run.out
+    assert "--debug" in run.out
+
+
+def test_top_level_help_names_every_command(vljepa: Vljepa) -> None:
+    for run in (vljepa(), vljepa("--help"), vljepa("-h")):
+        assert run.status == 0
+        assert all(command[0] in run.out for command in COMMANDS)
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, vljepa_edge.cli as cli\n"
+        "try: cli.app(['--help'], prog_name='vljepa')\n"
+        "except SystemExit: pass\n"
+        "heavy = {'numpy', 'openvino', 'av', 'pydantic', 'tokenizers', 'torch'} & set(sys.modules)\n"
+        "print(sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_help_is_quick() -> None:
+    def once() -> float:
+        begin = time.perf_counter()
+        subprocess.run([sys.executable, "-m", "vljepa_edge", "--help"], check=True, capture_output=True)
+        return time.perf_counter() - begin
+
+    assert min(once() for _ in range(3)) < 1.0
+
+
+def test_version(vljepa: Vljepa) -> None:
+    run = vljepa("--version")
+    assert run.status == 0
+    assert run.out.startswith("vljepa ")

@@ -1,0 +1,106 @@
+"""`vljepa search` finds moments in a directory, skips what is broken, and keeps its index."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import COLOURS, Vljepa, write_photo, write_video
+from tests.toy_bundle import write_toy_bundle
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two videos, a photo, a broken video, a hidden one and a text."""
+    root = tmp_path / "media"
+    (root / "deep").mkdir(parents=True)
+    write_video(root / "one.mp4", 4)
+    write_video(root / "deep" / "two.mp4", 7)
+    write_photo(root / "red.png", COLOURS[0])
+    (root / "broken.mp4").write_bytes(b"not a video")
+    (root / ".hidden.mp4").write_bytes(b"not a video")
+    (root / "notes.txt").write_text("nothing to see")
+    return root
+
+
+def test_hits_are_best_first_and_broken_files_are_counted(vljepa: Vljepa, folder: Path) -> None:
+    run = vljepa("search", folder, "--text", "a red ball", "-k", 4, "--json")
+    assert run.status == 0, run.err
+    found = run.json
+    assert list(found) == ["text", "hits", "files", "skipped"]
+    assert (found["text"], found["files"], found["skipped"]) == ("a red ball", 3, ["broken.mp4"])
+    assert len(found["hits"]) == 4
+    assert {hit["name"] for hit in found["hits"]} <= {"one.mp4", "deep/two.mp4", "red.png"}
+    assert all(list(hit) == ["name", "start", "end", "score"] for hit in found["hits"])
+    scores = [hit["score"] for hit in found["hits"]]
+    assert scores == sorted(scores, reverse=True)
+    assert "1 of 4 files could not be read and were skipped" in run.err
+    lines = vljepa("search", folder, "--text", "a red ball", "-k", 2).out.splitlines()
+    assert len(lines) == 2
+
+
+def test_a_kept_index_is_reused_grown_and_made_anew(vljepa: Vljepa, folder: Path, tmp_path: Path) -> None:
+    index = tmp_path / "index"
+
+    def names() -> list[str]:
+        run = vljepa("search", folder, "--text", "a red ball", "-k", 50, "--index", index, "--json")
+        assert run.status == 0, run.err
+        return sorted({hit["name"] for hit in run.json["hits"]})
+
+    assert names() == ["deep/two.mp4", "one.mp4", "red.png"]
+    note = json.loads((index / "sources.json").read_text())
+    assert sorted(note) == ["deep/two.mp4", "one.mp4", "red.png"]
+    first = vljepa("search", folder, "--text", "a red ball", "--index", index, "--json").json["hits"]
+    again = vljepa("search", folder, "--text", "a red ball", "--index", index, "--json").json["hits"]
+    assert first == again
+    write_photo(folder / "blue.png", COLOURS[2])
+    assert names() == ["blue.png", "deep/two.mp4", "one.mp4", "red.png"]
+    (folder / "one.mp4").unlink()
+    assert names() == ["blue.png", "deep/two.mp4", "red.png"]
+
+
+def test_what_is_indexed_when_ctrl_c_comes_is_kept(
+    vljepa: Vljepa, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vljepa_edge.tasks.retrieve import Index
+
+    add = Index.add
+
+    def stop_at_the_second(self: Index, source: str, name: str) -> int:
+        if len(self.names) == 1:
+            raise KeyboardInterrupt
+        return add(self, source, name=name)
+
+    monkeypatch.setattr(Index, "add", stop_at_the_second)
+    assert vljepa("search", folder, "--text", "a red ball", "--index", tmp_path / "index").status == 130
+    assert list(json.loads((tmp_path / "index" / "sources.json").read_text())) == ["deep/two.mp4"]
+
+
+def test_an_index_of_another_model_is_refused(vljepa: Vljepa, folder: Path, tmp_path: Path) -> None:
+    asked = ("search", folder, "--text", "a red ball", "--index", tmp_path / "index")
+    assert vljepa(*asked).status == 0
+    other = write_toy_bundle(tmp_path / "other", seed=1)
+    run = vljepa(*asked, "--model", other)
+    assert run.status == 2
+    assert "made by another model" in run.err
+
+
+def test_the_index_is_not_rebuilt_for_files_it_knows(
+    vljepa: Vljepa, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vljepa_edge.tasks.retrieve import Index
+
+    added: list[str] = []
+    add = Index.add
+
+    def count(self: Index, source: str, name: str) -> object:
+        added.append(name)
+        return add(self, source, name=name)
+
+    monkeypatch.setattr(Index, "add", count)
+    for expected in (["broken.mp4", "deep/two.mp4", "one.mp4", "red.png"], ["broken.mp4"]):
+        added.clear()
+        vljepa("search", folder, "--text", "a red ball", "--index", tmp_path / "index")
+        assert added == expected

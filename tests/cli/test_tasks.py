@@ -1,0 +1,122 @@
+"""classify, ask, embed, models and eval: each prints one JSON object that says the same as the library does."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vljepa_edge
+from tests.cli.conftest import Vljepa
+from tests.toy_bundle import write_toy_bundle
+
+
+def test_classify_gives_every_label_best_first(vljepa: Vljepa, video: Path, toy: Path) -> None:
+    run = vljepa("classify", video, "--labels", "red ball, green cup,blue box", "--json")
+    assert run.status == 0, run.err
+    expected = vljepa_edge.load(toy).classify(str(video), ["red ball", "green cup", "blue box"])
+    assert [row["label"] for row in run.json["labels"]] == [item.label for item in expected]
+    assert [row["score"] for row in run.json["labels"]] == pytest.approx([item.score for item in expected], abs=1e-3)
+    scores = [row["score"] for row in run.json["labels"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_classify_reads_labels_from_a_file_and_keeps_the_best_k(vljepa: Vljepa, photo: Path, tmp_path: Path) -> None:
+    names = tmp_path / "labels.txt"
+    names.write_text("red, or so\n\ngreen\nblue\n", encoding="utf-8")
+    run = vljepa("classify", photo, "--labels", f"@{names}", "-k", 2, "--json")
+    assert len(run.json["labels"]) == 2
+    assert {row["label"] for row in run.json["labels"]} < {"red, or so", "green", "blue"}
+    assert len(vljepa("classify", photo, "-l", f"@{names}").out.splitlines()) == 3
+
+
+def test_ask_open_and_from_candidates(vljepa: Vljepa, video: Path) -> None:
+    chosen = vljepa("ask", video, "--question", "Is it red?", "--candidates", "yes,no", "--json").json
+    assert chosen["question"] == "Is it red?"
+    assert chosen["answer"] == chosen["candidates"][0]["text"]
+    assert {row["text"] for row in chosen["candidates"]} == {"yes", "no"}
+    opened = vljepa("ask", video, "--question", "What is it?", "--json").json
+    assert opened["answer"]
+    assert opened["candidates"] == []
+    assert vljepa("ask", video, "-q", "What is it?").out.strip() == opened["answer"]
+
+
+def test_embed_prints_and_saves_the_librarys_embedding(vljepa: Vljepa, video: Path, toy: Path, tmp_path: Path) -> None:
+    out = tmp_path / "video.npy"
+    run = vljepa("embed", video, "--out", out, "--json")
+    assert run.status == 0, run.err
+    expected = vljepa_edge.load(toy).embed_video(str(video))
+    np.testing.assert_allclose(np.load(out), expected, atol=1e-3)
+    np.testing.assert_allclose(run.json["embedding"], np.load(out), atol=1e-6)
+    assert run.json["width"] == 16
+    assert run.json["out"] == str(out)
+    assert [path.name for path in tmp_path.iterdir()] == ["video.npy"]
+    text = vljepa("embed", "--text", "a red ball")
+    assert np.linalg.norm([float(word) for word in text.out.split()]) == pytest.approx(1, abs=1e-3)
+    assert vljepa("embed", "--text", "a red ball", "--json").json["text"] == "a red ball"
+
+
+def test_a_failed_save_leaves_the_old_file(vljepa: Vljepa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "text.npy"
+    out.write_bytes(b"old")
+
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device", str(out))
+
+    monkeypatch.setattr(np, "save", fail)
+    run = vljepa("embed", "--text", "a red ball", "--out", out)
+    assert (run.status, run.err) == (1, f"error: {out}: No space left on device\n")
+    assert out.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_models_list_marks_the_one_in_use_and_the_broken(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:
+    write_toy_bundle(tmp_path / "whole.vljepa")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "manifest.json").write_text("{}")
+    run = vljepa("models", "list", tmp_path, "--json")
+    assert run.status == 0, run.err
+    rows = {Path(row["path"]).name: row for row in run.json["models"]}
+    assert rows["toy"]["default"] is True
+    assert rows["toy"]["bytes"] > 1000
+    assert rows["whole.vljepa"]["ok"] is True
+    assert rows["broken"]["ok"] is False
+    assert "manifest.json" in rows["broken"]["error"]
+    assert "whole.vljepa" in vljepa("models", "list", tmp_path).out
+
+
+def test_models_verify_names_the_altered_file(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:
+    whole = vljepa("models", "verify", "--json").json
+    assert whole["ok"] is True
+    assert (whole["name"], whole["graphs"]) == ("toy", 6)
+    bundle = write_toy_bundle(tmp_path / "altered")
+    graph = bundle / "graphs" / "predictor.onnx"
+    graph.write_bytes(graph.read_bytes()[:-1] + b"?")
+    run = vljepa("models", "verify", bundle, "--json")
+    assert run.status == 1
+    assert run.json["ok"] is False
+    assert run.json["file"] == "graphs/predictor.onnx"
+    assert run.err.startswith("error: graphs/predictor.onnx: ")
+    assert "is whole" in vljepa("models", "verify", toy).out
+
+
+def test_eval_card_without_the_extra_names_the_command(vljepa: Vljepa, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    run = vljepa("eval", "card", "--json")
+    assert run.status == 1
+    assert "torch" in run.err
+    assert "pip install 'vljepa-edge[train]'" in run.err
+
+
+def test_eval_card_prints_what_the_training_package_measures(
+    vljepa: Vljepa, toy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card = types.ModuleType("vljepa_edge.training.card")
+    card.evaluate = lambda bundle: {"bundle": str(bundle), "motion": {"seen": 0.5}}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vljepa_edge.training.card", card)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert vljepa("eval", "card", "--json").json == {"bundle": str(toy), "motion": {"seen": 0.5}}
+    assert "motion.seen  0.5" in vljepa("eval", "card").out

@@ -1,0 +1,118 @@
+"""`model.stream(source)` reads a source to its end, or until one stops listening."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.media import write_video
+from tests.streaming.scenes import BLUE, GREEN, RED, Image, picture, scenes
+from tests.streaming.test_stream import facts, run
+from vljepa_edge.errors import FrameError, InputError, VideoError
+from vljepa_edge.model import Model
+
+POLICY = "running-ward:threshold=0.2"
+
+
+def test_it_yields_what_pushing_the_same_frames_gives(model: Model) -> None:
+    frames = list(scenes(RED, GREEN, BLUE))
+    with model.open_stream(policy=POLICY) as stream:
+        expected = run(stream, frames)
+    events = model.stream(iter(frames), policy=POLICY)
+    assert facts(list(events)) == facts(expected)
+    assert events.stats().frames == len(frames)
+    assert events.stats().seconds == pytest.approx(frames[-1][1])
+
+
+def test_a_video_file_is_sampled_at_the_models_rate(model: Model, tmp_path: Path) -> None:
+    path = write_video(
+        tmp_path / "clip.mp4", [picture(RED, size=(48, 64))] * 30 + [picture(BLUE, size=(48, 64))] * 30, fps=15
+    )
+    events = model.stream(path, policy=POLICY)
+    closed = [event for event in events if event.status == "closed"]
+    assert closed[0].start == 0
+    assert closed[-1].end == pytest.approx(3.75, abs=0.25)
+    assert min(abs(event.start - 2) for event in closed) < 0.9
+    assert events.stats().encoded == events.stats().frames == 16
+    assert events.source.stats.frames_decoded == 60
+
+
+def test_an_image_is_one_segment(model: Model) -> None:
+    opened, closed = model.stream(picture(RED))
+    assert (opened.status, closed.status, closed.end) == ("open", "closed", 0.0)
+
+
+def test_leaving_the_loop_closes_the_source(model: Model) -> None:
+    left = []
+
+    def camera() -> Iterator[tuple[Image, float]]:
+        try:
+            for index in range(10_000):
+                yield picture(RED, index), index / 4
+        finally:
+            left.append(True)
+
+    for _ in model.stream(camera(), policy="uniform:period=1"):
+        break
+    gc.collect()
+    assert left
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_closing_ends_the_iteration(model: Model, live: bool) -> None:
+    def camera() -> Iterator[tuple[Image, float]]:
+        for index in range(10_000):
+            time.sleep(0.001)
+            yield picture(RED, index), index / 4
+
+    with model.stream(camera(), policy="uniform:period=1", live=live) as events:
+        next(events)
+    assert list(events) == []
+    events.close()
+    assert not [thread for thread in threading.enumerate() if thread.name == "vljepa-source"]
+
+
+def test_another_thread_may_end_a_live_stream(model: Model) -> None:
+    def camera() -> Iterator[tuple[Image, float]]:
+        index = 0
+        while True:
+            time.sleep(0.002)
+            yield picture(RED), index / 4
+            index += 1
+
+    events = model.stream(camera(), policy="uniform:period=1000", live=True)
+    timer = threading.Timer(0.3, events.close)
+    timer.start()
+    assert [event.status for event in events] == ["open"]
+    timer.join()
+
+
+def test_a_live_source_that_ends_ends_the_loop_with_its_last_segment(model: Model) -> None:
+    def camera() -> Iterator[tuple[Image, float]]:
+        for image, at in scenes(RED, GREEN):
+            time.sleep(0.005)
+            yield image, at
+
+    events = list(model.stream(camera(), policy="uniform:period=1000", live=True))
+    assert [event.status for event in events] == ["open", "closed"]
+    assert events[-1].end == 7.75
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_what_is_wrong_with_the_source_is_raised(model: Model, live: bool) -> None:
+    frames = [(picture(RED), 0.0), (np.zeros((4, 4, 3)), 0.25)]
+    with pytest.raises(FrameError):
+        list(model.stream(iter(frames), live=live))
+
+
+def test_a_source_that_does_not_exist_is_refused_at_once(model: Model) -> None:
+    with pytest.raises(VideoError, match=r"nowhere\.mp4"):
+        model.stream("nowhere.mp4")
+    with pytest.raises(InputError):
+        model.stream(picture(RED), policy="never")

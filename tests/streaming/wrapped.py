@@ -1,0 +1,40 @@
+"""An engine whose graphs can be counted, slowed down and made to fail."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from vljepa_edge.engines import Graph, Precision, open_engine
+
+
+class WrappedGraph:
+    def __init__(self, graph: Graph, before: Callable[[], None]) -> None:
+        self.inputs, self.outputs = graph.inputs, graph.outputs
+        self._graph, self._before = graph, before
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        self._before()
+        return self._graph(inputs)
+
+
+class WrappedEngine:
+    """OpenVINO on one thread; `before(graph name)` runs ahead of each call, `calls` counts them."""
+
+    name = "wrapped"
+    precision: Precision = "f32"
+
+    def __init__(self, before: Callable[[str], None] = lambda name: None) -> None:
+        self.calls: Counter[str] = Counter()
+        self.before = before
+        self._engine = open_engine("openvino", threads=1, precision="f32")
+
+    def compile(self, model: bytes, name: str) -> Graph:
+        def note() -> None:
+            self.calls[name] += 1
+            self.before(name)
+
+        return WrappedGraph(self._engine.compile(model, name), note)

@@ -1,0 +1,125 @@
+"""Classification, answers and transitions are nearest neighbours in the shared space."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
+from tests.streaming.scratch import Scratch
+from vljepa_edge.errors import BundleError, InputError, VideoError
+from vljepa_edge.model import Model
+from vljepa_edge.tasks.classify import DEFAULT_SCALE, rank, scale
+
+LABELS = ["a red car", "dog", "ball", "Übergang", "left"]
+
+
+def softmax(values: list[float]) -> list[float]:
+    total = sum(math.exp(value) for value in values)
+    return [math.exp(value) / total for value in values]
+
+
+def test_scores_are_the_softmax_of_cosines_with_the_prompted_labels(model: Model) -> None:
+    image, scratch = picture(RED), Scratch(model.bundle)
+    seen = scratch.embed_window([image] * 8, model.manifest.text.default_query).astype(np.float64)
+    cosines = [float(scratch.embed_text(f"A photo of {label}.") @ seen) for label in LABELS]
+    expected = dict(zip(LABELS, softmax([DEFAULT_SCALE * cosine for cosine in cosines]), strict=True))
+    found = model.classify(image, LABELS)
+    assert {item.label: item.score for item in found} == pytest.approx(expected, abs=1e-4)
+    assert [item.score for item in found] == sorted((item.score for item in found), reverse=True)
+    assert sum(item.score for item in found) == pytest.approx(1)
+
+
+def test_the_order_of_labels_does_not_matter(model: Model) -> None:
+    one, two = model.classify(picture(RED), LABELS), model.classify(picture(RED), LABELS[::-1])
+    assert [item.label for item in one] == [item.label for item in two]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        [],
+        [""],
+        ["cat", " "],
+        ["cat", "cat"],
+        ["cat", " cat "],
+        "cat",
+        [None],
+        ["x" * 1001],
+        [str(number) for number in range(10_001)],
+    ],
+    ids=lambda labels: repr(labels)[:20],
+)
+def test_label_lists_that_make_no_sense_are_refused(model: Model, labels: object) -> None:
+    with pytest.raises(InputError):
+        model.classify(picture(RED), labels)  # type: ignore[arg-type]
+    with pytest.raises(InputError):
+        model.answer(picture(RED), "What?", labels)  # type: ignore[arg-type]
+
+
+def test_extreme_cosines_stay_finite() -> None:
+    scores = rank(["a", "b", "c"], np.array([1, -1, 1], np.float32), 1e6)
+    assert [item.label for item in scores] == ["a", "c", "b"]
+    assert [item.score for item in scores] == [0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize(("text", "value"), [("33.5", 33.5), ("x", None), ("nan", None), ("-1", None), ("inf", None)])
+def test_the_scale_comes_from_the_manifest(model: Model, text: str, value: float | None) -> None:
+    manifest = model.manifest.model_copy(update={"prompts": {"scale": text}})
+    if value is None:
+        with pytest.raises(BundleError, match="scale"):
+            scale(manifest)
+    else:
+        assert scale(manifest) == value
+
+
+def test_an_answer_out_of_candidates_is_the_nearest(model: Model) -> None:
+    video = list(scenes(RED, GREEN, seconds=1))
+    scratch = Scratch(model.bundle)
+    seen = scratch.embed_window([image for image, _ in video], "Which way?")
+    candidates = ["left", "right", "up"]
+    best = max(candidates, key=lambda text: float(scratch.embed_text(text) @ seen))
+    found = model.answer(iter(video), "Which way?", candidates)
+    assert found.text == best == found.scores[0].label
+    assert found.score == found.scores[0].score
+    assert len(found.scores) == 3
+
+
+def test_an_open_answer_is_decoded_and_says_how_well_it_fits(model: Model) -> None:
+    image, scratch = picture(BLUE), Scratch(model.bundle)
+    seen = scratch.embed_window([image] * 8, "What?")
+    found = model.answer(image, "What?")
+    assert found.text == scratch.decode(seen)
+    assert found.score == pytest.approx(float(scratch.embed_text(found.text) @ seen), abs=1e-4)
+    assert found.scores == ()
+
+
+@pytest.mark.parametrize("question", ["", "   ", None])
+def test_an_empty_question_is_refused(model: Model, question: object) -> None:
+    with pytest.raises(InputError, match="question"):
+        model.answer(picture(RED), question)  # type: ignore[arg-type]
+
+
+def test_the_transition_is_the_clip_nearest_to_both_images_in_one_window(model: Model) -> None:
+    before, after = picture(RED), picture(GREEN)
+    clips = [
+        [picture(RED)] * 4 + [picture(GREEN)] * 4,
+        [picture(GREEN)] * 4 + [picture(RED)] * 4,
+        [picture(BLUE)] * 8,
+    ]
+    scratch = Scratch(model.bundle)
+    query = model.manifest.text.default_query
+    state = scratch.embed_window([before] * 4 + [after] * 4, query)
+    cosines = np.array([scratch.embed_window(clip, query) @ state for clip in clips])
+    found = model.transition(before, after, clips)
+    assert [item.label for item in found] == [f"candidate {i}" for i in np.argsort(-cosines)]
+    assert found[0].label == "candidate 0"
+
+
+def test_a_transition_needs_candidates_and_images(model: Model) -> None:
+    with pytest.raises(InputError, match="candidate"):
+        model.transition(picture(RED), picture(RED), [])
+    with pytest.raises(VideoError):
+        model.transition("nowhere.png", picture(RED), [picture(RED)])

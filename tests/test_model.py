@@ -1,0 +1,175 @@
+"""A model embeds and decodes as its graphs say, whatever the batch, the length and the number of threads."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
+from tests.streaming.scratch import Scratch
+from tests.streaming.wrapped import WrappedEngine
+from tests.toy_bundle import write_toy_bundle
+from vljepa_edge.bundle import Bundle
+from vljepa_edge.errors import BundleError, EngineError, FrameError, InputError, VideoError
+from vljepa_edge.model import Model, load
+
+QUERY = "Which colour?"
+
+
+@settings(max_examples=10)
+@given(st.lists(st.text(min_size=1, max_size=100).filter(str.strip), min_size=1, max_size=70))
+def test_a_text_has_the_same_embedding_in_every_batch(model: Model, texts: list[str]) -> None:
+    scratch = Scratch(model.bundle)
+    found = model.embed_text(texts)
+    assert found.shape == (len(texts), 16) and found.dtype == np.float32
+    for row, text in list(zip(found, texts, strict=True))[:5]:
+        np.testing.assert_allclose(row, scratch.embed_text(text), atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+
+
+def test_no_texts_have_no_embeddings(model: Model) -> None:
+    assert model.embed_text([]).shape == (0, 16)
+
+
+@pytest.mark.parametrize("texts", ["one string", [""], ["  "], [None], ["a", 3], ["\ud800"]])
+def test_what_is_no_text_is_refused(model: Model, texts: object) -> None:
+    with pytest.raises(InputError):
+        model.embed_text(texts)  # type: ignore[arg-type]
+
+
+def test_long_texts_are_cut_at_the_models_limit(model: Model) -> None:
+    np.testing.assert_array_equal(model.embed_text(["word " * 1000])[0], model.embed_text(["word " * 2000])[0])
+
+
+def test_decoding_is_greedy(model: Model) -> None:
+    scratch = Scratch(model.bundle)
+    for embedding in np.random.default_rng(0).normal(size=(20, 16)).astype(np.float32):
+        unit = embedding / np.linalg.norm(embedding)
+        assert model.decode_text(unit) == model.decode_text(3 * unit) == scratch.decode(unit)
+
+
+@pytest.mark.parametrize("embedding", [np.zeros(16), np.full(16, np.nan), np.ones(15), np.ones((1, 16))])
+def test_what_is_no_embedding_is_not_decoded(model: Model, embedding: object) -> None:
+    with pytest.raises(InputError, match="decode"):
+        model.decode_text(embedding)  # type: ignore[arg-type]
+
+
+def test_windows_are_full_and_the_last_one_ends_with_the_video(model: Model) -> None:
+    frames = list(scenes(RED, GREEN, BLUE, seconds=21 / 4 / 3))
+    assert len(frames) == 21
+    windows = list(model.windows(iter(frames), QUERY, hop=4))
+    assert [(w.start, w.end) for w in windows] == [(0, 1.75), (1, 2.75), (2, 3.75), (3, 4.75), (3.25, 5.0)]
+    scratch = Scratch(model.bundle)
+    for window in windows:
+        images = [image for image, time in frames if window.start <= time <= window.end]
+        np.testing.assert_allclose(window.embedding, scratch.embed_window(images, QUERY), atol=1e-5)
+
+
+def test_a_video_is_the_mean_of_its_windows(model: Model) -> None:
+    frames = list(scenes(RED, GREEN, seconds=3))
+    _, rows = model.embed_windows(iter(frames), QUERY, hop=4)
+    mean = rows.astype(np.float64).mean(0)
+    np.testing.assert_allclose(model.embed_video(iter(frames), QUERY), mean / np.linalg.norm(mean), atol=1e-6)
+
+
+def test_an_image_is_one_frame_that_fills_the_window(model: Model) -> None:
+    image = picture(RED)
+    expected = Scratch(model.bundle).embed_window([image] * 8, QUERY)
+    for source in (image, [image], [(image, 3.0)], [image] * 20, np.stack([image] * 9)):
+        np.testing.assert_allclose(model.embed_video(source, QUERY), expected, atol=1e-5)
+
+
+def test_a_short_clip_is_filled_with_its_first_frame(model: Model) -> None:
+    first, second = picture(RED), picture(BLUE)
+    expected = Scratch(model.bundle).embed_window([first] * 7 + [second], QUERY)
+    np.testing.assert_allclose(model.embed_video([first, second], QUERY), expected, atol=1e-5)
+
+
+def test_the_query_changes_the_embedding(model: Model) -> None:
+    image = picture(RED)
+    assert model.embed_video(image, "one") @ model.embed_video(image, "something else") < 0.9999
+    default = model.manifest.text.default_query
+    np.testing.assert_array_equal(model.embed_video(image), model.embed_video(image, default))
+
+
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        ("nowhere.mp4", VideoError),
+        ([], VideoError),
+        (7, VideoError),
+        (np.zeros((4, 4, 3)), FrameError),
+        ([np.zeros((3, 5, 5), np.uint8)], FrameError),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_no_video_is_refused(model: Model, source: object, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        model.embed_video(source)
+
+
+def test_a_hop_below_one_frame_is_refused(model: Model) -> None:
+    with pytest.raises(InputError, match="hop"):
+        model.embed_windows(picture(RED), hop=0)
+
+
+def test_two_roles_of_one_file_are_compiled_once(toy: Path) -> None:
+    names: list[str] = []
+
+    class Counting(WrappedEngine):
+        def compile(self, model: bytes, name: str):  # type: ignore[no-untyped-def]
+            names.append(name)
+            return super().compile(model, name)
+
+    Model(Bundle.open(toy), Counting())
+    assert sorted(names) == ["predictor", "text", "x_encoder_appearance", "x_encoder_motion", "y_decoder"]
+
+
+def test_a_zip_gives_the_same_as_a_folder(model: Model, tmp_path: Path) -> None:
+    zipped = load(write_toy_bundle(tmp_path / "toy.vljepa"), threads=1, precision="f32")
+    np.testing.assert_array_equal(zipped.embed_video(picture(RED)), model.embed_video(picture(RED)))
+
+
+def test_wrong_arguments_of_load_are_refused(toy: Path, tmp_path: Path) -> None:
+    for wrong, error in (
+        ({"engine": "abacus"}, InputError),
+        ({"precision": "f7"}, InputError),
+        ({"threads": 0}, InputError),
+    ):
+        with pytest.raises(error):
+            load(toy, **wrong)
+    with pytest.raises(BundleError):
+        load(tmp_path / "nothing")
+
+
+def test_an_engine_that_fails_says_so(toy: Path) -> None:
+    def before(name: str) -> None:
+        raise EngineError(f"{name}: out of order")
+
+    with pytest.raises(EngineError, match="text: out of order"):
+        Model(Bundle.open(toy), WrappedEngine(before)).embed_text(["a"])
+
+
+def test_importing_the_package_is_light() -> None:
+    code = (
+        "import sys, time; begun = time.process_time(); import vljepa_edge; spent = time.process_time() - begun\n"
+        "heavy = {'numpy', 'openvino', 'av', 'tokenizers', 'pydantic', 'torch'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+        "assert spent < 0.3, spent\n"
+        "assert all(hasattr(vljepa_edge, name) for name in vljepa_edge.__all__ if name != '__version__')\n"
+        "assert set(vljepa_edge.__all__) <= set(dir(vljepa_edge))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_an_unknown_public_name_is_told_apart() -> None:
+    import vljepa_edge
+
+    with pytest.raises(AttributeError, match="it has"):
+        _ = vljepa_edge.Nothing

@@ -1,0 +1,77 @@
+"""VL-JEPA on the edge: streaming video in, timestamped text out, decoded only when the scene changes."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vljepa_edge.bundle import Bundle
+    from vljepa_edge.errors import (
+        BundleError,
+        EngineError,
+        FrameError,
+        IndexFileError,
+        InputError,
+        VideoError,
+        VLJepaError,
+    )
+    from vljepa_edge.model import Model, load
+    from vljepa_edge.streaming.event import Event
+    from vljepa_edge.streaming.policy import LocalVariance, RunningWard, Uniform, parse_policy
+    from vljepa_edge.streaming.stream import Stream
+    from vljepa_edge.tasks.retrieve import Index
+
+    __version__: str
+
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "EngineError",
+    "Event",
+    "FrameError",
+    "Index",
+    "IndexFileError",
+    "InputError",
+    "LocalVariance",
+    "Model",
+    "RunningWard",
+    "Stream",
+    "Uniform",
+    "VLJepaError",
+    "VideoError",
+    "__version__",
+    "load",
+    "parse_policy",
+]
+
+_HOMES = {
+    "Bundle": "bundle",
+    "Event": "streaming.event",
+    "Index": "tasks.retrieve",
+    "LocalVariance": "streaming.policy",
+    "Model": "model",
+    "RunningWard": "streaming.policy",
+    "Stream": "streaming.stream",
+    "Uniform": "streaming.policy",
+    "load": "model",
+    "parse_policy": "streaming.policy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that `import vljepa_edge` stays light."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("vljepa-edge")
+    elif name in __all__:
+        value = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'errors')}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(__all__)}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

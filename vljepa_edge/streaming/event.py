@@ -1,0 +1,47 @@
+"""What a stream reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A segment of the stream opened or closed. Times are seconds on the clock of the pushed frames.
+
+    A hop sees a window of T frames, so its embedding speaks of the window's middle. `start` and `end` are therefore
+    the times of the hops at which the policy cut, less half a window ((T - 1) / 2 frames); `decided_at` is the time
+    of the newest frame when it cut, so `decided_at - start` is the delay that a user sees. The first segment starts
+    at the first frame, one that ends with the stream (flush, or a gap in time) ends at the last frame, and no segment
+    starts before the one before it has ended.
+
+    status      "open" when the segment opens, "closed" when it ends
+    end         None while it is open
+    text        decoded from the newest embedding (open) or from the mean over the segment (closed; the paper's 4.6
+                finds the mean better)
+    embedding   float32 [E], unit norm, read-only: the one that was decoded
+    score       the policy's change score of the hop that cut; 0 at the first hop and when the stream itself ended the
+                segment
+    segment     counts the segments of a query from 0
+    latency_ms  of this event: "queue" (live streams: the wait for the worker), "scale", "encode", "predict", "policy",
+                "decode", and "total", from push() to here
+    """
+
+    status: Literal["open", "closed"]
+    start: float
+    end: float | None
+    decided_at: float
+    text: str
+    embedding: NDArray[np.float32] = field(repr=False, compare=False)
+    score: float
+    query: str
+    segment: int
+    latency_ms: dict[str, float] = field(repr=False, compare=False)
+
+    def __str__(self) -> str:
+        end = "..." if self.end is None else f"{self.end:.2f}"
+        return f"[{self.start:.2f} - {end} s] {self.text}"

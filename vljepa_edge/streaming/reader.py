@@ -1,0 +1,101 @@
+"""From a source to its events: what `model.stream(...)` returns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from vljepa_edge.streaming.event import Event
+from vljepa_edge.streaming.stats import Stats
+from vljepa_edge.streaming.stream import Stream
+
+if TYPE_CHECKING:
+    from vljepa_edge.model import Model
+    from vljepa_edge.streaming.policy import Policy
+    from vljepa_edge.video.source import Source
+
+
+class EventReader(Iterator[Event]):
+    """Iterate over the events of a source. It owns the source and closes it when the loop ends or is left.
+
+    A live source is read by a thread of its own, so that the loop's body may take its time: the camera is not kept
+    waiting.
+    """
+
+    def __init__(self, model: Model, source: Source, query: str | Sequence[str] | None, policy: str | Policy) -> None:
+        self.source = source
+        self._wake = threading.Event()
+        wake = self._wake.set
+        self.stream = Stream(model, query, policy, live=source.live, callback=lambda _: wake())
+        self._closing = threading.Event()
+        self._events = (
+            _read_live(self.stream, source, self._wake, self._closing) if source.live else _read(self.stream, source)
+        )
+
+    def __next__(self) -> Event:
+        return next(self._events)
+
+    def stats(self) -> Stats:
+        """The stream's counts and latencies; what the source itself has met is in `source.stats`."""
+        return self.stream.stats()
+
+    def close(self) -> None:
+        """Stop reading: the loop ends. Any thread may call it."""
+        self._closing.set()
+        self._wake.set()
+        with suppress(ValueError):  # the generator is running, in another thread: it closes what it uses
+            self._events.close()
+            self.source.close()
+            self.stream.close()
+
+    def __enter__(self) -> EventReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _read(stream: Stream, source: Source) -> Generator[Event, None, None]:
+    with source, stream:
+        for image, time in source:
+            stream.push(image, time)
+            yield from stream.poll()
+        stream.flush()
+        yield from stream.poll()
+
+
+def _read_live(
+    stream: Stream, source: Source, wake: threading.Event, closing: threading.Event
+) -> Generator[Event, None, None]:
+    failure: list[Exception] = []
+
+    def feed() -> None:
+        try:
+            for image, time in source:
+                stream.push(image, time)
+            stream.flush()
+        except Exception as error:
+            if not closing.is_set():
+                failure.append(error)
+        finally:
+            closing.set()
+            wake.set()
+
+    thread = threading.Thread(target=feed, name="vljepa-source", daemon=True)
+    with stream, source:
+        thread.start()
+        try:
+            ended = False
+            while not ended:
+                wake.wait()
+                wake.clear()
+                ended = closing.is_set()
+                yield from stream.poll()
+        finally:
+            closing.set()
+            source.close()
+            thread.join()
+    if failure:
+        raise failure[0]

@@ -1,0 +1,87 @@
+"""What a stream counts."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import asdict, dataclass, field, fields
+
+
+@dataclass
+class Counts:
+    """Every pushed frame ends in one of encoded, skipped, repeated, backwards, bad_times, dropped, stale or errors.
+
+    frames           pushed
+    encoded          taken into the window
+    skipped          came between two due times of the model's frame rate; cost nothing
+    repeated         had the time of the frame before
+    backwards        were older than the frame before, by less than a restart of the clock
+    bad_times        had a time that is not a finite number of seconds
+    dropped          made way in a full queue for a newer frame (live)
+    stale            waited in the queue for longer than max_staleness (live)
+    errors           were no frame, or a graph or the policy failed on them
+
+    hops             times that the window was encoded and predicted (once a hop, however many queries)
+    decodes          texts decoded
+    events           events made
+    gaps             times that nothing came for longer than the gap: the window starts anew
+    restarts         times that the clock jumped back: the window starts anew
+    resized          times that the size of frames changed
+    callback_errors  exceptions of callbacks and subscribers
+    unpolled         events that fell out of the bounded list that poll() reads
+    seconds          of stream covered by encoded frames, gaps left out
+    """
+
+    frames: int = 0
+    encoded: int = 0
+    skipped: int = 0
+    repeated: int = 0
+    backwards: int = 0
+    bad_times: int = 0
+    dropped: int = 0
+    stale: int = 0
+    errors: int = 0
+    hops: int = 0
+    decodes: int = 0
+    events: int = 0
+    gaps: int = 0
+    restarts: int = 0
+    resized: int = 0
+    callback_errors: int = 0
+    unpolled: int = 0
+    seconds: float = 0.0
+
+
+@dataclass
+class Stats(Counts):
+    """Counts of a stream at one moment, and p50, p90 and p99 of each stage's last 4096 durations, milliseconds.
+
+    Stages: "hop" (frame in, decision out, without the decoding), and within it "scale", "encode" (X-encoder graphs),
+    "predict" (all queries), "policy" and "overhead" (what is left of the hop outside scaling and graphs, the policy
+    included); beside it "queue" (live: the wait for the worker) and "decode" (one text).
+    """
+
+    latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+class Tally:
+    """Counts that several threads add to."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._counts = Counts()
+
+    def add(self, name: str, amount: float = 1) -> None:
+        """Add to one of the counts."""
+        with self._lock:
+            setattr(self._counts, name, getattr(self._counts, name) + amount)
+
+    def stats(self, latency_ms: dict[str, dict[str, float]]) -> Stats:
+        """A copy that does not change any more."""
+        with self._lock:
+            return Stats(**asdict(self._counts), latency_ms=latency_ms)
+
+    def clear(self) -> None:
+        """All zero."""
+        with self._lock:
+            for item in fields(Counts):
+                setattr(self._counts, item.name, item.default)

@@ -1,0 +1,471 @@
+"""Stream: frames in, events out. All state of a stream is here; the Model is shared."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from collections import deque
+from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.streaming.event import Event
+from vljepa_edge.streaming.latency import Latencies
+from vljepa_edge.streaming.policy import parse_policy
+from vljepa_edge.streaming.queue import LatestQueue
+from vljepa_edge.streaming.sampler import Sampler, Verdict
+from vljepa_edge.streaming.stats import Stats, Tally
+from vljepa_edge.streaming.track import Cut, Track
+from vljepa_edge.video.preprocess import as_rgb
+from vljepa_edge.video.window import Window
+
+if TYPE_CHECKING:
+    from vljepa_edge.model import Model
+    from vljepa_edge.streaming.policy import Policy
+
+POLLED = 256
+logger = logging.getLogger("vljepa_edge")
+
+Callback = Callable[[Event], object]
+Subscriber = Callable[[float, NDArray[np.float32], str], object]
+
+
+class _Item(NamedTuple):
+    """A frame on its way: the image, its time, and when (perf_counter) push was called and had admitted it."""
+
+    image: NDArray[np.uint8]
+    time: float
+    called: float
+    admitted: float
+    life: int
+
+
+class _Output:
+    """What one step has made, delivered once the locks are free."""
+
+    def __init__(self) -> None:
+        self.embeddings: list[tuple[float, NDArray[np.float32], str]] = []
+        self.events: list[Event] = []
+
+
+class Stream:
+    """Push frames with their times, get an Event when a segment opens or closes.
+
+    query          one question or several; each has a policy of its own, all share the vision features. None: the
+                   model's
+    policy         when to cut and decode, e.g. "running-ward:threshold=0.3"
+    live           False: push() does the work and returns the new events. True: a worker does it; push() copies a
+                   frame that is due into a queue (microseconds; a frame that is not due costs nothing) and returns []
+    callback       called with each event: in push() or, live, on the worker. Its exceptions are counted, logged and
+                   kept in `last_error`; they don't stop the stream. No lock is held: it may call any method of the
+                   stream
+    queue          live: frames that may wait; when one more comes the oldest is dropped, and counted
+    max_staleness  live: seconds a frame may wait before it is dropped as stale, and counted
+    gap            a jump of the clock by more than this many seconds, forward or back, starts anew: the open segment
+                   closes at the last frame and the window is cleared. Default: the window's length, at least 2 s
+
+    Frames are sampled by their times at the model's rate (see Sampler). What is wrong with a time is counted (see
+    Stats) and the frame is left out. An array that is no frame raises FrameError from push(), and a failing graph
+    raises EngineError from push() or, live, is counted and kept in `last_error`; either way the stream goes on with
+    the next frame.
+
+    Any thread may call any method. A stream that is dropped without close() ends its worker by itself.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        query: str | Sequence[str] | None = None,
+        policy: str | Policy = "running-ward",
+        *,
+        live: bool = False,
+        callback: Callback | None = None,
+        queue: int = 2,
+        max_staleness: float = 2.0,
+        gap: float | None = None,
+    ) -> None:
+        video = model.manifest.video
+        jump = max(2.0, video.window / video.fps) if gap is None else gap
+        if queue < 1:
+            raise InputError(f"a queue of {queue} frames is not legal; use 1 or more")
+        if not max_staleness > 0:
+            raise InputError(f"max_staleness={max_staleness} is not legal; use seconds above 0, or inf for no bound")
+        if not jump > 1 / video.fps:
+            raise InputError(f"gap={gap} is not legal; frames are {1 / video.fps:g} s apart, so use more than that")
+        self.model = model
+        self.live = live
+        self.last_error: Exception | None = None
+        self._policy = parse_policy(policy) if isinstance(policy, str) else policy
+        self._callback = callback
+        self._subscribers: tuple[Subscriber, ...] = ()
+        self._gap = jump
+        self._max_staleness = max_staleness
+        self._half_window = (video.window - 1) / video.fps / 2
+
+        self._door = threading.RLock()  # admits frames; taken before _work
+        self._work = threading.RLock()  # window, tracks, pending
+        self._sampler = Sampler(video.fps, jump)
+        self._tally = Tally()
+        self._latencies = Latencies()
+        self._window = Window(video.window)
+        self._pending: deque[Event] = deque()
+        self._last: float | None = None
+        self._size: tuple[int, ...] | None = None
+        self._since_hop = 0
+        self._life = 0
+        self._closed = False
+        self._tracks = [self._track(text, self._policy) for text in self._texts(query)]
+        self._queue: LatestQueue[_Item] | None = None
+        if live:
+            self._queue = LatestQueue(queue)
+            self._worker = threading.Thread(
+                target=_serve, args=(weakref.ref(self), self._queue), name="vljepa-stream", daemon=True
+            )
+            weakref.finalize(self, self._queue.close)
+            self._worker.start()
+
+    # --- frames in ---
+
+    def push(self, frame: NDArray[Any], time: float) -> list[Event]:
+        """Give the stream a frame: uint8 (height, width, 3), grey or RGBA of any size, and its time in seconds.
+
+        Returns the new events (live: none, see poll() and the callback). Raises FrameError for an array that is no
+        frame, InputError for a time that is no number or a closed stream, EngineError when a graph fails.
+        """
+        called = perf_counter()
+        output = _Output()
+        try:
+            with self._door:
+                self._check_open()
+                self._tally.add("frames")
+                item = self._admit(frame, time, called)
+                if item is None:
+                    return []
+                if self._queue is not None:
+                    if self._queue.put(item):
+                        self._tally.add("dropped")
+                    return []
+                with self._work:
+                    self._counted_step(item, output)
+        finally:
+            self._deliver(output)
+        return output.events
+
+    def poll(self) -> list[Event]:
+        """The events since the last poll(), oldest first. The latest 256 are kept; Stats.unpolled counts the others."""
+        with self._work:
+            events = list(self._pending)
+            self._pending.clear()
+            return events
+
+    def flush(self) -> list[Event]:
+        """Finish the frames pushed so far and close the open segments at the last frame. The stream can go on."""
+        if self._queue is not None and threading.current_thread() is not self._worker:
+            self._queue.join()
+        output = _Output()
+        try:
+            with self._work:
+                self._check_open()
+                if self._last is not None:
+                    self._end_segments(self._tracks, self._last, output)
+        finally:
+            self._deliver(output)
+        return output.events
+
+    def reset(self) -> None:
+        """Forget frames, segments, events not polled and counts, as if just opened. Queries and subscribers stay."""
+        with self._door, self._work:
+            self._check_open()
+            self._life += 1
+            if self._queue is not None:
+                self._queue.clear()
+            self._sampler.restart()
+            self._window.clear()
+            self._pending.clear()
+            self._last = self._size = None
+            self._since_hop = 0
+            for track in self._tracks:
+                track.reset()
+            self._tally.clear()
+            self._latencies.clear()
+            self.last_error = None
+
+    def close(self) -> None:
+        """Stop, dropping what waits; call flush() first to have the last segment closed. Events stay to be polled."""
+        self._closed = True
+        if self._queue is not None:
+            self._queue.close()
+            if threading.current_thread() is not self._worker:
+                self._worker.join()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # --- queries and listeners ---
+
+    @property
+    def queries(self) -> tuple[str, ...]:
+        """The queries asked at every hop."""
+        return tuple(track.query.text for track in self._tracks)
+
+    def set_query(self, query: str | Sequence[str]) -> list[Event]:
+        """Ask this instead, from the next hop on. The open segments close at the last frame; returns those events."""
+        return self._change([self._track(text, self._policy) for text in self._texts(query)], keep=())
+
+    def add_query(self, query: str, policy: str | Policy | None = None) -> None:
+        """Ask this too, from the next hop on, with a policy of its own if given."""
+        chosen = parse_policy(policy) if isinstance(policy, str) else policy or self._policy
+        if query in self.queries:
+            raise InputError(f"the query {query!r} is asked already")
+        self._change([self._track(query, chosen)], keep=self.queries)
+
+    def remove_query(self, query: str) -> list[Event]:
+        """Ask this no more. Its open segment closes at the last frame; returns that event."""
+        if query not in self.queries or len(self.queries) == 1:
+            raise InputError(f"can't remove the query {query!r}; of {self.queries} one must stay")
+        return self._change([], keep=[text for text in self.queries if text != query])
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call subscriber(time of the newest frame, embedding, query) at every hop, before its events; returns an undo.
+
+        The embedding is float32 [E], unit norm, read-only. Exceptions are handled as the callback's are.
+        """
+        with self._work:
+            self._subscribers += (subscriber,)
+
+        def unsubscribe() -> None:
+            with self._work:
+                self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
+
+        return unsubscribe
+
+    def stats(self) -> Stats:
+        """Counts and latencies so far."""
+        return self._tally.stats(self._latencies.summary())
+
+    # --- the work ---
+
+    def _admit(self, frame: NDArray[Any], time: float, called: float) -> _Item | None:
+        """Count the frame out, or make it ready: RGB, and in live streams the stream's own copy."""
+        try:
+            seconds = float(time)
+        except (TypeError, ValueError) as error:
+            self._tally.add("bad_times")
+            raise InputError(f"the time of a frame must be a number of seconds, not {time!r}") from error
+        verdict = self._sampler.judge(seconds)
+        if verdict is Verdict.RESTART:
+            self._tally.add("restarts")
+        elif verdict is not Verdict.DUE:
+            self._tally.add(verdict.value)
+            return None
+        try:
+            image = as_rgb(frame)
+        except Exception:
+            self._tally.add("errors")
+            raise
+        if self.live and (image is frame or image.base is not None):
+            image = image.copy()
+        self._sampler.take(seconds)
+        return _Item(image, seconds, called, perf_counter(), self._life)
+
+    def _work_on(self, item: _Item) -> None:
+        """The worker's step: as push() does it, but nothing is raised."""
+        output = _Output()
+        with self._work:
+            if item.life == self._life and not self._closed:
+                if perf_counter() - item.admitted > self._max_staleness:
+                    self._tally.add("stale")
+                else:
+                    try:
+                        self._counted_step(item, output)
+                    except Exception as error:
+                        self._note("a live stream failed on a frame", error)
+        self._deliver(output)
+
+    def _counted_step(self, item: _Item, output: _Output) -> None:
+        try:
+            self._step(item, output)
+        except Exception:
+            self._tally.add("errors")
+            raise
+        self._tally.add("encoded")
+
+    def _step(self, item: _Item, output: _Output) -> None:
+        """Take one frame: resize, encode, and at a hop predict, decide and decode."""
+        begun = perf_counter()
+        self._follow_clock(item, output)
+        vision = self.model.vision
+        marks = [perf_counter()]
+        frame = vision.prepare(item.image)
+        marks.append(perf_counter())
+        features = vision.encode_frame(frame)
+        marks.append(perf_counter())
+        self._window.push(features, item.time)
+        self._last = item.time
+        is_hop = self._since_hop == 0
+        self._since_hop = (self._since_hop + 1) % self.model.manifest.video.hop
+        spent = {"scale": marks[1] - marks[0] + item.admitted - item.called, "encode": marks[2] - marks[1]}
+        if self.live:
+            spent["queue"] = begun - item.admitted
+        if is_hop:
+            gathered = vision.gather(self._window)
+            encoding = perf_counter()
+            encoded = vision.encode_clip(gathered)
+            spent["encode"] += perf_counter() - encoding
+            cuts = self._decide(encoded, item.time, spent, output)
+            spent["hop"] = perf_counter() - marks[0] + item.admitted - item.called
+            spent["overhead"] = spent["hop"] - spent["scale"] - spent["encode"] - spent["predict"]
+            self._tally.add("hops")
+        milliseconds = {stage: 1e3 * seconds for stage, seconds in spent.items()}
+        self._latencies.record(milliseconds)
+        if is_hop:
+            for track, cut in cuts:
+                self._emit(track, cut, item.time, item.called, milliseconds, output)
+
+    def _follow_clock(self, item: _Item, output: _Output) -> None:
+        """Notice gaps, restarts of the clock and new frame sizes."""
+        if self._last is not None:
+            elapsed = item.time - self._last
+            if 0 < elapsed <= self._gap:
+                self._tally.add("seconds", elapsed)
+            else:
+                if elapsed > 0:
+                    self._tally.add("gaps")
+                last, self._last, self._since_hop = self._last, None, 0
+                self._window.clear()
+                self._end_segments(self._tracks, last, output, decided_at=max(last, item.time))
+                for track in self._tracks:
+                    track.restart_clock()
+        size = item.image.shape[:2]
+        if self._size is not None and size != self._size:
+            self._tally.add("resized")
+        self._size = size
+
+    def _decide(
+        self, encoded: dict[str, NDArray[Any]], time: float, spent: dict[str, float], output: _Output
+    ) -> list[tuple[Track, Cut]]:
+        """Predict each query's embedding and ask its policy."""
+        spent["predict"] = spent["policy"] = 0.0
+        cuts = []
+        for track in self._tracks:
+            begun = perf_counter()
+            embedding = self.model.vision.predict(encoded, track.query)
+            predicted = perf_counter()
+            cuts += [(track, cut) for cut in track.push(embedding, time)]
+            spent["predict"] += predicted - begun
+            spent["policy"] += perf_counter() - predicted
+            if self._subscribers:
+                output.embeddings.append((time, embedding, track.query.text))
+        return cuts
+
+    def _end_segments(
+        self, tracks: Sequence[Track], last: float, output: _Output, decided_at: float | None = None
+    ) -> None:
+        """Close the open segments at the last frame. All of them are closed even when decoding one fails."""
+        begun = perf_counter()
+        ended = [(track, track.end(last)) for track in tracks]
+        for track, cut in [(track, cut) for track, cuts in ended for cut in cuts]:
+            self._emit(track, cut, last if decided_at is None else decided_at, begun, {}, output)
+
+    def _emit(
+        self, track: Track, cut: Cut, decided_at: float, called: float, latency_ms: dict[str, float], output: _Output
+    ) -> None:
+        """Decode a cut and make its event."""
+        begun = perf_counter()
+        text = self.model.decode_text(cut.embedding)
+        now = perf_counter()
+        decode = {"decode": 1e3 * (now - begun)}
+        self._latencies.record(decode)
+        self._tally.add("decodes")
+        kept = {stage: value for stage, value in latency_ms.items() if stage not in ("hop", "overhead")}
+        cut.embedding.flags.writeable = False
+        event = Event(
+            status="open" if cut.end is None else "closed",
+            start=cut.start,
+            end=cut.end,
+            decided_at=decided_at,
+            text=text,
+            embedding=cut.embedding,
+            score=cut.score,
+            query=track.query.text,
+            segment=cut.segment,
+            latency_ms=kept | decode | {"total": 1e3 * (now - called)},
+        )
+        self._tally.add("events")
+        if len(self._pending) == POLLED:
+            self._pending.popleft()
+            self._tally.add("unpolled")
+        self._pending.append(event)
+        output.events.append(event)
+
+    def _deliver(self, output: _Output) -> None:
+        """Call subscribers and the callback, outside all locks."""
+        for time, embedding, query in output.embeddings:
+            for subscriber in self._subscribers:
+                try:
+                    subscriber(time, embedding, query)
+                except Exception as error:
+                    self._tally.add("callback_errors")
+                    self._note("a subscriber failed", error)
+        if self._callback is not None:
+            for event in output.events:
+                try:
+                    self._callback(event)
+                except Exception as error:
+                    self._tally.add("callback_errors")
+                    self._note("an event callback failed", error)
+
+    def _note(self, what: str, error: Exception) -> None:
+        self.last_error = error
+        logger.warning("%s: %s", what, error, exc_info=error)
+
+    # --- queries ---
+
+    def _texts(self, query: str | Sequence[str] | None) -> list[str]:
+        if query is None:
+            return [self.model.manifest.text.default_query]
+        texts = [query] if isinstance(query, str) else list(query)
+        if not texts or len(set(texts)) != len(texts):
+            raise InputError(f"{texts} can't be the queries of a stream; give one or more, all different")
+        return texts
+
+    def _track(self, text: str, policy: Policy) -> Track:
+        return Track(self.model.text.query(text), policy, self.model.manifest.embedding.width, self._half_window)
+
+    def _change(self, added: list[Track], keep: Sequence[str]) -> list[Event]:
+        output = _Output()
+        try:
+            with self._work:
+                self._check_open()
+                removed = [track for track in self._tracks if track.query.text not in keep]
+                self._tracks = [track for track in self._tracks if track not in removed] + added
+                if self._last is not None:
+                    self._end_segments(removed, self._last, output)
+        finally:
+            self._deliver(output)
+        return output.events
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InputError("this stream is closed; open another with model.open_stream()")
+
+
+def _serve(stream: weakref.ref[Stream], queue: LatestQueue[_Item]) -> None:
+    """The worker of a live stream. It holds the stream only while it works, so that a forgotten stream can go."""
+    while (item := queue.get()) is not None:
+        target = stream()
+        try:
+            if target is None:
+                return
+            target._work_on(item)
+        finally:
+            del target
+            queue.done()

@@ -1,0 +1,74 @@
+"""One query of a stream: its policy's state, and segments on the clock of events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from vljepa_edge.streaming.policy import Policy
+    from vljepa_edge.text import Query
+
+
+class Cut(NamedTuple):
+    """A segment that opened (`end` None, the newest embedding) or closed (the mean embedding of the segment)."""
+
+    segment: int
+    start: float
+    end: float | None
+    embedding: NDArray[np.float32]
+    score: float
+
+
+class Track:
+    """Feeds a policy and turns its decisions into cuts. A hop speaks of what was `half_window` seconds before it."""
+
+    def __init__(self, query: Query, policy: Policy, width: int, half_window: float) -> None:
+        self.query = query
+        self._state = policy.start(width)
+        self._half_window = half_window
+        self._segment = -1
+        self._start: float | None = None
+        self._earliest: float | None = None
+
+    def push(self, embedding: NDArray[np.float32], time: float) -> list[Cut]:
+        """Tell the policy of a hop; what closed and what opened, in this order."""
+        decision = self._state.push(embedding, time)
+        if self._earliest is None:
+            self._earliest = time
+        cuts = []
+        boundary = max(self._earliest, (decision.start if decision.opened else time) - self._half_window)
+        if decision.closed is not None and self._start is not None:
+            cuts.append(self._close(boundary, decision.closed.mean, decision.score))
+        if decision.opened:
+            self._segment += 1
+            self._start = boundary
+            cuts.append(Cut(self._segment, boundary, None, embedding, decision.score))
+        return cuts
+
+    def end(self, time: float) -> list[Cut]:
+        """The stream ended at its last frame, at `time`: close the open segment there and start afresh."""
+        decision = self._state.flush(time)
+        self._state.reset()
+        cuts = []
+        if decision.closed is not None and self._start is not None:
+            cuts.append(self._close(max(time, self._start), decision.closed.mean, 0.0))
+        return cuts
+
+    def restart_clock(self) -> None:
+        """The next hop may have any time, and the next segment starts no earlier than it."""
+        self._earliest = None
+
+    def reset(self) -> None:
+        """Forget all but the query."""
+        self._state.reset()
+        self._segment = -1
+        self._start = self._earliest = None
+
+    def _close(self, end: float, mean: NDArray[np.float32], score: float) -> Cut:
+        assert self._start is not None
+        cut = Cut(self._segment, self._start, end, mean, score)
+        self._start, self._earliest = None, end
+        return cut

@@ -1,0 +1,124 @@
+"""The text half of a model: queries for the predictor, target embeddings (Y-encoder), decoded text (Y-decoder)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from vljepa_edge.errors import BundleError, InputError
+
+if TYPE_CHECKING:
+    from vljepa_edge.bundle import Bundle
+    from vljepa_edge.engines.base import Graph
+
+BATCH = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A query, embedded: float32 tokens [1, L, D] and int64 mask [1, L] (1 where a token is)."""
+
+    text: str
+    tokens: NDArray[np.float32]
+    mask: NDArray[np.int64]
+
+
+class Text:
+    """Tokenizers and text graphs of one bundle. Holds no state; safe from many threads."""
+
+    def __init__(self, bundle: Bundle, graphs: Mapping[str, Graph]) -> None:
+        text = bundle.manifest.text
+        self._query_tokenizer = _tokenizer(bundle, text.query_tokenizer, text.query_tokens)
+        self._target_tokenizer = _tokenizer(bundle, text.target_tokenizer, text.target_tokens)
+        self._decoder_tokenizer = _tokenizer(bundle, text.decoder_tokenizer, None)
+        self._query, self._y_encoder, self._y_decoder = graphs["query"], graphs["y_encoder"], graphs["y_decoder"]
+        self._width = bundle.manifest.embedding.width
+        self._end = text.decoder_end
+        self._start = text.decoder_end if text.decoder_start is None else text.decoder_start
+        self._most = text.decoder_tokens
+
+    def query(self, text: str) -> Query:
+        """Embed a query for the predictor; tokens beyond the manifest's `query_tokens` are cut off.
+
+        The empty query is legal (pretraining is query-free, section 3.2 of the paper). Raises InputError when `text` is
+        not a string.
+        """
+        ids, mask = _pad([_encode(self._query_tokenizer, [text], "a query")[0]])
+        return Query(text, self._query({"input_ids": ids, "attention_mask": mask})["query_tokens"], mask)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Target embeddings [N, E] of unit norm, in the order of `texts`; tokens beyond `target_tokens` are cut off.
+
+        Texts of similar length run together, so that padding costs little. Raises InputError when one is empty or not a
+        string.
+        """
+        for text in texts:
+            if isinstance(text, str) and not text.strip():
+                raise InputError("a text to embed is empty; give at least one word")
+        encoded = _encode(self._target_tokenizer, texts, "a text to embed")
+        found = np.empty((len(encoded), self._width), np.float32)
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+        for first in range(0, len(order), BATCH):
+            rows = order[first : first + BATCH]
+            ids, mask = _pad([encoded[row] for row in rows])
+            found[rows] = self._y_encoder({"input_ids": ids, "attention_mask": mask})["embedding"]
+        return found
+
+    def decode(self, embedding: NDArray[np.float32]) -> str:
+        """Read an embedding [E] out as text: greedy, until the end token or the manifest's `decoder_tokens`.
+
+        Raises InputError when `embedding` has another shape, or is zero or not finite.
+        """
+        vector = np.asarray(embedding, np.float32)
+        norm = float(np.linalg.norm(vector))
+        if vector.shape != (self._width,) or not np.isfinite(norm) or norm == 0:
+            raise InputError(f"can't decode {vector.shape}: give one finite, non-zero embedding ({self._width},)")
+        unit = (vector / norm)[None]
+        ids = [self._start]
+        for _ in range(self._most):
+            logits = self._y_decoder({"embedding": unit, "ids": np.array([ids], np.int64)})["logits"]
+            token = int(logits[0].argmax())
+            if token == self._end:
+                break
+            ids.append(token)
+        return str(self._decoder_tokenizer.decode(ids[1:])).strip()
+
+
+def _tokenizer(bundle: Bundle, file: str, most: int | None) -> Tokenizer:
+    data = bundle.read(file)
+    try:
+        tokenizer = Tokenizer.from_str(data.decode())
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        if most is not None:
+            tokenizer.enable_truncation(most)
+    except Exception as error:  # the tokenizers package raises bare Exception
+        raise BundleError(file, f"is not a tokenizer in the Hugging Face tokenizers format: {error}") from error
+    return tokenizer
+
+
+def _encode(tokenizer: Tokenizer, texts: Sequence[str], what: str) -> list[list[int]]:
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError(f"{what} must be a string, not {type(text).__name__}")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{what} is not valid Unicode: {error}") from error
+    return [list(found.ids) for found in tokenizer.encode_batch(list(texts))]
+
+
+def _pad(rows: Sequence[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ids and mask [B, L], L at least 1; what is masked has id 0."""
+    longest = max([1, *map(len, rows)])
+    ids = np.zeros((len(rows), longest), np.int64)
+    mask = np.zeros((len(rows), longest), np.int64)
+    for row, values in enumerate(rows):
+        ids[row, : len(values)] = values
+        mask[row, : len(values)] = 1
+    return ids, mask
