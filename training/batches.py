@@ -67,7 +67,9 @@ class Sampler:
         scenes = clips.scenes
         self._directed = [i for i, s in enumerate(scenes) if s.motion in say.DIRECTIONS]
         self._single = [i for i, s in enumerate(scenes) if s.motion in say.ONE and s.count == 1]
-        self._counted = [[i for i, s in enumerate(scenes) if _total(s) == n and _countable(s)] for n in range(1, say.MAX_COUNT + 1)]
+        self._counted = [
+            [i for i, s in enumerate(scenes) if _total(s) == n and _countable(s)] for n in range(1, say.MAX_COUNT + 1)
+        ]
 
     def batch(self) -> Batch:
         size = self.stage.batch
@@ -75,7 +77,10 @@ class Sampler:
         rows = [self._row_for(kind) for kind in kinds]
         appearance = torch.from_numpy(self.clips.appearance[rows]).float()
         luma = torch.from_numpy(self.clips.luma[rows])
-        items = [self._item(kind, i, self.clips.scenes[row], appearance, luma) for i, (kind, row) in enumerate(zip(kinds, rows, strict=True))]
+        items = [
+            self._item(kind, i, self.clips.scenes[row], appearance, luma)
+            for i, (kind, row) in enumerate(zip(kinds, rows, strict=True))
+        ]
         if self.photos is not None:
             for i in np.flatnonzero(self.rng.random(size) < self.stage.photo_share):
                 items[i] = self._photo(int(i), appearance, luma)
@@ -151,14 +156,23 @@ class Sampler:
         motions = say.TWO if scene.second is not None else say.ONE if scene.count == 1 else say.COUNTED_MOTIONS
         wrong = [Scene(m, scene.name, scene.second, scene.count) for m in motions if m != scene.motion]
         if scene.second is None and not renamed:
-            wrong += [Scene(scene.motion, n, None, scene.count) for n in self.py.sample(self.names, 3) if n != scene.name]
-            wrong += [Scene(scene.motion, scene.name, None, n) for n in range(1, say.MAX_COUNT + 1) if counted and n != scene.count]
+            wrong += [
+                Scene(scene.motion, n, None, scene.count) for n in self.py.sample(self.names, 3) if n != scene.name
+            ]
+            wrong += [
+                Scene(scene.motion, scene.name, None, n)
+                for n in range(1, say.MAX_COUNT + 1)
+                if counted and n != scene.count
+            ]
         return wrong[: self.stage.hard_negatives]
 
     def _photo(self, i: int, appearance: Tensor, luma: Tensor) -> _Item:
         assert self.photos is not None
         row = int(self.rng.integers(len(self.photos)))
-        appearance[i], luma[i] = torch.from_numpy(self.photos.appearance[row]).float(), torch.from_numpy(self.photos.luma[row])
+        appearance[i], luma[i] = (
+            torch.from_numpy(self.photos.appearance[row]).float(),
+            torch.from_numpy(self.photos.luma[row]),
+        )
         scene = self.photos.scenes[row]
         query = self.py.choice(say.OBJECT_QUERIES) if self.stage.question_share and self.py.random() < 0.5 else ""
         return _Item(scene, self.py.choice(say.object_captions(scene.name)), query, scene.name, [])
@@ -239,8 +253,6 @@ def _total(scene: Scene) -> int:
 
 def _countable(scene: Scene) -> bool:
     return scene.motion not in ("appear", "vanish", "swap", "approach")
-
-
 
 
 def luma_to_float(luma: NDArray[np.uint8]) -> Tensor:

@@ -47,7 +47,11 @@ def sentences(names: list[str], seed: int, wide: int = 40_000) -> list[str]:
         wide -= 1
         kind = rng.random()
         if kind < 0.55:
-            texts.add(rng.choice(say.captions(Scene(rng.choice(say.ONE), rng.choice((rng.choice(words), rng.choice(labels)))))))
+            texts.add(
+                rng.choice(
+                    say.captions(Scene(rng.choice(say.ONE), rng.choice((rng.choice(words), rng.choice(labels)))))
+                )
+            )
         elif kind < 0.7:
             pair = rng.sample(names, 2) if rng.random() < 0.5 else rng.sample(words, 2)
             texts.add(rng.choice(say.captions(Scene(rng.choice(say.TWO), *pair))))
@@ -64,11 +68,15 @@ def train_tokenizer(texts: list[str], size: int) -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=size, special_tokens=[START, END], show_progress=False, initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+        vocab_size=size,
+        special_tokens=[START, END],
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{START} $A {END}", special_tokens=[(START, tokenizer.token_to_id(START)), (END, tokenizer.token_to_id(END))]
+        single=f"{START} $A {END}",
+        special_tokens=[(START, tokenizer.token_to_id(START)), (END, tokenizer.token_to_id(END))],
     )
     return tokenizer
 
@@ -92,12 +100,29 @@ class Corpus:
 
 
 def train_decoder(
-    model: TinyModel, corpus: Corpus, predicted: Tensor, said: list[list[int]], vocab: int, recipe: DecoderRecipe, seed: int, folder: Path
+    model: TinyModel,
+    corpus: Corpus,
+    predicted: Tensor,
+    said: list[list[int]],
+    vocab: int,
+    recipe: DecoderRecipe,
+    seed: int,
+    folder: Path,
 ) -> YDecoder:
     """`predicted` (n, 384): the model's own embeddings of training clips, `said[i]`: rows of the corpus that are right for clip i."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
-    decoder = YDecoder(YDecoderConfig(vocab, recipe.hidden, recipe.layers, recipe.hidden // 64, recipe.hidden * 11 // 4, max_tokens=MAX_TOKENS, embedding=EMBEDDING))
+    decoder = YDecoder(
+        YDecoderConfig(
+            vocab,
+            recipe.hidden,
+            recipe.layers,
+            recipe.hidden // 64,
+            recipe.hidden * 11 // 4,
+            max_tokens=MAX_TOKENS,
+            embedding=EMBEDDING,
+        )
+    )
     file = folder / "decoder.safetensors"
     if file.exists():
         decoder.load_state_dict(load_file(file))
@@ -108,7 +133,9 @@ def train_decoder(
         task = bar.add_task("Y-decoder", total=recipe.steps)
         for step in range(recipe.steps):
             for group in optimiser.param_groups:
-                group["lr"] = recipe.lr * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps))
+                group["lr"] = (
+                    recipe.lr * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps))
+                )
             rows = torch.tensor([rng.randrange(len(corpus.rows)) for _ in range(recipe.batch)])
             own = int(recipe.predicted_share * recipe.batch)
             clips = [rng.randrange(len(said)) for _ in range(own)]

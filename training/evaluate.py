@@ -17,7 +17,8 @@ EmbedText = Callable[[Sequence[str]], Array]
 OBJECT_PROMPTS = ("A {}.", "A photo of {}.")
 
 
-def _percent(right: Sequence[bool] | NDArray[np.bool_]) -> float:
+def percent(right: Sequence[bool] | NDArray[np.bool_]) -> float:
+    """Share of true, in per cent to one decimal."""
     return round(100.0 * float(np.mean(np.asarray(right, bool))), 1)
 
 
@@ -34,7 +35,7 @@ def draw_candidates(scenes: Sequence[Scene], names: Sequence[str], seed: int) ->
 
 def object_accuracy(embeddings: Array, texts: Array, candidates: list[list[int]]) -> float:
     """texts (names, E). Top-1 of the candidates."""
-    return _percent([int(np.argmax(texts[ids] @ z)) == 0 for z, ids in zip(embeddings, candidates, strict=True)])
+    return percent([int(np.argmax(texts[ids] @ z)) == 0 for z, ids in zip(embeddings, candidates, strict=True)])
 
 
 def captions_table(names: Sequence[str], embed: EmbedText, paraphrase: int) -> Array:
@@ -48,7 +49,7 @@ def motion_accuracy(embeddings: Array, scenes: Sequence[Scene], table: Array, ca
     right = []
     for z, scene, ids in zip(embeddings, scenes, candidates, strict=True):
         right.append(say.ONE[int((table[ids] @ z).mean(0).argmax())] == scene.motion)
-    return _percent(right)
+    return percent(right)
 
 
 def retrieval(embeddings: Array, scenes: Sequence[Scene], table: Array, names: Sequence[str]) -> dict[str, float]:
@@ -56,10 +57,12 @@ def retrieval(embeddings: Array, scenes: Sequence[Scene], table: Array, names: S
     scores = embeddings @ table.reshape(-1, table.shape[-1]).T
     right = np.array([names.index(s.name) * len(say.ONE) + say.ONE.index(s.motion) for s in scenes])
     rank = (scores > scores[np.arange(len(right)), right][:, None]).sum(1)
-    return {"R@1": _percent(rank < 1), "R@5": _percent(rank < 5)}
+    return {"R@1": percent(rank < 1), "R@5": percent(rank < 5)}
 
 
-def judge_captions(embeddings: Array, scenes: Sequence[Scene], names: Sequence[str], embed: EmbedText) -> dict[str, float]:
+def judge_captions(
+    embeddings: Array, scenes: Sequence[Scene], names: Sequence[str], embed: EmbedText
+) -> dict[str, float]:
     """Motion, object, retrieval and unseen wording on one-object clips; embeddings (n, E) under a captioning query."""
     candidates = draw_candidates(scenes, names, seed=0)
     table, unseen = captions_table(names, embed, 0), captions_table(names, embed, say.UNSEEN)
@@ -91,7 +94,12 @@ def draw_questions(scenes: Sequence[Scene], kind: str, names: list[str], seed: i
 def judge_answers(questions: list[tuple[int, say.Question]], embeddings: Array, kind: str, embed: EmbedText) -> float:
     """embeddings (len(questions), E) under each question; the nearest of the kind's answers."""
     answers = embed(list(ANSWERS[kind]))
-    return _percent([ANSWERS[kind][int(np.argmax(answers @ z))] == q.answer for z, (_, q) in zip(embeddings, questions, strict=True)])
+    return percent(
+        [
+            ANSWERS[kind][int(np.argmax(answers @ z))] == q.answer
+            for z, (_, q) in zip(embeddings, questions, strict=True)
+        ]
+    )
 
 
 def judge_texts(texts: Sequence[str], scenes: Sequence[Scene]) -> dict[str, float]:
@@ -101,7 +109,7 @@ def judge_texts(texts: Sequence[str], scenes: Sequence[Scene]) -> dict[str, floa
         low = text.lower()
         name.append(f" {scene.name.lower()} " in f" {low.rstrip('.')} ")
         motion.append(motion_of(low, scene.name) == scene.motion)
-    return {"decoded_motion": _percent(motion), "decoded_object": _percent(name)}
+    return {"decoded_motion": percent(motion), "decoded_object": percent(name)}
 
 
 _MARKS = {

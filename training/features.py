@@ -6,6 +6,7 @@ The frames go through the very graph that ships, on the engine that runs it, so 
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -62,11 +63,14 @@ class FrameEncoder:
 
         from vljepa_edge.export.onnx_graph import export_module
 
-        graph = export_module(stream, {"frame": torch.zeros(_BATCH, SIZE, SIZE, 3, dtype=torch.uint8)}, ("appearance", "luma"))
+        graph = export_module(
+            stream, {"frame": torch.zeros(_BATCH, SIZE, SIZE, 3, dtype=torch.uint8)}, ("appearance", "luma")
+        )
         (folder / "appearance_batch.onnx").write_bytes(graph)
         core = ov.Core()
         native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if native else "f32"}
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if native else "f32",
+                   "INFERENCE_NUM_THREADS": os.cpu_count() or 1}  # fmt: skip
         self._request = core.compile_model(core.read_model(graph), "CPU", options).create_infer_request()
 
     def __call__(self, frames: NDArray[np.uint8]) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
@@ -83,7 +87,9 @@ class FrameEncoder:
 Draw = Callable[[Scene, random.Random], NDArray[np.uint8]]
 
 
-def encode_clips(folder: Path, name: str, scenes: Sequence[Scene], draw: Draw, encoder: FrameEncoder, seed: int) -> Clips:
+def encode_clips(
+    folder: Path, name: str, scenes: Sequence[Scene], draw: Draw, encoder: FrameEncoder, seed: int
+) -> Clips:
     """Draw and encode clips, or load them if that was done before. Repeated frames are encoded once."""
     files = [folder / f"{name}.{part}" for part in ("appearance.npy", "luma.npy", "scenes.json")]
     if not files[2].exists():
@@ -128,7 +134,9 @@ def draw_luma(folder: Path, scenes: Sequence[Scene], painter: Painter, seed: int
         out = np.empty((len(scenes), FRAMES, LUMA_SIZE, LUMA_SIZE), np.uint8)
         weights = np.array([0.299, 0.587, 0.114], np.float32)
         cell = SIZE // LUMA_SIZE
-        for i, frames in track(_drawn(scenes, painter.draw, seed), f"drawing {len(scenes)} clips for the motion stem", total=len(scenes)):
+        for i, frames in track(
+            _drawn(scenes, painter.draw, seed), f"drawing {len(scenes)} clips for the motion stem", total=len(scenes)
+        ):
             small = frames.reshape(FRAMES, LUMA_SIZE, cell, LUMA_SIZE, cell, 3).mean((2, 4), dtype=np.float32)
             out[i] = np.rint(small @ weights)
         np.save(file, out)

@@ -10,7 +10,12 @@ _EXCLUDED = -1e4
 
 
 def info_nce(
-    predicted: Tensor, target: Tensor, scale: Tensor, same: Tensor | None = None, hard: Tensor | None = None, hard_mask: Tensor | None = None
+    predicted: Tensor,
+    target: Tensor,
+    scale: Tensor,
+    same: Tensor | None = None,
+    hard: Tensor | None = None,
+    hard_mask: Tensor | None = None,
 ) -> Tensor:
     """Mean of video-to-text and text-to-video cross-entropy.
 

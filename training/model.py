@@ -32,7 +32,9 @@ class TinyModel(nn.Module):
         nn.init.zeros_(self.y_head.bias)
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
 
-    def forward(self, appearance: Tensor, luma: Tensor, query: Tensor | None = None, query_mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self, appearance: Tensor, luma: Tensor, query: Tensor | None = None, query_mask: Tensor | None = None
+    ) -> Tensor:
         """appearance (B, 8, 10, 640), luma (B, 8, 56, 56) in 0 to 1, query (B, L, 384) -> (B, 384) unit rows."""
         streams = {"appearance": appearance, "motion": self.motion(luma)}
         return self.predictor(streams, query, query_mask)  # type: ignore[no-any-return]
@@ -48,12 +50,18 @@ class TinyModel(nn.Module):
 def predictor_config(recipe: Recipe, motion: MotionStem) -> PredictorConfig:
     body = recipe.predictor
     if body.body == "smollm2":
-        stack = LlamaStackConfig(576, body.layers, 9, 3, 1536, rope_theta=100_000.0, rms_eps=1e-5, max_positions=_MAX_POSITIONS)
+        stack = LlamaStackConfig(
+            576, body.layers, 9, 3, 1536, rope_theta=100_000.0, rms_eps=1e-5, max_positions=_MAX_POSITIONS
+        )
     else:
-        stack = LlamaStackConfig(body.hidden, body.layers, body.heads, body.heads, body.ffn, max_positions=_MAX_POSITIONS)
+        stack = LlamaStackConfig(
+            body.hidden, body.layers, body.heads, body.heads, body.ffn, max_positions=_MAX_POSITIONS
+        )
     return PredictorConfig(
         streams=(
-            StreamConfig("appearance", GRID_WIDTH + CONCEPT_WIDTH, positions=(FRAMES // TUBELET, REGIONS), tubelet=TUBELET),
+            StreamConfig(
+                "appearance", GRID_WIDTH + CONCEPT_WIDTH, positions=(FRAMES // TUBELET, REGIONS), tubelet=TUBELET
+            ),
             StreamConfig("motion", motion.width, positions=(1, motion.tokens)),
         ),
         query_dim=EMBEDDING,

@@ -32,7 +32,12 @@ class _Classifier(nn.Module):
 
 
 def pretrain_motion(
-    stem: MotionStem, luma: NDArray[np.uint8], scenes: list[Scene], test: tuple[NDArray[np.uint8], list[Scene]], recipe: MotionRecipe, seed: int
+    stem: MotionStem,
+    luma: NDArray[np.uint8],
+    scenes: list[Scene],
+    test: tuple[NDArray[np.uint8], list[Scene]],
+    recipe: MotionRecipe,
+    seed: int,
 ) -> float:
     """Train `stem` in place; returns the share of test clips whose motion is named right."""
     rng = np.random.default_rng(seed)

@@ -29,7 +29,16 @@ from vljepa_edge.training.texts import QueryBank, SentenceBank, SentenceEncoder
 _PROJECTION_FRAMES = 320
 _PHOTO_CONFIDENCE = 0.35
 _RENAMING_NOUNS = 1_000
-SEEDS = {"train": 1, "motion": 2, "photos": 3, "projection": 4, "seen": 101, "held": 102, "seen_asked": 103, "held_asked": 104}
+SEEDS = {
+    "train": 1,
+    "motion": 2,
+    "photos": 3,
+    "projection": 4,
+    "seen": 101,
+    "held": 102,
+    "seen_asked": 103,
+    "held_asked": 104,
+}
 """Offsets of the seeds of each split. Test clips come from seeds used for nothing else."""
 
 
@@ -83,7 +92,12 @@ class Workshop:
         file = self.folder / "projection.safetensors"
         if not file.exists():
             painter, rng = self.painter(test=False), random.Random(SEEDS["projection"])
-            frames = np.stack([painter.draw(random_scene(rng, self.seen_names, pairs=0.2, groups=0.2), rng)[0] for _ in range(_PROJECTION_FRAMES)])
+            frames = np.stack(
+                [
+                    painter.draw(random_scene(rng, self.seen_names, pairs=0.2, groups=0.2), rng)[0]
+                    for _ in range(_PROJECTION_FRAMES)
+                ]
+            )
             mean, projection = fit_projection(net, frames)
             save_file({"mean": mean.contiguous(), "projection": projection}, file)
         fitted = load_file(file)
@@ -93,7 +107,9 @@ class Workshop:
     def frame_encoder(self) -> FrameEncoder:
         return FrameEncoder(self.appearance_stream, self.folder)
 
-    def _scenes(self, split: str, count: int, names: Sequence[str], pairs: float, groups: float) -> tuple[list[Scene], int]:
+    def _scenes(
+        self, split: str, count: int, names: Sequence[str], pairs: float, groups: float
+    ) -> tuple[list[Scene], int]:
         seed = 1000 * self.recipe.seed + SEEDS[split]
         rng = random.Random(seed)
         return [random_scene(rng, names, pairs=pairs, groups=groups) for _ in range(count)], seed
@@ -131,12 +147,18 @@ class Workshop:
         with torch.inference_mode():
             for crop in crops:
                 pixels = torch.from_numpy(crop[None].copy()).permute(0, 3, 1, 2).float()
-                chance, label = self.appearance_stream.net.classify(self.appearance_stream.net(pixels).mean((2, 3))).softmax(-1)[0].max(-1)
+                chance, label = (
+                    self.appearance_stream.net.classify(self.appearance_stream.net(pixels).mean((2, 3)))
+                    .softmax(-1)[0]
+                    .max(-1)
+                )
                 if chance > _PHOTO_CONFIDENCE and labels[int(label)].lower() not in held:
                     wanted.append(crop)
                     scenes.append(Scene("still", labels[int(label)]))
         stills = iter(wanted)
-        return encode_clips(self.folder, "photos", scenes, lambda *_: np.repeat(next(stills)[None], FRAMES, 0), self.frame_encoder, seed)
+        return encode_clips(
+            self.folder, "photos", scenes, lambda *_: np.repeat(next(stills)[None], FRAMES, 0), self.frame_encoder, seed
+        )
 
     @cached_property
     def concepts(self) -> Concepts:

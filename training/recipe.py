@@ -117,7 +117,9 @@ def _filled(path: Path, kind: Any, values: dict[str, Any], where: str) -> Any:
     legal = {field.name for field in dataclasses.fields(kind)}
     for key in values:
         if key not in legal:
-            raise InputError(f"{path}: unknown key {where + '.' if where else ''}{key}; legal keys: {', '.join(sorted(legal))}")
+            raise InputError(
+                f"{path}: unknown key {where + '.' if where else ''}{key}; legal keys: {', '.join(sorted(legal))}"
+            )
     try:
         return kind(**values)
     except TypeError as error:

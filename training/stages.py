@@ -21,7 +21,9 @@ _CHECKPOINT_EVERY = 100
 _AVERAGE = 0.99
 
 
-def train_stage(model: TinyModel, sampler: Sampler, stage: StageRecipe, name: str, folder: Path, report: Callable[[str], None]) -> None:
+def train_stage(
+    model: TinyModel, sampler: Sampler, stage: StageRecipe, name: str, folder: Path, report: Callable[[str], None]
+) -> None:
     """Train `model` in place. Ends with the moving average of its weights. A finished stage is loaded, a broken-off one goes on from
     its last checkpoint (weights and step; the optimiser's moments start anew)."""
     done, part = folder / f"{name}.safetensors", folder / f"{name}.part.safetensors"
@@ -34,7 +36,9 @@ def train_stage(model: TinyModel, sampler: Sampler, stage: StageRecipe, name: st
         first = int(state.pop("step"))
         model.load_state_dict(state)
         report(f"{name}: going on from step {first}")
-    optimiser = torch.optim.AdamW(_groups(model, stage), lr=stage.lr, weight_decay=stage.weight_decay, betas=(0.9, 0.98))
+    optimiser = torch.optim.AdamW(
+        _groups(model, stage), lr=stage.lr, weight_decay=stage.weight_decay, betas=(0.9, 0.98)
+    )
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
     running = None
     model.train()

@@ -61,7 +61,10 @@ class SentenceBank:
         if not new:
             return
         batches = [new[i : i + _BATCH] for i in range(0, len(new), _BATCH)]
-        made = [self.encoder.sentences(batch).half() for batch in track(batches, f"embedding {len(new)} {what}", disable=not keep)]
+        made = [
+            self.encoder.sentences(batch).half()
+            for batch in track(batches, f"embedding {len(new)} {what}", disable=not keep)
+        ]
         for text in new:
             self.index[text] = len(self.index)
         self.vectors = torch.cat([self.vectors, *made])

@@ -7,21 +7,28 @@ motion stem, texts, stage 1 (images, then clips), stage 2, Y-decoder, export, ca
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import time
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from vljepa_edge.assets import cache_dir
+from vljepa_edge.export.tiny_bundle import TinyParts, write_tiny_bundle
 from vljepa_edge.nn.tiny_streams import MotionStem
-from vljepa_edge.training import evaluate
+from vljepa_edge.nn.y_decoder import YDecoder
+from vljepa_edge.training import card, card_text, evaluate
 from vljepa_edge.training.batches import Sampler, luma_to_float, wordings
+from vljepa_edge.training.data import assets
 from vljepa_edge.training.data import captions as say
-from vljepa_edge.training.decoder import Corpus, sentences, train_decoder, train_tokenizer
+from vljepa_edge.training.decoder import END, START, Corpus, sentences, train_decoder, train_tokenizer
 from vljepa_edge.training.features import Clips
 from vljepa_edge.training.model import TinyModel
 from vljepa_edge.training.motion import pretrain_motion
@@ -54,7 +61,11 @@ def embed(model: TinyModel, shop: Workshop, clips: Clips, queries: list[str], ro
         part = rows[start : start + 100]
         query, mask = shop.queries.batch(queries[start : start + 100])
         with torch.autocast("cpu", torch.bfloat16):
-            out.append(model(torch.from_numpy(clips.appearance[part]).float(), luma_to_float(clips.luma[part]), query, mask).float())
+            out.append(
+                model(
+                    torch.from_numpy(clips.appearance[part]).float(), luma_to_float(clips.luma[part]), query, mask
+                ).float()
+            )
     return torch.cat(out)
 
 
@@ -82,7 +93,7 @@ def quick_figures(model: TinyModel, shop: Workshop) -> dict[str, dict[str, float
 def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
     """Everything up to the Y-decoder."""
     torch.manual_seed(recipe.seed)
-    shop, log = Workshop(recipe, folder), None
+    shop = Workshop(recipe, folder)
     log = Log(folder)
     log(f"{len(shop.seen_names)} objects trained on, {len(shop.held_names)} held out")
     clips, photos = shop.train, shop.photos
@@ -103,7 +114,9 @@ def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
 
 
 def _run_stage(model: TinyModel, shop: Workshop, name: str, stage: StageRecipe, seed: int, log: Log) -> None:
-    sampler = Sampler(shop.train, shop.photos, stage, shop.concepts, shop.sentences, shop.queries, shop.seen_names, seed)
+    sampler = Sampler(
+        shop.train, shop.photos, stage, shop.concepts, shop.sentences, shop.queries, shop.seen_names, seed
+    )
     train_stage(model, sampler, stage, name, shop.folder, log)
 
 
@@ -114,7 +127,9 @@ def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Log) -> None:
         clips = shop.train
         held = shop.test("held")
         both = np.concatenate([luma, clips.luma])
-        right = pretrain_motion(stem, both, [*scenes, *clips.scenes], (held.luma, held.scenes), shop.recipe.motion, shop.recipe.seed)
+        right = pretrain_motion(
+            stem, both, [*scenes, *clips.scenes], (held.luma, held.scenes), shop.recipe.motion, shop.recipe.seed
+        )
         save_file({k: v.contiguous() for k, v in stem.state_dict().items()}, file)
         log(f"motion stem alone names {100 * right:.1f} % of the motions of held-out clips (of {len(say.MOTIONS)})")
     stem.load_state_dict(load_file(file))
@@ -122,25 +137,43 @@ def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Log) -> None:
 
 def _start_from_smollm2(model: TinyModel, recipe: Recipe) -> None:
     from vljepa_edge.nn.weights import load_smollm2
-    from vljepa_edge.training.data import assets
 
     stack = load_smollm2(assets.smollm2_gguf(), f"last {recipe.predictor.layers}")
     model.predictor.stack.load_state_dict(stack.state_dict())
 
 
-def decode_stage(model: TinyModel, shop: Workshop, log: Log) -> tuple[object, object]:
-    """Train the Y-decoder; returns it with its tokenizer."""
-    recipe = shop.recipe.decoder
-    texts = sentences(shop.seen_names, shop.recipe.seed)
-    texts = sorted({*texts, *(t for s in shop.train.scenes for t in wordings(s))})
+def train_text_out(model: TinyModel, shop: Workshop, log: Log) -> tuple[YDecoder, Tokenizer]:
+    """The Y-decoder and its tokenizer, trained on the finished model's embeddings."""
+    recipe, clips = shop.recipe.decoder, shop.train
+    texts = sorted({*sentences(shop.seen_names, shop.recipe.seed), *(t for s in clips.scenes for t in wordings(s))})
     tokenizer = train_tokenizer(texts, recipe.vocab)
     corpus = Corpus(texts, tokenizer, shop.sentences)
-    clips = shop.train
     predicted = embed(model, shop, clips, [say.CAPTION_QUERIES[0]] * len(clips))
     said = [[corpus.where[t] for t in wordings(s)] for s in clips.scenes]
-    decoder = train_decoder(model, corpus, predicted, said, tokenizer.get_vocab_size(), recipe, shop.recipe.seed, shop.folder)
+    decoder = train_decoder(
+        model, corpus, predicted, said, tokenizer.get_vocab_size(), recipe, shop.recipe.seed, shop.folder
+    )
     log(f"Y-decoder trained on {len(texts)} sentences")
     return decoder, tokenizer
+
+
+def export(
+    model: TinyModel, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop, out: Path, figures: dict[str, Any]
+) -> Path:
+    """Write the bundle at `out`."""
+    start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
+    parts = TinyParts(
+        appearance=shop.appearance_stream, motion=model.motion.eval(), predictor=model.predictor.eval(),
+        sentence_encoder=shop.sentence_encoder.model, y_head=model.y_head, decoder=decoder,
+        sentence_tokenizer=(assets.minilm_dir() / "tokenizer.json").read_text(), decoder_tokenizer=tokenizer.to_str(),
+        decoder_start=start, decoder_end=end,
+    )  # fmt: skip
+    provenance = {
+        "command": "make tiny", "recipe": dataclasses.asdict(shop.recipe),
+        "packages": [{"name": a.name, "version": a.version, "sha256": a.sha256, "licence": a.licence} for a in assets.ASSETS],
+    }  # fmt: skip
+    today = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return write_tiny_bundle(out, parts, name=shop.recipe.name, created=today, provenance=provenance, figures=figures)
 
 
 def main() -> None:
@@ -152,7 +185,15 @@ def main() -> None:
     recipe = load_recipe(arguments.recipe)
     folder = arguments.work or cache_dir() / "runs" / recipe.name
     model, shop, log = train(recipe, folder)
-    decode_stage(model, shop, log)
+    decoder, tokenizer = train_text_out(model, shop, log)
+    out = arguments.out or folder / "bundle"
+    export(model, decoder, tokenizer, shop, out, {})
+    log(f"bundle written to {out}; measuring its card")
+    figures = card.evaluate(out)
+    export(model, decoder, tokenizer, shop, out, {key: value for key, value in figures.items() if key != "model"})
+    (folder / "card.json").write_text(json.dumps(figures, indent=1))
+    (out.parent / f"{out.name}-card.md").write_text(card_text.markdown(figures))
+    log(json.dumps({split: figures[split] for split in ("seen", "held")}))
 
 
 if __name__ == "__main__":

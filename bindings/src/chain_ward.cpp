@@ -89,7 +89,9 @@ class Chain {
     }
     double* row(std::int64_t slot) { return sums_.data() + static_cast<std::size_t>(slot) * width_; }
     std::int64_t slot_of(std::int64_t id) { return at(slots_, id); }
-    bool current(const Join& join) { return slot_of(std::get<1>(join)) != kNone && slot_of(std::get<2>(join)) != kNone; }
+    bool current(const Join& join) {
+        return slot_of(std::get<1>(join)) != kNone && slot_of(std::get<2>(join)) != kNone;
+    }
 
     Join join(std::int64_t left, std::int64_t right) {
         const double n = at(sizes_, left);

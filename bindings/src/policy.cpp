@@ -94,7 +94,9 @@ Decision Policy::split(double time, double score) {
 }
 
 void Policy::check_time(double time, bool may_equal) const {
-    if (!std::isfinite(time)) throw InputError("time " + std::to_string(time) + " is not supported; use finite seconds");
+    if (!std::isfinite(time)) {
+        throw InputError("time " + std::to_string(time) + " is not supported; use finite seconds");
+    }
     if (time > last_time_ || (may_equal && time >= last_time_)) return;
     throw InputError("time " + std::to_string(time) + " s is not supported; use a time " +
                      (may_equal ? "not before " : "after ") + std::to_string(last_time_) + " s, the last one");

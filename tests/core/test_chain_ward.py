@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.sparse import diags_array
@@ -32,7 +32,6 @@ def walk(length: int, width: int, seed: int) -> NDArray[np.float32]:
     return np.asarray(rows, np.float32)
 
 
-@settings(deadline=None)
 @given(st.integers(2, 60), st.integers(2, 20), st.integers(0, 2**32 - 1), st.data())
 def test_equals_scikit_learn(length: int, width: int, seed: int, data: st.DataObject) -> None:
     rows = walk(length, width, seed)
@@ -53,7 +52,6 @@ def test_repeated_frames_stay_together() -> None:
 
 
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1), st.floats(0, 4))
-@settings(deadline=None)
 def test_threshold_stops_at_the_first_join_that_costs_more(length: int, seed: int, threshold: float) -> None:
     rows = walk(length, 6, seed)
     starts = chain_ward(rows, threshold=threshold)

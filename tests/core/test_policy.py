@@ -68,7 +68,6 @@ def facts(segments: list[Segment]) -> list[tuple[float, float, int, float, list[
     return [(s.start, s.end, s.count, s.score, s.mean.tolist()) for s in segments]
 
 
-@settings(deadline=None)
 @given(policies, streams())
 def test_segments_tile_the_time_line(policy: Policy, stream: Stream) -> None:
     decisions, segments = run(policy.start(WIDTH), stream)
@@ -81,7 +80,6 @@ def test_segments_tile_the_time_line(policy: Policy, stream: Stream) -> None:
     assert [d.start for d in decisions if d.opened] == [s.start for s in segments]
 
 
-@settings(deadline=None)
 @given(policies, streams())
 def test_every_push_is_in_the_segment_of_its_time(policy: Policy, stream: Stream) -> None:
     _, segments = run(policy.start(WIDTH), stream)
@@ -93,7 +91,6 @@ def test_every_push_is_in_the_segment_of_its_time(policy: Policy, stream: Stream
         np.testing.assert_allclose(segment.mean, mean / np.linalg.norm(mean), atol=1e-5)
 
 
-@settings(deadline=None)
 @given(policies, streams(), streams())
 def test_reset_is_a_fresh_state(policy: Policy, first: Stream, second: Stream) -> None:
     used = policy.start(WIDTH)
@@ -103,7 +100,6 @@ def test_reset_is_a_fresh_state(policy: Policy, first: Stream, second: Stream) -
     assert facts(run(used, second)[1]) == facts(run(policy.start(WIDTH), second)[1])
 
 
-@settings(deadline=None)
 @given(policies, streams())
 def test_flush_closes_and_the_stream_goes_on(policy: Policy, stream: Stream) -> None:
     state = policy.start(WIDTH)
@@ -116,7 +112,6 @@ def test_flush_closes_and_the_stream_goes_on(policy: Policy, stream: Stream) -> 
     assert [s.count for s in after] == [fact[2] for fact in before]
 
 
-@settings(deadline=None)
 @given(policies, streams())
 def test_decisions_depend_on_the_past_only(policy: Policy, stream: Stream) -> None:
     whole, _ = run(policy.start(WIDTH), stream)
@@ -151,7 +146,7 @@ def ward_oracle(policy: RunningWard, stream: Stream) -> list[list[int]]:
     return [*closed, segment + candidate]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.builds(
         RunningWard,
@@ -179,7 +174,6 @@ def variance_oracle(policy: LocalVariance, stream: Stream) -> list[int]:
     return starts
 
 
-@settings(deadline=None)
 @given(
     st.builds(
         LocalVariance,

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from vljepa_edge._core import SlidingStats
 from vljepa_edge.errors import InputError
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_equals_numpy_over_the_window(width: int, window: int, count: int, seed: int) -> None:
     rows = np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)

@@ -109,11 +109,11 @@ def test_a_gap_ends_the_segment_at_the_last_frame_and_clears_the_window(model: M
 
 
 def test_one_wild_stamp_costs_little(model: Model) -> None:
-    """Ten minutes of frames, with a stamp from next year after the first second."""
+    """Two and a half minutes of frames, with a stamp from next year after the first second."""
     with model.open_stream() as stream:
-        for index in range(2400):
+        for index in range(600):
             stream.push(IMAGE, 3e7 if index == 4 else index / 4)
-    assert stream.stats().encoded >= 2390
+    assert stream.stats().encoded >= 590
 
 
 @pytest.mark.parametrize("time", [math.nan, math.inf, -math.inf, 1.7e12, 1.7e18])

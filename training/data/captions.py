@@ -17,8 +17,15 @@ COUNTED_MOTIONS = ("still", *DIRECTIONS)
 COUNTS = ("one", "two", "three")
 MAX_COUNT = len(COUNTS)
 
-_BACKWARDS = {"left": "right", "up": "down", "grow": "shrink", "appear": "vanish", "approach": "apart",
-              "left_while": "right_while", "up_while": "down_while"}
+_BACKWARDS = {
+    "left": "right",
+    "up": "down",
+    "grow": "shrink",
+    "appear": "vanish",
+    "approach": "apart",
+    "left_while": "right_while",
+    "up_while": "down_while",
+}
 BACKWARDS = {m: m for m in MOTIONS} | _BACKWARDS | {v: k for k, v in _BACKWARDS.items()}
 """The motion of a clip played backwards."""
 SYMMETRIC = frozenset({"swap", "both_still", "approach", "apart"})
@@ -26,12 +33,27 @@ SYMMETRIC = frozenset({"swap", "both_still", "approach", "apart"})
 
 UNSEEN = -1
 _TEMPLATES: dict[str, tuple[str, ...]] = {
-    "left": ("{a} {moves} to the left", "{a} {is} moving left", "{a} {travels} from right to left", "{a} {goes} left across the scene"),
-    "right": ("{a} {moves} to the right", "{a} {is} moving right", "{a} {travels} from left to right", "{a} {goes} right across the scene"),
+    "left": (
+        "{a} {moves} to the left",
+        "{a} {is} moving left",
+        "{a} {travels} from right to left",
+        "{a} {goes} left across the scene",
+    ),
+    "right": (
+        "{a} {moves} to the right",
+        "{a} {is} moving right",
+        "{a} {travels} from left to right",
+        "{a} {goes} right across the scene",
+    ),
     "up": ("{a} {moves} up", "{a} {is} rising", "{a} {goes} upwards", "{a} {climbs} higher"),
     "down": ("{a} {moves} down", "{a} {is} falling", "{a} {goes} downwards", "{a} {sinks} lower"),
     "grow": ("{a} grows larger", "{a} comes closer", "{a} is getting bigger", "{a} approaches the camera"),
-    "shrink": ("{a} shrinks", "{a} moves away from the camera", "{a} is getting smaller", "{a} recedes into the distance"),
+    "shrink": (
+        "{a} shrinks",
+        "{a} moves away from the camera",
+        "{a} is getting smaller",
+        "{a} recedes into the distance",
+    ),
     "still": ("{a} {stays} still", "{a} {does} not move", "{a} {remains} in place", "there {is} {a} at rest"),
     "spin": ("{a} spins around", "{a} is rotating", "{a} turns round and round", "{a} is spinning"),
     "appear": ("{a} appears", "{a} suddenly shows up", "{a} comes into view", "{a} pops up"),
@@ -46,12 +68,31 @@ _TEMPLATES: dict[str, tuple[str, ...]] = {
     "up_while": ("{a} moves up while {b} stays still", "{a} rises, {b} does not move"),
     "down_while": ("{a} moves down while {b} stays still", "{a} falls, {b} does not move"),
 }
-_VERBS = {"moves": "move", "is": "are", "travels": "travel", "goes": "go", "climbs": "climb", "sinks": "sink", "stays": "stay",
-          "does": "do", "remains": "remain"}
+_VERBS = {
+    "moves": "move",
+    "is": "are",
+    "travels": "travel",
+    "goes": "go",
+    "climbs": "climb",
+    "sinks": "sink",
+    "stays": "stay",
+    "does": "do",
+    "remains": "remain",
+}
 _OBJECT = ("{a}", "a photo of {a}", "there is {a} in the scene")
-_DOING = {"left": "moving to the left", "right": "moving to the right", "up": "moving up", "down": "moving down", "grow": "growing",
-          "shrink": "shrinking", "still": "staying still", "spin": "spinning", "appear": "appearing", "vanish": "disappearing",
-          "bounce": "bouncing"}
+_DOING = {
+    "left": "moving to the left",
+    "right": "moving to the right",
+    "up": "moving up",
+    "down": "moving down",
+    "grow": "growing",
+    "shrink": "shrinking",
+    "still": "staying still",
+    "spin": "spinning",
+    "appear": "appearing",
+    "vanish": "disappearing",
+    "bounce": "bouncing",
+}
 CAPTION_QUERIES = ("What is happening?", "Describe the video.", "What do you see?", "What happens in the scene?")
 OBJECT_QUERIES = ("What is this?", "What object is in the scene?", "What is in the picture?")
 
@@ -84,8 +125,21 @@ def article(name: str) -> str:
 
 def plural(name: str) -> str:
     """English plural of the last word, good enough for picture names."""
-    irregular = {"mouse": "mice", "goose": "geese", "man": "men", "woman": "women", "child": "children", "fish": "fish", "sheep": "sheep",
-                 "leaf": "leaves", "knife": "knives", "wolf": "wolves", "scarf": "scarves", "tooth": "teeth", "foot": "feet"}
+    irregular = {
+        "mouse": "mice",
+        "goose": "geese",
+        "man": "men",
+        "woman": "women",
+        "child": "children",
+        "fish": "fish",
+        "sheep": "sheep",
+        "leaf": "leaves",
+        "knife": "knives",
+        "wolf": "wolves",
+        "scarf": "scarves",
+        "tooth": "teeth",
+        "foot": "feet",
+    }
     for word, many in irregular.items():
         if name == word or name.endswith(" " + word):
             return name[: len(name) - len(word)] + many
@@ -163,7 +217,9 @@ def _moves_question(scene: Scene, rng: random.Random) -> Question:
     yes = rng.random() < 0.5
     motion = scene.motion if yes else rng.choice([m for m in _DOING if m != scene.motion])
     verb = "Are" if scene.count > 1 else "Is"
-    noun = rng.choice(("the " + (plural(scene.name) if scene.count > 1 else scene.name), "anything" if scene.count == 1 else "they"))
+    noun = rng.choice(
+        ("the " + (plural(scene.name) if scene.count > 1 else scene.name), "anything" if scene.count == 1 else "they")
+    )
     return Question("moves", f"{verb} {noun} {_DOING[motion]}?", "Yes." if yes else "No.")
 
 
@@ -189,8 +245,11 @@ def question(scene: Scene, kind: str, rng: random.Random, others: list[str]) -> 
     if kind == "direction":
         if scene.motion not in DIRECTIONS:
             return None
-        forms = ("Which direction is it moving?", "Which way does it go?",
-                 f"Which direction {'do' if scene.count > 1 else 'does'} the {subject} move?")
+        forms = (
+            "Which direction is it moving?",
+            "Which way does it go?",
+            f"Which direction {'do' if scene.count > 1 else 'does'} the {subject} move?",
+        )
         return Question(kind, rng.choice(forms), sentence(scene.motion))
     if kind == "moves":
         return _moves_question(scene, rng)

@@ -17,7 +17,20 @@ from PIL import Image
 _LONGEST = 200
 _FEWEST_COLOURS = 150  # photographs have many, drawings few
 _HELD_OUT_SHARE = 0.2
-_NOT_A_NOUN = {"eye", "pair", "key", "button", "gnu", "monument stone", "gravestone", "headstone", "grave marker", "cep", "xanthia", "ripe"}
+_NOT_A_NOUN = {
+    "eye",
+    "pair",
+    "key",
+    "button",
+    "gnu",
+    "monument stone",
+    "gravestone",
+    "headstone",
+    "grave marker",
+    "cep",
+    "xanthia",
+    "ripe",
+}
 # Photographs without a dominant animal or vehicle. The test ones are never trained on.
 _TRAIN_BACKGROUNDS = (
     "Picture_1A_by_freespace", "Wine_by_Jakkub_Mede", "greentock_by_Peter_Nerlich", "seeding_by_Clements_Engelhardt",
@@ -82,7 +95,9 @@ def load_backgrounds(folders: list[Path], test: bool) -> list[list[Image.Image]]
         for path in sorted(folder.rglob("*.jpg")):
             # wallpapers that come in many sizes lie in NAME/contents/images/WIDTHxHEIGHT.jpg
             name = path.parts[-4] if path.parent.name == "images" else path.stem
-            if name in wanted and (path.parent.name != "images" or path.stem in ("1920x1080", "2560x1600", "5120x2880")):
+            if name in wanted and (
+                path.parent.name != "images" or path.stem in ("1920x1080", "2560x1600", "5120x2880")
+            ):
                 found.setdefault(name, path)
     out = []
     for _, path in sorted(found.items()):

@@ -24,7 +24,9 @@ class Pose:
 
     __slots__ = ("angle", "dx", "dy", "scale", "visible")
 
-    def __init__(self, dx: float = 0.0, dy: float = 0.0, scale: float = 1.0, angle: float = 0.0, visible: bool = True) -> None:
+    def __init__(
+        self, dx: float = 0.0, dy: float = 0.0, scale: float = 1.0, angle: float = 0.0, visible: bool = True
+    ) -> None:
         self.dx, self.dy, self.scale, self.angle, self.visible = dx, dy, scale, angle, visible
 
     def key(self) -> tuple[float, float, float, float, bool]:
@@ -101,7 +103,9 @@ class Painter:
     def sprite(self, name: str, size: float, rng: random.Random) -> Image.Image:
         cutout = rng.choice(self.cutouts[name])
         factor = size / max(cutout.size)
-        small = cutout.resize((max(4, round(cutout.width * factor)), max(4, round(cutout.height * factor))), Image.Resampling.BILINEAR)
+        small = cutout.resize(
+            (max(4, round(cutout.width * factor)), max(4, round(cutout.height * factor))), Image.Resampling.BILINEAR
+        )
         return small.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if rng.random() < 0.5 else small
 
     def _items(self, scene: Scene, rng: random.Random) -> list[Item]:
@@ -113,7 +117,14 @@ class Painter:
         size = rng.uniform(75, 125) if scene.motion in (*DIRECTIONS, "bounce") else rng.uniform(85, 150)
         spread = 30
         sprite = self.sprite(scene.name, size, rng)
-        return [Item(sprite, middle + rng.uniform(-spread, spread), middle + rng.uniform(-spread, spread), motion_path(scene.motion, rng))]
+        return [
+            Item(
+                sprite,
+                middle + rng.uniform(-spread, spread),
+                middle + rng.uniform(-spread, spread),
+                motion_path(scene.motion, rng),
+            )
+        ]
 
     def _group(self, scene: Scene, rng: random.Random) -> list[Item]:
         size = rng.uniform(60, 84) if scene.count == 2 else rng.uniform(48, 70)
@@ -149,8 +160,11 @@ class Painter:
         frames = np.empty((FRAMES, SIZE, SIZE, 3), np.uint8)
         last, half = None, _SHAKE // 2
         for i in range(FRAMES):
-            jitter = (rng.randint(0, _SHAKE), rng.randint(0, _SHAKE)) if shaken else (half + round(half * drift[0] * _STEPS[i]),
-                                                                                  half + round(half * drift[1] * _STEPS[i]))
+            jitter = (
+                (rng.randint(0, _SHAKE), rng.randint(0, _SHAKE))
+                if shaken
+                else (half + round(half * drift[0] * _STEPS[i]), half + round(half * drift[1] * _STEPS[i]))
+            )
             key = (jitter, *(item.path[i].key() for item in items))
             if key == last:
                 frames[i] = frames[i - 1]
@@ -173,7 +187,9 @@ def _apart(count: int, distance: float, rng: random.Random) -> list[tuple[float,
     low, high = 42.0, SIZE - 42.0
     while True:
         places = [(rng.uniform(low, high), rng.uniform(low, high)) for _ in range(count)]
-        if all(max(abs(ax - bx), abs(ay - by)) >= distance for i, (ax, ay) in enumerate(places) for bx, by in places[:i]):
+        if all(
+            max(abs(ax - bx), abs(ay - by)) >= distance for i, (ax, ay) in enumerate(places) for bx, by in places[:i]
+        ):
             return places
 
 
@@ -188,5 +204,3 @@ def random_scene(rng: random.Random, names: Sequence[str], *, pairs: float, grou
     if dice < pairs + groups:
         return Scene(rng.choice(COUNTED_MOTIONS), name, count=rng.randint(2, MAX_COUNT))
     return Scene(rng.choice(ONE), name)
-
-

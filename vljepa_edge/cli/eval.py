@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -27,6 +28,9 @@ def flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 @evaluate_app.command()
 def card(
     model: ModelPath = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder for sheets of real frames beside what the model says.")
+    ] = None,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -36,6 +40,7 @@ def card(
     Examples:
       vljepa eval card
       vljepa eval card --model robot.vljepa --json
+      vljepa eval card --pictures sheets
     """
     missing = [name for name in ("torch", "transformers", "PIL") if importlib.util.find_spec(name) is None]
     if missing:
@@ -43,6 +48,10 @@ def card(
     from vljepa_edge.training.card import evaluate
 
     figures = evaluate(model)
+    if pictures is not None:
+        from vljepa_edge.training.card_text import write_pictures
+
+        write_pictures(figures, pictures)
     if as_json:
         print_json(figures)
         return

@@ -21,12 +21,17 @@ _SMALLEST = 1024  # weights with fewer numbers than this stay as they are
 
 
 def export_module(
-    module: nn.Module, inputs: Mapping[str, Tensor], outputs: Sequence[str], dynamic: Mapping[str, Mapping[int, str]] | None = None
+    module: nn.Module,
+    inputs: Mapping[str, Tensor],
+    outputs: Sequence[str],
+    dynamic: Mapping[str, Mapping[int, str]] | None = None,
 ) -> bytes:
     """Trace `module(*inputs.values())` into an ONNX graph. `dynamic`: input or output name -> {axis: name of the free dimension}."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter("ignore")  # the tracer's own deprecation notices; the result is checked against torch in the tests
+        warnings.simplefilter(
+            "ignore"
+        )  # the tracer's own deprecation notices; the result is checked against torch in the tests
         torch.onnx.export(
             module.eval(), tuple(inputs.values()), buffer, input_names=list(inputs), output_names=list(outputs),
             dynamic_axes={k: dict(v) for k, v in (dynamic or {}).items()}, opset_version=OPSET, dynamo=False,
@@ -64,7 +69,9 @@ def _channel_axis(graph: onnx.GraphProto, name: str) -> int:
     """Which axis of a 2-d weight holds its independent channels: rows of a table or of a transposed weight, else columns."""
     for node in graph.node:
         if name in node.input:
-            if node.op_type == "Gather" or (node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)):
+            if node.op_type == "Gather" or (
+                node.op_type == "Gemm" and any(a.name == "transB" and a.i for a in node.attribute)
+            ):
                 return 0
             return 0 if node.op_type == "Transpose" else 1
     return 1

@@ -45,7 +45,7 @@ class SegmentMean {
     std::int64_t count_ = 0;
 };
 
-/// An online segmentation of an embedding stream: (embedding, time) in, decision out. It reads no clock and does no I/O.
+/// An online segmentation of an embedding stream: (embedding, time) in, decision out. No clock, no I/O.
 ///
 /// Segments tile the time line: each push belongs to exactly one segment and a segment ends where the next starts. The
 /// first push opens a segment. A policy holds O(width) memory and is used by one thread at a time.
@@ -136,10 +136,10 @@ struct RunningWardOptions {
 };
 
 /// Causal Ward: the embedding, average-pooled over the last `smooth` hops, joins the open segment unless Ward's cost of
-/// that, n/(n+1) * |mean - embedding|^2, exceeds `threshold`. Then it starts a candidate, which becomes the open segment
-/// once it has lasted `min_duration` seconds, from the candidate's start; if the stream returns before that, the
-/// candidate's embeddings join the open segment, so that a noisy hop doesn't split. A segment is split anyway after
-/// `max_duration` seconds. Score: Ward's cost.
+/// that, n/(n+1) * |mean - embedding|^2, exceeds `threshold`. Then it starts a candidate, which becomes the open
+/// segment once it has lasted `min_duration` seconds; if the stream returns before, the candidate joins the open
+/// segment, so that a noisy hop doesn't split. A segment is split anyway after `max_duration` seconds. Score: Ward's
+/// cost.
 class RunningWard final : public Policy {
   public:
     RunningWard(std::size_t width, const RunningWardOptions& options);

@@ -1,0 +1,180 @@
+"""The model card: every figure of the default, measured on the shipped bundle through the runtime. `vljepa eval card` prints it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.progress import track
+
+import vljepa_edge
+from vljepa_edge.bundle import default_bundle
+from vljepa_edge.model import Model
+from vljepa_edge.nn.tiny_streams import GRID_WIDTH
+from vljepa_edge.training import evaluate as judge
+from vljepa_edge.training.data import assets, captions, real
+from vljepa_edge.training.data.captions import Scene
+from vljepa_edge.training.data.cutouts import held_out, load_backgrounds, load_cutouts
+from vljepa_edge.training.data.scenes import Painter, random_scene
+from vljepa_edge.training.evaluate import Array
+
+CLIPS = 660
+_SEEDS = {"seen": 9_001, "held": 9_002, "seen_asked": 9_003, "held_asked": 9_004}
+_DECODED = 330
+
+
+def evaluate(path: Path | None = None, clips: int = CLIPS) -> dict[str, Any]:
+    """All figures. Needs the training extra and, once, the pinned packages (about 600 MB)."""
+    model = vljepa_edge.load(default_bundle() if path is None else path)
+    cutouts = load_cutouts(assets.stamps_dir())
+    held = held_out(cutouts)
+    painter = Painter(cutouts, load_backgrounds(assets.background_dirs(), test=True))
+    figures: dict[str, Any] = {"model": f"{model.manifest.name} {model.manifest.version}", "clips_per_split": clips}
+    for split in ("seen", "held"):
+        names = [name for name in cutouts if (name in held) == (split == "held")]
+        figures[split] = _split(model, painter, split, names, clips)
+    figures["real_photos"] = photos(model)
+    figures["real_videos"] = videos(model)
+    return figures
+
+
+class Seen:
+    """Clips as the model's own X-encoder sees them, so that many queries can be asked of each."""
+
+    def __init__(self, model: Model, frames: NDArray[np.uint8]) -> None:
+        from vljepa_edge.video.window import Window
+
+        window = Window(model.manifest.video.window)
+        features, last = {}, None
+        for t, frame in enumerate(frames):
+            if last is None or not np.array_equal(frame, last):
+                features, last = model.vision.encode_frame(frame), frame
+            window.push(features, t / model.manifest.video.fps)
+        gathered = {name: value.copy() for name, value in model.vision.gather(window).items()}
+        self.features = model.vision.encode_clip(gathered)
+
+    def conse(self) -> Array:
+        """(8, 10, 384) concept vectors, for the zero-training read-outs."""
+        return np.asarray(self.features["appearance"][0, :, :, GRID_WIDTH:], np.float32)
+
+
+def _split(model: Model, painter: Painter, split: str, names: list[str], count: int) -> dict[str, Any]:
+    default = model.text.query(model.manifest.text.default_query)
+    rng = random.Random(_SEEDS[split])
+    scenes = [Scene(captions.ONE[i % len(captions.ONE)], rng.choice(names)) for i in range(count)]
+    seen = _encode(model, painter, scenes, _SEEDS[split], split)
+    z = np.stack([model.vision.predict(clip.features, default) for clip in seen])
+    out: dict[str, Any] = judge.judge_captions(z, scenes, names, model.embed_text)
+    out["zero_training_object_top1_of_32"] = zero_training(seen, scenes, names, model)
+    texts = [model.decode_text(e) for e in track(z[:_DECODED], f"decoding {split} clips")]
+    out |= judge.judge_texts(texts, scenes)
+    table = judge.captions_table(names, model.embed_text, 0)
+    nearest = (z[:_DECODED] @ table.reshape(-1, table.shape[-1]).T).argmax(1) // len(captions.ONE)
+    out["nearest_caption_object"] = judge.percent(
+        [names[int(i)] == s.name for i, s in zip(nearest, scenes, strict=False)]
+    )
+    return out | _questions(model, painter, split, names, count)
+
+
+def _questions(model: Model, painter: Painter, split: str, names: list[str], count: int) -> dict[str, float]:
+    rng = random.Random(_SEEDS[split + "_asked"])
+    scenes = [random_scene(rng, names, pairs=0.0, groups=0.5) for _ in range(count)]
+    seen = _encode(model, painter, scenes, _SEEDS[split + "_asked"], split + " (questions)")
+    queries = {}
+    out = {}
+    for kind in judge.ANSWERS:
+        asked = judge.draw_questions(scenes, kind, names, seed=1)
+        for _, question in asked:
+            if question.text not in queries:
+                queries[question.text] = model.text.query(question.text)
+        z = np.stack([model.vision.predict(seen[i].features, queries[q.text]) for i, q in asked])
+        out[f"answers_{kind}"] = judge.judge_answers(asked, z, kind, model.embed_text)
+    return out
+
+
+def _encode(model: Model, painter: Painter, scenes: Sequence[Scene], seed: int, what: str) -> list[Seen]:
+    made = []
+    for i, scene in enumerate(track(scenes, f"encoding {len(scenes)} {what} clips")):
+        made.append(Seen(model, painter.draw(scene, random.Random(f"{seed}/{i}"))))
+    return made
+
+
+def zero_training(seen: Sequence[Seen], scenes: Sequence[Scene], names: list[str], model: Model) -> dict[str, float]:
+    """Object top-1 of 32 of ConSE read-outs, no training: the frame, the windows, the windows weighted by how sure they are."""
+    vectors = np.stack([clip.conse() for clip in seen])  # (n, 8, 10, 384)
+    sure = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    readouts = {
+        "frame": vectors[:, :, 0].mean(1),
+        "windows": vectors[:, :, 1:].mean((1, 2)),
+        "sure_windows": (vectors[:, :, 1:] * sure[:, :, 1:] ** 4).mean((1, 2)),
+        "all_sure": (vectors * sure**4).mean((1, 2)),
+    }
+    candidates = judge.draw_candidates(scenes, names, seed=0)
+    texts = model.embed_text([captions.object_captions(name)[0] for name in names])
+    centred = texts - texts.mean(0)
+    centre = vectors.mean((0, 1, 2))
+    out = {}
+    for name, z in readouts.items():
+        scale = np.linalg.norm(z, axis=1, keepdims=True) / np.linalg.norm(centre)
+        out[name] = judge.object_accuracy(z, texts, candidates)
+        out[name + "_centred"] = judge.object_accuracy(z - 0.8 * centre * scale.clip(max=1), centred, candidates)
+    out["best"] = max(out.values())
+    return out
+
+
+def photos(model: Model) -> dict[str, Any]:
+    """Real single-object photographs: the model's classify against zero-training ConSE, same labels, the better of two prompts."""
+    right: dict[str, list[bool]] = {}
+    rows = []
+    for photo in real.photos():
+        labels = list(photo.candidates)
+        concepts = np.asarray(
+            model.vision.encode_frame(model.vision.prepare(photo.image))["appearance"][0, :, GRID_WIDTH:]
+        )
+        guesses = {"model": model.classify(photo.image, labels)[0].label}
+        for prompt in range(2):
+            texts = model.embed_text([captions.object_captions(label)[prompt] for label in labels])
+            guesses[f"conse_frame_{prompt}"] = labels[int((texts @ concepts[0]).argmax())]
+            guesses[f"conse_windows_{prompt}"] = labels[int((texts @ concepts.mean(0)).argmax())]
+        for who, guess in guesses.items():
+            right.setdefault(who, []).append(guess == photo.label)
+        rows.append(
+            {"photo": photo.name, "label": photo.label, "model": guesses["model"], "conse": guesses["conse_frame_1"]}
+        )
+    figures: dict[str, Any] = {who: judge.percent(answers) for who, answers in right.items()}
+    figures["best_zero_training"] = max(value for who, value in figures.items() if who != "model")
+    return {"count": len(rows), **figures, "rows": rows}
+
+
+def videos(model: Model) -> dict[str, Any]:
+    """Every described window of the real videos: what the model says and picks beside what a person wrote, wrong or right."""
+    rows = []
+    for video in real.videos():
+        ends, embeddings = model.embed_windows(video.path)
+        for window in video.windows:
+            inside = [
+                i for i, end in enumerate(ends) if window.start <= end - 0.5 * _window_seconds(model) <= window.end
+            ]
+            chosen = inside or [int(np.abs(ends - 0.5 * (window.start + window.end)).argmin())]
+            z = embeddings[chosen].mean(0)
+            labels = list(real.window_candidates(video.name, window))
+            texts = model.embed_text([captions.object_captions(label)[1] for label in labels])
+            said, picked = model.decode_text(z), labels[int((texts @ z).argmax())]
+            rows.append({
+                "video": video.name, "start": window.start, "end": window.end, "person": window.descriptions[0], "says": said,
+                "says_right": real.is_right(said, (window.label, *window.also)), "picks": picked, "picks_right": picked == window.label,
+            })  # fmt: skip
+    return {
+        "windows": len(rows),
+        "says_right": judge.percent([row["says_right"] for row in rows]),
+        "picks_right": judge.percent([row["picks_right"] for row in rows]),
+        "rows": rows,
+    }
+
+
+def _window_seconds(model: Model) -> float:
+    return (model.manifest.video.window - 1) / model.manifest.video.fps

@@ -1,0 +1,98 @@
+"""The model card as a document: the figures as tables in Markdown, and sheets of real frames beside what the model says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from vljepa_edge.training.data import real
+
+_COLUMNS = (
+    ("motion, top-1 of 11", "motion_top1_of_11"),
+    ("object, top-1 of 32", "object_top1_of_32"),
+    ("text retrieval R@1", "retrieval_R@1"),
+    ("text retrieval R@5", "retrieval_R@5"),
+    ("captions ranked", "retrieval_captions"),
+    ("yes or no", "answers_exists"),
+    ("direction of 4", "answers_direction"),
+    ("count of 1 to 3", "answers_count"),
+    ("decoded text names the object", "decoded_object"),
+    ("nearest caption names the object", "nearest_caption_object"),
+    ("decoded text names the motion", "decoded_motion"),
+    ("motion, wording never trained on", "motion_unseen_paraphrase"),
+)
+_SHEET_FRAMES = 3
+_THUMBNAIL = (240, 160)
+
+
+def markdown(figures: Mapping[str, Any]) -> str:
+    """The card. All figures are per cent unless their row says otherwise."""
+    seen, held = figures["seen"], figures["held"]
+    lines = [
+        f"# Model card: {figures['model']}",
+        "",
+        "Measured on the bundle through the runtime with `vljepa eval card`. Composite clips: cut-outs of photographs moving over",
+        f"photographs never trained on, {figures['clips_per_split']} a split, from seeds used for nothing else.",
+        "",
+        "| per cent | objects trained on | held-out objects |",
+        "|---|---|---|",
+        *(f"| {label} | {seen[key]} | {held[key]} |" for label, key in _COLUMNS),
+        f"| object, best zero-training read-out | {_best(seen)} | {_best(held)} |",
+        "",
+        "## Real photographs",
+        "",
+        f"{figures['real_photos']['count']} single-object photographs, 48 labels each: the model {figures['real_photos']['model']} %, "
+        f"the best zero-training ConSE read-out {figures['real_photos']['best_zero_training']} %.",
+        "",
+        "| photograph | label | model | ConSE |",
+        "|---|---|---|---|",
+        *(f"| {row['photo']} | {row['label']} | {row['model']} | {row['conse']} |" for row in figures["real_photos"]["rows"]),
+        "",
+        "## Real video",
+        "",
+        f"{figures['real_videos']['windows']} windows. The text says something right in {figures['real_videos']['says_right']} % and the label "
+        f"picked of 48 is right in {figures['real_videos']['picks_right']} %. `vljepa eval card --pictures FOLDER` shows the frames.",
+        "",
+        "| video | seconds | a person | the model says | it picks |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {row['video']} | {row['start']:g} to {row['end']:g} | {row['person']} | {row['says']} | {row['picks']} |"
+            for row in figures["real_videos"]["rows"]
+        ),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _best(split: Mapping[str, Any]) -> float:
+    return float(split["zero_training_object_top1_of_32"]["best"])
+
+
+def write_pictures(figures: Mapping[str, Any], folder: Path) -> list[Path]:
+    """One PNG a video in `folder`: three frames of each window beside what a person and the model say."""
+    from vljepa_edge.video.source import open_source
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for video in real.videos():
+        rows = [row for row in figures["real_videos"]["rows"] if row["video"] == video.name]
+        with open_source(video.path, size=_THUMBNAIL, fps=4.0) as source:
+            frames = list(source)
+        times = np.array([frame.time for frame in frames])
+        sheet = Image.new("RGB", (_SHEET_FRAMES * _THUMBNAIL[0] + 520, len(rows) * (_THUMBNAIL[1] + 6)), "white")
+        pen = ImageDraw.Draw(sheet)
+        for i, row in enumerate(rows):
+            top = i * (_THUMBNAIL[1] + 6)
+            for k, wanted in enumerate(np.linspace(row["start"], row["end"], _SHEET_FRAMES)):
+                frame = frames[int(np.abs(times - wanted).argmin())]
+                sheet.paste(Image.fromarray(frame.image), (k * _THUMBNAIL[0], top))
+            text = f"{row['start']:g} to {row['end']:g} s\nperson: {row['person']}\nmodel: {row['says']}\npicks: {row['picks']}"
+            pen.multiline_text((_SHEET_FRAMES * _THUMBNAIL[0] + 8, top + 8), text, fill="black", spacing=6)
+        path = folder / f"{video.name}.png"
+        sheet.save(path)
+        written.append(path)
+    return written
