@@ -33,8 +33,8 @@ cpp-test: $(DEV)/.installed  ## run the C++ tests, plain and under the address a
 	$(DEV)/bin/cmake --build build/cpp-sanitize --parallel
 	$(DEV)/bin/ctest --test-dir build/cpp-sanitize --output-on-failure
 
-bench: $(DEV)/.installed  ## run the benchmarks
-	$(DEV)/bin/python -m pytest benchmarks $(ARGS)
+bench: $(DEV)/.installed  ## time every stage beside its peers and write docs/performance.md (6 minutes, a quiet machine)
+	$(DEV)/bin/python -m benchmarks $(ARGS)
 
 tiny: $(DEV)/.installed  ## train the default model from nothing (about 90 minutes on 2 cores)
 	$(DEV)/bin/python -m vljepa_edge.training.tiny $(ARGS)

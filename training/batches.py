@@ -22,14 +22,14 @@ _QUESTION_WEIGHTS = {"exists": 0.34, "count": 0.2, "direction": 0.14, "object": 
 _OBJECT_CAPTION_SHARE = 0.2
 _GRID_NOISE = 0.3
 _FLIPPED_WINDOWS = [0, *(1 + 3 * row + column for row in range(3) for column in (2, 1, 0))]
-_MIRRORED = {"left": "right", "right": "left", "left_while": "right_while", "right_while": "left_while"}
+MIRRORED = {"left": "right", "right": "left", "left_while": "right_while", "right_while": "left_while"}
 _YES_NO = ("Yes.", "No.")
 
 
 @dataclass
 class Batch:
-    """appearance (B, 8, 10, 640), luma (B, 8, 56, 56), query (B, L, 384) with its mask or None, target (B, 384) frozen sentence
-    embeddings, same (B, B) texts that are no negatives, hard (B, K, 384) and hard_mask (B, K)."""
+    """appearance (B, 8, 10, 640), luma (B, 8, 56, 56), query (B, L, 384) with its mask or None, target (B, 384) frozen
+    sentence embeddings, same (B, B) texts that are no negatives, hard (B, K, 384) and hard_mask (B, K)."""
 
     appearance: Tensor
     luma: Tensor
@@ -56,8 +56,8 @@ class Sampler:
     """Draws batches from cached clips; all randomness from one seed."""
 
     def __init__(
-        self, clips: Clips, photos: Clips | None, stage: StageRecipe, concepts: Concepts, sentences: SentenceBank, queries: QueryBank,
-        names: list[str], seed: int,
+        self, clips: Clips, photos: Clips | None, stage: StageRecipe, concepts: Concepts, sentences: SentenceBank,
+        queries: QueryBank, names: list[str], seed: int,
     ) -> None:  # fmt: skip
         self.clips, self.photos, self.stage, self.concepts = clips, photos, stage, concepts
         self.sentences, self.queries, self.names = sentences, queries, names
@@ -111,7 +111,7 @@ class Sampler:
             appearance[i], luma[i], scene = appearance[i].flip(0), luma[i].flip(0), scene.backwards()
         if self.py.random() < 0.3:
             appearance[i], luma[i] = appearance[i][:, _FLIPPED_WINDOWS], luma[i].flip(-1)
-            scene = Scene(_MIRRORED.get(scene.motion, scene.motion), scene.name, scene.second, scene.count)
+            scene = Scene(MIRRORED.get(scene.motion, scene.motion), scene.name, scene.second, scene.count)
         if self.py.random() < self.stage.image_share and kind not in ("direction", "moves", "doing"):
             # one frame duplicated: the last one where something appears, the first where it vanishes, else any
             t = {"appear": -1, "vanish": 0}.get(scene.motion, self.py.randrange(appearance.shape[1]))
@@ -145,9 +145,10 @@ class Sampler:
         return _Item(scene, self.py.choice(texts), query, scene, wrong)
 
     def _wrong_answers(self, asked: say.Question, scene: Scene) -> list[str]:
+        others = [n for n in self.py.sample(self.names, 8) if n != scene.name]
         pools = {"exists": _YES_NO, "moves": _YES_NO, "count": [say.sentence(c) for c in say.COUNTS],
                  "direction": [say.sentence(d) for d in say.DIRECTIONS], "doing": [say.doing(m) for m in say.ONE],
-                 "object": [say.object_captions(n)[0] for n in self.py.sample(self.names, 8) if n != scene.name]}  # fmt: skip
+                 "object": [say.object_captions(n)[0] for n in others]}  # fmt: skip
         return [text for text in pools[asked.kind] if text != asked.answer]
 
     def _wrong_scenes(self, scene: Scene, renamed: bool) -> list[Scene]:
@@ -203,8 +204,8 @@ class Sampler:
 
 
 def wordings(scene: Scene, renamed: bool = False) -> list[str]:
-    """The captions that a scene is trained with. Fewer for pairs and renamed objects, of which there are many: each text is embedded
-    beforehand."""
+    """The captions that a scene is trained with. Fewer for pairs and renamed objects, of which there are many: each
+    text is embedded beforehand."""
     if renamed or scene.second is not None:
         return [say.caption(scene)]
     return say.captions(scene)

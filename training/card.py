@@ -1,4 +1,7 @@
-"""The model card: every figure of the default, measured on the shipped bundle through the runtime. `vljepa eval card` prints it."""
+"""The model card: every figure of the default, measured on the shipped bundle through the runtime.
+
+`vljepa eval card` prints it.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +107,8 @@ def _encode(model: Model, painter: Painter, scenes: Sequence[Scene], seed: int, 
 
 
 def zero_training(seen: Sequence[Seen], scenes: Sequence[Scene], names: list[str], model: Model) -> dict[str, float]:
-    """Object top-1 of 32 of ConSE read-outs, no training: the frame, the windows, the windows weighted by how sure they are."""
+    """Object top-1 of 32 of ConSE read-outs, no training: the frame, the windows, and both weighted by how sure they
+    are."""
     vectors = np.stack([clip.conse() for clip in seen])  # (n, 8, 10, 384)
     sure = np.linalg.norm(vectors, axis=-1, keepdims=True)
     readouts = {
@@ -127,7 +131,8 @@ def zero_training(seen: Sequence[Seen], scenes: Sequence[Scene], names: list[str
 
 
 def photos(model: Model) -> dict[str, Any]:
-    """Real single-object photographs: the model's classify against zero-training ConSE, same labels, the better of two prompts."""
+    """Real single-object photographs: the model's classify against zero-training ConSE, same labels, the better of two
+    prompts."""
     right: dict[str, list[bool]] = {}
     rows = []
     for photo in real.photos():
@@ -151,7 +156,8 @@ def photos(model: Model) -> dict[str, Any]:
 
 
 def videos(model: Model) -> dict[str, Any]:
-    """Every described window of the real videos: what the model says and picks beside what a person wrote, wrong or right."""
+    """Every described window of the real videos: what the model says and picks beside what a person wrote, wrong or
+    right."""
     rows = []
     for video in real.videos():
         ends, embeddings = model.embed_windows(video.path)
@@ -165,8 +171,9 @@ def videos(model: Model) -> dict[str, Any]:
             texts = model.embed_text([captions.object_captions(label)[1] for label in labels])
             said, picked = model.decode_text(z), labels[int((texts @ z).argmax())]
             rows.append({
-                "video": video.name, "start": window.start, "end": window.end, "person": window.descriptions[0], "says": said,
-                "says_right": real.is_right(said, (window.label, *window.also)), "picks": picked, "picks_right": picked == window.label,
+                "video": video.name, "start": window.start, "end": window.end, "person": window.descriptions[0],
+                "says": said, "says_right": real.is_right(said, (window.label, *window.also)),
+                "picks": picked, "picks_right": picked == window.label,
             })  # fmt: skip
     return {
         "windows": len(rows),

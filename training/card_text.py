@@ -1,4 +1,4 @@
-"""The model card as a document: the figures as tables in Markdown, and sheets of real frames beside what the model says."""
+"""The model card as a document: figures as tables in Markdown, and sheets of real frames beside what the model says."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ _THUMBNAIL = (240, 160)
 def markdown(figures: Mapping[str, Any]) -> str:
     """The card. All figures are per cent unless their row says otherwise."""
     seen, held = figures["seen"], figures["held"]
+    photos, videos = figures["real_photos"], figures["real_videos"]
     lines = [
         f"# Model card: {figures['model']}",
         "",
-        "Measured on the bundle through the runtime with `vljepa eval card`. Composite clips: cut-outs of photographs moving over",
-        f"photographs never trained on, {figures['clips_per_split']} a split, from seeds used for nothing else.",
+        "Measured on the bundle through the runtime with `vljepa eval card`. Composite clips: cut-outs of photographs",
+        f"moving over photographs never trained on, {figures['clips_per_split']} a split, from seeds used for nothing else.",
         "",
         "| per cent | objects trained on | held-out objects |",
         "|---|---|---|",
@@ -45,27 +46,29 @@ def markdown(figures: Mapping[str, Any]) -> str:
         "",
         "## Real photographs",
         "",
-        f"{figures['real_photos']['count']} single-object photographs, 48 labels each: the model {figures['real_photos']['model']} %, "
-        f"the best zero-training ConSE read-out {figures['real_photos']['best_zero_training']} %.",
+        f"{photos['count']} single-object photographs, 48 labels each: the model {photos['model']} %,",
+        f"the best zero-training ConSE read-out {photos['best_zero_training']} %.",
         "",
         "| photograph | label | model | ConSE |",
         "|---|---|---|---|",
-        *(f"| {row['photo']} | {row['label']} | {row['model']} | {row['conse']} |" for row in figures["real_photos"]["rows"]),
+        *(f"| {row['photo']} | {row['label']} | {row['model']} | {row['conse']} |" for row in photos["rows"]),
         "",
         "## Real video",
         "",
-        f"{figures['real_videos']['windows']} windows. The text says something right in {figures['real_videos']['says_right']} % and the label "
-        f"picked of 48 is right in {figures['real_videos']['picks_right']} %. `vljepa eval card --pictures FOLDER` shows the frames.",
+        f"{videos['windows']} windows. The text says something right in {videos['says_right']} %, and the label picked of 48",
+        f"is right in {videos['picks_right']} %. `vljepa eval card --pictures FOLDER` shows the frames.",
         "",
         "| video | seconds | a person | the model says | it picks |",
         "|---|---|---|---|---|",
-        *(
-            f"| {row['video']} | {row['start']:g} to {row['end']:g} | {row['person']} | {row['says']} | {row['picks']} |"
-            for row in figures["real_videos"]["rows"]
-        ),
+        *(_video_row(row) for row in videos["rows"]),
         "",
     ]
     return "\n".join(lines)
+
+
+def _video_row(row: Mapping[str, Any]) -> str:
+    span = f"{row['start']:g} to {row['end']:g}"
+    return f"| {row['video']} | {span} | {row['person']} | {row['says']} | {row['picks']} |"
 
 
 def _best(split: Mapping[str, Any]) -> float:
@@ -90,7 +93,8 @@ def write_pictures(figures: Mapping[str, Any], folder: Path) -> list[Path]:
             for k, wanted in enumerate(np.linspace(row["start"], row["end"], _SHEET_FRAMES)):
                 frame = frames[int(np.abs(times - wanted).argmin())]
                 sheet.paste(Image.fromarray(frame.image), (k * _THUMBNAIL[0], top))
-            text = f"{row['start']:g} to {row['end']:g} s\nperson: {row['person']}\nmodel: {row['says']}\npicks: {row['picks']}"
+            said = f"person: {row['person']}\nmodel: {row['says']}\npicks: {row['picks']}"
+            text = f"{row['start']:g} to {row['end']:g} s\n{said}"
             pen.multiline_text((_SHEET_FRAMES * _THUMBNAIL[0] + 8, top + 8), text, fill="black", spacing=6)
         path = folder / f"{video.name}.png"
         sheet.save(path)

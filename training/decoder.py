@@ -1,5 +1,6 @@
-"""Training of the Y-decoder: embedding -> text, from text alone, after everything else (section 3.1 of the paper: it is not in the
-main training). Words come from a wide vocabulary so that it can say what the predictor points at, not only what clips showed."""
+"""Training of the Y-decoder: embedding -> text, from text alone, after everything else (section 3.1 of the paper: it
+is not in the main training). Words come from a wide vocabulary so that it can say what the predictor points at, not
+only what clips showed."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ _IGNORED = -100
 
 
 def sentences(names: list[str], seed: int, wide: int = 40_000) -> list[str]:
-    """What the decoder learns to say: every caption of the drawn objects, and as many of wider words, scenes and people."""
+    """What the decoder learns to say: every caption of the drawn objects, and `wide` draws of wider words, scenes and
+    people."""
     rng = random.Random(seed)
     texts: set[str] = set()
     for name in names:
@@ -63,7 +65,7 @@ def sentences(names: list[str], seed: int, wide: int = 40_000) -> list[str]:
 
 
 def train_tokenizer(texts: list[str], size: int) -> Tokenizer:
-    """Byte-level BPE that starts each text with <start>; lower case, so that a word is one word wherever it stands."""
+    """Byte-level BPE of `size` tokens; each text is put between <start> and <end>. Any text can be written in it."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     tokenizer.decoder = decoders.ByteLevel()
@@ -109,7 +111,8 @@ def train_decoder(
     seed: int,
     folder: Path,
 ) -> YDecoder:
-    """`predicted` (n, 384): the model's own embeddings of training clips, `said[i]`: rows of the corpus that are right for clip i."""
+    """`predicted` (n, 384): the model's own embeddings of training clips, `said[i]`: rows of the corpus that are right
+    for clip i."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     decoder = YDecoder(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -113,19 +114,29 @@ def judge_texts(texts: Sequence[str], scenes: Sequence[Scene]) -> dict[str, floa
 
 
 _MARKS = {
-    "left": ("left",), "right": ("right",), "up": ("moves up", "rising", "upwards", "moving up", "higher"),
-    "down": ("moves down", "falling", "downwards", "moving down", "lower"), "grow": ("grows", "closer", "bigger", "approaches"),
-    "shrink": ("shrinks", "away from the camera", "smaller", "recedes"), "still": ("still", "not move", "in place", "at rest"),
-    "spin": ("spin", "rotating", "turns round"), "appear": (" appears", "shows up", "comes into view", "pops up"),
-    "vanish": ("disappears", "vanishes", "is suddenly gone", "out of view"), "bounce": ("bounc", "jumping", "hops"),
-}  # fmt: skip
+    motion: re.compile(rf"\b(?:{words})\b")
+    for motion, words in {
+        "left": "left",
+        "right": "right",
+        "up": "moves? up|moving up|rising|upwards|higher",
+        "down": "moves? down|moving down|falling|downwards|lower",
+        "grow": "grows|closer|bigger|approaches",
+        "shrink": "shrinks|away from the camera|smaller|recedes",
+        "still": "still|not move|in place|at rest",
+        "spin": "spins|spinning|rotating|turns round",
+        "appear": "appears|shows up|comes into view|pops up",
+        "vanish": "disappears|vanishes|is suddenly gone|out of view",
+        "bounce": "bounces|bouncing|jumping|hops",
+    }.items()
+}
+_TARGET = re.compile(r"\bto (left|right)\b")
 
 
 def motion_of(text: str, name: str) -> str | None:
-    """The motion that a decoded text speaks of, by the words of its wordings; None when it names none. `name` is not searched."""
-    rest = " " + text.lower().replace(name.lower(), " ")
-    if "to right" in rest:  # 'from left to right'
-        return "right"
-    if "to left" in rest:
-        return "left"
-    return next((motion for motion, marks in _MARKS.items() if any(mark in rest for mark in marks)), None)
+    """The motion that a decoded text speaks of, by the words of its wordings; None when it names none. `name` is not
+    searched."""
+    rest = re.sub(rf"\b{re.escape(name.lower())}(?:e?s)?\b", " ", text.lower())
+    target = _TARGET.search(rest)
+    if target:  # 'from left to right'
+        return target[1]
+    return next((motion for motion, marks in _MARKS.items() if marks.search(rest)), None)

@@ -39,7 +39,8 @@ class Clips:
 
 
 def fit_projection(net: EfficientNetLite0, frames: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean (1280,) and principal directions (1280, 256) of grid features, scaled so that the average direction has unit spread.
+    """Mean (1280,) and principal directions (1280, 256) of grid features, scaled so that the average direction has unit
+    spread.
 
     frames (n, 224, 224, 3).
     """

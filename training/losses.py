@@ -19,9 +19,10 @@ def info_nce(
 ) -> Tensor:
     """Mean of video-to-text and text-to-video cross-entropy.
 
-    predicted, target: (B, E) unit rows, row i of one belongs to row i of the other. scale: exp of the learned log temperature.
-    same: (B, B) bool, [i, j] true where target j is right for video i as well, so that it is no negative (the diagonal is ignored).
-    hard: (B, K, E) more negative texts for each video, hard_mask (B, K) true where there is one.
+    predicted, target: (B, E) unit rows, row i of one belongs to row i of the other. scale: exp of the learned log
+    temperature. same: (B, B) bool, [i, j] true where target j is right for video i as well, so that it is no negative
+    (the diagonal is ignored). hard: (B, K, E) more negative texts for each video, hard_mask (B, K) true where there is
+    one.
     """
     scores = predicted @ target.T * scale
     own = torch.arange(len(scores), device=scores.device)

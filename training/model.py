@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_edge.nn.config import ConceptConfig, LlamaStackConfig, PredictorConfig, StreamConfig
+from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, StreamConfig, VLJepaConfig
 from vljepa_edge.nn.predictor import Predictor
-from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, REGIONS, MotionStem
-from vljepa_edge.training.data.scenes import FRAMES
+from vljepa_edge.nn.tiny_streams import MotionStem
 from vljepa_edge.training.recipe import Recipe
 
 EMBEDDING = 384
-TUBELET = 4
-_MAX_POSITIONS = 128
 _MAX_SCALE = 100.0
 
 
@@ -48,25 +46,16 @@ class TinyModel(nn.Module):
 
 
 def predictor_config(recipe: Recipe, motion: MotionStem) -> PredictorConfig:
-    body = recipe.predictor
+    """The tiny preset with the recipe's body and motion stem."""
+    body, preset = recipe.predictor, VLJepaConfig.tiny().predictor
     if body.body == "smollm2":
         stack = LlamaStackConfig(
-            576, body.layers, 9, 3, 1536, rope_theta=100_000.0, rms_eps=1e-5, max_positions=_MAX_POSITIONS
+            576, body.layers, 9, 3, 1536, rope_theta=100_000.0, max_positions=preset.stack.max_positions
         )
     else:
-        stack = LlamaStackConfig(
-            body.hidden, body.layers, body.heads, body.heads, body.ffn, max_positions=_MAX_POSITIONS
+        stack = replace(
+            preset.stack, hidden=body.hidden, layers=body.layers, heads=body.heads, kv_heads=body.heads, ffn=body.ffn
         )
-    return PredictorConfig(
-        streams=(
-            StreamConfig(
-                "appearance", GRID_WIDTH + CONCEPT_WIDTH, positions=(FRAMES // TUBELET, REGIONS), tubelet=TUBELET
-            ),
-            StreamConfig("motion", motion.width, positions=(1, motion.tokens)),
-        ),
-        query_dim=EMBEDDING,
-        embedding=EMBEDDING,
-        stack=stack,
-        concept=ConceptConfig("appearance", start=GRID_WIDTH, width=CONCEPT_WIDTH, scale=10.0),
-        dropout=body.dropout,
-    )
+    appearance, _ = preset.streams
+    streams = (appearance, StreamConfig("motion", motion.width, positions=(1, motion.tokens)))
+    return replace(preset, streams=streams, stack=stack, dropout=body.dropout)

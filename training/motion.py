@@ -10,13 +10,12 @@ from rich.progress import Progress
 from torch import nn
 
 from vljepa_edge.nn.tiny_streams import MotionStem
-from vljepa_edge.training.batches import luma_to_float
+from vljepa_edge.training.batches import MIRRORED, luma_to_float
 from vljepa_edge.training.data.captions import BACKWARDS, MAX_COUNT, MOTIONS, Scene
 from vljepa_edge.training.recipe import MotionRecipe
 
 _BACK = np.array([MOTIONS.index(BACKWARDS[m]) for m in MOTIONS])
-_SIDES = np.array([MOTIONS.index({"left": "right", "right": "left"}.get(m.removesuffix("_while"), m.removesuffix("_while"))
-                                 + ("_while" if m.endswith("_while") else "")) for m in MOTIONS])  # fmt: skip
+_SIDES = np.array([MOTIONS.index(MIRRORED.get(m, m)) for m in MOTIONS])
 
 
 class _Classifier(nn.Module):

@@ -121,8 +121,8 @@ class Workshop:
         return encode_clips(self.folder, "train", scenes, self.painter(test=False).draw, self.frame_encoder, seed)
 
     def test(self, split: str) -> Clips:
-        """Clips over backgrounds never trained on. `seen` and `held`: each of the eleven motions equally often, one object.
-        `seen_asked` and `held_asked`: groups too, for questions."""
+        """Clips over backgrounds never trained on. `seen` and `held`: each of the eleven motions equally often, one
+        object. `seen_asked` and `held_asked`: groups too, for questions."""
         names = self.seen_names if split.startswith("seen") else self.held_names
         count = self.recipe.data.test_clips
         groups = 0.5 if split.endswith("asked") else 0.0

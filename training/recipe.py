@@ -1,4 +1,4 @@
-"""Every number of a training run, read from a YAML file of `configs/`; what the file leaves out keeps the default named here."""
+"""Every number of a training run, read from a YAML file of `configs/`; what it leaves out keeps its default below."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class PredictorRecipe:
 class StageRecipe:
     """One stage of predictor training. Learning rates of parts are multiples of `lr`.
 
-    `image_share`: clips shown as one frame duplicated. `rename_share`: clips whose concept is replaced by another word's.
-    `hide_grid_share`: clips whose grid features are zeroed so that the concept has to name the object.
+    `image_share`: clips shown as one frame duplicated. `rename_share`: clips whose concept is replaced by another
+    word's. `hide_grid_share`: clips whose grid features are zeroed so that the concept has to name the object.
     """
 
     steps: int
@@ -101,8 +101,13 @@ class Recipe:
 
 
 def load_recipe(path: Path) -> Recipe:
-    """Raises InputError naming the file and the key when a key is unknown or a needed one is missing."""
-    raw = yaml.safe_load(path.read_text())
+    """Raises InputError naming the file and the key when it can't be read, a key is unknown or a needed one missing."""
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: can't be read as YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise InputError(f"{path}: must hold keys and values, not {type(raw).__name__}")
     parts = {
         "data": DataRecipe, "motion": MotionRecipe, "predictor": PredictorRecipe, "images": StageRecipe,
         "clips": StageRecipe, "sft": StageRecipe, "decoder": DecoderRecipe,
@@ -110,10 +115,13 @@ def load_recipe(path: Path) -> Recipe:
     made: dict[str, Any] = {}
     for key, value in raw.items():
         made[key] = _filled(path, parts[key], value, key) if key in parts else value
-    return _filled(path, Recipe, made, "")
+    recipe: Recipe = _filled(path, Recipe, made, "")
+    return recipe
 
 
-def _filled(path: Path, kind: Any, values: dict[str, Any], where: str) -> Any:
+def _filled(path: Path, kind: Any, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise InputError(f"{path}: {where} must hold keys and values, not {values!r}")
     legal = {field.name for field in dataclasses.fields(kind)}
     for key in values:
         if key not in legal:

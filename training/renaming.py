@@ -1,7 +1,8 @@
 """Concepts of things that no clip shows: what the ConSE vector of another word would look like.
 
-A photo of a class gives a peaked mix of class embeddings; a photo of something outside ImageNet gives a mix of the classes that
-look like it, here those whose names lie near. Training on such mixes keeps the predictor open to objects it has never seen.
+A photo of a class gives a peaked mix of class embeddings; a photo of something outside ImageNet gives a mix of the
+classes that look like it, here those whose names lie near. Training on such mixes keeps the predictor open to objects
+it has never seen.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ _NEIGHBOURS = 10
 
 @dataclass(frozen=True)
 class Concepts:
-    """Words that can stand for an object: `names`, their embeddings (n, 384), and the nearest classes of each (n, 10)."""
+    """Words that can stand for an object: `names`, their embeddings (n, 384), and the nearest classes of each (n, 10),
+    rows of `classes`."""
 
     names: list[str]
     vectors: Tensor

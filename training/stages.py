@@ -1,4 +1,5 @@
-"""The two stages of the paper on cached features: query-free pretraining, then query-conditioned fine-tuning with replay."""
+"""The two stages of the paper on cached features: query-free pretraining, then query-conditioned fine-tuning with
+replay."""
 
 from __future__ import annotations
 
@@ -24,11 +25,12 @@ _AVERAGE = 0.99
 def train_stage(
     model: TinyModel, sampler: Sampler, stage: StageRecipe, name: str, folder: Path, report: Callable[[str], None]
 ) -> None:
-    """Train `model` in place. Ends with the moving average of its weights. A finished stage is loaded, a broken-off one goes on from
-    its last checkpoint (weights and step; the optimiser's moments start anew)."""
+    """Train `model` in place. Ends with the moving average of its weights. A finished stage is loaded, a broken-off one
+    goes on from its last checkpoint (weights and step; the optimiser's moments start anew)."""
     done, part = folder / f"{name}.safetensors", folder / f"{name}.part.safetensors"
     if done.exists():
         model.load_state_dict(load_file(done))
+        model.eval()
         return
     first = 0
     if part.exists():

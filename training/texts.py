@@ -1,4 +1,4 @@
-"""Texts and what the frozen sentence encoder makes of them, computed once and kept: sentence embeddings and query tokens."""
+"""Texts and what the frozen sentence encoder makes of them, computed once: sentence embeddings and query tokens."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Train the default model from nothing and write its bundle and model card: `python -m vljepa_edge.training.tiny`.
 
-Steps, each kept in the work folder so that a run that was broken off goes on where it stopped: fetch, draw and encode clips,
-motion stem, texts, stage 1 (images, then clips), stage 2, Y-decoder, export, card.
+Steps, each kept in the work folder so that a run that was broken off goes on where it stopped: fetch, draw and encode
+clips, motion stem, texts, stage 1 (images, then clips), stage 2, Y-decoder, export, card.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import argparse
 import dataclasses
 import json
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from torch import Tensor
 from vljepa_edge.assets import cache_dir
 from vljepa_edge.export.tiny_bundle import TinyParts, write_tiny_bundle
 from vljepa_edge.nn.tiny_streams import MotionStem
+from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training import card, card_text, evaluate
 from vljepa_edge.training.batches import Sampler, luma_to_float, wordings
@@ -71,7 +71,7 @@ def embed(model: TinyModel, shop: Workshop, clips: Clips, queries: list[str], ro
 
 @torch.inference_mode()
 def quick_figures(model: TinyModel, shop: Workshop) -> dict[str, dict[str, float]]:
-    """The card's figures from cached features in PyTorch: what training watches. The card itself is measured on the bundle."""
+    """The card's figures from cached features in PyTorch: what training watches. The card is measured on the bundle."""
 
     def text(texts: object) -> np.ndarray:
         shop.sentences.add(texts, keep=False)  # type: ignore[arg-type]
@@ -136,9 +136,10 @@ def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Log) -> None:
 
 
 def _start_from_smollm2(model: TinyModel, recipe: Recipe) -> None:
-    from vljepa_edge.nn.weights import load_smollm2
-
-    stack = load_smollm2(assets.smollm2_gguf(), f"last {recipe.predictor.layers}")
+    """Replace the predictor's random layers with the last ones of SmolLM2-135M."""
+    stack, _, _ = load_llama_last_layers(
+        str(assets.smollm2_gguf()), recipe.predictor.layers, max_positions=model.predictor.config.stack.max_positions
+    )
     model.predictor.stack.load_state_dict(stack.state_dict())
 
 
@@ -158,9 +159,9 @@ def train_text_out(model: TinyModel, shop: Workshop, log: Log) -> tuple[YDecoder
 
 
 def export(
-    model: TinyModel, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop, out: Path, figures: dict[str, Any]
+    model: TinyModel, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop, out: Path, figures: dict[str, Any] | None
 ) -> Path:
-    """Write the bundle at `out`."""
+    """Write the bundle at `out`; `figures` of its card, once they are measured."""
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
     parts = TinyParts(
         appearance=shop.appearance_stream, motion=model.motion.eval(), predictor=model.predictor.eval(),
@@ -170,29 +171,39 @@ def export(
     )  # fmt: skip
     provenance = {
         "command": "make tiny", "recipe": dataclasses.asdict(shop.recipe),
-        "packages": [{"name": a.name, "version": a.version, "sha256": a.sha256, "licence": a.licence} for a in assets.ASSETS],
+        "packages": [
+            {"name": a.name, "version": a.version, "sha256": a.sha256, "licence": a.licence} for a in assets.ASSETS
+        ],
     }  # fmt: skip
-    today = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return write_tiny_bundle(out, parts, name=shop.recipe.name, created=today, provenance=provenance, figures=figures)
+    return write_tiny_bundle(
+        out,
+        parts,
+        name=shop.recipe.name,
+        scale=model.scale().item(),
+        provenance=provenance,
+        figures=figures or {},
+        card=card_text.markdown(figures) if figures else "",
+    )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--recipe", type=Path, default=CONFIGS / "tiny.yaml", help="a YAML file (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="in place of the recipe's; the work folder is named after it")
     parser.add_argument("--work", type=Path, help="work folder (default: the cache folder)")
     parser.add_argument("--out", type=Path, help="bundle folder to write (default: in the work folder)")
     arguments = parser.parse_args()
     recipe = load_recipe(arguments.recipe)
-    folder = arguments.work or cache_dir() / "runs" / recipe.name
+    if arguments.seed is not None:
+        recipe = dataclasses.replace(recipe, seed=arguments.seed)
+    folder = arguments.work or cache_dir() / "runs" / f"{recipe.name}-{recipe.seed}"
     model, shop, log = train(recipe, folder)
     decoder, tokenizer = train_text_out(model, shop, log)
     out = arguments.out or folder / "bundle"
-    export(model, decoder, tokenizer, shop, out, {})
+    export(model, decoder, tokenizer, shop, out, None)
     log(f"bundle written to {out}; measuring its card")
     figures = card.evaluate(out)
-    export(model, decoder, tokenizer, shop, out, {key: value for key, value in figures.items() if key != "model"})
-    (folder / "card.json").write_text(json.dumps(figures, indent=1))
-    (out.parent / f"{out.name}-card.md").write_text(card_text.markdown(figures))
+    export(model, decoder, tokenizer, shop, out, figures)
     log(json.dumps({split: figures[split] for split in ("seen", "held")}))
 
 

@@ -211,7 +211,7 @@ def _check_roles(manifest: Manifest) -> None:
     units = {"query": "text", "y_encoder": "text", "y_decoder": "step", "predictor": "clip"}
     for role, graph in manifest.graphs.items():
         if role.startswith(X_ENCODER):
-            legal = ("frame", "clip")
+            legal: tuple[str, ...] = ("frame", "clip")
         elif role in units:
             legal = (units[role],)
         else:

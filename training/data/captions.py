@@ -1,6 +1,7 @@
 """What is said about a scene: captions with paraphrases, and balanced question-answer pairs.
 
-The last paraphrase of each one-object motion is never trained on; `caption(..., UNSEEN)` gives it for the test of unseen wording.
+The last paraphrase of each one-object motion is never trained on; `caption(..., UNSEEN)` gives it for the test of
+unseen wording.
 """
 
 from __future__ import annotations
@@ -99,7 +100,8 @@ OBJECT_QUERIES = ("What is this?", "What object is in the scene?", "What is in t
 
 @dataclass(frozen=True)
 class Scene:
-    """What a clip shows. `second` names the other object of a two-object motion; `count` copies of `name` do the same motion."""
+    """What a clip shows. `second` names the other object of a two-object motion; `count` copies of `name` do the same
+    motion."""
 
     motion: str
     name: str
@@ -224,9 +226,9 @@ def _moves_question(scene: Scene, rng: random.Random) -> Question:
 
 
 def question(scene: Scene, kind: str, rng: random.Random, others: list[str]) -> Question | None:
-    """A question of a kind about a scene with its answer, or None where the kind does not apply; yes and no are equally likely.
+    """A question of a kind about a scene with its answer, or None where the kind does not apply.
 
-    `others` are names that a wrong object is drawn from.
+    Yes and no are equally likely. `others` are names that a wrong object is drawn from.
     """
     if kind == "caption":
         return Question(kind, rng.choice(CAPTION_QUERIES), rng.choice(captions(scene)))

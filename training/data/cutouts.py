@@ -1,7 +1,7 @@
 """Photo-like cut-outs with English names, and photographs to move them over; split into trained and held out.
 
-Both come from packages (see assets.py) and are never stored in the repository. Held-out objects are fixed by a hash of their
-name, so that no seed moves an object across the line; held-out backgrounds are fixed by file.
+Both come from packages (see assets.py) and are never stored in the repository. Held-out objects are fixed by a hash of
+their name, so that no seed moves an object across the line; held-out backgrounds are fixed by file.
 """
 
 from __future__ import annotations
@@ -34,17 +34,18 @@ _NOT_A_NOUN = {
 # Photographs without a dominant animal or vehicle. The test ones are never trained on.
 _TRAIN_BACKGROUNDS = (
     "Picture_1A_by_freespace", "Wine_by_Jakkub_Mede", "greentock_by_Peter_Nerlich", "seeding_by_Clements_Engelhardt",
-    "aitzgorri_by_Aitzol_Berasategi", "Dragonfly_by_Bolly", "sunset_by_Aitzol_Berasategi", "picosdeeuropa_by_Aitzol_Berasategi",
-    "Picture_0B_by_freespace", "life_by_Aitzol_Berasategi", "Bridge_by_Sander_Klootwijk", "Garden", "Dune", "Wood", "Aqua", "TwoWings",
-    "Storm", "GreenMeadow", "RainDrops", "Blinds", "FreshFlower", "LadyBird", "YellowFlower", "Volna", "summer_1am", "ColorfulCups",
-    "OneStandsOut", "Kite", "ColdRipple",
+    "aitzgorri_by_Aitzol_Berasategi", "Dragonfly_by_Bolly", "sunset_by_Aitzol_Berasategi",
+    "picosdeeuropa_by_Aitzol_Berasategi", "Picture_0B_by_freespace", "life_by_Aitzol_Berasategi",
+    "Bridge_by_Sander_Klootwijk", "Garden", "Dune", "Wood", "Aqua", "TwoWings", "Storm", "GreenMeadow", "RainDrops",
+    "Blinds", "FreshFlower", "LadyBird", "YellowFlower", "Volna", "summer_1am", "ColorfulCups", "OneStandsOut", "Kite",
+    "ColdRipple",
 )  # fmt: skip
 _TEST_BACKGROUNDS = ("FallenLeaf", "Path", "DarkestHour", "EveningGlow", "Grey", "BytheWater")
 _SIDES = (236, 340, 500)
 
 
 def name_of(description: str) -> str | None:
-    """'A peacock (a male peafowl).' -> 'peacock'; None when the text is not a plain noun phrase of at most three words."""
+    """'A peacock (a male peafowl).' -> 'peacock'; None when it is not a plain noun phrase of at most three words."""
     match = re.match(r"(?:A|An)\s+([^.,(!—]+)", description)
     if not match:
         return None

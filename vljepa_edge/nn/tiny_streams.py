@@ -18,15 +18,19 @@ CONSE_CLASSES = 10
 class AppearanceStream(nn.Module):
     """Frame -> region tokens and a small luma picture; run once a frame and cached.
 
-    Each of the 10 regions gives 256 numbers of appearance (1280 channels through a whitening projection) and 384 of ConSE
-    (Norouzi et al. 2013, arXiv 1312.5650): the mean of the text embeddings of the ten likeliest ImageNet classes, weighted by
-    their probabilities. Input uint8 (B, 224, 224, 3) RGB; outputs (B, 10, 640) and (B, 56, 56) in 0 to 1.
+    Each of the 10 regions gives 256 numbers of appearance (1280 channels through a whitening projection) and 384 of
+    ConSE (Norouzi et al. 2013, arXiv 1312.5650): the mean of the text embeddings of the ten likeliest ImageNet classes,
+    weighted by their probabilities. Input uint8 (B, 224, 224, 3) RGB; outputs (B, 10, 640) and (B, 56, 56) in 0 to 1.
     """
 
     def __init__(self, net: EfficientNetLite0, mean: Tensor, projection: Tensor, class_embeddings: Tensor) -> None:
         """`mean` (1280,), `projection` (1280, 256), `class_embeddings` (1000, 384) unit rows."""
         super().__init__()
         self.net = net
+        self.mean: Tensor
+        self.projection: Tensor
+        self.class_embeddings: Tensor
+        self.luma_weights: Tensor
         self.register_buffer("mean", mean)
         self.register_buffer("projection", projection)
         self.register_buffer("class_embeddings", class_embeddings)
@@ -60,8 +64,9 @@ def _convolution(inp: int, out: int, kernel: tuple[int, int, int], stride: tuple
 
 
 class MotionStem(nn.Module):
-    """Window of luma -> motion tokens, by 3-D convolutions over brightness and its signed change (frozen image features do not
-    see motion). Input (B, T, 56, 56) in 0 to 1; output (B, 16, 4 * width): 4 moments times 2 x 2 places at T = 8."""
+    """Window of luma -> motion tokens, by 3-D convolutions over brightness and its signed change (frozen image features
+    do not see motion). Input (B, T, 56, 56) in 0 to 1; output (B, 16, 4 * width): 4 moments times 2 x 2 places at
+    T = 8."""
 
     def __init__(self, width: int = 32) -> None:
         super().__init__()

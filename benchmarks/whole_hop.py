@@ -1,0 +1,114 @@
+"""The whole hop: a new 640x480 frame in, a decision out, one thread.
+
+Peers, all on the same graphs and engine: encoding the whole window anew at every hop, as a clip model without a cache
+does; and a token-writing model of the same size asked for a caption at every hop (see token_model). Limit: the
+operations that a hop cannot do without, at the peak of matrix products.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from itertools import count, cycle
+from typing import Any
+
+from benchmarks.bench import THREADS, Bench, installed
+from benchmarks.clip import SECONDS
+from benchmarks.comparison import Comparison
+from benchmarks.flops import Cost
+from benchmarks.interleave import Case
+from vljepa_edge.engines import open_engine
+from vljepa_edge.streaming.policy import RunningWard, parse_policy
+from vljepa_edge.video.window import Window
+
+TOKENS = 12  # of a caption
+NEVER = "uniform:period=86400"  # a hop ends with the decision; text is the Y-decoder's stage
+
+
+def compare(bench: Bench) -> list[Comparison]:
+    manifest = bench.bundle.manifest
+    cases = [Case("open_stream().push", _streaming(bench)), Case("the window encoded anew", _whole_window(bench))]
+    notes = ["Frames are those of the clip; the policy is asked at every hop and no text is decoded."]
+    missing = installed("torch", "onnx")
+    if missing is None and "recipe" in manifest.provenance:
+        cases.append(Case(f"a token model, {TOKENS} tokens a hop", _tokens(bench)))
+    else:
+        notes.append(f"The token model: {missing or 'left out, the bundle does not tell its sizes'}.")
+    cost = Cost()
+    for role in (*manifest.x_encoders, "predictor"):
+        cost += bench.cost(role)
+    return [Comparison("whole hop", bench.run(cases, 1.5), bench.limit(cost), tuple(notes))]
+
+
+def _images(bench: Bench) -> Iterator[tuple[Any, float]]:
+    """The clip's frames again and again, in rising time."""
+    return zip(cycle(bench.frames), (i / bench.bundle.manifest.video.fps for i in count()), strict=False)
+
+
+def _streaming(bench: Bench) -> Callable[[], object]:
+    stream, images = bench.model.open_stream(policy=NEVER), _images(bench)
+    return lambda: stream.push(*next(images))
+
+
+def _whole_window(bench: Bench) -> Callable[[], object]:
+    vision, images = bench.model.vision, _images(bench)
+    video = bench.bundle.manifest.video
+    query = bench.model.text.query(bench.bundle.manifest.text.default_query)
+    state = parse_policy(NEVER).start(bench.bundle.manifest.embedding.width)
+    kept: deque[Any] = deque(maxlen=video.window)
+
+    def hop() -> object:
+        image, time = next(images)
+        kept.append(vision.prepare(image))
+        while len(kept) < video.window:
+            kept.append(kept[-1])
+        window = Window(video.window)
+        for i, frame in enumerate(kept):
+            window.push(vision.encode_frame(frame), i / video.fps)
+        return state.push(vision.predict(vision.encode_clip(vision.gather(window)), query), time)
+
+    return hop
+
+
+def _tokens(bench: Bench) -> Callable[[], object]:
+    from benchmarks import torch_peers
+    from benchmarks.token_model import TokenModel
+
+    vision, images = bench.model.vision, _images(bench)
+    video = bench.bundle.manifest.video
+    inputs = bench.inputs["predictor"]
+    config = torch_peers.decoder_config(bench.bundle.manifest, steps=TOKENS)
+    model = TokenModel(open_engine(threads=THREADS), config, inputs)
+    window = Window(video.window)
+
+    def hop() -> object:
+        image, time = next(images)
+        window.push(vision.encode_frame(vision.prepare(image)), time)
+        features = vision.encode_clip(vision.gather(window))
+        return model.write({**features, "query_tokens": inputs["query_tokens"]}, TOKENS)
+
+    return hop
+
+
+def stream_the_clip(bench: Bench, hops: int = 400) -> dict[str, Any]:
+    """The clip as a user streams it, file to events, again and again: latencies of every stage, and times real time."""
+    path, _ = bench.clip
+    seconds = 0.0
+    with bench.model.open_stream(policy=RunningWard()) as stream:
+        begun = last = time.perf_counter()
+        while seconds == 0 or (stream.stats().hops < hops and last - begun < 2 * bench.seconds):
+            with bench.model.open(path) as source:
+                for image, at in source:
+                    stream.push(image, seconds + at)
+                    stream.poll()
+            seconds += SECONDS
+            last = time.perf_counter()
+        stats = stream.stats()
+    return {
+        "latency_ms": stats.latency_ms,
+        "hops": stats.hops,
+        "decodes": stats.decodes,
+        "realtime": seconds / (last - begun),
+        "seconds": seconds,
+    }

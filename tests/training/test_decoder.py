@@ -1,0 +1,116 @@
+"""The Y-decoder's text: what it is taught, how it is spelt, and that it learns to say what an embedding means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from tests.training.fakes import NAMES, FakeEncoder, vector
+from vljepa_edge.training import decoder as decoding
+from vljepa_edge.training.data import captions as say
+from vljepa_edge.training.data import vocabulary
+from vljepa_edge.training.data.captions import Scene
+from vljepa_edge.training.decoder import END, MAX_TOKENS, START, Corpus, sentences, train_decoder, train_tokenizer
+from vljepa_edge.training.recipe import DecoderRecipe
+from vljepa_edge.training.texts import SentenceBank
+
+FIVE = [
+    "An owl moves to the left.", "The teapot spins around.", "Yes.", "A photo of a red fox.",
+    "There is a kite at rest.",
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def small_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "nouns", lambda: ["blacksmith", "turnip", "yurt"])
+    monkeypatch.setattr(vocabulary, "people", lambda: ["man", "old woman"])
+    monkeypatch.setattr(vocabulary, "actions", lambda: ["walking", "riding a bike"])
+    monkeypatch.setattr(vocabulary, "scenes", lambda: ["kitchen", "street"])
+    monkeypatch.setattr(vocabulary, "imagenet_names", lambda: [("tabby", "tabby cat"), ("beagle",)])
+
+
+class Plain:
+    """A model whose Y-encoder has no head."""
+
+    def text(self, x: Tensor) -> Tensor:
+        return x
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return train_tokenizer(FIVE * 3, 320)
+
+
+def test_sentences_hold_every_trained_caption_and_answer() -> None:
+    taught = set(sentences(NAMES, seed=0, wide=300))
+    for name in NAMES:
+        assert set(say.object_captions(name)) <= taught
+        for motion in say.ONE:
+            assert set(say.captions(Scene(motion, name))) <= taught
+        assert set(say.captions(Scene("left", name, None, 3))) <= taught
+    assert {"Yes.", "No.", "One.", "Two.", "Three.", "Left.", "Down.", "Spinning."} <= taught
+
+
+def test_sentences_hold_wider_words_and_no_unseen_wording() -> None:
+    taught = sentences(NAMES, seed=0, wide=300)
+    assert taught == sorted(set(taught)) == sentences(NAMES, seed=0, wide=300) != sentences(NAMES, seed=1, wide=300)
+    text = " ".join(taught)
+    assert all(word in text for word in ("blacksmith", "old woman is riding a bike", "in the kitchen", "tabby"))
+    words = [*NAMES, "blacksmith", "turnip", "yurt", "man", "old woman", "tabby", "beagle"]
+    unseen = {
+        say.caption(Scene(m, w), say.UNSEEN, definite) for m in say.ONE for w in words for definite in (True, False)
+    }
+    assert not unseen & set(taught)
+
+
+@pytest.mark.parametrize("text", [*FIVE, "Ünïcode, 猫 and 🦉!", "Words never seen before?", "Two  spaces.", ""])
+def test_any_text_comes_back_as_it_was(tokenizer: Tokenizer, text: str) -> None:
+    ids = tokenizer.encode(text).ids
+    assert ids[0] == tokenizer.token_to_id(START) and ids[-1] == tokenizer.token_to_id(END)
+    assert tokenizer.decode(ids).strip() == text
+    assert Tokenizer.from_str(tokenizer.to_str()).encode(text).ids == ids
+
+
+def test_the_tokenizer_has_the_size_that_was_asked_for_and_joins_frequent_words(tokenizer: Tokenizer) -> None:
+    assert 258 < tokenizer.get_vocab_size() <= 320
+    assert len(tokenizer.encode("The teapot spins around.").ids) < 12
+
+
+def test_a_corpus_pads_with_what_the_loss_ignores(tmp_path: Path, tokenizer: Tokenizer) -> None:
+    bank = SentenceBank(tmp_path, FakeEncoder(384))  # type: ignore[arg-type]
+    long = "word " * 60
+    corpus = Corpus([*FIVE, long], tokenizer, bank)
+    assert corpus.ids.shape == (6, MAX_TOKENS)  # the long one is cut
+    for text, row in zip(FIVE, corpus.ids.tolist(), strict=False):
+        ids = tokenizer.encode(text).ids
+        assert row == ids + [-100] * (MAX_TOKENS - len(ids))
+    assert [corpus.where[text] for text in FIVE] == [0, 1, 2, 3, 4]
+    targets = corpus.targets(Plain(), torch.tensor([3, 0]))  # type: ignore[arg-type]
+    torch.testing.assert_close(targets, torch.stack([vector(FIVE[3]), vector(FIVE[0])]), rtol=1e-3, atol=1e-3)
+
+
+def test_it_learns_to_say_five_sentences_and_is_loaded_the_next_time(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    corpus = Corpus(FIVE, tokenizer, SentenceBank(tmp_path, FakeEncoder(384)))  # type: ignore[arg-type]
+    recipe = DecoderRecipe(hidden=64, layers=1, steps=140, batch=16, lr=8e-3, noise=0.3)
+    predicted = torch.stack([vector("what the predictor says of an owl going left"), vector("and of a fox")])
+    arguments = (corpus, predicted, [[0], [3]], tokenizer.get_vocab_size(), recipe, 0, tmp_path)
+    made = train_decoder(Plain(), *arguments)  # type: ignore[arg-type]
+    start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
+
+    def say_aloud(embeddings: Tensor) -> list[str]:
+        return [tokenizer.decode(ids).strip() for ids in made.generate(embeddings, start, end)]
+
+    assert not made.training
+    assert say_aloud(corpus.targets(Plain(), torch.arange(5))) == FIVE  # type: ignore[arg-type]
+    assert say_aloud(predicted) == [FIVE[0], FIVE[3]]  # the predictor's own embeddings, which are not the text's
+    monkeypatch.setattr(decoding, "Progress", None)  # nothing is trained the second time
+    again = train_decoder(Plain(), *arguments)  # type: ignore[arg-type]
+    for name, value in made.state_dict().items():
+        torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+    assert not again.training

@@ -1,0 +1,144 @@
+"""Bidirectional InfoNCE (section 3 of the paper) against loops in float64 and against plain cross-entropy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from vljepa_edge.training.losses import info_nce
+
+
+def unit(rng: np.random.Generator, *shape: int) -> Tensor:
+    return F.normalize(torch.from_numpy(rng.normal(size=shape)), dim=-1)
+
+
+def naive(
+    predicted: Tensor, target: Tensor, scale: float, same: Tensor | None, hard: Tensor | None, hard_mask: Tensor | None
+) -> float:
+    """The definition, one exponential at a time: what is masked is left out of the sums."""
+    n, losses = len(predicted), []
+    for i in range(n):
+        own = scale * float(predicted[i] @ target[i])
+        total = 0.0
+        for j in range(n):
+            if j == i or same is None or not same[i, j]:
+                total += math.exp(scale * float(predicted[i] @ target[j]))
+        for k in range(0 if hard is None else hard.shape[1]):
+            if hard_mask is None or hard_mask[i, k]:
+                total += math.exp(scale * float(predicted[i] @ hard[i, k]))
+        losses.append(math.log(total) - own)
+    for j in range(n):
+        own = scale * float(predicted[j] @ target[j])
+        total = sum(
+            math.exp(scale * float(predicted[i] @ target[j]))
+            for i in range(n)
+            if i == j or same is None or not same[i, j]
+        )
+        losses.append(math.log(total) - own)
+    return sum(losses) / (2 * n)
+
+
+@given(
+    seed=st.integers(0, 2**16),
+    rows=st.integers(1, 6),
+    width=st.integers(2, 9),
+    hards=st.integers(0, 4),
+    scale=st.floats(0.1, 60.0),
+    masked=st.booleans(),
+)
+@settings(max_examples=60)
+def test_equals_the_definition(seed: int, rows: int, width: int, hards: int, scale: float, masked: bool) -> None:
+    rng = np.random.default_rng(seed)
+    predicted, target = unit(rng, rows, width), unit(rng, rows, width)
+    same = torch.from_numpy(rng.random((rows, rows)) < 0.3) if masked else None
+    hard = unit(rng, rows, hards, width) if hards else None
+    hard_mask = torch.from_numpy(rng.random((rows, hards)) < 0.6) if hards and masked else None
+    given_loss = info_nce(predicted, target, torch.tensor(scale, dtype=torch.float64), same, hard, hard_mask)
+    assert float(given_loss) == pytest.approx(
+        naive(predicted, target, scale, same, hard, hard_mask), rel=1e-9, abs=1e-9
+    )
+
+
+def test_without_masks_it_is_the_mean_of_two_cross_entropies() -> None:
+    rng = np.random.default_rng(0)
+    predicted, target, scale = unit(rng, 5, 8), unit(rng, 5, 8), torch.tensor(14.0)
+    scores, own = scale * predicted @ target.T, torch.arange(5)
+    expected = 0.5 * (F.cross_entropy(scores, own) + F.cross_entropy(scores.T, own))
+    torch.testing.assert_close(info_nce(predicted, target, scale), expected)
+
+
+def test_one_row_alone_has_nothing_to_be_told_from() -> None:
+    row = unit(np.random.default_rng(1), 1, 4)
+    assert float(info_nce(row, -row, torch.tensor(20.0))) == 0.0
+
+
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_equal_rows_cost_the_logarithm_of_the_batch(scale: float) -> None:
+    row = unit(np.random.default_rng(2), 1, 4).expand(7, -1)
+    assert float(info_nce(row, row, torch.tensor(scale))) == pytest.approx(math.log(7))
+
+
+def test_all_others_being_the_same_text_costs_nothing() -> None:
+    rng = np.random.default_rng(3)
+    everything = torch.ones(6, 6, dtype=torch.bool)
+    loss = info_nce(unit(rng, 6, 4), unit(rng, 6, 4), torch.tensor(5.0), everything)
+    assert float(loss) == pytest.approx(0.0, abs=1e-9)
+    assert bool(everything.all())  # the caller's mask is left as it was
+
+
+def test_it_does_not_matter_which_side_is_called_video() -> None:
+    rng = np.random.default_rng(4)
+    a, b, same = unit(rng, 6, 5), unit(rng, 6, 5), torch.from_numpy(rng.random((6, 6)) < 0.3)
+    scale = torch.tensor(9.0)
+    torch.testing.assert_close(info_nce(a, b, scale, same), info_nce(b, a, scale, same.T))
+
+
+def test_the_order_of_the_batch_does_not_matter() -> None:
+    rng = np.random.default_rng(5)
+    a, b, hard = unit(rng, 6, 5), unit(rng, 6, 5), unit(rng, 6, 2, 5)
+    same, mask = torch.from_numpy(rng.random((6, 6)) < 0.3), torch.from_numpy(rng.random((6, 2)) < 0.5)
+    order, scale = torch.from_numpy(rng.permutation(6)), torch.tensor(9.0)
+    shuffled = info_nce(a[order], b[order], scale, same[order][:, order], hard[order], mask[order])
+    torch.testing.assert_close(shuffled, info_nce(a, b, scale, same, hard, mask))
+
+
+def test_masked_hard_negatives_change_nothing_and_real_ones_cost() -> None:
+    rng = np.random.default_rng(6)
+    a, b, hard, scale = unit(rng, 4, 5), unit(rng, 4, 5), unit(rng, 4, 3, 5), torch.tensor(9.0)
+    plain = info_nce(a, b, scale)
+    torch.testing.assert_close(info_nce(a, b, scale, None, hard, torch.zeros(4, 3, dtype=torch.bool)), plain)
+    assert info_nce(a, b, scale, None, hard) > plain
+
+
+def test_a_step_down_the_gradient_brings_pairs_together_and_negatives_apart() -> None:
+    rng = np.random.default_rng(7)
+    predicted = unit(rng, 4, 6).requires_grad_()
+    target, hard, scale = unit(rng, 4, 6), unit(rng, 4, 2, 6), torch.tensor(5.0)
+    loss = info_nce(predicted, target, scale, None, hard)
+    (gradient,) = torch.autograd.grad(loss, predicted)
+    down = -gradient
+    assert bool(((down * target).sum(1) > 0).all())  # towards its own text
+    stepped = F.normalize(predicted.detach() + 0.1 * down, dim=-1)
+    assert float(info_nce(stepped, target, scale, None, hard)) < float(loss.detach())
+
+
+def test_no_gradient_flows_through_what_is_masked() -> None:
+    rng = np.random.default_rng(8)
+    predicted, target = unit(rng, 2, 6), unit(rng, 2, 6).requires_grad_()
+    hard = unit(rng, 2, 1, 6).requires_grad_()
+    same, none = torch.ones(2, 2, dtype=torch.bool), torch.zeros(2, 1, dtype=torch.bool)
+    gradients = torch.autograd.grad(info_nce(predicted, target, torch.tensor(5.0), same, hard, none), [target, hard])
+    assert all(float(gradient.abs().max()) < 1e-12 for gradient in gradients)
+
+
+def test_half_precision_scores_stay_finite() -> None:
+    row = unit(np.random.default_rng(9), 3, 4).bfloat16()
+    same = torch.ones(3, 3, dtype=torch.bool)
+    assert bool(torch.isfinite(info_nce(row, row, torch.tensor(100.0), same)))

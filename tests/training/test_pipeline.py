@@ -1,0 +1,175 @@
+"""The whole of `python -m vljepa_edge.training.tiny` but for the card, without a network: plain cut-outs over plain
+backgrounds, an EfficientNet-Lite0 with random weights and a random sentence encoder of one layer."""
+
+from __future__ import annotations
+
+import functools
+import random
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import vljepa_edge
+from tests.engines.chain import cosine
+from tests.export.small_parts import efficientnet
+from tests.training.fakes import NAMES, cutout, grey_background
+from tests.training.tiny_bert import write_sentence_encoder
+from vljepa_edge.nn.efficientnet import EfficientNetLite0
+from vljepa_edge.training import card, prepare, tiny
+from vljepa_edge.training.data import assets, vocabulary
+from vljepa_edge.training.data import captions as say
+from vljepa_edge.training.data.captions import Scene
+from vljepa_edge.training.data.scenes import Painter
+from vljepa_edge.training.recipe import (
+    DataRecipe,
+    DecoderRecipe,
+    MotionRecipe,
+    PredictorRecipe,
+    Recipe,
+    StageRecipe,
+)
+
+HELD_AND_SEEN = [*NAMES, "ladder", "mango"]
+LABELS = [f"kind {i % 30}" for i in range(1000)]
+MICRO = Recipe(
+    name="micro", seed=0,
+    images=StageRecipe(steps=1, batch=8, image_share=1.0, motion_lr=0.0, warmup=1),
+    clips=StageRecipe(steps=2, batch=8, photo_share=0.2, warmup=1),
+    sft=StageRecipe(steps=2, batch=8, cosine=True, question_share=0.5, motion_lr=0.0, warmup=1),
+    data=DataRecipe(train_clips=40, motion_clips=16, photo_crops=6, test_clips=40),
+    motion=MotionRecipe(width=4, epochs=1, batch=16), predictor=PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48),
+    decoder=DecoderRecipe(vocab=400, hidden=64, layers=1, steps=2, batch=8),
+)  # fmt: skip
+
+
+@pytest.fixture
+def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Every asset is replaced; a fetch of any other fails."""
+    minilm = write_sentence_encoder(tmp_path / "minilm", ["the", "moves", "what", "is", *HELD_AND_SEEN], width=384)
+    rng = np.random.default_rng(0)
+    cutouts = {name: [cutout(tuple(rng.integers(0, 256, 3).tolist()))] for name in sorted(HELD_AND_SEEN)}
+    photo = Image.fromarray(rng.integers(0, 256, (30, 26, 3), np.uint8)).resize((300, 260))
+    net = efficientnet()
+    net.classify.weight.mul_(50)  # sure of itself, so that some crops pass for photographs of a class
+    monkeypatch.setattr(assets, "fetch", lambda asset, *_: pytest.fail(f"{asset.name} is fetched"))
+    monkeypatch.setattr(assets, "stamps_dir", lambda: tmp_path)
+    monkeypatch.setattr(assets, "background_dirs", lambda: [tmp_path])
+    monkeypatch.setattr(assets, "minilm_dir", lambda: minilm)
+    monkeypatch.setattr(assets, "imagenet_labels", lambda: LABELS)
+    monkeypatch.setattr(assets, "efficientnet_lite0_weights", lambda: tmp_path / "none.pth")
+    monkeypatch.setattr(EfficientNetLite0, "from_checkpoint", classmethod(lambda cls, path: net))
+    monkeypatch.setattr(prepare, "load_cutouts", lambda folder: cutouts)
+    monkeypatch.setattr(prepare, "load_backgrounds", lambda folders, test: [*grey_background(), [photo]])
+    monkeypatch.setattr(prepare, "_PROJECTION_FRAMES", 12)
+    monkeypatch.setattr(tiny, "sentences", functools.partial(tiny.sentences, wide=50))
+    for name, words in {
+        "nouns": ["turnip", "yurt"], "people": ["man", "child"], "actions": ["walking"], "scenes": ["street"],
+        "imagenet_names": [("kind 0",)],
+    }.items():  # fmt: skip
+        monkeypatch.setattr(vocabulary, name, lambda words=words: words)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("no_network")
+def test_from_nothing_to_a_bundle_that_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = tmp_path / "work"
+    model, shop, log = tiny.train(MICRO, work)
+    decoder, tokenizer = tiny.train_text_out(model, shop, log)
+    assert len(shop.held_names) == 2 and not set(shop.held_names) & set(shop.seen_names)
+    for clips in (shop.train, shop.test("seen"), shop.test("seen_asked")):
+        assert not {name for scene in clips.scenes for name in scene.names()} & set(shop.held_names)
+    assert {scene.name for scene in shop.test("held").scenes} <= set(shop.held_names)
+    for stage in ("images", "clips", "sft"):
+        assert (work / f"{stage}.safetensors").is_file()
+
+    out = tiny.export(model, decoder, tokenizer, shop, tmp_path / "bundle", None)
+    loaded = vljepa_edge.load(out, threads=1, precision="f32")
+    assert loaded.manifest.provenance["recipe"]["data"]["train_clips"] == 40
+
+    frames = shop.painter(test=True).draw(Scene("left", shop.seen_names[0]), random.Random(0))
+    times = [(frame, t / 4) for t, frame in enumerate(frames)]
+    events = list(loaded.stream(times, policy="uniform:period=0.5"))
+    assert events and events[-1].status == "closed"
+    _agrees_with_training(loaded, model, shop, frames)
+    _goes_on_where_it_stopped(work, model, monkeypatch)
+
+
+def _agrees_with_training(
+    loaded: vljepa_edge.Model, model: tiny.TinyModel, shop: prepare.Workshop, frames: np.ndarray
+) -> None:
+    """What the device computes from frames is what training computed from its cached features."""
+    query = say.CAPTION_QUERIES[0]
+    appearance, luma = shop.frame_encoder(frames)
+    states, mask = shop.queries.batch([query])
+    with torch.inference_mode():
+        cached = torch.from_numpy(appearance[None]).float(), torch.from_numpy(luma[None]).float() / 255
+        expected = model(*cached, states, mask)[0].numpy()
+    _, found = loaded.embed_windows([(frame, t / 4) for t, frame in enumerate(frames)], query)
+    assert cosine(found[0], expected) > 0.99
+    seen = card.Seen(loaded, frames)  # how the card looks at a clip: as a stream does
+    np.testing.assert_allclose(loaded.vision.predict(seen.features, loaded.text.query(query)), found[0], atol=1e-5)
+    np.testing.assert_allclose(seen.conse(), appearance[..., -384:], atol=0.05)
+    scene = Scene("left", shop.seen_names[0])
+    read = card.zero_training([seen, seen], [scene, scene], shop.seen_names, loaded)
+    assert read["best"] == max(read.values()) and len(read) == 9
+    texts = ["The owl moves to the left.", "Yes."]
+    shop.sentences.add(texts, keep=False)
+    with torch.inference_mode():
+        targets = model.text(shop.sentences(texts)).numpy()
+    for one, other in zip(loaded.embed_text(texts), targets, strict=True):
+        assert cosine(one, other) > 0.99
+
+
+def _goes_on_where_it_stopped(work: Path, model: tiny.TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run in the same folder draws, encodes and trains nothing, and ends with the same weights."""
+
+    def fail(*_: object) -> None:
+        pytest.fail("something was done again")
+
+    monkeypatch.setattr(Painter, "draw", fail)
+    monkeypatch.setattr(tiny, "pretrain_motion", fail)
+    monkeypatch.setattr("vljepa_edge.training.stages._step", fail)
+    monkeypatch.setattr(prepare.SentenceEncoder, "sentences", fail)
+    monkeypatch.setattr(tiny, "quick_figures", lambda *_: {})  # its questions are embedded anew
+    again, _, _ = tiny.train(MICRO, work)
+    assert not again.training
+    for name, value in again.state_dict().items():
+        torch.testing.assert_close(value, model.state_dict()[name], rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_held_out_names_are_no_names_to_rename_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vocabulary, "nouns", lambda: ["turnip", *HELD_AND_SEEN])
+    shop = prepare.Workshop(MICRO, tmp_path / "work")
+    assert set(shop.held_names) < set(HELD_AND_SEEN)
+    assert not set(shop.held_names) & set(shop.concepts.names)
+    assert set(shop.seen_names) < set(shop.concepts.names)
+
+
+def test_a_log_keeps_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tiny.Log(tmp_path)
+    log("one")
+    log("two")
+    assert (tmp_path / "log.txt").read_text() == capsys.readouterr().out == "   0.0 min  one\n   0.0 min  two\n"
+
+
+def test_the_command_reads_its_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`python -m vljepa_edge.training.tiny`: train, decode, export, measure, export again with the figures."""
+    calls: list[str] = []
+    figures = {"seen": {"motion": 1}, "held": {"motion": 2}}
+    monkeypatch.setattr("sys.argv", ["tiny", "--work", str(tmp_path), "--out", str(tmp_path / "out"), "--seed", "7"])
+
+    def train(recipe: Recipe, folder: Path) -> tuple[None, None, object]:
+        calls.append(f"train {recipe.name} {recipe.seed} {folder == tmp_path}")
+        return None, None, lambda _: None
+
+    monkeypatch.setattr(tiny, "train", train)
+    monkeypatch.setattr(tiny, "train_text_out", lambda *_: (None, None))
+    monkeypatch.setattr(tiny, "export", lambda *a: calls.append(f"export {a[4].name} {a[5]}"))
+    monkeypatch.setattr(tiny, "card", SimpleNamespace(evaluate=lambda out: figures))
+    tiny.main()
+    assert calls == ["train tiny 7 True", "export out None", f"export out {figures}"]

@@ -1,0 +1,231 @@
+"""A training stage: rates of the parts, averaged weights, going on from where it stopped, and that it learns."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file
+from torch import Tensor
+
+from tests.training.fakes import stage
+from vljepa_edge.nn.tiny_streams import GRID_WIDTH
+from vljepa_edge.training import stages
+from vljepa_edge.training.batches import Batch
+from vljepa_edge.training.losses import info_nce
+from vljepa_edge.training.model import TinyModel
+from vljepa_edge.training.recipe import MotionRecipe, PredictorRecipe, Recipe
+from vljepa_edge.training.stages import train_stage
+
+SIZE = 8
+State = dict[str, Tensor]
+
+
+def small_model() -> TinyModel:
+    torch.manual_seed(0)
+    plain = stage()
+    predictor = PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48)
+    return TinyModel(Recipe("small", 0, plain, plain, plain, motion=MotionRecipe(width=4), predictor=predictor))
+
+
+class Source:
+    """Batches drawn from 8 random clips, each with a text and a query of its own; remembers how often it was asked."""
+
+    def __init__(self, stop: int | None = None, watch: Callable[[], None] = lambda: None) -> None:
+        rng = torch.Generator().manual_seed(0)
+        self.appearance = torch.randn(SIZE, 8, 10, 640, generator=rng)
+        self.appearance[..., GRID_WIDTH:] *= 0.02
+        self.luma = torch.rand(SIZE, 8, 56, 56, generator=rng)
+        self.target = F.normalize(torch.randn(SIZE, 384, generator=rng), dim=-1)
+        self.query = torch.randn(SIZE, 3, 384, generator=rng)
+        self.drawn, self.stop, self.watch = 0, stop, watch
+
+    def batch(self) -> Batch:
+        self.watch()
+        if self.drawn == self.stop:
+            raise KeyboardInterrupt
+        self.drawn += 1
+        nothing = torch.zeros(SIZE, 1, dtype=torch.bool)
+        return Batch(
+            self.appearance, self.luma, self.query, torch.ones(SIZE, 3, dtype=torch.bool), self.target,
+            torch.eye(SIZE, dtype=torch.bool), torch.zeros(SIZE, 1, 384), nothing,
+        )  # fmt: skip
+
+
+def copy(model: TinyModel) -> State:
+    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+
+def run(model: TinyModel, folder: Path, source: Source | None = None, **changes: object) -> State:
+    """Train and return the raw weights after the last step (not the average that the model ends with)."""
+    last: State = {}
+    options: dict[str, object] = {"steps": 1, "warmup": 1, "weight_decay": 0.0} | changes
+
+    def report(_: str) -> None:
+        last.update(copy(model))
+
+    train_stage(model, source or Source(), stage(**options), "clips", folder, report)  # type: ignore[arg-type]
+    return last
+
+
+def moved(before: State, after: State, name: str) -> float:
+    """How far a parameter's numbers went. Adam's first step is the learning rate, whatever the gradient."""
+    steps = (after[name] - before[name]).abs()
+    return float(steps[steps > 0].median()) if bool((steps > 0).any()) else 0.0
+
+
+def test_each_part_has_its_own_learning_rate(tmp_path: Path) -> None:
+    model = small_model()
+    before = copy(model)
+    after = run(model, tmp_path, lr=1e-3, y_encoder_lr=0.05, motion_lr=0.25, body_lr=0.5)
+    for name, rate in {
+        "y_head.weight": 0.05, "y_head.bias": 0.05, "motion.layers.0.0.weight": 0.25, "motion.layers.4.1.bias": 0.25,
+        "predictor.stack.layers.0.down.weight": 0.5, "predictor.query.weight": 1.0, "predictor.head.weight": 1.0,
+        "predictor.streams.appearance.project.weight": 1.0, "log_scale": 1.0,
+    }.items():  # fmt: skip
+        assert moved(before, after, name) == pytest.approx(rate * 1e-3, rel=0.05), name
+
+
+def test_what_decays_and_what_does_not() -> None:
+    model = small_model()
+    groups = stages._groups(model, stage(weight_decay=0.05))
+    of = {id(p): group for group in groups for p in group["params"]}  # type: ignore[attr-defined]
+    assert len(of) == len(list(model.parameters()))
+    for name, parameter in model.named_parameters():
+        assert of[id(parameter)]["weight_decay"] == (0.05 if parameter.ndim > 1 else 0.0), name
+
+
+@pytest.mark.parametrize(
+    ("step", "cosine", "factor"),
+    [(0, False, 0.1), (4, False, 0.5), (9, False, 1), (99, False, 1), (50, True, 0.5), (99, True, 0)],
+)
+def test_the_rate_warms_up_then_stays_or_falls_as_a_cosine(step: int, cosine: bool, factor: float) -> None:
+    optimiser = torch.optim.SGD([{"params": [torch.zeros(1)], "rate": 0.25}], lr=1.0)
+    stages._set_rate(optimiser, stage(steps=100, warmup=10, lr=0.8, cosine=cosine), step)
+    assert optimiser.param_groups[0]["lr"] == pytest.approx(0.8 * 0.25 * factor, abs=1e-3)
+
+
+def test_a_frozen_motion_stem_keeps_its_weights_and_statistics(tmp_path: Path) -> None:
+    model = small_model()
+    before = copy(model)
+    after = run(model, tmp_path, steps=3, motion_lr=0.0)
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed and not any(name.startswith("motion.") for name in changed)
+    for name, value in model.state_dict().items():
+        if name.startswith("motion."):
+            torch.testing.assert_close(value, before[name], rtol=1e-6, atol=1e-7)  # averaging rounds
+
+
+def test_a_stem_frozen_in_one_stage_learns_in_the_next(tmp_path: Path) -> None:
+    model = small_model()
+    (tmp_path / "one").mkdir()
+    (tmp_path / "two").mkdir()
+    run(model, tmp_path / "one", motion_lr=0.0)
+    before = copy(model)
+    after = run(model, tmp_path / "two", motion_lr=0.25)
+    assert moved(before, after, "motion.layers.0.0.weight") > 0
+    assert not torch.equal(before["motion.layers.0.1.running_mean"], after["motion.layers.0.1.running_mean"])
+
+
+def test_it_ends_with_the_moving_average_of_the_weights(tmp_path: Path) -> None:
+    model = small_model()
+    states: list[State] = []
+    source = Source(watch=lambda: states.append(copy(model)))
+    last = run(model, tmp_path, source, steps=4, lr=1e-2)
+    average = {name: value.double() for name, value in states[0].items()}
+    for state in [*states[1:], last]:
+        average = {name: 0.99 * average[name] + 0.01 * state[name].double() for name in average}
+    saved, ends = load_file(tmp_path / "clips.safetensors"), copy(model)
+    assert set(saved) == set(ends)
+    for name, value in ends.items():
+        torch.testing.assert_close(saved[name], value, rtol=0, atol=0)
+        if value.is_floating_point():
+            torch.testing.assert_close(value.double(), average[name], rtol=1e-5, atol=1e-6)
+        else:
+            assert torch.equal(value, last[name])  # counters are not averaged
+    assert not model.training
+
+
+def test_a_stage_that_was_broken_off_goes_on_from_its_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stages, "_CHECKPOINT_EVERY", 3)
+    states: list[State] = []
+    first = small_model()
+    with pytest.raises(KeyboardInterrupt):
+        run(first, tmp_path, Source(stop=5, watch=lambda: states.append(copy(first))), steps=7)
+    said: list[str] = []
+    second, source = small_model(), Source()
+    begun: list[State] = []
+    source.watch = lambda: begun.append(copy(second))
+    train_stage(second, source, stage(steps=7), "clips", tmp_path, said.append)  # type: ignore[arg-type]
+    assert said[0] == "clips: going on from step 3"
+    assert source.drawn == 4
+    for name, value in begun[0].items():
+        torch.testing.assert_close(value, states[3][name], rtol=0, atol=0)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["clips.safetensors"]  # the checkpoint is cleared away
+
+
+def test_a_finished_stage_is_loaded_ready_for_use(tmp_path: Path) -> None:
+    model = small_model()
+    run(model, tmp_path)
+    again = small_model().train()
+    source = Source(stop=0)
+    train_stage(again, source, stage(), "clips", tmp_path, lambda _: None)  # type: ignore[arg-type]
+    for name, value in again.state_dict().items():
+        torch.testing.assert_close(value, model.state_dict()[name], rtol=0, atol=0)
+    assert not again.training  # else looking at a few clips would shift the batch norms of the motion stem
+
+
+def loss_of(model: TinyModel, source: Source) -> float:
+    batch = source.batch()
+    with torch.no_grad():
+        predicted = model(batch.appearance, batch.luma, batch.query, batch.query_mask)
+        return float(info_nce(predicted, model.text(batch.target), model.scale()))
+
+
+def test_the_loss_falls(tmp_path: Path) -> None:
+    model, source = small_model(), Source()
+    model.eval()
+    before = loss_of(model, source)
+    losses = []
+    step = stages._step
+
+    def watched(*arguments: object) -> float:
+        losses.append(step(*arguments))  # type: ignore[arg-type]
+        return losses[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "_step", watched)
+        run(model, tmp_path, source, steps=30, lr=5e-3, warmup=3)
+    assert len(losses) == 30 and before > 1.5
+    assert min(losses[-5:]) < 0.3 * before
+    assert all(a >= 0 for a in itertools.chain(losses))
+
+
+def test_the_temperature_is_bounded() -> None:
+    model = small_model()
+    assert float(model.scale().detach()) == pytest.approx(1 / 0.07)
+    with torch.no_grad():
+        model.log_scale.fill_(20.0)
+    assert float(model.scale().detach()) == 100.0
+
+
+def test_the_head_of_the_y_encoder_starts_as_nothing() -> None:
+    sentences = F.normalize(torch.randn(4, 384), dim=-1)
+    torch.testing.assert_close(small_model().text(sentences), sentences)
+
+
+def test_without_a_query_the_answer_is_another_than_with_one() -> None:
+    model, source = small_model().eval(), Source()
+    batch = source.batch()
+    with torch.no_grad():
+        free = model(batch.appearance, batch.luma)
+        asked = model(batch.appearance, batch.luma, batch.query, batch.query_mask)
+    assert free.shape == (SIZE, 384)
+    torch.testing.assert_close(free.norm(dim=-1), torch.ones(SIZE))
+    assert float((free - asked).abs().max()) > 1e-4
