@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.comparison import Comparison
 from benchmarks.limits import Limits
 
+PIPED_WIDTH = 120
 COLUMNS = ("", "median", "p10 to p90", "against ours", "of the limit")
 
 
@@ -91,14 +92,17 @@ def print_report(report: Report) -> None:
     for bar in report.bars:
         what, measured, promised, met = bar.row()
         shown.add_row(f"[bold]{what}[/bold]", measured, promised, met.strip("*"))
-    Console().print(shown)
+    out = Console()
+    if not out.is_terminal:
+        out.width = PIPED_WIDTH
+    out.print(shown)
 
 
 def markdown(report: Report) -> str:
     """The whole document."""
     machine = report.machine
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
-    clock = "wall time" if report.clock == "wall" else "processor time (the machine was not quiet)"
+    clock = "wall time" if report.clock == "wall" else "processor time, since the machine was not quiet"
     parts = [
         "# Performance",
         f"Written by `{report.command}` on {report.date}; do not edit. Every figure below is from that one run.",

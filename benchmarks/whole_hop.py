@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from itertools import count, cycle
 from typing import Any
 
+import numpy as np
+
 from benchmarks.bench import THREADS, Bench, installed
 from benchmarks.clip import SECONDS
 from benchmarks.comparison import Comparison
 from benchmarks.flops import Cost
-from benchmarks.interleave import Case
+from benchmarks.interleave import Case, interleave
 from vljepa_edge.engines import open_engine
 from vljepa_edge.streaming.policy import RunningWard, parse_policy
 from vljepa_edge.video.window import Window
@@ -38,7 +40,12 @@ def compare(bench: Bench) -> list[Comparison]:
     cost = Cost()
     for role in (*manifest.x_encoders, "predictor"):
         cost += bench.cost(role)
-    return [Comparison("whole hop", bench.run(cases, 1.5), bench.limit(cost), tuple(notes))]
+    samples = bench.run(cases, 1.5)
+    (alone,) = interleave([Case("alone", _streaming(bench))], bench.seconds, bench.clock, least=20, most=400)
+    p50, p99 = np.percentile(alone.ms, (50, 99)).tolist()
+    notes.append(f"Pushed alone, {len(alone.ms)} hops: p50 {p50:.1f} ms, p99 {p99:.1f} ms.")
+    figures = {"hop p50": p50, "hop p99": p99}
+    return [Comparison("whole hop", samples, bench.limit(cost), tuple(notes), figures)]
 
 
 def _images(bench: Bench) -> Iterator[tuple[Any, float]]:

@@ -136,7 +136,8 @@ class Sampler:
         if kind != "caption":
             asked = say.question(scene, kind, self.py, self._others)
             if asked is not None:
-                return _Item(scene, asked.answer, asked.text, asked.answer, self._wrong_answers(asked, scene))
+                key = scene.name if asked.kind == "object" else asked.answer
+                return _Item(scene, asked.answer, asked.text, key, self._wrong_answers(asked, scene))
         query = self.py.choice(say.CAPTION_QUERIES) if self.stage.question_share and self.py.random() < 0.8 else ""
         if self.py.random() < _OBJECT_CAPTION_SHARE and scene.second is None and scene.count == 1 and not query:
             return _Item(scene, self.py.choice(say.object_captions(scene.name)), query, scene.name, [])

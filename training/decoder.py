@@ -56,7 +56,7 @@ def sentences(names: list[str], seed: int, wide: int = 40_000) -> list[str]:
             )
         elif kind < 0.7:
             pair = rng.sample(names, 2) if rng.random() < 0.5 else rng.sample(words, 2)
-            texts.add(rng.choice(say.captions(Scene(rng.choice(say.TWO), *pair))))
+            texts.add(rng.choice(say.captions(Scene(rng.choice(say.TWO), pair[0], pair[1]))))
         elif kind < 0.85:
             texts.add(say.sentence(f"{say.article(rng.choice(people))} is {rng.choice(actions)}"))
         else:
@@ -153,7 +153,7 @@ def train_decoder(
                 logits = decoder(noisy, ids[:, :-1].clamp(min=0))
             loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=_IGNORED)
             optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
             optimiser.step()
             running = loss.item() if running is None else 0.97 * running + 0.03 * loss.item()

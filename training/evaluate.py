@@ -121,7 +121,7 @@ _MARKS = {
         "up": "moves? up|moving up|rising|upwards|higher",
         "down": "moves? down|moving down|falling|downwards|lower",
         "grow": "grows|closer|bigger|approaches",
-        "shrink": "shrinks|away from the camera|smaller|recedes",
+        "shrink": "shrinks|moves away|smaller|recedes",
         "still": "still|not move|in place|at rest",
         "spin": "spins|spinning|rotating|turns round",
         "appear": "appears|shows up|comes into view|pops up",

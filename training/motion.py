@@ -62,7 +62,7 @@ def pretrain_motion(
                     loss = F.cross_entropy(by_motion.float(), torch.from_numpy(y), label_smoothing=0.05)
                     loss = loss + 0.3 * F.cross_entropy(by_count.float(), torch.from_numpy(count[rows]))
                 optimiser.zero_grad()
-                loss.backward()
+                loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
                 bar.update(task, advance=1, description=f"motion stem, loss {loss.item():.2f}")

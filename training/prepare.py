@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from vljepa_edge.errors import InputError
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import AppearanceStream
 from vljepa_edge.training.batches import all_wordings
@@ -50,7 +52,12 @@ class Workshop:
     folder: Path
 
     def __post_init__(self) -> None:
+        """Raises InputError when the folder holds the run of another recipe, whose parts would be mistaken for ours."""
         self.folder.mkdir(parents=True, exist_ok=True)
+        file, recipe = self.folder / "recipe.json", json.dumps(asdict(self.recipe), indent=1)
+        if file.exists() and file.read_text() != recipe:
+            raise InputError(f"{self.folder} holds the run of another recipe (see its recipe.json); choose another")
+        file.write_text(recipe)
 
     @cached_property
     def cutouts(self) -> dict[str, list[Image.Image]]:

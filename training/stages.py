@@ -72,7 +72,7 @@ def _step(model: TinyModel, sampler: Sampler, optimiser: torch.optim.Optimizer) 
     target, hard = model.text(batch.target), model.text(batch.hard)
     loss = info_nce(predicted.float(), target, model.scale(), batch.same, hard, batch.hard_mask)
     optimiser.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
     optimiser.step()
     return loss.item()

@@ -163,6 +163,7 @@ def export(
 ) -> Path:
     """Write the bundle at `out`; `figures` of its card, once they are measured."""
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
+    assert start is not None and end is not None  # special tokens of every tokenizer that train_tokenizer makes
     parts = TinyParts(
         appearance=shop.appearance_stream, motion=model.motion.eval(), predictor=model.predictor.eval(),
         sentence_encoder=shop.sentence_encoder.model, y_head=model.y_head, decoder=decoder,

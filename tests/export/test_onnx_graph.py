@@ -169,6 +169,14 @@ def test_every_row_of_a_table_is_within_half_a_level(table: NDArray[np.float32],
     assert not found[row].any()
 
 
+@pytest.mark.parametrize("bits", [16, 8])
+def test_numbers_that_half_precision_does_not_have_are_kept(bits: int) -> None:
+    table = np.random.default_rng(0).normal(size=(40, 40)).astype(np.float32)
+    table[3, 5] = np.finfo(np.float32).min  # how attention masks say never
+    found = run(store_weights(gather(table), bits), ids=np.arange(40))[0]
+    np.testing.assert_array_equal(found, table)
+
+
 def test_integers_are_left_alone() -> None:
     table = np.arange(4096, dtype=np.int64).reshape(64, 64)
     node = helper.make_node("Gather", ["table", "ids"], ["rows"])

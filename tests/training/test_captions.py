@@ -76,7 +76,7 @@ def test_no_wording_is_said_of_two_motions() -> None:
     assert {text: motions for text, motions in owners.items() if len(motions) > 1} == {}
 
 
-@pytest.mark.parametrize("name", ["owl", "car", "flower", "bright shrimp", "spinning top", "still life", "cup"])
+@pytest.mark.parametrize("name", ["owl", "camera", "flower", "bright shrimp", "spinning top", "still life", "cup"])
 @pytest.mark.parametrize("motion", say.ONE)
 def test_every_wording_of_a_motion_is_read_back_as_that_motion(motion: str, name: str) -> None:
     for count in range(1, say.MAX_COUNT + 1) if motion in say.COUNTED_MOTIONS else (1,):

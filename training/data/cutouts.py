@@ -102,9 +102,9 @@ def load_backgrounds(folders: list[Path], test: bool) -> list[list[Image.Image]]
                 found.setdefault(name, path)
     out = []
     for _, path in sorted(found.items()):
-        picture = Image.open(path)
-        picture.draft("RGB", (1200, 1200))
-        picture = picture.convert("RGB")
+        photo = Image.open(path)
+        photo.draft("RGB", (1200, 1200))
+        picture = photo.convert("RGB")
         out.append([_scaled(picture, side / min(picture.size), margin=1) for side in _SIDES])
     return out
 

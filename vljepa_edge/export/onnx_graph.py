@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 OPSET = 20
 _SMALLEST = 1024  # weights with fewer numbers than this stay as they are
+_LARGEST = float(np.finfo(np.float16).max)  # so do those with larger ones, such as masks of -1e9
 
 
 def export_module(
@@ -32,7 +33,8 @@ def export_module(
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter("ignore")  # the tracer's own notices; the tests check the result against torch
         torch.onnx.export(
-            module.eval(), tuple(inputs.values()), buffer, input_names=list(inputs), output_names=list(outputs),
+            module.eval(), tuple(inputs.values()), buffer,  # type: ignore[arg-type]
+            input_names=list(inputs), output_names=list(outputs),
             dynamic_axes={k: dict(v) for k, v in (dynamic or {}).items()}, opset_version=OPSET, dynamo=False,
         )  # fmt: skip
     return buffer.getvalue()
@@ -46,7 +48,7 @@ def store_weights(model: bytes, bits: int) -> bytes:
     kept, added = [], []
     for weight in graph.initializer:
         array = numpy_helper.to_array(weight)
-        if array.dtype != np.float32 or array.size < _SMALLEST:
+        if array.dtype != np.float32 or array.size < _SMALLEST or np.abs(array).max() > _LARGEST:
             kept.append(weight)
         elif bits == 8 and array.ndim == 2:
             axis = _channel_axis(graph, weight.name)
