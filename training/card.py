@@ -75,7 +75,7 @@ def _split(model: Model, painter: Painter, split: str, names: list[str], count: 
     out: dict[str, Any] = judge.judge_captions(z, scenes, names, model.embed_text)
     out["zero_training_object_top1_of_32"] = zero_training(seen, scenes, names, model)
     texts = [model.decode_text(e) for e in track(z[:_DECODED], f"decoding {split} clips")]
-    out |= judge.judge_texts(texts, scenes)
+    out |= judge.judge_texts(texts, scenes[:_DECODED])
     table = judge.captions_table(names, model.embed_text, 0)
     nearest = (z[:_DECODED] @ table.reshape(-1, table.shape[-1]).T).argmax(1) // len(captions.ONE)
     out["nearest_caption_object"] = judge.percent(

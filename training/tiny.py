@@ -147,7 +147,10 @@ def train_text_out(model: TinyModel, shop: Workshop, log: Log) -> tuple[YDecoder
     """The Y-decoder and its tokenizer, trained on the finished model's embeddings."""
     recipe, clips = shop.recipe.decoder, shop.train
     texts = sorted({*sentences(shop.seen_names, shop.recipe.seed), *(t for s in clips.scenes for t in wordings(s))})
-    tokenizer = train_tokenizer(texts, recipe.vocab)
+    kept = shop.folder / "decoder_tokenizer.json"
+    if not kept.exists():
+        train_tokenizer(texts, recipe.vocab).save(str(kept))
+    tokenizer = Tokenizer.from_file(str(kept))
     corpus = Corpus(texts, tokenizer, shop.sentences)
     predicted = embed(model, shop, clips, [say.CAPTION_QUERIES[0]] * len(clips))
     said = [[corpus.where[t] for t in wordings(s)] for s in clips.scenes]

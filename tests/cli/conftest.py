@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -98,6 +99,11 @@ def vljepa(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Vljepa:
     return run
 
 
+def _hear_sigint() -> None:
+    """A shell starts background jobs with SIGINT ignored, and children inherit that."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def spawn(toy: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start a command as a user would, in a process of its own, on the toy bundle."""
@@ -106,7 +112,13 @@ def spawn(toy: Path) -> Callable[..., subprocess.Popen[str]]:
         command = [sys.executable, "-m", "vljepa_edge", *map(str, args)]
         environment = {**os.environ, "VLJEPA_MODEL": str(toy)}
         return subprocess.Popen(
-            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, bufsize=1
+            command,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+            preexec_fn=_hear_sigint,
         )
 
     return start

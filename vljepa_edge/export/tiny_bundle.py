@@ -146,7 +146,11 @@ def write_tiny_bundle(
         files["MODEL_CARD.md"] = card.encode()
     manifest = _manifest(parts)
     manifest |= {"name": name, "provenance": dict(provenance), "figures": dict(figures)}
-    manifest["prompts"] = {"classify": "A photo of {label}.", "scale": f"{scale:.2f}"}
+    manifest["prompts"] = {
+        "classify": "A photo of {label}.",
+        "classify_query": "What is this?",
+        "scale": f"{scale:.2f}",
+    }
     return write_bundle(out, manifest, files)
 
 

@@ -34,13 +34,15 @@ def classify(model: Model, source: Any, labels: Sequence[str], query: str | None
 
     Labels are put into the manifest's prompt "classify" (as they are when it has none). Probabilities are
     softmax(scale x cosine); the scale, an inverse temperature, is the manifest's prompt "scale" (1 / the temperature of
-    training; 20 when it has none). `query` is what the predictor is asked (the manifest's default when None).
+    training; 20 when it has none). `query` is what the predictor is asked (None: the manifest's prompt "classify_query",
+    else its default).
 
     Raises InputError for no labels, empty, repeated or overlong labels, or more than 10,000; VideoError for the source.
     """
     names = check_labels(labels, "labels")
     texts = [fill(model.manifest, "classify", "label", name) for name in names]
-    return rank(names, model.embed_text(texts) @ model.embed_video(source, query), scale(model.manifest))
+    asked = model.manifest.prompts.get("classify_query") if query is None else query
+    return rank(names, model.embed_text(texts) @ model.embed_video(source, asked), scale(model.manifest))
 
 
 def check_labels(labels: Sequence[str], what: str) -> list[str]:
