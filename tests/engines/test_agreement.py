@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -123,3 +125,11 @@ def test_a_model_that_is_none_is_an_engine_error(name: str, tmp_path: Path) -> N
     for model in (b"", b"hello", bytes(100)):
         with pytest.raises(EngineError, match=r"predictor.*can't compile"):
             open_engine(name).compile(model, "predictor")
+
+
+def test_a_fresh_process_compiles_from_two_threads_without_waiting_for_ever(tmp_path: Path) -> None:
+    """OpenVINO sets its type tables up on first use; unprepared, two threads now and then waited for each other."""
+    bundle = write_toy_bundle(tmp_path / "toy")
+    code = "import sys, vljepa_edge; sys.setswitchinterval(1e-6); vljepa_edge.load(sys.argv[1])"
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", code, str(bundle)], check=True, timeout=120)

@@ -90,8 +90,9 @@ class OpenVinoEngine:
         try:
             declared = declared_inputs(model)
             network = self._core.read_model(model, b"")
+            compiled = self._core.compile_model(network, "CPU", self._config)
             outputs = tuple(item.node.friendly_name.removesuffix(_SINK) for item in network.outputs)
-            return OpenVinoGraph(self._core.compile_model(network, "CPU", self._config), name, outputs, declared)
+            return OpenVinoGraph(compiled, name, outputs, declared)
         except (RuntimeError, ValueError) as error:
             raise refused(name, "OpenVINO", error) from error
 
@@ -99,6 +100,7 @@ class OpenVinoEngine:
 def open_engine(threads: int | None, precision: Precision) -> OpenVinoEngine:
     """See engines.open_engine."""
     core = ov.Core()
+    _set_up_types()
     native = {"f32"}
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     native |= {ours for ours, theirs in (("bf16", "BF16"), ("f16", "FP16")) if theirs in capabilities}
@@ -108,6 +110,16 @@ def open_engine(threads: int | None, precision: Precision) -> OpenVinoEngine:
         legal = ", ".join(["auto", *sorted(native)])
         raise EngineError(f"openvino: this CPU has no {precision} arithmetic; legal here are {legal}")
     return OpenVinoEngine(core, threads, precision)
+
+
+def _set_up_types() -> None:
+    """Make OpenVINO build its tables of element types, while there is one thread.
+
+    It does so on first use, under a lock of C++ that is held while the GIL is waited for: two threads that compile, or
+    make tensors, as the first thing they do may wait for each other for ever.
+    """
+    ov.Type.f32.to_dtype()
+    _ = ov.Tensor(np.zeros(1, np.float32), shared_memory=True).data
 
 
 def _port(item: Any, declared: Mapping[str, tuple[str | None, ...]]) -> Port:
