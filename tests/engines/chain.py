@@ -28,6 +28,7 @@ def smooth_frames(bundle: Bundle, seed: int) -> NDArray[np.uint8]:
 
 def token_ids(bundle: Bundle, text: str) -> Arrays:
     tokenizer = Tokenizer.from_str(bundle.read(bundle.manifest.text.query_tokenizer).decode())
+    tokenizer.no_padding()
     ids = np.array([tokenizer.encode(text).ids], np.int64)
     return {"input_ids": ids, "attention_mask": np.ones_like(ids)}
 

@@ -34,8 +34,8 @@ def classify(model: Model, source: Any, labels: Sequence[str], query: str | None
 
     Labels are put into the manifest's prompt "classify" (as they are when it has none). Probabilities are
     softmax(scale x cosine); the scale, an inverse temperature, is the manifest's prompt "scale" (1 / the temperature of
-    training; 20 when it has none). `query` is what the predictor is asked (None: the manifest's prompt "classify_query",
-    else its default).
+    training; 20 when it has none). `query` is what the predictor is asked (None: the manifest's prompt
+    "classify_query", else its default).
 
     Raises InputError for no labels, empty, repeated or overlong labels, or more than 10,000; VideoError for the source.
     """
