@@ -21,10 +21,10 @@ LEGAL = (
     "(height, width) or (height, width, 1) grey"
 )
 
-# Bicubic with every chroma sample kept: scaled RGB stays within two levels of Pillow's bicubic.
-_QUALITY = int(
-    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INP | Interpolation.FULL_CHR_H_INT
-)
+# Bicubic with every chroma sample kept: scaled RGB stays within two levels of Pillow's bicubic. The numbers are
+# libswscale's own for accurate rounding and full horizontal chroma in and out: PyAV names them only from release 18 on,
+# and the last for Python 3.10 is 17.
+_QUALITY = int(Interpolation.BICUBIC) | 0x40000 | 0x4000 | 0x2000
 # Before a side is scaled to more than this many times what is kept of it, the picture is cut: 10000 x 1 stays harmless.
 _WASTE = 4
 # libswscale refuses to shrink a side more than about 64 times at once; beyond this it is done in steps.
