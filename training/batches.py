@@ -68,7 +68,7 @@ class Sampler:
         self._directed = [i for i, s in enumerate(scenes) if s.motion in say.DIRECTIONS]
         self._single = [i for i, s in enumerate(scenes) if s.motion in say.ONE and s.count == 1]
         self._counted = [
-            [i for i, s in enumerate(scenes) if _total(s) == n and _countable(s)] for n in range(1, say.MAX_COUNT + 1)
+            [i for i, s in enumerate(scenes) if s.total() == n and _countable(s)] for n in range(1, say.MAX_COUNT + 1)
         ]
 
     def batch(self) -> Batch:
@@ -247,10 +247,6 @@ def _canonical(key: Scene | str) -> object:
     if isinstance(key, str) or key.motion not in say.SYMMETRIC:
         return key
     return (key.motion, frozenset(key.names()))
-
-
-def _total(scene: Scene) -> int:
-    return scene.count if scene.second is None else 2
 
 
 def _countable(scene: Scene) -> bool:

@@ -42,7 +42,7 @@ def pretrain_motion(
     rng = np.random.default_rng(seed)
     net = _Classifier(stem).train().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
     motion = np.array([MOTIONS.index(s.motion) for s in scenes])
-    count = np.array([(s.count if s.second is None else 2) - 1 for s in scenes])
+    count = np.array([s.total() - 1 for s in scenes])
     optimiser = torch.optim.AdamW(net.parameters(), recipe.lr / 2, weight_decay=0.05)
     steps = recipe.epochs * (len(luma) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, steps)

@@ -108,8 +108,10 @@ def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
     log(f"{len(shop.sentences.index)} texts embedded")
     for number, (name, stage) in enumerate((("images", recipe.images), ("clips", recipe.clips), ("sft", recipe.sft))):
         if stage.steps:
+            measured = (shop.folder / f"{name}.safetensors").exists()  # by the run that finished the stage
             _run_stage(model, shop, name, stage, recipe.seed * 10 + number, log)
-            log(json.dumps(quick_figures(model, shop)))
+            if not measured:
+                log(json.dumps(quick_figures(model, shop)))
     return model, shop, log
 
 

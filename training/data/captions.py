@@ -115,6 +115,10 @@ class Scene:
         """The scene that a single frame with everything visible shows."""
         return Scene("still" if self.second is None else "both_still", self.name, self.second, self.count)
 
+    def total(self) -> int:
+        """How many objects there are."""
+        return self.count if self.second is None else 2
+
     def names(self) -> tuple[str, ...]:
         return (self.name,) if self.second is None else (self.name, self.second)
 
@@ -199,11 +203,10 @@ class Question:
 
 
 def _count_question(scene: Scene, rng: random.Random) -> Question:
-    total = scene.count if scene.second is None else 2
     text = rng.choice(("How many objects are there?", "How many things are in the scene?", "Count the objects."))
     if scene.second is None and rng.random() < 0.4:
         text = f"How many {plural(scene.name)} are there?"
-    return Question("count", text, sentence(COUNTS[total - 1]))
+    return Question("count", text, sentence(COUNTS[scene.total() - 1]))
 
 
 def _exists_question(scene: Scene, rng: random.Random, others: list[str]) -> Question:
