@@ -21,6 +21,8 @@ from vljepa_edge.training.texts import QueryBank, SentenceBank
 _QUESTION_WEIGHTS = {"exists": 0.34, "count": 0.2, "direction": 0.14, "object": 0.12, "doing": 0.1, "moves": 0.1}
 _OBJECT_CAPTION_SHARE = 0.2
 _GRID_NOISE = 0.3
+_FILLED_SHARE = 0.35
+"""Of renamed clips: the word's concept in every region."""
 _FLIPPED_WINDOWS = [0, *(1 + 3 * row + column for row in range(3) for column in (2, 1, 0))]
 MIRRORED = {"left": "right", "right": "left", "left_while": "right_while", "right_while": "left_while"}
 _YES_NO = ("Yes.", "No.")
@@ -122,13 +124,18 @@ class Sampler:
         return self._say(kind, scene, renamed)
 
     def _rename(self, i: int, scene: Scene, appearance: Tensor) -> Scene:
-        """Give the object another word's concept, where its own shows most, and hide its looks."""
+        """Give the object another word's concept, where its own shows most (or everywhere, as in a photograph that one
+        thing fills), and hide its looks."""
         word, vector = self.concepts.draw(self.rng)
         concept = appearance[i, :, :, GRID_WIDTH:]
-        strongest = concept.norm(dim=-1).mean(0)[1:].topk(int(self.rng.integers(1, 5))).indices + 1
-        share = float(self.rng.uniform(0.5, 1.0))
-        concept[:, strongest] = share * vector + (1 - share) * concept[:, strongest]
-        concept[:, 0] = 0.5 * share * vector + (1 - 0.5 * share) * concept[:, 0]
+        if self.py.random() < _FILLED_SHARE:
+            shares = torch.from_numpy(self.rng.uniform(0.3, 1.0, (concept.shape[1], 1))).float()
+            concept.lerp_(vector, shares)
+        else:
+            strongest = concept.norm(dim=-1).mean(0)[1:].topk(int(self.rng.integers(1, 5))).indices + 1
+            share = float(self.rng.uniform(0.5, 1.0))
+            concept[:, strongest] = share * vector + (1 - share) * concept[:, strongest]
+            concept[:, 0] = 0.5 * share * vector + (1 - 0.5 * share) * concept[:, 0]
         appearance[i, :, :, :GRID_WIDTH] = 0
         return Scene(scene.motion, self.concepts.names[word])
 

@@ -116,17 +116,17 @@ def judge_texts(texts: Sequence[str], scenes: Sequence[Scene]) -> dict[str, floa
 _MARKS = {
     motion: re.compile(rf"\b(?:{words})\b")
     for motion, words in {
-        "left": "left",
-        "right": "right",
-        "up": "moves? up|moving up|rising|upwards|higher",
-        "down": "moves? down|moving down|falling|downwards|lower",
-        "grow": "grows|closer|bigger|approaches",
-        "shrink": "shrinks|moves away|smaller|recedes",
-        "still": "still|not move|in place|at rest",
-        "spin": "spins|spinning|rotating|turns round",
-        "appear": "appears|shows up|comes into view|pops up",
-        "vanish": "disappears|vanishes|is suddenly gone|out of view",
-        "bounce": "bounces|bouncing|jumping|hops",
+        "left": "left|leftwards",
+        "right": "right|rightwards",
+        "up": "moves? up|moving up|going up|rising|upwards|higher|for the top",
+        "down": "moves? down|moving down|going down|falling|downwards|lower|for the bottom",
+        "grow": "grows|closer|nearer|bigger|approaches|towards the viewer",
+        "shrink": "shrinks|moves away|smaller|farther off|recedes",
+        "still": "still|not move|in place|motionless|not going anywhere|at rest",
+        "spin": "spins|spinning|rotating|turns round|whirls|revolving",
+        "appear": "appears|shows up|comes into view|visible|all of a sudden|pops up",
+        "vanish": "disappears|vanishes|is suddenly gone|no longer|out of sight|out of view",
+        "bounce": "bounces|bouncing|jumping|jumps|hops|leaps",
     }.items()
 }
 _TARGET = re.compile(r"\bto (left|right)\b")

@@ -33,8 +33,8 @@ TINY = PredictorConfig(
 def make(config: PredictorConfig) -> Predictor:
     torch.manual_seed(0)
     predictor = Predictor(config).eval()
-    for name, parameter in predictor.named_parameters():
-        if parameter.ndim > 1 and not name.startswith("match"):
+    for parameter in predictor.parameters():
+        if parameter.ndim > 1:
             nn.init.normal_(parameter, std=0.2)
     return predictor
 
@@ -95,8 +95,6 @@ def test_padding_changes_nothing(config: PredictorConfig) -> None:
 @both
 def test_only_padding_equals_no_query(config: PredictorConfig) -> None:
     predictor = make(config)
-    if predictor.match is not None:  # without a query there is nothing to match, not even the bias
-        nn.init.zeros_(predictor.match.out.bias)
     vision = streams(config)
     blank = predictor(vision, torch.randn(2, 3, config.query_dim), torch.zeros(2, 3))
     torch.testing.assert_close(blank, predictor(vision), atol=1e-6, rtol=0)
@@ -119,20 +117,44 @@ def test_untrained_skip_is_the_readout_of_the_concepts() -> None:
     assert cosine.min() > 0.98
 
 
-def test_match_finds_the_concept_that_the_query_names() -> None:
-    predictor = make(TINY)
+def test_untrained_match_compares_the_concepts_with_the_query() -> None:
+    torch.manual_seed(0)
+    predictor = Predictor(TINY)
     assert predictor.match is not None
-    added: list[Tensor] = []
-    predictor.match.out.register_forward_pre_hook(lambda module, arguments: added.append(arguments[0]))
-    vision = streams(TINY)
-    query = torch.randn(2, 4, 12)
-    named = nn.functional.normalize(query[:, 2], dim=-1)
-    vision["appearance"][..., 8:] = 0.0
-    vision["appearance"][:, 2:, 1, 8:] = named[:, None]  # second tubelet, region 1: token 1 * 3 + 1
-    predictor(vision, query)
-    highest = added[0][..., 0]  # head 0, the identity
-    torch.testing.assert_close(highest[:, 4], torch.ones(2), atol=1e-5, rtol=0)
-    assert bool((highest.argmax(-1) == 4).all())
+    compared: list[Tensor] = []
+    predictor.match.inner.register_forward_pre_hook(lambda module, arguments: compared.append(arguments[0]))
+    vision, query = streams(TINY), torch.randn(2, 4, 12)
+    concept = torch.randn(2, 12)
+    vision["appearance"][..., 8:] = concept[:, None, None]
+    predictor(vision, query, torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]))
+    cosine = compared[0][:, STACK.hidden :].sum(-1) / 12**0.5
+    mean = torch.stack((query[0].mean(0), query[1, :2].mean(0)))
+    expected = nn.functional.cosine_similarity(mean, concept, dim=-1)
+    torch.testing.assert_close(cosine, expected, atol=0.05, rtol=0)
+
+
+def test_it_learns_to_say_whether_the_scene_holds_what_the_query_names() -> None:
+    """Things are vectors drawn anew for every batch, so the answer has to be learned as a comparison."""
+    torch.manual_seed(0)
+    predictor = Predictor(TINY)
+    answers = nn.functional.normalize(torch.randn(2, 12), dim=-1)  # no, yes
+    optimiser = torch.optim.Adam(predictor.parameters(), 3e-3)
+
+    def loss_and_accuracy() -> tuple[Tensor, float]:
+        thing, other = torch.randn(2, 128, 12)
+        yes = torch.arange(128) % 2
+        vision = {"appearance": torch.randn(128, 4, 3, 20), "motion": torch.randn(128, 5, 6)}
+        vision["appearance"][..., 8:] = nn.functional.normalize(thing, dim=-1)[:, None, None]
+        query = torch.where(yes[:, None] == 1, thing, other)[:, None] + 0.3 * torch.randn(128, 3, 12)
+        scores = predictor(vision, query) @ answers.T * 10
+        return nn.functional.cross_entropy(scores, yes), (scores.argmax(-1) == yes).float().mean().item()
+
+    for _ in range(250):
+        loss, _ = loss_and_accuracy()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    assert sum(loss_and_accuracy()[1] for _ in range(5)) / 5 > 0.85
 
 
 class Positional(nn.Module):

@@ -91,15 +91,13 @@ class StreamConfig:
 class ConceptConfig:
     """A slice of one stream's features that already lies in the text space (ConSE), and what is made of it.
 
-    The features `start : start + width` of `stream` are compared with the query (`match_heads`, 0 for none) and, with
-    `skip`, led around the layers to the output. scale multiplies the slice before the stream's Linear only.
+    The features `start : start + width` of `stream` are led around the layers to the output and matched with the query.
+    scale multiplies the slice before the stream's Linear only.
     """
 
     stream: str
     start: int
     width: int
-    match_heads: int = 4
-    skip: bool = True
     scale: float = 1.0
 
 

@@ -2,9 +2,9 @@
 
 Llama layers without a causal mask, so vision and query see each other; order vision, then query; mean over all tokens
 that are not padding; a linear head to the shared space. A stream may carry features that already lie in the text
-space (ConSE vectors: see ConceptConfig); those are matched with the query and led around the layers, which is what
-lets a small predictor name objects it was never trained on. Without a `concept` this is the paper's predictor and
-nothing else.
+space (ConSE vectors: see ConceptConfig); those are led around the layers, and what the scene shows is matched with
+the query, which is what lets a small predictor name, and be asked about, objects it was never trained on. Without a
+`concept` this is the paper's predictor and nothing else.
 """
 
 from __future__ import annotations
@@ -71,50 +71,39 @@ class Stream(nn.Module):
 
 
 class Match(nn.Module):
-    """How much each vision token's concept is in the query, added to the token.
+    """Whether the scene holds what the query names: a question such as "Is there a dog?" is about their agreement.
 
-    By a few heads, each: its largest and its mean similarity with the query's tokens, and that with their mean.
-
-    Head 0 starts as the plain similarity of the two (they share a space), the others at random.
+    What the scene shows and what the query asks, each as a unit vector of the text space, are multiplied dimension by
+    dimension; a small MLP, told by the pooled tokens what is being asked, turns the products into a shift of these.
+    Attention sums over tokens and is slow to learn such a product from a few thousand clips.
     """
 
-    def __init__(self, concept: ConceptConfig, query_dim: int, hidden: int) -> None:
+    def __init__(self, query_dim: int, hidden: int, embedding: int) -> None:
         super().__init__()
-        self.heads, self.width = concept.match_heads, concept.width
-        self.key = nn.Linear(concept.width, self.heads * self.width, bias=False)
-        self.query = nn.Linear(query_dim, self.heads * self.width, bias=False)
-        self.out = nn.Linear(3 * self.heads, hidden)
-        for linear in (self.key, self.query):
-            nn.init.normal_(linear.weight, std=linear.in_features**-0.5)
-            nn.init.eye_(linear.weight[: self.width])
+        self.read = nn.Linear(hidden, embedding)
+        self.ask = nn.Linear(query_dim, embedding)
+        self.inner = nn.Linear(hidden + embedding, hidden)
+        self.out = nn.Linear(hidden, hidden)
+        nn.init.normal_(self.read.weight, std=0.03 * hidden**-0.5)
+        nn.init.eye_(self.ask.weight)
+        for linear in (self.read, self.ask):
+            nn.init.zeros_(linear.bias)
 
-    def forward(self, concepts: Tensor, query: Tensor, mask: Tensor) -> Tensor:
-        """concepts (B, N, width), query (B, L, query_dim), mask (B, L) -> (B, N, hidden). Without a token all are 0.
-
-        The query side is normalised; the length of a concept stays, since it says how sure the classifier was.
-        """
+    def forward(self, mean: Tensor, concept: Tensor, query: Tensor, mask: Tensor) -> Tensor:
+        """mean (B, hidden), concept (B, embedding) what the concepts say, query (B, L, query_dim), mask (B, L)
+        -> (B, hidden), all 0 where the query has no token."""
         valid = mask.float()[:, :, None]
-        count = valid.sum(1, keepdim=True)
-        mean = (query.float() * valid).sum(1, keepdim=True) / count.clamp(min=1.0)
-        keys = self._heads(self.key(concepts))
-        tokens = F.normalize(self._heads(self.query(query)).float(), dim=-1, eps=1e-6)
-        whole = F.normalize(self._heads(self.query(mean)).float(), dim=-1, eps=1e-6)
-        keys = keys.float()
-        seen = valid.transpose(1, 2)[:, None]
-        similarity = keys @ tokens.transpose(-1, -2)
-        highest = (similarity * seen + (seen - 1) * 1e4).amax(-1) * (count > 0).float()
-        average = (similarity * seen).sum(-1) / count.clamp(min=1.0)
-        found = torch.cat((highest, average, (keys @ whole.transpose(-1, -2)).squeeze(-1)), dim=1)
-        added: Tensor = self.out(found.transpose(1, 2))
-        return added
-
-    def _heads(self, x: Tensor) -> Tensor:
-        """(B, N, heads * width) -> (B, heads, N, width)"""
-        return x.reshape(*x.shape[:2], self.heads, self.width).transpose(1, 2)
+        count = valid.sum(1)
+        asked = self.ask((query.float() * valid).sum(1) / count.clamp(min=1.0)).float()
+        shown = self.read(mean).float() + concept.float()
+        agreement = F.normalize(shown, dim=-1) * F.normalize(asked, dim=-1) * shown.shape[-1] ** 0.5
+        inner = F.silu(self.inner(torch.cat((mean, agreement.to(mean.dtype)), dim=-1)))
+        shift: Tensor = self.out(inner) * (count > 0).to(mean.dtype)
+        return shift
 
 
 class Skip(nn.Module):
-    """Leads the concepts around the layers: an attention-weighted mean of them, gated, mapped to the output space.
+    """Leads the concepts around the layers: an attention-weighted mean of them, mapped to the output space, and a gate.
 
     The map starts as the identity and the gate at 1, so an untrained predictor reads its concepts out as they are.
     """
@@ -128,12 +117,15 @@ class Skip(nn.Module):
         nn.init.constant_(self.gate.bias, 0.5413)  # softplus of it is 1
         nn.init.eye_(self.project.weight)
 
-    def forward(self, mean: Tensor, states: Tensor, concepts: Tensor) -> Tensor:
-        """mean (B, hidden), states (B, N, hidden) of the tokens that have concepts (B, N, width) -> (B, embedding)"""
+    def read(self, states: Tensor, concepts: Tensor) -> Tensor:
+        """states (B, N, hidden) of the tokens that have concepts (B, N, width) -> (B, embedding)"""
         weight = self.score(states).float().softmax(1)
-        picked = (weight * concepts.float()).sum(1)
-        led: Tensor = F.softplus(self.gate(mean).float()) * self.project(picked)
-        return led
+        picked: Tensor = self.project((weight * concepts.float()).sum(1))
+        return picked
+
+    def strength(self, mean: Tensor) -> Tensor:
+        """mean (B, hidden) -> (B, 1), above 0: how much of the concepts the output takes."""
+        return F.softplus(self.gate(mean).float())
 
 
 class States(NamedTuple):
@@ -160,9 +152,9 @@ class Predictor(nn.Module):
         self.stack = LlamaStack(config.stack, config.dropout)
         self.head = nn.Linear(hidden, config.embedding)
         concept = config.concept
-        self.match = Match(concept, config.query_dim, hidden) if concept is not None and concept.match_heads else None
-        self.skip = Skip(concept, hidden, config.embedding) if concept is not None and concept.skip else None
-        if self.skip is not None:  # start near the read-out of the concepts
+        self.skip = None if concept is None else Skip(concept, hidden, config.embedding)
+        self.match = None if concept is None else Match(config.query_dim, hidden, config.embedding)
+        if concept is not None:  # start near the read-out of the concepts
             nn.init.normal_(self.head.weight, std=0.03 * hidden**-0.5)
             nn.init.zeros_(self.head.bias)
 
@@ -181,10 +173,13 @@ class Predictor(nn.Module):
         else:
             weight = states.mask[:, :, None]
             mean = (states.tokens * weight).sum(1) / weight.sum(1)
-        embedding: Tensor = self.head(mean).float()
-        if self.skip is not None:
-            embedding = embedding + self.skip(mean, states.concept_tokens, states.concepts)
-        return F.normalize(embedding, dim=-1)
+        if self.skip is None or self.match is None:
+            return F.normalize(self.head(mean).float(), dim=-1)
+        led, strength = self.skip.read(states.concept_tokens, states.concepts), self.skip.strength(mean)
+        if query_tokens is not None:
+            seen = torch.ones_like(query_tokens[:, :, 0]) if query_mask is None else query_mask
+            mean = mean + self.match(mean, led, query_tokens, seen)
+        return F.normalize(self.head(mean).float() + strength * led, dim=-1)
 
     def states(
         self, streams: Mapping[str, Tensor], query_tokens: Tensor | None = None, query_mask: Tensor | None = None
@@ -206,11 +201,7 @@ class Predictor(nn.Module):
             concepts = flat[..., concept.start : end]
             first, count = sum(t.shape[1] for t in tokens), concepts.shape[1]
             flat = torch.cat((flat[..., : concept.start], concepts * concept.scale, flat[..., end:]), dim=-1)
-            matched = module(flat)
-            if self.match is not None and query_tokens is not None:
-                seen = torch.ones_like(query_tokens[:, :, 0]) if query_mask is None else query_mask
-                matched = matched + self.match(concepts, query_tokens, seen)
-            tokens.append(matched)
+            tokens.append(module(flat))
         mask = None
         if query_tokens is not None:
             vision = torch.cat(tokens, dim=1)
