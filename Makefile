@@ -45,6 +45,7 @@ clean:  ## remove environments, builds and caches
 $(RUNTIME)/.installed: $(SOURCES)
 	$(PYTHON) -m venv $(RUNTIME)
 	$(RUNTIME)/bin/python -m pip install --quiet --no-compile -c $(PINS) -e .
+	$(RUNTIME)/bin/vljepa slim --apply
 	@touch $@
 
 $(DEV)/.installed: $(SOURCES)

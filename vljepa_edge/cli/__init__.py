@@ -16,6 +16,7 @@ from vljepa_edge.cli.eval import evaluate_app
 from vljepa_edge.cli.models import models
 from vljepa_edge.cli.root import Root
 from vljepa_edge.cli.search import search
+from vljepa_edge.cli.slim import slim
 from vljepa_edge.cli.stream import stream
 
 __all__ = ["app", "main"]
@@ -53,7 +54,7 @@ def _describe(
         typer.echo(ctx.get_help())
 
 
-for command in (stream, classify, ask, search, embed, demo, bench, doctor):
+for command in (stream, classify, ask, search, embed, demo, bench, doctor, slim):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(evaluate_app, name="eval")

@@ -175,6 +175,7 @@ class Predictor(nn.Module):
             mean = (states.tokens * weight).sum(1) / weight.sum(1)
         if self.skip is None or self.match is None:
             return F.normalize(self.head(mean).float(), dim=-1)
+        assert states.concepts is not None and states.concept_tokens is not None
         led, strength = self.skip.read(states.concept_tokens, states.concepts), self.skip.strength(mean)
         if query_tokens is not None:
             seen = torch.ones_like(query_tokens[:, :, 0]) if query_mask is None else query_mask
