@@ -79,7 +79,8 @@ def judge_captions(
     }
 
 
-ANSWERS = {"exists": ("Yes.", "No."), "direction": tuple(say.sentence(d) for d in say.DIRECTIONS),
+ANSWERS = {"exists": ("Yes.", "No."), "moves": ("Yes.", "No."),
+           "direction": tuple(say.sentence(d) for d in say.DIRECTIONS),
            "count": tuple(say.sentence(c) for c in say.COUNTS)}  # fmt: skip
 
 
