@@ -285,7 +285,8 @@ FIGURES = {
         split: {
             "motion_top1_of_11": 80.1, "motion_unseen_paraphrase": 70.2, "object_top1_of_32": 60.3,
             "retrieval_R@1": 50.4, "retrieval_R@5": 40.5, "retrieval_captions": 2266,
-            "answers_exists": 81.0, "answers_moves": 81.5, "answers_direction": 82.0, "answers_count": 83.0, "decoded_motion": 84.0, "decoded_object": 85.0,
+            "answers_exists": 81.0, "answers_moves": 81.5, "answers_direction": 82.0, "answers_count": 83.0,
+            "decoded_motion": 84.0, "decoded_object": 85.0,
             "nearest_caption_object": 86.0,
             "zero_training_object_top1_of_32": {"frame": 10.0, "best": 11.5},
         }
