@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import math
 import random
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from rich.progress import Progress
-from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import Tensor
 
@@ -101,21 +99,9 @@ class Corpus:
             return model.text(self.bank.vectors[self.rows[rows]].float())
 
 
-def train_decoder(
-    model: TinyModel,
-    corpus: Corpus,
-    predicted: Tensor,
-    said: list[list[int]],
-    vocab: int,
-    recipe: DecoderRecipe,
-    seed: int,
-    folder: Path,
-) -> YDecoder:
-    """`predicted` (n, 384): the model's own embeddings of training clips, `said[i]`: rows of the corpus that are right
-    for clip i."""
-    torch.manual_seed(seed)
-    rng = random.Random(seed)
-    decoder = YDecoder(
+def new_decoder(vocab: int, recipe: DecoderRecipe) -> YDecoder:
+    """An untrained decoder of the recipe's size."""
+    return YDecoder(
         YDecoderConfig(
             vocab,
             recipe.hidden,
@@ -126,10 +112,22 @@ def train_decoder(
             embedding=EMBEDDING,
         )
     )
-    file = folder / "decoder.safetensors"
-    if file.exists():
-        decoder.load_state_dict(load_file(file))
-        return decoder.eval()
+
+
+def train_decoder(
+    decoder: YDecoder,
+    model: TinyModel,
+    corpus: Corpus,
+    predicted: Tensor,
+    said: list[list[int]],
+    recipe: DecoderRecipe,
+    seed: int,
+) -> None:
+    """Train `decoder` in place. `predicted` (n, 384): the model's own embeddings of training clips, `said[i]`: rows of
+    the corpus that are right for clip i."""
+    torch.manual_seed(seed)
+    rng = random.Random(seed)
+    decoder.train()
     optimiser = torch.optim.AdamW(decoder.parameters(), recipe.lr, weight_decay=0.02, betas=(0.9, 0.98))
     running = None
     with Progress() as bar:
@@ -159,5 +157,3 @@ def train_decoder(
             running = loss.item() if running is None else 0.97 * running + 0.03 * loss.item()
             bar.update(task, advance=1, description=f"Y-decoder, loss {running:.3f}")
     decoder.eval()
-    save_file({name: value.detach().contiguous() for name, value in decoder.state_dict().items()}, file)
-    return decoder

@@ -28,7 +28,7 @@ from vljepa_edge.training import card, card_text, evaluate
 from vljepa_edge.training.batches import Sampler, luma_to_float, wordings
 from vljepa_edge.training.data import assets
 from vljepa_edge.training.data import captions as say
-from vljepa_edge.training.decoder import END, START, Corpus, sentences, train_decoder, train_tokenizer
+from vljepa_edge.training.decoder import END, START, Corpus, new_decoder, sentences, train_decoder, train_tokenizer
 from vljepa_edge.training.features import Clips
 from vljepa_edge.training.model import TinyModel
 from vljepa_edge.training.motion import pretrain_motion
@@ -153,12 +153,15 @@ def train_text_out(model: TinyModel, shop: Workshop, log: Log) -> tuple[YDecoder
     if not kept.exists():
         train_tokenizer(texts, recipe.vocab).save(str(kept))
     tokenizer = Tokenizer.from_file(str(kept))
+    decoder, file = new_decoder(tokenizer.get_vocab_size(), recipe), shop.folder / "decoder.safetensors"
+    if file.exists():
+        decoder.load_state_dict(load_file(file))
+        return decoder.eval(), tokenizer
     corpus = Corpus(texts, tokenizer, shop.sentences)
     predicted = embed(model, shop, clips, [say.CAPTION_QUERIES[0]] * len(clips))
     said = [[corpus.where[t] for t in wordings(s)] for s in clips.scenes]
-    decoder = train_decoder(
-        model, corpus, predicted, said, tokenizer.get_vocab_size(), recipe, shop.recipe.seed, shop.folder
-    )
+    train_decoder(decoder, model, corpus, predicted, said, recipe, shop.recipe.seed)
+    save_file({name: value.detach().contiguous() for name, value in decoder.state_dict().items()}, file)
     log(f"Y-decoder trained on {len(texts)} sentences")
     return decoder, tokenizer
 
@@ -172,7 +175,7 @@ def export(
     parts = TinyParts(
         appearance=shop.appearance_stream, motion=model.motion.eval(), predictor=model.predictor.eval(),
         sentence_encoder=shop.sentence_encoder.model, y_head=model.y_head, decoder=decoder,
-        sentence_tokenizer=(assets.minilm_dir() / "tokenizer.json").read_text(), decoder_tokenizer=tokenizer.to_str(),
+        sentence_tokenizer=_unpadded(assets.minilm_dir() / "tokenizer.json"), decoder_tokenizer=tokenizer.to_str(),
         decoder_start=start, decoder_end=end,
     )  # fmt: skip
     provenance = {
@@ -190,6 +193,14 @@ def export(
         figures=figures or {},
         card=card_text.markdown(figures) if figures else "",
     )
+
+
+def _unpadded(file: Path) -> str:
+    """A tokenizer that leaves padding and truncation to its caller; MiniLM's file pads every text to 128."""
+    tokenizer = Tokenizer.from_file(str(file))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return str(tokenizer.to_str())
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ backgrounds, an EfficientNet-Lite0 with random weights and a random sentence enc
 from __future__ import annotations
 
 import functools
+import json
 import random
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,6 +20,7 @@ from tests.export.small_parts import efficientnet
 from tests.training.fakes import NAMES, cutout, grey_background
 from tests.training.tiny_bert import write_sentence_encoder
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
+from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training import card, prepare, tiny
 from vljepa_edge.training.data import assets, vocabulary
 from vljepa_edge.training.data import captions as say
@@ -90,12 +92,16 @@ def test_from_nothing_to_a_bundle_that_streams(tmp_path: Path, monkeypatch: pyte
     loaded = vljepa_edge.load(out, threads=1, precision="f32")
     assert loaded.manifest.provenance["recipe"]["data"]["train_clips"] == 40
 
+    for name in ("query", "target"):  # whoever takes the tokenizer from the bundle pads as he likes
+        kept = json.loads((out / "tokenizers" / f"{name}.json").read_text())
+        assert kept["padding"] is None and kept["truncation"] is None
+
     frames = shop.painter(test=True).draw(Scene("left", shop.seen_names[0]), random.Random(0))
     times = [(frame, t / 4) for t, frame in enumerate(frames)]
     events = list(loaded.stream(times, policy="uniform:period=0.5"))
     assert events and events[-1].status == "closed"
     _agrees_with_training(loaded, model, shop, frames)
-    _goes_on_where_it_stopped(work, model, monkeypatch)
+    _goes_on_where_it_stopped(work, model, decoder, monkeypatch)
 
 
 def _agrees_with_training(
@@ -124,7 +130,9 @@ def _agrees_with_training(
         assert cosine(one, other) > 0.99
 
 
-def _goes_on_where_it_stopped(work: Path, model: tiny.TinyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def _goes_on_where_it_stopped(
+    work: Path, model: tiny.TinyModel, decoder: YDecoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A second run in the same folder draws, encodes and trains nothing, and ends with the same weights."""
 
     def fail(*_: object) -> None:
@@ -135,10 +143,13 @@ def _goes_on_where_it_stopped(work: Path, model: tiny.TinyModel, monkeypatch: py
     monkeypatch.setattr("vljepa_edge.training.stages._step", fail)
     monkeypatch.setattr(prepare.SentenceEncoder, "sentences", fail)
     monkeypatch.setattr(tiny, "quick_figures", lambda *_: {})  # its questions are embedded anew
-    again, _, _ = tiny.train(MICRO, work)
-    assert not again.training
-    for name, value in again.state_dict().items():
-        torch.testing.assert_close(value, model.state_dict()[name], rtol=0, atol=0)
+    monkeypatch.setattr(tiny, "embed", fail)
+    again, shop, log = tiny.train(MICRO, work)
+    said_again, _ = tiny.train_text_out(again, shop, log)
+    for module, first in ((again, model), (said_again, decoder)):
+        assert not module.training
+        for name, value in module.state_dict().items():
+            torch.testing.assert_close(value, first.state_dict()[name], rtol=0, atol=0)
 
 
 @pytest.mark.usefixtures("no_network")
