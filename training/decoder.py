@@ -19,6 +19,7 @@ from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data import vocabulary
 from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.model import EMBEDDING, TinyModel
+from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.recipe import DecoderRecipe
 from vljepa_edge.training.texts import SentenceBank
 
@@ -147,7 +148,7 @@ def train_decoder(
             noisy[:own] = predicted[clips]
             ids = corpus.ids[rows]
             ids = ids[:, : int((ids >= 0).sum(1).max())]
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast():
                 logits = decoder(noisy, ids[:, :-1].clamp(min=0))
             loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=_IGNORED)
             optimiser.zero_grad(set_to_none=True)

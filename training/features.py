@@ -21,6 +21,7 @@ from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, LUMA_SIZE, REGIONS, AppearanceStream
 from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.data.scenes import FRAMES, SIZE, Painter
+from vljepa_edge.training.precision import autocast, bf16_is_native
 
 _BATCH = 16
 WIDTH = GRID_WIDTH + CONCEPT_WIDTH
@@ -45,7 +46,7 @@ def fit_projection(net: EfficientNetLite0, frames: NDArray[np.uint8]) -> tuple[t
     frames (n, 224, 224, 3).
     """
     cells = []
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), autocast():
         for part in np.array_split(frames, max(1, len(frames) // _BATCH)):
             grid = net(torch.from_numpy(part).permute(0, 3, 1, 2).float())
             cells.append(grid.float().flatten(2).transpose(1, 2).flatten(0, 1))
@@ -69,8 +70,7 @@ class FrameEncoder:
         )
         (folder / "appearance_batch.onnx").write_bytes(graph)
         core = ov.Core()
-        native = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if native else "f32",
+        options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if bf16_is_native() else "f32",
                    "INFERENCE_NUM_THREADS": os.cpu_count() or 1}  # fmt: skip
         self._request = core.compile_model(core.read_model(graph), "CPU", options).create_infer_request()
 

@@ -12,6 +12,7 @@ from torch import nn
 from vljepa_edge.nn.tiny_streams import MotionStem
 from vljepa_edge.training.batches import MIRRORED, luma_to_float
 from vljepa_edge.training.data.captions import BACKWARDS, MAX_COUNT, MOTIONS, Scene
+from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.recipe import MotionRecipe
 
 _BACK = np.array([MOTIONS.index(BACKWARDS[m]) for m in MOTIONS])
@@ -57,7 +58,7 @@ def pretrain_motion(
                 x[back], y[back] = x[back][:, ::-1], _BACK[y[back]]
                 x[side], y[side] = x[side][..., ::-1], _SIDES[y[side]]
                 gain = torch.from_numpy(rng.uniform(0.7, 1.3, (len(rows), 1, 1, 1))).float()
-                with torch.autocast("cpu", torch.bfloat16):
+                with autocast():
                     by_motion, by_count = net(luma_to_float(x) * gain)
                     loss = F.cross_entropy(by_motion.float(), torch.from_numpy(y), label_smoothing=0.05)
                     loss = loss + 0.3 * F.cross_entropy(by_count.float(), torch.from_numpy(count[rows]))

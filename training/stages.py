@@ -15,6 +15,7 @@ from torch import Tensor
 from vljepa_edge.training.batches import Sampler
 from vljepa_edge.training.losses import info_nce
 from vljepa_edge.training.model import TinyModel
+from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.recipe import StageRecipe
 
 _CLIP = 1.0
@@ -67,7 +68,7 @@ def train_stage(
 
 def _step(model: TinyModel, sampler: Sampler, optimiser: torch.optim.Optimizer) -> float:
     batch = sampler.batch()
-    with torch.autocast("cpu", torch.bfloat16):
+    with autocast():
         predicted = model(batch.appearance, batch.luma, batch.query, batch.query_mask)
     target, hard = model.text(batch.target), model.text(batch.hard)
     loss = info_nce(predicted.float(), target, model.scale(), batch.same, hard, batch.hard_mask)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
+from vljepa_edge.training.precision import autocast
+
 _BATCH = 128
 _MAX_TOKENS = 48
 
@@ -30,7 +32,7 @@ class SentenceEncoder:
     def tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         """(B, L, D) last states in fp32 and (B, L) mask."""
         batch = self.tokenizer(list(texts), padding=True, truncation=True, max_length=_MAX_TOKENS, return_tensors="pt")
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             states = self.model(**batch).last_hidden_state
         return states.float(), batch["attention_mask"]
 

@@ -32,6 +32,7 @@ from vljepa_edge.training.decoder import END, START, Corpus, new_decoder, senten
 from vljepa_edge.training.features import Clips
 from vljepa_edge.training.model import TinyModel
 from vljepa_edge.training.motion import pretrain_motion
+from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.prepare import Workshop
 from vljepa_edge.training.recipe import Recipe, StageRecipe, load_recipe
 from vljepa_edge.training.stages import train_stage
@@ -60,7 +61,7 @@ def embed(model: TinyModel, shop: Workshop, clips: Clips, queries: list[str], ro
     for start in range(0, len(rows), 100):
         part = rows[start : start + 100]
         query, mask = shop.queries.batch(queries[start : start + 100])
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             out.append(
                 model(
                     torch.from_numpy(clips.appearance[part]).float(), luma_to_float(clips.luma[part]), query, mask
