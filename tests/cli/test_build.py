@@ -49,7 +49,7 @@ def test_people_are_told_what_was_built(vljepa: Vljepa, gpu: FakeTensorRt, toy: 
     assert run.status == 0
     assert "graphs/predictor.onnx: 0.0 MB, int8 in 0 of " in run.out
     assert f"run with --engine tensorrt:{tmp_path / 'engines'}" in run.out
-    assert "Fake Orin (compute capability 8.7), TensorRT 10.3.0" in run.out
+    assert "Fake Orin (compute capability 8.7, 16 multiprocessors), TensorRT 10.3.0" in run.out
 
 
 def test_doctor_tries_the_engines_and_says_that_they_are_not_verified(

@@ -24,8 +24,13 @@ _SYMBOLS = (
     *("getBuilderPluginRegistry", "getPluginRegistry", "initLibNvInferPlugins"),
 )
 _LIBRARIES = ("nvinfer", "nvonnxparser", "nvinfer_plugin")
-# What stubs of these modules get wrong: a parameter named as a keyword, and one without a default after ones with.
-_FIXES = ((r"\bin: ", "in_: "), (r"channel_axis: ([\w.]+)\)", r"channel_axis: \1 = ...)"))
+# What stubs of these modules get wrong: a parameter named as a keyword, one without a default after ones with, and
+# `bool`, which the module has as a data type of its own.
+_FIXES = (
+    (r"\bin: ", "in_: "),
+    (r"channel_axis: ([\w.]+)\)", r"channel_axis: \1 = ...)"),
+    (r"(-> |(?<=\w): )bool\b", r"\1builtins.bool"),
+)
 
 
 def _asset(version: str, tag: str, sha256: str, size: int) -> Asset:
@@ -69,7 +74,9 @@ def stubs(release: str) -> Path:
             for wrong, right in _FIXES:
                 text = re.sub(wrong, right, text)
             (part / "tensorrt").mkdir()
-            (part / "tensorrt" / "__init__.pyi").write_text(text.replace(f"{module}.", "") + "\n__version__: str\n")
+            head, tail = "# mypy: ignore-errors\nimport builtins\n", "\n__version__: str\n"
+            text = text.replace("from __future__ import annotations\n", "").replace(f"{module}.", "")
+            (part / "tensorrt" / "__init__.pyi").write_text(head + text + tail)
             shutil.rmtree(part / "tensorrt_bindings")
             part.rename(made)
     return made

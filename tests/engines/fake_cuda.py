@@ -36,7 +36,7 @@ class FakeCuda(ModuleType):
         self.queued: list[Work] = []
         self.recorded: list[Work] | None = None
         self.capture_broken = False
-        self.device = SimpleNamespace(name=name.encode() + b"\0\0", major=major, minor=minor)
+        self.device = SimpleNamespace(name=name.encode() + b"\0\0", major=major, minor=minor, multiProcessorCount=16)
         self.cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
         self.cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
         answers: dict[str, Callable[..., Any]] = {

@@ -33,7 +33,9 @@ def test_the_folder_says_what_it_was_built_from_and_for(machine: Machine, toy_op
     written = json.loads((tmp_path / "engines" / "engines.json").read_text())
     assert written["bundle"] == "toy 0"
     assert written["bundle_digest"] == toy_opened.digest
-    assert written["platform"] == {"gpu": "Fake Orin", "compute_capability": "8.7", "tensorrt": "10.3.0"}
+    assert written["platform"] == {
+        "gpu": "Fake Orin", "compute_capability": "8.7", "multiprocessors": 16, "tensorrt": "10.3.0",
+    }  # fmt: skip
     assert set(written["plans"]) == {graph.file for graph in toy_opened.manifest.graphs.values()}
     for file, plan in written["plans"].items():
         entry = next(graph for graph in toy_opened.manifest.graphs.values() if graph.file == file)

@@ -276,6 +276,12 @@ def test_engines_of_another_gpu_are_refused_with_what_differs(machine: Machine, 
         open_engine(f"tensorrt:{engines}")
 
 
+def test_engines_of_a_larger_module_of_the_same_name_are_refused(machine: Machine, engines: Path) -> None:
+    machine.cuda.device.multiProcessorCount = 8
+    with pytest.raises(EngineError, match="here its number of multiprocessors is 8, not 16"):
+        open_engine(f"tensorrt:{engines}")
+
+
 def test_engines_of_another_tensorrt_are_refused(machine: Machine, engines: Path) -> None:
     machine.trt.__version__ = "11.4.1"
     with pytest.raises(EngineError, match=r"here TensorRT is 11.4.1, not 10.3.0; mend it with: vljepa build"):

@@ -10,7 +10,7 @@ import pytest
 
 from tests.engines.chain import cosine, run_chain, smooth_frames
 from vljepa_edge.bundle import Bundle, default_bundle
-from vljepa_edge.engines import available, compile_all, load, open_engine
+from vljepa_edge.engines import available, compile_all, import_engine, open_engine
 from vljepa_edge.errors import EngineError
 
 pytestmark = pytest.mark.gpu
@@ -21,7 +21,7 @@ def _hardware() -> None:
     reason = available()["tensorrt"]
     if reason is None:
         try:
-            load("tensorrt").this_platform()
+            import_engine("tensorrt").this_platform()
         except EngineError as error:
             reason = str(error)
     if reason is not None:
@@ -36,7 +36,7 @@ def bundle() -> Bundle:
 @pytest.fixture(scope="module")
 def engines(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("engines") / "default"
-    load("tensorrt", "tensorrt_build").build_engines(bundle, folder)
+    import_engine("tensorrt", "tensorrt_build").build_engines(bundle, folder)
     yield folder
 
 

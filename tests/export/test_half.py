@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.engines.chain import cosine
 from tests.export.quantised import feed, quantised_block, transformer
+from vljepa_edge.bundle import Bundle, default_bundle
 from vljepa_edge.errors import GraphError
 from vljepa_edge.export.half import to_half
 from vljepa_edge.export.qdq_check import check_qdq
@@ -186,6 +187,20 @@ def test_stored_weights_are_decoded_and_shared_casts_written_once() -> None:
     assert counts["DequantizeLinear"] == 0 and counts["Cast"] == 1  # of `a`, which both sums read
     x = np.array([0, 1, 1])
     np.testing.assert_allclose(run(made, {"x": x})[0], run(model, {"x": x})[0], rtol=5e-3)
+
+
+AXES = {"Slice": 3, "Squeeze": 1, "Unsqueeze": 1, "Pad": 3}  # the input that names axes; 1 in reductions
+
+
+@pytest.mark.parametrize("role", ["x_encoder_appearance", "x_encoder_motion", "query", "predictor", "y_decoder"])
+def test_axes_are_initializers_as_the_parser_of_tensorrt_10_wants_them(role: str) -> None:
+    bundle = Bundle.open(default_bundle())
+    made = half(onnx.load_from_string(bundle.read(bundle.manifest.graphs[role].file))).graph
+    stored = {tensor.name for tensor in made.initializer}
+    for node in made.node:
+        place = 1 if node.op_type.startswith("Reduce") else AXES.get(node.op_type, len(node.input))
+        assert set(node.input[place : place + 1]) <= stored | {""}, node.name
+        assert node.op_type != "Constant" or node.attribute[0].name != "value"
 
 
 def test_branches_are_refused() -> None:

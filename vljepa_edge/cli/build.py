@@ -49,10 +49,10 @@ def build(
       vljepa stream clip.mp4 --engine tensorrt:engines
     """
     from vljepa_edge.bundle import Bundle, default_bundle
-    from vljepa_edge.engines import load
+    from vljepa_edge.engines import import_engine
 
     opened = Bundle.open(bundle or model or default_bundle())
-    builder = load("tensorrt", "tensorrt_build")
+    builder = import_engine("tensorrt", "tensorrt_build")
     with progress() as bar:
         task = bar.add_task("reading", total=None)
 

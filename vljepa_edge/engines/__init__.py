@@ -14,7 +14,7 @@ from vljepa_edge.errors import BundleError, EngineError, InputError
 if TYPE_CHECKING:
     from vljepa_edge.bundle import Bundle
 
-__all__ = ["Engine", "Graph", "Precision", "available", "compile_all", "open_engine"]
+__all__ = ["UNVERIFIED", "Engine", "Graph", "Precision", "available", "compile_all", "import_engine", "open_engine"]
 
 # name -> what to install; the module of that name in this package imports it and holds open_engine(threads, precision)
 _INSTALL = {
@@ -45,12 +45,12 @@ def open_engine(name: str = "openvino", *, threads: int | None = None, precision
         raise InputError(f"precision {precision!r} does not exist; legal are {', '.join(PRECISIONS)}")
     if threads is not None and not 1 <= threads <= 1024:
         raise InputError(f"threads={threads} is not legal; use 1 to 1024, or None for all cores")
-    module = load(kind)
+    module = import_engine(kind)
     engine: Engine = module.open_engine(threads, precision, *([folder] if folder else []))
     return engine
 
 
-def load(name: str, part: str | None = None) -> ModuleType:
+def import_engine(name: str, part: str | None = None) -> ModuleType:
     """The module of an engine, or of a part of it. Raises EngineError, with what to install, where it won't import."""
     missing = _missing(name, part)
     if missing:

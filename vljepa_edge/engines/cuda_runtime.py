@@ -21,14 +21,16 @@ _NON_BLOCKING = 1  # cudaStreamNonBlocking: never waits for the legacy default s
 class Gpu(NamedTuple):
     """The device that this process uses: CUDA device 0, which CUDA_VISIBLE_DEVICES chooses."""
 
-    name: str
+    gpu: str
     compute_capability: str  # such as 8.7
+    multiprocessors: int  # tells modules of one name apart: every Jetson Orin is called Orin
 
 
 def gpu() -> Gpu:
     """Raises EngineError where there is no GPU, no driver, or one older than cuda.bindings."""
     properties = _call("cudaGetDeviceProperties", 0)
-    return Gpu(properties.name.decode().rstrip("\0"), f"{properties.major}.{properties.minor}")
+    name, version = properties.name.decode().rstrip("\0"), f"{properties.major}.{properties.minor}"
+    return Gpu(name, version, int(properties.multiProcessorCount))
 
 
 class Memory:

@@ -217,7 +217,7 @@ def open_engine(threads: int | None, precision: Precision, folder: str | None = 
 def this_platform() -> Platform:
     """The GPU and the TensorRT of this machine. Raises EngineError where there is no GPU."""
     device = gpu()
-    return Platform(gpu=device.name, compute_capability=device.compute_capability, tensorrt=trt.__version__)
+    return Platform(**device._asdict(), tensorrt=trt.__version__)
 
 
 def _port(engine: trt.ICudaEngine, name: str, declared: Mapping[str, tuple[str | None, ...]]) -> Port:

@@ -111,7 +111,8 @@ def parse(model: bytes, graph: str) -> Network:
     if not parser.parse(model):
         errors = [parser.get_error(i) for i in range(parser.num_errors)]
         said = "; ".join(f"{error.desc()} (node {error.node_name() or error.node()})" for error in errors)
-        raise EngineError(f"{graph}: TensorRT {trt.__version__} can't parse it: {said or log.said()}")
+        reason = " ".join(said.split()) or log.said()
+        raise EngineError(f"{graph}: TensorRT {trt.__version__} can't parse it: {reason}")
     return Network(builder, definition, log)
 
 

@@ -9,7 +9,7 @@ import tensorrt as trt
 
 from vljepa_edge.errors import EngineError
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 _KEPT = 3
 
@@ -26,7 +26,7 @@ class Log(trt.ILogger):
             self._errors = [*self._errors, msg][-_KEPT:]
         _log.debug("TensorRT: %s", msg)
 
-    def given(self, answer: T | None) -> T:
+    def given(self, answer: _T | None) -> _T:
         """What a call returned. Raises EngineError when that is nothing."""
         if answer is None:
             raise EngineError(self.said())

@@ -37,10 +37,12 @@ class Platform(_Part):
 
     gpu: str
     compute_capability: str
+    multiprocessors: int
     tensorrt: str
 
     def __str__(self) -> str:
-        return f"{self.gpu} (compute capability {self.compute_capability}), TensorRT {self.tensorrt}"
+        about = f"compute capability {self.compute_capability}, {self.multiprocessors} multiprocessors"
+        return f"{self.gpu} ({about}), TensorRT {self.tensorrt}"
 
 
 class PlanEntry(_Part):
@@ -96,6 +98,7 @@ class EngineFolder:
             for what, mine, theirs in (
                 ("the GPU", here.gpu, built.gpu),
                 ("its compute capability", here.compute_capability, built.compute_capability),
+                ("its number of multiprocessors", here.multiprocessors, built.multiprocessors),
                 ("TensorRT", here.tensorrt, built.tensorrt),
             )
             if mine != theirs
