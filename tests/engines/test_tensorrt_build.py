@@ -141,7 +141,7 @@ def test_what_the_parser_says_is_told(machine: Machine) -> None:
 
 def test_an_input_that_varies_against_its_manifest_is_refused(machine: Machine, toy_opened: Bundle) -> None:
     model, _ = machine.build.prepare(toy_opened.read("graphs/text.onnx"), "text")
-    with pytest.raises(EngineError, match="input input_ids of the network varies, and the bundle's manifest has fixed"):
+    with pytest.raises(EngineError, match="text: input input_ids varies, and the bundle's manifest has fixed"):
         machine.build.configure(machine.build.parse(model, "text"), {}, None)
 
 

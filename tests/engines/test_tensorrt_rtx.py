@@ -49,7 +49,7 @@ def plan(build: ModuleType, model: bytes, shapes: Shapes, architecture: str) -> 
     config = build.configure(network, shapes, 1 << 30)
     config.num_compute_capabilities = 1
     config.set_compute_capability(getattr(rtx.ComputeCapability, architecture), 0)
-    made: bytes = build.serialize(network, config, "graph", lambda what, step, steps: None)
+    made: bytes = build.serialize(network, config, lambda what, step, steps: None)
     return made
 
 
@@ -153,4 +153,4 @@ def test_ctrl_c_stops_a_build(build: ModuleType, block: bytes) -> None:
     config.num_compute_capabilities = 1
     config.set_compute_capability(rtx.ComputeCapability.SM86, 0)
     with pytest.raises(KeyboardInterrupt):
-        build.serialize(network, config, "block", stop)
+        build.serialize(network, config, stop)

@@ -189,10 +189,28 @@ def test_stored_weights_are_decoded_and_shared_casts_written_once() -> None:
     np.testing.assert_allclose(run(made, {"x": x})[0], run(model, {"x": x})[0], rtol=5e-3)
 
 
+ROLES = ["x_encoder_appearance", "x_encoder_motion", "query", "predictor", "y_decoder"]
 AXES = {"Slice": 3, "Squeeze": 1, "Unsqueeze": 1, "Pad": 3}  # the input that names axes; 1 in reductions
 
 
-@pytest.mark.parametrize("role", ["x_encoder_appearance", "x_encoder_motion", "query", "predictor", "y_decoder"])
+@pytest.mark.parametrize("role", ROLES)
+def test_each_graph_of_the_default_bundle_agrees(role: str) -> None:
+    bundle = Bundle.open(default_bundle())
+    entry = bundle.manifest.graphs[role]
+    model = onnx.load_from_string(bundle.read(entry.file))
+    rng = np.random.default_rng(0)
+    inputs: dict[str, NDArray[Any]] = {}
+    for tensor in entry.inputs:
+        shape = [1 if size < 0 and axis == 0 else 7 if size < 0 else size for axis, size in enumerate(tensor.shape)]
+        if tensor.dtype == "float32":
+            inputs[tensor.name] = rng.normal(size=shape).astype(np.float32)
+        else:
+            inputs[tensor.name] = rng.integers(1, 2 if "mask" in tensor.name else 250, shape).astype(tensor.dtype)
+    for given, expected in zip(run(half(model), inputs), run(model, inputs), strict=True):
+        assert cosine(given, expected) > 0.998
+
+
+@pytest.mark.parametrize("role", ROLES)
 def test_axes_are_initializers_as_the_parser_of_tensorrt_10_wants_them(role: str) -> None:
     bundle = Bundle.open(default_bundle())
     made = half(onnx.load_from_string(bundle.read(bundle.manifest.graphs[role].file))).graph
@@ -201,6 +219,14 @@ def test_axes_are_initializers_as_the_parser_of_tensorrt_10_wants_them(role: str
         place = 1 if node.op_type.startswith("Reduce") else AXES.get(node.op_type, len(node.input))
         assert set(node.input[place : place + 1]) <= stored | {""}, node.name
         assert node.op_type != "Constant" or node.attribute[0].name != "value"
+
+
+def test_the_scales_of_a_resize_stay_fp32() -> None:
+    """ONNX has them in no other type."""
+    node = helper.make_node("Resize", ["x", "", "scales"], ["y"], mode="linear")
+    model = small([node], [1, 1, 4, 4], {"scales": np.array([1, 1, 2, 2], np.float32)}, rank=4)
+    x = np.arange(16, dtype=np.float32).reshape(1, 1, 4, 4)
+    np.testing.assert_allclose(run(half(model), {"x": x})[0], run(model, {"x": x})[0], rtol=2e-3)
 
 
 def test_branches_are_refused() -> None:

@@ -39,11 +39,13 @@ Report = Callable[[str, int, int], None]
 
 
 class Network(NamedTuple):
-    """A parsed network and what it belongs to: TensorRT's objects must not outlive their builder and logger."""
+    """A parsed network and what has to outlive it: the builder, the logger, and the parser, which owns the weights."""
 
+    graph: str
+    log: Log
     builder: trt.Builder
     definition: trt.INetworkDefinition
-    log: Log
+    parser: trt.OnnxParser
 
 
 def build_engines(
@@ -72,7 +74,7 @@ def build_engines(
             shapes = ranges.shapes(bundle.manifest, file)
             config = configure(network, shapes, workspace)
             timings.use(config)
-            plan = serialize(network, config, graph, report)
+            plan = serialize(network, config, report)
             timings.keep(config)
             name, digest = writer.add(graph, plan)
             plans[file] = PlanEntry(
@@ -113,7 +115,7 @@ def parse(model: bytes, graph: str) -> Network:
         said = "; ".join(f"{error.desc()} (node {error.node_name() or error.node()})" for error in errors)
         reason = " ".join(said.split()) or log.said()
         raise EngineError(f"{graph}: TensorRT {trt.__version__} can't parse it: {reason}")
-    return Network(builder, definition, log)
+    return Network(graph, log, builder, definition, parser)
 
 
 def configure(network: Network, shapes: Shapes, workspace: int | None) -> trt.IBuilderConfig:
@@ -130,7 +132,7 @@ def configure(network: Network, shapes: Shapes, workspace: int | None) -> trt.IB
     for tensor in varying:
         if tensor.name not in shapes:
             raise EngineError(
-                f"input {tensor.name} of the network varies, and the bundle's manifest has fixed sizes for it"
+                f"{network.graph}: input {tensor.name} varies, and the bundle's manifest has fixed sizes for it"
             )
         profile.set_shape(tensor.name, *(trt.Dims(shape) for shape in shapes[tensor.name]))
     if varying:
@@ -138,17 +140,17 @@ def configure(network: Network, shapes: Shapes, workspace: int | None) -> trt.IB
     return config
 
 
-def serialize(network: Network, config: trt.IBuilderConfig, graph: str, report: Report | None = None) -> bytes:
+def serialize(network: Network, config: trt.IBuilderConfig, report: Report | None = None) -> bytes:
     """Build; seconds to minutes. Raises EngineError with what TensorRT says, and what `report` raises."""
     monitor = None
     if report is not None:
-        monitor = _Monitor(graph, report)
+        monitor = _Monitor(network.graph, report)
         config.progress_monitor = monitor
     plan: Any = network.builder.build_serialized_network(network.definition, config)
     if monitor is not None and monitor.error is not None:
         raise monitor.error
     if plan is None:
-        raise EngineError(f"{graph}: TensorRT {trt.__version__} can't build it: {network.log.said()}")
+        raise EngineError(f"{network.graph}: TensorRT {trt.__version__} can't build it: {network.log.said()}")
     return bytes(plan)
 
 

@@ -11,7 +11,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -150,7 +150,8 @@ class EngineWriter:
     def abandon(self) -> None:
         """Remove what was added and is not part of the folder as it stood, and a folder that was not there."""
         if (self.path / ENGINES).is_file():
-            self._keep({plan.file for plan in EngineFolder.open(self.path).manifest.plans.values()})
+            with suppress(EngineError):  # damaged: what its plans were can't be told
+                self._keep({plan.file for plan in EngineFolder.open(self.path).manifest.plans.values()})
         elif self.path.is_dir():
             self._keep(set())
             self.path.rmdir()
