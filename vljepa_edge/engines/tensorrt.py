@@ -160,7 +160,7 @@ class TensorRtGraph:
         """Tell a context the shapes of the inputs; returns those of the outputs."""
         for port, shape in zip(self._ports, shapes, strict=True):
             self._device.log.done(context.set_input_shape(port.name, shape))
-        results = tuple(tuple(context.get_tensor_shape(name)) for name in self.outputs)
+        results = tuple(shape_of(context.get_tensor_shape(name)) for name in self.outputs)
         for name, shape in zip(self.outputs, results, strict=True):
             if min(shape, default=0) < 0:
                 raise EngineError(f"output {name} has a shape that depends on values: {list(shape)}")
@@ -220,8 +220,13 @@ def this_platform() -> Platform:
     return Platform(**device._asdict(), tensorrt=trt.__version__)
 
 
+def shape_of(dims: trt.Dims) -> Shape:
+    """TensorRT's shape as a tuple; -1 is a size that varies."""
+    return tuple(int(dims[i]) for i in range(len(dims)))
+
+
 def _port(engine: trt.ICudaEngine, name: str, declared: Mapping[str, tuple[str | None, ...]]) -> Port:
-    shape = tuple(engine.get_tensor_shape(name))
+    shape = shape_of(engine.get_tensor_shape(name))
     symbols = declared.get(name) or (None,) * len(shape)
     sizes = tuple(symbol if size < 0 else size for size, symbol in zip(shape, symbols, strict=True))
     return Port(name, sizes, _dtype(engine, name))
@@ -229,11 +234,11 @@ def _port(engine: trt.ICudaEngine, name: str, declared: Mapping[str, tuple[str |
 
 def _sizes(engine: trt.ICudaEngine, name: str) -> tuple[Shape, Shape]:
     """The least and the largest shape of an input."""
-    fixed = tuple(engine.get_tensor_shape(name))
+    fixed = shape_of(engine.get_tensor_shape(name))
     if min(fixed, default=0) >= 0:
         return fixed, fixed
     least, _, most = engine.get_tensor_profile_shape(name, 0)
-    return tuple(least), tuple(most)
+    return shape_of(least), shape_of(most)
 
 
 def _tensor(engine: trt.ICudaEngine, name: str, largest: Shape) -> _Tensor:

@@ -19,7 +19,7 @@ import tensorrt as trt
 
 from vljepa_edge.assets import cache_dir
 from vljepa_edge.bundle import Bundle
-from vljepa_edge.engines.tensorrt import this_platform
+from vljepa_edge.engines.tensorrt import shape_of, this_platform
 from vljepa_edge.engines.tensorrt_log import Log
 from vljepa_edge.engines.tensorrt_profiles import Profiles, Shapes
 from vljepa_edge.engines.tensorrt_store import (
@@ -128,13 +128,13 @@ def configure(network: Network, shapes: Shapes, workspace: int | None) -> trt.IB
         config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
     profile = network.builder.create_optimization_profile()
     inputs = [network.definition.get_input(i) for i in range(network.definition.num_inputs)]
-    varying = [tensor for tensor in inputs if -1 in tuple(tensor.shape)]
+    varying = [tensor for tensor in inputs if -1 in shape_of(tensor.shape)]
     for tensor in varying:
         if tensor.name not in shapes:
             raise EngineError(
                 f"{network.graph}: input {tensor.name} varies, and the bundle's manifest has fixed sizes for it"
             )
-        profile.set_shape(tensor.name, *(trt.Dims(shape) for shape in shapes[tensor.name]))
+        profile.set_shape(tensor.name, *(trt.Dims(list(shape)) for shape in shapes[tensor.name]))
     if varying:
         config.add_optimization_profile(profile)
     return config
