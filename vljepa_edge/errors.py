@@ -39,3 +39,20 @@ class IndexFileError(VLJepaError):
     def __init__(self, file: object, reason: str) -> None:
         super().__init__(f"{file}: {reason}")
         self.file = str(file)
+
+
+class QuantizationError(VLJepaError):
+    """An INT8 graph is not quantised as engines take it. `graph` and `node` say where."""
+
+    def __init__(self, graph: str, node: str, reason: str) -> None:
+        super().__init__(f"{graph}: {node} {reason}")
+        self.graph = graph
+        self.node = node
+
+
+class GraphError(VLJepaError):
+    """An ONNX graph holds something that can't be converted. `graph` names it."""
+
+    def __init__(self, graph: str, reason: str) -> None:
+        super().__init__(f"{graph}: {reason}")
+        self.graph = graph

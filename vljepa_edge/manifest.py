@@ -20,6 +20,7 @@ from vljepa_edge.errors import BundleError
 MANIFEST = "manifest.json"
 X_ENCODER = "x_encoder_"
 ROLES = ("query", "predictor", "y_encoder", "y_decoder")
+TEXT_BATCH = 32  # the most texts that the runtime gives a text graph at once
 LEGAL_FILES = "graphs/*.onnx, tokenizers/*.json, checkpoint/*.safetensors or .json, NOTICE, LICENSE, *.md, *.txt"
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")

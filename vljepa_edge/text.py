@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from vljepa_edge.errors import BundleError, InputError
+from vljepa_edge.manifest import TEXT_BATCH
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle import Bundle
     from vljepa_edge.engines.base import Graph
-
-BATCH = 32
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +62,8 @@ class Text:
         encoded = _encode(self._target_tokenizer, texts, "a text to embed")
         found = np.empty((len(encoded), self._width), np.float32)
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
-        for first in range(0, len(order), BATCH):
-            rows = order[first : first + BATCH]
+        for first in range(0, len(order), TEXT_BATCH):
+            rows = order[first : first + TEXT_BATCH]
             ids, mask = _pad([encoded[row] for row in rows])
             found[rows] = self._y_encoder({"input_ids": ids, "attention_mask": mask})["embedding"]
         return found

@@ -129,7 +129,10 @@ def test_openvino_takes_the_precisions_that_the_cpu_has(
 
 
 def test_all_engines_are_available_where_these_tests_run() -> None:
-    assert available() == dict.fromkeys(NAMES)
+    found = available()
+    assert {name: found.pop(name) for name in NAMES} == dict.fromkeys(NAMES)
+    assert set(found) == {"tensorrt"}  # a GPU's: there, or told how to get it
+    assert found["tensorrt"] is None or "; mend it with: pip install 'vljepa-edge[tensorrt]'" in found["tensorrt"]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import typer
 
 from vljepa_edge.cli.ask import ask
 from vljepa_edge.cli.bench import bench
+from vljepa_edge.cli.build import build
 from vljepa_edge.cli.classify import classify
 from vljepa_edge.cli.demo import demo
 from vljepa_edge.cli.doctor import doctor
@@ -54,7 +55,7 @@ def _describe(
         typer.echo(ctx.get_help())
 
 
-for command in (stream, classify, ask, search, embed, demo, bench, doctor, slim):
+for command in (stream, classify, ask, search, embed, demo, bench, build, doctor, slim):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(evaluate_app, name="eval")

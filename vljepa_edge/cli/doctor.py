@@ -23,10 +23,17 @@ if TYPE_CHECKING:
     from vljepa_edge.bundle import Bundle
 
 RUNTIME = ("numpy", "openvino", "av", "tokenizers", "pydantic", "typer", "rich")
-EXTRAS = {"onnxruntime": "onnxruntime", "torch": "train", "transformers": "train", "tensorrt": "tensorrt"}
+EXTRAS = {
+    "onnxruntime": "onnxruntime",
+    "torch": "train",
+    "transformers": "train",
+    "tensorrt": "tensorrt",
+    "cuda-bindings": "tensorrt",
+}
 LIBRARIES = ("libavcodec", "libavformat", "libswscale")
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
 DEFAULT_ENGINE = "openvino"
+MEND = "; mend it with: "
 REINSTALL = "pip install --force-reinstall vljepa-edge"
 
 
@@ -122,20 +129,22 @@ def check_bundle(path: Path | None) -> tuple[Check, Bundle | None]:
 
 def check_engines(bundle: Bundle | None) -> Iterator[Check]:
     """Each engine really runs the bundle: one grey frame and one text. Only the default engine has to work."""
-    from vljepa_edge.engines import available
+    from vljepa_edge.engines import UNVERIFIED, available
 
     for name, reason in available().items():
         bad: Literal["fail", "missing"] = "fail" if name == DEFAULT_ENGINE else "missing"
+        note = " (this engine is NOT VERIFIED ON HARDWARE: docs/tensorrt.md)" if name in UNVERIFIED else ""
         if reason is not None:
-            what, _, fix = reason.partition("; mend it with: ")
-            yield Check(f"engine {name}", bad, what, fix or None)
+            what, _, fix = reason.partition(MEND)
+            yield Check(f"engine {name}", bad, what + note, fix or None)
         elif bundle is None:
-            yield Check(f"engine {name}", "missing", "not tried: there is no bundle to run")
+            yield Check(f"engine {name}", "missing", "not tried: there is no bundle to run" + note)
         else:
             try:
-                yield Check(f"engine {name}", "ok", try_engine(name, bundle))
+                yield Check(f"engine {name}", "ok", try_engine(name, bundle) + note)
             except Exception as error:
-                yield Check(f"engine {name}", bad, describe(error), f"pip install --upgrade {name}")
+                what, _, fix = describe(error).partition(MEND)
+                yield Check(f"engine {name}", bad, what + note, fix or f"pip install --upgrade {name}")
 
 
 def try_engine(name: str, bundle: Bundle) -> str:

@@ -14,7 +14,7 @@ FEATURES = (
     "avx2", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8",
     "asimd", "asimddp", "bf16", "i8mm", "sve",
 )  # fmt: skip
-PACKAGES = ("vljepa-edge", "numpy", "openvino", "onnxruntime", "torch", "av", "tokenizers")
+PACKAGES = ("vljepa-edge", "numpy", "openvino", "onnxruntime", "torch", "tensorrt", "av", "tokenizers")
 
 
 def package_version(name: str) -> str | None:

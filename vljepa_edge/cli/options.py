@@ -31,7 +31,9 @@ ModelPath = Annotated[
         show_default="the embedded bundle",
     ),
 ]
-EngineName = Annotated[str, typer.Option("--engine", metavar="NAME", help="openvino, onnxruntime or torch.")]
+EngineName = Annotated[
+    str, typer.Option("--engine", metavar="NAME", help="openvino, onnxruntime, torch or tensorrt:FOLDER.")
+]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, metavar="N", help="Threads of the engine.", show_default="the engine's choice"),

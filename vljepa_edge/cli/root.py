@@ -13,7 +13,15 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from vljepa_edge.errors import BundleError, IndexFileError, InputError, VideoError, VLJepaError
+from vljepa_edge.errors import (
+    BundleError,
+    GraphError,
+    IndexFileError,
+    InputError,
+    QuantizationError,
+    VideoError,
+    VLJepaError,
+)
 
 DEBUG = "vljepa_edge.debug"
 FAILURE, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -24,7 +32,8 @@ UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ i
 
 def exit_status(error: Exception) -> int:
     """2 when what the user gave can't be used, 1 when the work on it failed."""
-    return BAD_INPUT if isinstance(error, InputError | VideoError | BundleError | IndexFileError) else FAILURE
+    given = InputError | VideoError | BundleError | IndexFileError | QuantizationError | GraphError
+    return BAD_INPUT if isinstance(error, given) else FAILURE
 
 
 def describe(error: Exception) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from vljepa_edge.engines.base import PRECISIONS, Engine, Graph, Precision
@@ -13,35 +14,48 @@ from vljepa_edge.errors import BundleError, EngineError, InputError
 if TYPE_CHECKING:
     from vljepa_edge.bundle import Bundle
 
-__all__ = ["Engine", "Graph", "Precision", "available", "compile_all", "open_engine"]
+__all__ = ["UNVERIFIED", "Engine", "Graph", "Precision", "available", "compile_all", "import_engine", "open_engine"]
 
 # name -> what to install; the module of that name in this package imports it and holds open_engine(threads, precision)
 _INSTALL = {
     "openvino": "pip install openvino",
     "onnxruntime": "pip install onnxruntime",
     "torch": "pip install torch onnx",
+    "tensorrt": "pip install 'vljepa-edge[tensorrt]'",
 }
+UNVERIFIED = frozenset({"tensorrt"})  # tested against stand-ins only: NOT VERIFIED ON HARDWARE
 
 
 def open_engine(name: str = "openvino", *, threads: int | None = None, precision: Precision = "auto") -> Engine:
-    """Open an engine on this machine's CPU.
+    """Open an engine on this machine: on its CPU or, for "tensorrt", its GPU.
 
+    `name`: one of `available()`. TensorRT runs engines that were built on this machine: "tensorrt:FOLDER" names them,
+    and "tensorrt" alone means those of the variable VLJEPA_ENGINES.
     `threads`: how many it may use; None is the engine's own choice, usually all cores.
     `precision`: of the arithmetic outside INT8 parts. "auto" is bf16 where the engine and the CPU have it, else f32.
 
     Raises InputError for values that no engine takes, EngineError where this machine lacks the engine or the precision.
     """
-    if name not in _INSTALL:
+    kind, _, folder = name.partition(":")
+    if kind not in _INSTALL:
         raise InputError(f"engine {name!r} does not exist; legal are {', '.join(_INSTALL)}")
+    if ":" in name and (kind != "tensorrt" or not folder):
+        raise InputError(f"engine {name!r} is not legal; only tensorrt takes a folder, as tensorrt:FOLDER")
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r} does not exist; legal are {', '.join(PRECISIONS)}")
     if threads is not None and not 1 <= threads <= 1024:
         raise InputError(f"threads={threads} is not legal; use 1 to 1024, or None for all cores")
-    missing = _missing(name)
+    module = import_engine(kind)
+    engine: Engine = module.open_engine(threads, precision, *([folder] if folder else []))
+    return engine
+
+
+def import_engine(name: str, part: str | None = None) -> ModuleType:
+    """The module of an engine, or of a part of it. Raises EngineError, with what to install, where it won't import."""
+    missing = _missing(name, part)
     if missing:
         raise EngineError(missing)
-    engine: Engine = import_module(f"{__name__}.{name}").open_engine(threads, precision)
-    return engine
+    return import_module(f"{__name__}.{part or name}")
 
 
 def available() -> dict[str, str | None]:
@@ -76,9 +90,9 @@ def compile_all(engine: Engine, bundle: Bundle) -> dict[str, Graph]:
     return {role: compiled[entry.file] for role, entry in roles.items()}
 
 
-def _missing(name: str) -> str | None:
+def _missing(name: str, part: str | None = None) -> str | None:
     try:
-        import_module(f"{__name__}.{name}")
+        import_module(f"{__name__}.{part or name}")
     except (ImportError, OSError) as error:  # OSError: a shared library that does not load
         return f"engine {name} can't be used: {error}; mend it with: {_INSTALL[name]}"
     return None

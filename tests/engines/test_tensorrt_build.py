@@ -1,0 +1,201 @@
+"""The builder against stand-ins: what it asks of TensorRT, what it writes, and what it leaves alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from tests.engines.conftest import Machine
+from tests.export.quantised import quantised_block
+from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.engines.tensorrt_profiles import Profiles, Range
+from vljepa_edge.engines.tensorrt_store import EngineFolder
+from vljepa_edge.errors import EngineError, InputError, QuantizationError
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+# --- what is written ---
+
+
+def test_the_folder_says_what_it_was_built_from_and_for(machine: Machine, toy_opened: Bundle, tmp_path: Path) -> None:
+    machine.build.build_engines(toy_opened, tmp_path / "engines")
+    written = json.loads((tmp_path / "engines" / "engines.json").read_text())
+    assert written["bundle"] == "toy 0"
+    assert written["bundle_digest"] == toy_opened.digest
+    assert written["platform"] == {
+        "gpu": "Fake Orin", "compute_capability": "8.7", "multiprocessors": 16, "tensorrt": "10.3.0",
+    }  # fmt: skip
+    assert set(written["plans"]) == {graph.file for graph in toy_opened.manifest.graphs.values()}
+    for file, plan in written["plans"].items():
+        entry = next(graph for graph in toy_opened.manifest.graphs.values() if graph.file == file)
+        assert plan["source_sha256"] == entry.sha256
+        assert (tmp_path / "engines" / plan["file"]).stat().st_size == plan["bytes"]
+    assert written["plans"]["graphs/text.onnx"]["shapes"] == {
+        name: [[1, 1], [1, 16], [32, 64]] for name in ("input_ids", "attention_mask")
+    }
+    assert written["plans"]["graphs/y_decoder.onnx"]["shapes"] == {"ids": [[1, 1], [1, 16], [1, 16]]}
+    assert written["plans"]["graphs/x_encoder_motion.onnx"]["shapes"] == {}
+    assert EngineFolder.open(tmp_path / "engines").manifest.bundle_digest == toy_opened.digest
+
+
+def test_building_again_replaces_the_plans(machine: Machine, toy_opened: Bundle, tmp_path: Path) -> None:
+    out = tmp_path / "engines"
+    machine.build.build_engines(toy_opened, out)
+    before = files(out)
+    machine.build.build_engines(toy_opened, out, profiles="query=1:8:32")
+    after = files(out)
+    assert len(before) == len(after)
+    changed = {name.partition("-")[0] for name in after if name not in before}
+    assert changed == {"predictor"}  # the text graph is also the Y-encoder, which keeps its sizes
+
+
+def test_a_failed_build_leaves_the_folder_as_it_was(machine: Machine, toy_opened: Bundle, tmp_path: Path) -> None:
+    machine.trt.fail.add("build_serialized_network")
+    message = (
+        r"x_encoder_appearance: TensorRT 10.3.0 can't build it: \[build_serialized_network\] Error Code 4: no luck"
+    )
+    with pytest.raises(EngineError, match=message):
+        machine.build.build_engines(toy_opened, tmp_path / "engines")
+    assert not (tmp_path / "engines").exists()
+    machine.trt.fail.clear()
+    machine.build.build_engines(toy_opened, tmp_path / "engines")
+    before = files(tmp_path / "engines")
+
+    def stop(what: str, step: int, steps: int) -> None:
+        if what.startswith("predictor"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        machine.build.build_engines(toy_opened, tmp_path / "engines", profiles="batch=1:2:4", report=stop)
+    assert files(tmp_path / "engines") == before
+
+
+def test_something_else_is_left_alone(machine: Machine, toy_opened: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(b"mine")
+    with pytest.raises(InputError, match="exists and is no folder of TensorRT engines, so it is left alone"):
+        machine.build.build_engines(toy_opened, tmp_path)
+    assert files(tmp_path) == {"photo.jpg": b"mine"}
+
+
+def test_a_place_that_can_not_be_written_is_said(machine: Machine, toy_opened: Bundle, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(EngineError, match=r"can't be written: Not a directory"):
+        machine.build.build_engines(toy_opened, tmp_path / "file" / "engines")
+
+
+# --- what TensorRT is asked ---
+
+
+def test_progress_memory_and_timings_reach_tensorrt(machine: Machine, toy_opened: Bundle, tmp_path: Path) -> None:
+    seen: list[tuple[str, int, int]] = []
+    for _ in range(2):
+        machine.build.build_engines(
+            toy_opened, tmp_path / "engines", workspace=1 << 20, report=lambda *step: seen.append(step)
+        )
+    count = len({graph.file for graph in toy_opened.manifest.graphs.values()})
+    assert machine.trt.workspaces == [1 << 20] * 2 * count
+    assert seen[:2] == [("x_encoder_appearance: Building", 1, 2), ("x_encoder_appearance: Building", 2, 2)]
+    assert machine.trt.timings == [b"+" * i for i in range(2 * count)]  # each build begins with what the last one knew
+
+
+def test_graphs_reach_tensorrt_in_fp16_with_their_inputs_as_they_were(machine: Machine, toy_opened: Bundle) -> None:
+    model, layers = machine.build.prepare(toy_opened.read("graphs/predictor.onnx"), "predictor")
+    proto = onnx.load_from_string(model)
+    given, before = proto.graph, onnx.load_from_string(toy_opened.read("graphs/predictor.onnx")).graph
+    assert [value.SerializeToString() for value in given.input] == [v.SerializeToString() for v in before.input]
+    kinds = {tensor.data_type for tensor in given.initializer if len(tensor.dims) == 2}
+    assert kinds == {onnx.TensorProto.FLOAT16}
+    assert {layer.kind for layer in layers} == {"float"}
+
+
+def test_int8_layers_are_counted(machine: Machine, tmp_path: Path) -> None:
+    _, layers = machine.build.prepare(quantised_block(tmp_path).SerializeToString(), "block")
+    assert sum(layer.kind == "int8" for layer in layers) == 6
+
+
+def test_a_graph_that_is_not_quantised_well_never_reaches_tensorrt(machine: Machine, tmp_path: Path) -> None:
+    model = quantised_block(tmp_path)
+    for tensor in model.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.INT8 and not tensor.dims:
+            tensor.CopyFrom(numpy_helper.from_array(np.int8(5), tensor.name))
+    with pytest.raises(QuantizationError, match="is asymmetric: its zero point is 5, not 0"):
+        machine.build.prepare(model.SerializeToString(), "block")
+
+
+def test_what_the_parser_says_is_told(machine: Machine) -> None:
+    graph = helper.make_graph([helper.make_node("Unsupported", [], ["y"])], "g", [], [])
+    with pytest.raises(EngineError, match=r"odd: TensorRT 10.3.0 can't parse it: no such thing \(node node_7\)"):
+        machine.build.parse(helper.make_model(graph).SerializeToString(), "odd")
+
+
+def test_an_input_that_varies_against_its_manifest_is_refused(machine: Machine, toy_opened: Bundle) -> None:
+    model, _ = machine.build.prepare(toy_opened.read("graphs/text.onnx"), "text")
+    with pytest.raises(EngineError, match="text: input input_ids varies, and the bundle's manifest has fixed"):
+        machine.build.configure(machine.build.parse(model, "text"), {}, None)
+
+
+def test_the_builder_needs_no_torch() -> None:
+    """All that it imports, but for tensorrt and CUDA themselves."""
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import vljepa_edge.export.half, vljepa_edge.export.qdq_check, vljepa_edge.engines.tensorrt_store\n"
+        "import vljepa_edge.engines.tensorrt_profiles"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- sizes ---
+
+
+def test_profiles_cover_all_that_the_runtime_asks_for() -> None:
+    manifest = Bundle.open(default_bundle()).manifest
+    profiles = Profiles.of(manifest)
+    assert profiles.query == Range(1, 16, manifest.text.query_tokens)
+    assert profiles.batch == Range(1, 1, 32)
+    assert profiles.shapes(manifest, "graphs/predictor.onnx") == {
+        "query_tokens": ((1, 1, 384), (1, 16, 384), (1, 64, 384)),
+        "query_mask": ((1, 1), (1, 16), (1, 64)),
+    }
+    assert profiles.shapes(manifest, "graphs/x_encoder_appearance.onnx") == {}
+
+
+def test_profiles_are_chosen_by_name(toy_opened: Bundle) -> None:
+    profiles = Profiles.of(toy_opened.manifest, "query=2:4:8, batch=4:8:16")
+    assert (profiles.query, profiles.batch, profiles.decoder) == (Range(2, 4, 8), Range(4, 8, 16), Range(1, 16, 16))
+    least, typical, largest = profiles.shapes(toy_opened.manifest, "graphs/text.onnx")["input_ids"]
+    assert (least, typical, largest) == ((1, 1), (8, 16), (16, 64))  # of both roles that share the file
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ("query=8", r"write name=least:typical:largest, with one of query, target, decoder, batch"),
+        ("tokens=1:2:3", "with one of query, target, decoder, batch"),
+        ("query=0:1:2", "sizes must rise, from 1 to at most 64"),
+        ("query=4:2:8", "sizes must rise"),
+        ("batch=1:1:33", "from 1 to at most 32"),
+    ],
+)
+def test_profiles_that_are_not_legal(chosen: str, message: str, toy_opened: Bundle) -> None:
+    with pytest.raises(InputError, match=message):
+        Profiles.of(toy_opened.manifest, chosen)
+
+
+def test_a_size_that_nothing_bounds_is_refused(toy_opened: Bundle) -> None:
+    manifest: dict[str, Any] = toy_opened.manifest.model_dump(mode="json", by_alias=True)
+    motion = next(t for t in manifest["graphs"]["predictor"]["inputs"] if t["name"] == "motion")
+    motion["shape"][1] = -1
+    changed = type(toy_opened.manifest).model_validate_json(json.dumps(manifest))
+    with pytest.raises(InputError, match=r"graphs.predictor.motion: nothing in the manifest says how large its axis 1"):
+        Profiles.of(changed).shapes(changed, "graphs/predictor.onnx")

@@ -1,0 +1,156 @@
+"""Real parsing and building, without a GPU, by TensorRT for RTX: the same API and the same kind of compiler.
+
+What it makes runs on desktop cards only, and is no Jetson engine: it is asked whether our networks parse and build,
+and whether int8 reaches the kernels. Evidence for int8 is the source of kernels inside the plan, where pointers to int8
+occur in quantised builds and never in others. That is no documented format, so the control is always built too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from tests.engines.conftest import forget_parts, import_parts
+from tests.engines.fake_cuda import FakeCuda
+from tests.export.quantised import quantise, quantised_block, transformer, with_plain_weights
+from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.engines.tensorrt_profiles import Profiles, Shapes
+from vljepa_edge.errors import EngineError
+
+rtx = pytest.importorskip(
+    "tensorrt_rtx", reason="TensorRT for RTX has no wheel for this platform", exc_type=ImportError
+)
+
+ARCHITECTURES = ("SM86", "SM89", "SM120")
+BLOCK: Shapes = {"tokens": ((1, 1, 64), (1, 12, 64), (1, 32, 64))}
+_INT8 = re.compile(rb"__myln_(?:vtype<__myln_)?int8(?:,[0-9]+,[0-9]+>)?\s*\*")
+
+
+@pytest.fixture(scope="module")
+def build() -> Iterator[ModuleType]:
+    """The builder, on tensorrt_rtx in place of tensorrt."""
+    with pytest.MonkeyPatch.context() as patch:
+        yield import_parts(patch, rtx, FakeCuda())[1]
+        forget_parts()
+
+
+def plan(build: ModuleType, model: bytes, shapes: Shapes, architecture: str) -> bytes:
+    """Build as `build_engines` does, for an architecture instead of the GPU at hand."""
+    prepared, _ = build.prepare(model, "graph")
+    network = build.parse(prepared, "graph")
+    config = build.configure(network, shapes, 1 << 30)
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(getattr(rtx.ComputeCapability, architecture), 0)
+    made: bytes = build.serialize(network, config, lambda what, step, steps: None)
+    return made
+
+
+def int8_pointers(made: bytes) -> int:
+    return len(_INT8.findall(made))
+
+
+@pytest.fixture(scope="module")
+def block(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return quantised_block(tmp_path_factory.mktemp("block")).SerializeToString()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_an_int8_transformer_builds_with_int8_kernels(architecture: str, build: ModuleType, block: bytes) -> None:
+    made = plan(build, block, BLOCK, architecture)
+    assert int8_pointers(made) > 0
+
+
+def test_the_float_control_builds_without_any(build: ModuleType) -> None:
+    made = plan(build, transformer().SerializeToString(), BLOCK, "SM86")
+    assert len(made) > 10_000
+    assert int8_pointers(made) == 0
+
+
+@pytest.fixture(scope="module")
+def default() -> Bundle:
+    return Bundle.open(default_bundle())
+
+
+def calibration(bundle: Bundle, seed: int, length: int) -> dict[str, Any]:
+    """Random inputs of the predictor, in the shapes of its manifest."""
+    rng = np.random.default_rng(seed)
+    inputs = {}
+    for tensor in bundle.manifest.graphs["predictor"].inputs:
+        shape = [length if size < 0 else size for size in tensor.shape]
+        inputs[tensor.name] = (
+            np.ones(shape, np.int64) if tensor.dtype == "int64" else rng.normal(size=shape).astype("f4")
+        )
+    return inputs
+
+
+def test_the_default_predictor_builds_in_int8(build: ModuleType, default: Bundle, tmp_path: Path) -> None:
+    stored = onnx.load_from_string(default.read("graphs/predictor.onnx"))
+    if any(node.op_type == "QuantizeLinear" for node in stored.graph.node):
+        model = stored
+    else:
+        model = quantise(with_plain_weights(stored), (calibration(default, i, 3 + 4 * i) for i in range(3)), tmp_path)
+    shapes = Profiles.of(default.manifest).shapes(default.manifest, "graphs/predictor.onnx")
+    assert int8_pointers(plan(build, model.SerializeToString(), shapes, "SM86")) > 20
+
+
+@pytest.mark.parametrize("role", ["x_encoder_appearance", "x_encoder_motion", "y_encoder", "predictor"])
+def test_each_graph_of_the_default_bundle_builds(role: str, build: ModuleType, default: Bundle) -> None:
+    file = default.manifest.graphs[role].file
+    shapes = Profiles.of(default.manifest).shapes(default.manifest, file)
+    assert len(plan(build, default.read(file), shapes, "SM86")) > 100_000
+
+
+def test_the_default_y_decoder_parses(build: ModuleType, default: Bundle) -> None:
+    """Parsed and configured only: building its dynamic lengths takes TensorRT for RTX longer than all the rest."""
+    file = default.manifest.graphs["y_decoder"].file
+    network = build.parse(build.prepare(default.read(file), "y_decoder")[0], "y_decoder")
+    assert build.configure(network, Profiles.of(default.manifest).shapes(default.manifest, file), None) is not None
+
+
+# --- what TensorRT itself refuses, when our own check is passed by ---
+
+
+def constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
+    return {tensor.name: tensor for tensor in model.graph.initializer}
+
+
+def test_a_zero_point_is_refused_by_the_parser_too(build: ModuleType, block: bytes) -> None:
+    model = onnx.load_from_string(block)
+    node = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
+    constants(model)[node.input[2]].CopyFrom(numpy_helper.from_array(np.int8(5), node.input[2]))
+    with pytest.raises(EngineError, match="can't parse it"):
+        build.parse(model.SerializeToString(), "block")
+
+
+def test_a_missing_scale_is_refused_by_the_parser_too(build: ModuleType, block: bytes) -> None:
+    model = onnx.load_from_string(block)
+    node = next(node for node in model.graph.node if node.op_type == "QuantizeLinear")
+    model.graph.initializer.remove(constants(model)[node.input[1]])
+    with pytest.raises(EngineError, match="can't parse it"):
+        build.parse(model.SerializeToString(), "block")
+
+
+def test_pixels_are_why_graphs_are_prepared(build: ModuleType, default: Bundle) -> None:
+    """As stored, the frame graph moves uint8 before it casts it, which no TensorRT takes."""
+    with pytest.raises(EngineError, match=r"can't parse it: .*UInt8"):
+        build.parse(default.read(default.manifest.graphs["x_encoder_appearance"].file), "x_encoder_appearance")
+
+
+def test_ctrl_c_stops_a_build(build: ModuleType, block: bytes) -> None:
+    def stop(what: str, step: int, steps: int) -> None:
+        raise KeyboardInterrupt
+
+    network = build.parse(build.prepare(block, "block")[0], "block")
+    config = build.configure(network, BLOCK, None)
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(rtx.ComputeCapability.SM86, 0)
+    with pytest.raises(KeyboardInterrupt):
+        build.serialize(network, config, stop)

@@ -1,0 +1,121 @@
+"""The few calls of the CUDA runtime that the TensorRT engine makes, through NVIDIA's cuda.bindings, results checked.
+
+Everything here gives itself back when the last reference to it goes.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from typing import Any, NamedTuple
+
+import numpy as np
+from cuda.bindings import runtime as cudart
+from numpy.typing import NDArray
+
+from vljepa_edge.errors import EngineError
+
+_NON_BLOCKING = 1  # cudaStreamNonBlocking: never waits for the legacy default stream
+
+
+class Gpu(NamedTuple):
+    """The device that this process uses: CUDA device 0, which CUDA_VISIBLE_DEVICES chooses."""
+
+    gpu: str
+    compute_capability: str  # such as 8.7
+    multiprocessors: int  # tells modules of one name apart: every Jetson Orin is called Orin
+
+
+def gpu() -> Gpu:
+    """Raises EngineError where there is no GPU, no driver, or one older than cuda.bindings."""
+    properties = _call("cudaGetDeviceProperties", 0)
+    name, version = properties.name.decode().rstrip("\0"), f"{properties.major}.{properties.minor}"
+    return Gpu(name, version, int(properties.multiProcessorCount))
+
+
+class Memory:
+    """`size` bytes on the device."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        self.address = int(_call("cudaMalloc", max(size, 1)))  # CUDA gives no address for nothing
+        weakref.finalize(self, cudart.cudaFree, self.address)
+
+
+class Buffer:
+    """Memory on the device, and as much pinned memory on the host, which the device copies from without a detour."""
+
+    def __init__(self, size: int) -> None:
+        self._memory = Memory(size)
+        self.device = self._memory.address
+        self._pinned = int(_call("cudaHostAlloc", max(size, 1), 0))
+        weakref.finalize(self, cudart.cudaFreeHost, self._pinned)
+        self._bytes: NDArray[np.uint8] = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(self._pinned))
+
+    def view(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+        """The first bytes of the host side as an array that lives as long as the buffer; no copy."""
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        array: NDArray[Any] = self._bytes[:size].view(dtype).reshape(shape)
+        return array
+
+    def upload(self, size: int, stream: Stream) -> None:
+        """Queue a copy of the first `size` bytes to the device."""
+        kind = cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
+        _call("cudaMemcpyAsync", self.device, self._pinned, size, kind, stream.handle)
+
+    def download(self, size: int, stream: Stream) -> None:
+        """Queue a copy of the first `size` bytes to the host."""
+        kind = cudart.cudaMemcpyKind.cudaMemcpyDeviceToHost
+        _call("cudaMemcpyAsync", self._pinned, self.device, size, kind, stream.handle)
+
+
+class Recording:
+    """Work that was recorded from a stream, to launch as one CUDA graph."""
+
+    def __init__(self, executable: Any) -> None:
+        self.executable = executable
+        weakref.finalize(self, cudart.cudaGraphExecDestroy, executable)
+
+
+class Stream:
+    """An ordered queue of work on the device."""
+
+    def __init__(self) -> None:
+        self.handle = _call("cudaStreamCreateWithFlags", _NON_BLOCKING)
+        weakref.finalize(self, cudart.cudaStreamDestroy, self.handle)
+
+    def wait(self) -> None:
+        """Until everything queued is done. Raises EngineError when some of it failed."""
+        _call("cudaStreamSynchronize", self.handle)
+
+    def begin_recording(self) -> None:
+        """From now on work is recorded, not run. Other threads may go on using CUDA."""
+        _call("cudaStreamBeginCapture", self.handle, cudart.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal)
+
+    def end_recording(self) -> Recording:
+        """What was queued since `begin_recording`."""
+        graph = _call("cudaStreamEndCapture", self.handle)
+        try:
+            return Recording(_call("cudaGraphInstantiate", graph, 0))
+        finally:
+            cudart.cudaGraphDestroy(graph)
+
+    def abandon_recording(self) -> None:
+        """Stop recording after an error, so that the stream can be used again."""
+        status, graph = cudart.cudaStreamEndCapture(self.handle)
+        if int(status) == 0:
+            cudart.cudaGraphDestroy(graph)
+        cudart.cudaGetLastError()  # or the failure would surface in a later call
+
+    def launch(self, recording: Recording) -> None:
+        """Queue recorded work."""
+        _call("cudaGraphLaunch", recording.executable, self.handle)
+
+
+def _call(name: str, *arguments: Any) -> Any:
+    """Call the runtime; its first result is a status, the second, if any, the answer."""
+    status, *answer = getattr(cudart, name)(*arguments)
+    if int(status) != 0:
+        _, said = cudart.cudaGetErrorString(status)
+        raise EngineError(f"CUDA: {name} failed: {said.decode()} ({int(status)})")
+    return answer[0] if answer else None

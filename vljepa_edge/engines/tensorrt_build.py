@@ -1,0 +1,195 @@
+"""From a bundle to TensorRT engines, on the device that will run them. Needs tensorrt, onnx and a GPU; no torch.
+
+Networks are strongly typed: TensorRT computes in the types of the graph (fp16, int8 between Q and DQ nodes, fp32 in
+norms) and makes no choice of its own. That exists from TensorRT 10.3 (JetPack 6) to 11, which has nothing else.
+
+NOT VERIFIED ON HARDWARE: no engine has been built by this on a GPU yet. Parsing and building are tested with TensorRT
+for RTX, which builds without one, and calls against the bindings of TensorRT 10.3, 10.16 and 11.4.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import onnx
+import tensorrt as trt
+
+from vljepa_edge.assets import cache_dir
+from vljepa_edge.bundle import Bundle
+from vljepa_edge.engines.tensorrt import shape_of, this_platform
+from vljepa_edge.engines.tensorrt_log import Log
+from vljepa_edge.engines.tensorrt_profiles import Profiles, Shapes
+from vljepa_edge.engines.tensorrt_store import (
+    EngineFolder,
+    EnginesManifest,
+    PlanEntry,
+    Platform,
+    engine_writer,
+    write_file,
+)
+from vljepa_edge.errors import EngineError
+from vljepa_edge.export.half import to_half
+from vljepa_edge.export.qdq_check import Layer, check_qdq
+
+Report = Callable[[str, int, int], None]
+"""Called as (what is done, steps so far, steps in all) while TensorRT works on a graph."""
+
+
+class Network(NamedTuple):
+    """A parsed network and what has to outlive it: the builder, the logger, and the parser, which owns the weights."""
+
+    graph: str
+    log: Log
+    builder: trt.Builder
+    definition: trt.INetworkDefinition
+    parser: trt.OnnxParser
+
+
+def build_engines(
+    bundle: Bundle,
+    out: str | os.PathLike[str],
+    *,
+    workspace: int | None = None,
+    profiles: str = "",
+    report: Report | None = None,
+) -> EngineFolder:
+    """Build an engine for each graph of a bundle into the folder `out`, which is replaced when all are built.
+
+    `workspace`: bytes of GPU memory that a layer may use while it runs; None is TensorRT's own choice, all of it.
+    `profiles`: see Profiles.of. Raises InputError for arguments that can't be used, QuantizationError and GraphError
+    for a graph that can't be built as it is, EngineError when CUDA or TensorRT fails.
+    """
+    ranges = Profiles.of(bundle.manifest, profiles)
+    here = this_platform()
+    timings = _Timings(here)
+    plans: dict[str, PlanEntry] = {}
+    with engine_writer(out) as writer:
+        for file, entry in {graph.file: graph for graph in bundle.manifest.graphs.values()}.items():
+            graph = Path(file).stem
+            model, layers = prepare(bundle.read(file), graph)
+            network = parse(model, graph)
+            shapes = ranges.shapes(bundle.manifest, file)
+            config = configure(network, shapes, workspace)
+            timings.use(config)
+            plan = serialize(network, config, report)
+            timings.keep(config)
+            name, digest = writer.add(graph, plan)
+            plans[file] = PlanEntry(
+                file=name, sha256=digest, bytes=len(plan), source_sha256=entry.sha256, shapes=shapes,
+                layers=len(layers), int8_layers=sum(layer.kind == "int8" for layer in layers),
+            )  # fmt: skip
+        about = bundle.manifest
+        return writer.finish(
+            EnginesManifest(
+                schema=1,
+                bundle=f"{about.name} {about.version}",
+                bundle_digest=bundle.digest,
+                platform=here,
+                precision="f16",
+                plans=plans,
+            )
+        )
+
+
+def prepare(model: bytes, graph: str) -> tuple[bytes, tuple[Layer, ...]]:
+    """A graph of a bundle as TensorRT gets it, in fp16 and int8, and its layers.
+
+    Raises QuantizationError and GraphError.
+    """
+    proto = onnx.load_from_string(model)
+    layers = check_qdq(proto, graph)
+    return to_half(proto, layers, graph).SerializeToString(), layers
+
+
+def parse(model: bytes, graph: str) -> Network:
+    """A strongly typed network of a serialised ONNX model. Raises EngineError with what the parser says."""
+    log = Log()
+    builder = trt.Builder(log)
+    definition = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(definition, log)
+    if not parser.parse(model):
+        errors = [parser.get_error(i) for i in range(parser.num_errors)]
+        said = "; ".join(f"{error.desc()} (node {error.node_name() or error.node()})" for error in errors)
+        reason = " ".join(said.split()) or log.said()
+        raise EngineError(f"{graph}: TensorRT {trt.__version__} can't parse it: {reason}")
+    return Network(graph, log, builder, definition, parser)
+
+
+def configure(network: Network, shapes: Shapes, workspace: int | None) -> trt.IBuilderConfig:
+    """How to build: one optimisation profile, and the memory a layer may use, in bytes.
+
+    Raises EngineError when an input of the network varies and `shapes` has none for it.
+    """
+    config = network.builder.create_builder_config()
+    if workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace)
+    profile = network.builder.create_optimization_profile()
+    inputs = [network.definition.get_input(i) for i in range(network.definition.num_inputs)]
+    varying = [tensor for tensor in inputs if -1 in shape_of(tensor.shape)]
+    for tensor in varying:
+        if tensor.name not in shapes:
+            raise EngineError(
+                f"{network.graph}: input {tensor.name} varies, and the bundle's manifest has fixed sizes for it"
+            )
+        profile.set_shape(tensor.name, *(trt.Dims(list(shape)) for shape in shapes[tensor.name]))
+    if varying:
+        config.add_optimization_profile(profile)
+    return config
+
+
+def serialize(network: Network, config: trt.IBuilderConfig, report: Report | None = None) -> bytes:
+    """Build; seconds to minutes. Raises EngineError with what TensorRT says, and what `report` raises."""
+    monitor = None
+    if report is not None:
+        monitor = _Monitor(network.graph, report)
+        config.progress_monitor = monitor
+    plan: Any = network.builder.build_serialized_network(network.definition, config)
+    if monitor is not None and monitor.error is not None:
+        raise monitor.error
+    if plan is None:
+        raise EngineError(f"{network.graph}: TensorRT {trt.__version__} can't build it: {network.log.said()}")
+    return bytes(plan)
+
+
+class _Monitor(trt.IProgressMonitor):
+    """Passes progress on. An exception (Ctrl-C) can't cross TensorRT: it stops the build and is raised after it."""
+
+    def __init__(self, graph: str, report: Report) -> None:
+        super().__init__()
+        self.error: BaseException | None = None
+        self._graph, self._report = graph, report
+        self._steps: dict[str, int] = {}
+
+    def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: Any) -> None:
+        self._steps[phase_name] = int(num_steps)
+
+    def step_complete(self, phase_name: str, step: Any) -> bool:
+        try:
+            self._report(f"{self._graph}: {phase_name}", int(step) + 1, self._steps.get(phase_name, 1))
+        except BaseException as error:
+            self.error = error
+        return self.error is None
+
+    def phase_finish(self, phase_name: str) -> None:
+        self._steps.pop(phase_name, None)
+
+
+class _Timings:
+    """TensorRT's measurements of kernels, kept between builds on the same platform; they only make builds shorter."""
+
+    def __init__(self, platform: Platform) -> None:
+        words = "".join(c if c.isalnum() else "-" for c in f"{platform.gpu}-{platform.tensorrt}")
+        self._path = cache_dir() / "tensorrt" / f"{words}.timings"
+
+    def use(self, config: trt.IBuilderConfig) -> None:
+        """Start from what is known."""
+        known = self._path.read_bytes() if self._path.is_file() else b""
+        config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False)
+
+    def keep(self, config: trt.IBuilderConfig) -> None:
+        """Store what is known now, in one step."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(self._path, bytes(cast(Any, config.get_timing_cache().serialize())))

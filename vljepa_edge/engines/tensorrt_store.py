@@ -1,0 +1,198 @@
+"""A folder of TensorRT engines: one plan a graph, and a small manifest that says what they were built from and for.
+
+A plan runs only on the GPU and the TensorRT that it was built for, and only in place of the graph it was built from.
+All are recorded, so that a stale or foreign folder is refused with what differs. Plans are code for the GPU: a folder
+is as trustworthy as whoever wrote it, and hashes tell only whether it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vljepa_edge.errors import EngineError, InputError
+from vljepa_edge.manifest import Sha256, Size
+
+ENGINES = "engines.json"
+_PLAN = ".plan"
+_MAX_MANIFEST = 4 << 20
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.plan$"
+Shape = tuple[int, ...]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Platform(_Part):
+    """What a plan is bound to."""
+
+    gpu: str
+    compute_capability: str
+    multiprocessors: int
+    tensorrt: str
+
+    def __str__(self) -> str:
+        about = f"compute capability {self.compute_capability}, {self.multiprocessors} multiprocessors"
+        return f"{self.gpu} ({about}), TensorRT {self.tensorrt}"
+
+
+class PlanEntry(_Part):
+    """One plan. `source_sha256` is the hash of the ONNX file that it stands for, `shapes` the least, the best and the
+    largest shape of each input that varies, `int8_layers` of `layers` multiply int8."""
+
+    file: Annotated[str, Field(pattern=_NAME)]
+    sha256: Sha256
+    bytes: Size
+    source_sha256: Sha256
+    shapes: dict[str, tuple[Shape, Shape, Shape]]
+    layers: int
+    int8_layers: int
+
+
+class EnginesManifest(_Part):
+    """The whole of `engines.json`; `plans` by the name of the ONNX file in the bundle."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    bundle: str
+    bundle_digest: Sha256
+    platform: Platform
+    precision: Literal["f16"]
+    plans: dict[str, PlanEntry]
+
+
+@dataclass(frozen=True)
+class EngineFolder:
+    """An engines folder that was read and is whole as far as its manifest goes."""
+
+    path: Path
+    manifest: EnginesManifest
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> EngineFolder:
+        """Raises EngineError when there is no readable manifest."""
+        root = Path(path)
+        try:
+            with (root / ENGINES).open("rb") as file:
+                raw = file.read(_MAX_MANIFEST)
+            return cls(root, EnginesManifest.model_validate_json(raw))
+        except OSError as error:
+            reason = f"{root} is no folder of TensorRT engines ({error.strerror})"
+        except ValidationError as error:
+            reason = f"{root / ENGINES} is damaged ({error.errors()[0]['msg']})"
+        raise EngineError(f"{reason}; mend it with: {rebuild(root)}")
+
+    def check_platform(self, here: Platform) -> None:
+        """Raise EngineError that names each difference between this machine and the one that the plans are for."""
+        built = self.manifest.platform
+        differences = [
+            f"{what} is {mine}, not {theirs}"
+            for what, mine, theirs in (
+                ("the GPU", here.gpu, built.gpu),
+                ("its compute capability", here.compute_capability, built.compute_capability),
+                ("its number of multiprocessors", here.multiprocessors, built.multiprocessors),
+                ("TensorRT", here.tensorrt, built.tensorrt),
+            )
+            if mine != theirs
+        ]
+        if differences:
+            raise EngineError(
+                f"the engines in {self.path} were built elsewhere: here {', '.join(differences)}; "
+                f"mend it with: {rebuild(self.path)}"
+            )
+
+    def plan(self, model: bytes, graph: str) -> bytes:
+        """The plan that stands for a serialised ONNX model. Raises EngineError when none does, or it was altered."""
+        source = hashlib.sha256(model).hexdigest()
+        entry = next((plan for plan in self.manifest.plans.values() if plan.source_sha256 == source), None)
+        if entry is None:
+            raise EngineError(
+                f"{graph}: the engines in {self.path} were built from another bundle: {self.manifest.bundle}, digest "
+                f"{self.manifest.bundle_digest[:16]}; mend it with: {rebuild(self.path)}"
+            )
+        try:
+            data = (self.path / entry.file).read_bytes()
+            damage = "" if hashlib.sha256(data).hexdigest() == entry.sha256 else "was altered"
+        except OSError as error:
+            damage = f"can't be read ({error.strerror})"
+        if damage:
+            raise EngineError(f"{graph}: {self.path / entry.file} {damage}; mend it with: {rebuild(self.path)}")
+        return data
+
+
+@dataclass(frozen=True)
+class EngineWriter:
+    """Collects plans in a folder. Nothing refers to them until `finish`, which replaces the manifest in one step."""
+
+    path: Path
+
+    def add(self, graph: str, plan: bytes) -> tuple[str, str]:
+        """Write one plan; returns its file name and SHA-256. Raises OSError."""
+        digest = hashlib.sha256(plan).hexdigest()
+        file = f"{Path(graph).stem}-{digest[:12]}{_PLAN}"
+        write_file(self.path / file, plan)
+        return file, digest
+
+    def finish(self, manifest: EnginesManifest) -> EngineFolder:
+        """Make the plans those of the folder, and remove the ones before them."""
+        write_file(self.path / ENGINES, manifest.model_dump_json(by_alias=True, indent=1).encode())
+        self._keep({plan.file for plan in manifest.plans.values()})
+        return EngineFolder(self.path, manifest)
+
+    def abandon(self) -> None:
+        """Remove what was added and is not part of the folder as it stood, and a folder that was not there."""
+        if (self.path / ENGINES).is_file():
+            with suppress(EngineError):  # damaged: what its plans were can't be told
+                self._keep({plan.file for plan in EngineFolder.open(self.path).manifest.plans.values()})
+        elif self.path.is_dir():
+            self._keep(set())
+            self.path.rmdir()
+
+    def _keep(self, files: set[str]) -> None:
+        for path in self.path.glob(f"*{_PLAN}"):
+            if path.name not in files:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def engine_writer(out: str | os.PathLike[str]) -> Iterator[EngineWriter]:
+    """A writer for a new folder or one of engines; on an error or Ctrl-C the folder is left as it was.
+
+    Raises InputError when something else is at `out`, EngineError when it can't be written to.
+    """
+    path = Path(out)
+    if path.exists() and not (path / ENGINES).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path} exists and is no folder of TensorRT engines, so it is left alone; name another")
+    writer = EngineWriter(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield writer
+    except OSError as error:
+        writer.abandon()
+        raise EngineError(f"{error.filename or path} can't be written: {error.strerror or error}") from error
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+def rebuild(path: str | Path) -> str:
+    """The command that builds the folder again."""
+    return f"vljepa build BUNDLE --out {path}"
+
+
+def write_file(target: Path, data: bytes) -> None:
+    """Write beside the target, then move over it. Raises OSError."""
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
+    try:
+        part.write_bytes(data)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
