@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from tests.export.encoders import net, wide
 from vljepa_edge.export.bias_correction import correct_biases
+from vljepa_edge.export.calibration import Arrays
 from vljepa_edge.export.fidelity import fidelity
 from vljepa_edge.export.onnx_graph import export_module
 from vljepa_edge.export.onnx_run import run_all
@@ -68,9 +69,10 @@ def test_a_convolutional_net_comes_closer_to_fp32_and_a_float_layer_gets_its_own
     before = run_all(quantised.SerializeToString(), example.held_out)
     correct_biases(quantised, example.model, names, example.fit)
     after = run_all(quantised.SerializeToString(), example.held_out)
-    wrong = [
-        sum(float(np.abs(a["y"] - b["y"]).mean()) for a, b in zip(expected, x, strict=True)) for x in (before, after)
-    ]
-    assert wrong[1] < wrong[0]
+
+    def wrong(found: list[Arrays]) -> float:
+        return float(np.mean([np.abs(a["y"] - b["y"]).mean() for a, b in zip(expected, found, strict=True)]))
+
+    assert wrong(after) < wrong(before)
     everything = keep_float(quantised, example.model, set(names))
     assert fidelity(expected, run_all(everything.SerializeToString(), example.held_out))["y"].worst > 1 - 1e-6

@@ -19,7 +19,13 @@ from vljepa_edge.bundle import Bundle
 from vljepa_edge.errors import BundleError, ExportError
 from vljepa_edge.export.pipeline import Plan, export_any
 from vljepa_edge.nn.config import (
-    LanguageModelConfig, LlamaStackConfig, PredictorConfig, StreamConfig, VLJepaConfig, XEncoderConfig, YDecoderConfig,
+    LanguageModelConfig,
+    LlamaStackConfig,
+    PredictorConfig,
+    StreamConfig,
+    VLJepaConfig,
+    XEncoderConfig,
+    YDecoderConfig,
     YEncoderConfig,
 )  # fmt: skip
 from vljepa_edge.nn.vljepa import VLJepa

@@ -26,7 +26,8 @@ def card(**seen: float) -> dict[str, Any]:
 
 def test_task_figures_are_the_models_own() -> None:
     assert task_figures(CARD) == {
-        "seen.motion_top1_of_11": 96.5, "seen.retrieval_R@1": 75.9, "seen.answers_count": 85.4, "real_photos.model": 70.0,
+        "seen.motion_top1_of_11": 96.5, "seen.retrieval_R@1": 75.9, "seen.answers_count": 85.4,
+        "real_photos.model": 70.0,
     }  # fmt: skip
 
 

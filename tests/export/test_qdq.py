@@ -1,4 +1,4 @@
-"""The INT8 graph: what is quantised, how, that every engine agrees on it, and that OpenVINO runs it with INT8 kernels."""
+"""The INT8 graph: what is quantised and how; every engine agrees on it, and OpenVINO runs it with INT8 kernels."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from vljepa_edge import __version__
 from vljepa_edge.bundle import write_bundle
 from vljepa_edge.errors import ExportError
 from vljepa_edge.export.streamed import export_streamed, inline
+from vljepa_edge.export.text_encoder import traceable
 from vljepa_edge.export.y_decoder import StepModule, step_inputs, tensor, y_decoder_tensors
 from vljepa_edge.nn.config import to_dict
 from vljepa_edge.nn.vljepa import VLJepa
@@ -107,7 +108,7 @@ class _States(nn.Module):
 
     def __init__(self, model: VLJepa) -> None:
         super().__init__()
-        self.y_encoder = model.y_encoder
+        self.y_encoder = traceable(model.y_encoder)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         return self.y_encoder.token_states(input_ids, attention_mask)
@@ -150,7 +151,7 @@ def _graphs(model: VLJepa, decoder: YDecoder, window: int) -> dict[str, _Graph]:
             ),
         ),
         "graphs/y_encoder.onnx": _Graph(
-            model.y_encoder, ids, ("embedding",), {**text_axes, "embedding": {0: "batch"}},
+            traceable(model.y_encoder), ids, ("embedding",), {**text_axes, "embedding": {0: "batch"}},
             _role("y_encoder", "text", id_tensors, [tensor("embedding", "float32", -1, embedding)]),
         ),
         "graphs/y_decoder.onnx": _Graph(
@@ -185,7 +186,8 @@ def _manifest(
             "query_tokenizer": "tokenizers/query.json", "target_tokenizer": "tokenizers/target.json",
             "decoder_tokenizer": "tokenizers/decoder.json",
             "query_tokens": config.y_encoder.max_tokens if language is None else language.max_tokens,
-            "target_tokens": config.y_encoder.max_tokens, "decoder_tokens": decoder.max_tokens,
+            "target_tokens": config.y_encoder.max_tokens,
+            "decoder_tokens": decoder.max_tokens - 1,  # the start token takes a place
             "decoder_start": _special(tokenizers.decoder, _STARTS), "decoder_end": _special(tokenizers.decoder, _ENDS),
             "default_query": "What is happening?",
         },

@@ -64,6 +64,10 @@ def prepare(model: onnx.ModelProto) -> None:
 
 def quantise(model: onnx.ModelProto, names: Sequence[str], inputs: Sequence[Arrays]) -> onnx.ModelProto:
     """`model` with QDQ around the layers of these names, ranges from `inputs` (the largest value seen)."""
+    if not names:  # which the quantiser takes for all
+        unchanged = onnx.ModelProto()
+        unchanged.CopyFrom(model)
+        return unchanged
     with tempfile.TemporaryDirectory(prefix="vljepa-export-") as folder:
         float_file, out = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         large = model.ByteSize() > _PROTOBUF_MOST
