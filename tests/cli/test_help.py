@@ -11,7 +11,7 @@ import pytest
 from tests.cli.conftest import Vljepa
 
 COMMANDS = (
-    *(("stream",), ("classify",), ("ask",), ("search",), ("embed",), ("demo",), ("bench",), ("doctor",)),
+    *(("stream",), ("classify",), ("ask",), ("search",), ("embed",), ("demo",), ("bench",), ("export",), ("doctor",)),
     *(("models", "list"), ("models", "verify"), ("eval", "card")),
 )
 

@@ -18,9 +18,9 @@ from rich.progress import Progress
 from vljepa_edge.bundle import Bundle
 from vljepa_edge.engines import Engine, Graph, Precision, open_engine
 from vljepa_edge.errors import InputError
+from vljepa_edge.media_files import media_files
 from vljepa_edge.model import Model
 from vljepa_edge.text import Query
-from vljepa_edge.video.files import media_files
 from vljepa_edge.video.window import Window
 
 Arrays = dict[str, NDArray[Any]]
