@@ -1,7 +1,7 @@
 """A bundle in floating point -> the same bundle in INT8, measured and judged before it is written.
 
 Each graph file in turn: SmoothQuant, QDQ, bias correction, then the layers that don't bear it back to 16 bits. What is
-left in floating point is stored at 16 bits, embedding tables at 8.
+left in floating point is stored at 16 bits, or at 8 where the source has it so; embedding tables at 8.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vljepa_edge.export import gate
 from vljepa_edge.export.bias_correction import correct_biases
 from vljepa_edge.export.calibration import Arrays, Calibration, embed_clip, read_folder, record
 from vljepa_edge.export.fidelity import Fidelity, cosine_rows, summary
-from vljepa_edge.export.onnx_graph import restore_weights, store_weights
+from vljepa_edge.export.onnx_graph import has_8bit_weights, restore_weights, store_weights
 from vljepa_edge.export.qdq import layers, prepare, quantise
 from vljepa_edge.export.report import Part, Report
 from vljepa_edge.export.sensitivity import choose
@@ -34,7 +34,7 @@ from vljepa_edge.memory import peak_memory
 from vljepa_edge.model import Model
 
 PART_TARGET = Fidelity(0.99, 0.97)
-_FIT_INPUTS, _JUDGE_INPUTS = 24, 8
+_FIT_INPUTS, _JUDGE_INPUTS = 24, 6
 SPEED_SECONDS = 3.0  # for each stage
 
 
@@ -97,7 +97,8 @@ def _quantise_file(
     correct_biases(quantised, original, names, fit)
     title = file.rpartition("/")[2]
     choice = choose(original, quantised, names, held_out, PART_TARGET, engine, bar, title)
-    stored = store_weights(choice.model.SerializeToString(), 16, table_bits=8)
+    bits = 8 if has_8bit_weights(model) else 16  # rounded before: at 16 bits it would only take more room
+    stored = store_weights(choice.model.SerializeToString(), bits, table_bits=8)
     seconds = time.perf_counter() - begun
     return stored, Part(file, choice.layers, choice.outputs, smoothed, len(model), len(stored), seconds)
 

@@ -73,6 +73,11 @@ def store_weights(model: bytes, bits: int, table_bits: int | None = None) -> byt
     return stored
 
 
+def has_8bit_weights(model: bytes) -> bool:
+    """Whether store_weights(model, 8) made this graph."""
+    return any(node.op_type == "DequantizeLinear" for node in onnx.load_from_string(model).graph.node)
+
+
 def restore_weights(model: bytes) -> bytes:
     """The reverse of store_weights: the same graph with its weights at fp32, of the values that were stored."""
     proto = onnx.load_from_string(model)
