@@ -28,7 +28,8 @@ class Speed:
 
 def compare(first: Callable[[], object], second: Callable[[], object], seconds: float) -> Speed:
     """`first` at 16 bits, `second` at 8, for about so many seconds; a call of each beforehand is not counted."""
-    calls, taken = (first, second), ([], [])  # type: tuple[Callable[[], object], ...], tuple[list[float], ...]
+    calls = (first, second)
+    taken: tuple[list[float], list[float]] = ([], [])
     for call in calls:
         call()
     begun, rounds = time.perf_counter(), 0
