@@ -33,7 +33,7 @@ cpp-test: $(DEV)/.installed  ## run the C++ tests, plain and under the address a
 	$(DEV)/bin/cmake --build build/cpp-sanitize --parallel
 	$(DEV)/bin/ctest --test-dir build/cpp-sanitize --output-on-failure
 
-bench: $(DEV)/.installed  ## time every stage beside its peers and write docs/performance.md (6 minutes, a quiet machine)
+bench: $(DEV)/.installed  ## time every stage beside its peers and write docs/performance.md (a quiet machine)
 	$(DEV)/bin/python -m benchmarks $(ARGS)
 
 tiny: $(DEV)/.installed  ## train the default model from nothing (about 90 minutes on 2 cores)

@@ -24,6 +24,7 @@ from vljepa_edge.cli.output import progress
 
 STAGES = (
     "decode_scale", "x_encoder", "predictor", "policy_push", "chain_ward", "y_decoder", "whole_hop", "start_up",
+    "vjepa2",
 )  # fmt: skip
 DOCUMENT = Path(__file__).resolve().parent.parent / "docs" / "performance.md"
 
@@ -99,6 +100,10 @@ def bars(hop: dict[str, Any] | None, figures: dict[str, float]) -> list[Bar]:
             Bar("time of a hop outside graphs and scaling, p50", hop["latency_ms"]["overhead"]["p50"], 1, "ms"),
             Bar("streaming a 640x480 file, 30 fps", hop["realtime"], 8, "x real time", most=False),
         ]
+    for key, least in (("small INT8", 5.0), ("full best", 2.5)):
+        if f"vjepa2 {key}" in figures:
+            what = f"V-JEPA 2, {key}, against transformers in fp32 eager"
+            found.append(Bar(what, figures[f"vjepa2 {key}"], least, "x as fast", most=False))
     if "load" in figures:
         found += [
             Bar("import vljepa_edge", figures["import"], 0.3, "s"),

@@ -15,7 +15,7 @@ from benchmarks.bench import Bench, installed
 from benchmarks.comparison import Comparison
 from benchmarks.flops import Cost
 from benchmarks.interleave import Case
-from vljepa_edge.engines import Graph
+from vljepa_edge.text import greedy
 
 CAPTION = "A dog moves to the left."
 
@@ -23,13 +23,13 @@ CAPTION = "A dog moves to the left."
 def compare(bench: Bench) -> list[Comparison]:
     manifest = bench.bundle.manifest
     embedding = bench.model.embed_text([CAPTION])
-    ids = greedy(bench, bench.graph("y_decoder"), embedding)
-    steps = len(ids)
+    entry, text = manifest.graphs["y_decoder"], manifest.text
+    steps = min(len(greedy(bench.graph("y_decoder"), entry, text, embedding)) + 1, text.decoder_tokens)
     cases = [Case("decode_text", lambda: bench.model.decode_text(embedding[0]))]
     notes = [f"The caption: {bench.model.decode_text(embedding[0])!r}, {steps} steps."]
     if (missing := installed("onnxruntime")) is None:
         other = bench.graph("y_decoder", "onnxruntime")
-        cases.append(Case("ONNX Runtime, f32, the same loop", lambda: greedy(bench, other, embedding)))
+        cases.append(Case("ONNX Runtime, f32, the same loop", lambda: greedy(other, entry, text, embedding)))
     else:
         notes.append(f"ONNX Runtime: {missing}.")
     if (missing := installed("torch")) is None and "recipe" in manifest.provenance:
@@ -41,22 +41,15 @@ def compare(bench: Bench) -> list[Comparison]:
     elif missing:
         notes.append(f"PyTorch: {missing}.")
     cost = Cost()
+    past = entry.input("past")
     for n in range(1, steps + 1):
-        cost += bench.cost("y_decoder", {"embedding": embedding, "ids": np.zeros((1, n), np.int64)})
+        read = {"embedding": embedding, "ids": np.zeros((1, n if past is None else 1), np.int64)}
+        if past is not None:
+            read["past"] = np.zeros((1, past.shape[1], n, past.shape[3]), np.float32)
+        cost += bench.cost("y_decoder", read)
     samples = bench.run(cases)
     notes.append(f"{samples[0].median / steps:.2f} ms a token.")
     return [Comparison("Y-decoder, one caption", samples, bench.limit(cost), tuple(notes))]
-
-
-def greedy(bench: Bench, graph: Graph, embedding: NDArray[np.float32]) -> list[int]:
-    """The tokens of one caption, the end token included."""
-    text = bench.bundle.manifest.text
-    start = text.decoder_end if text.decoder_start is None else text.decoder_start
-    ids = [start]
-    while len(ids) <= text.decoder_tokens and (len(ids) == 1 or ids[-1] != text.decoder_end):
-        logits = graph({"embedding": embedding, "ids": np.array([ids], np.int64)})["logits"]
-        ids.append(int(logits[0].argmax()))
-    return ids[1:]
 
 
 def _torch(bench: Bench, embedding: NDArray[np.float32], steps: int) -> list[Case]:

@@ -1,7 +1,7 @@
 """Train the default model from nothing and write its bundle and model card: `python -m vljepa_edge.training.tiny`.
 
 Steps, each kept in the work folder so that a run that was broken off goes on where it stopped: fetch, draw and encode
-clips, motion stem, texts, stage 1 (images, then clips), stage 2, Y-decoder, export, card.
+clips, motion stem, texts, stage 1 (images, then clips), stage 2, Y-decoder, export, card, INT8.
 """
 
 from __future__ import annotations
@@ -15,17 +15,21 @@ from typing import Any
 
 import numpy as np
 import torch
+from rich.progress import Progress
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
 from vljepa_edge.assets import cache_dir
+from vljepa_edge.bundle import Bundle
+from vljepa_edge.export.int8 import Card, export_int8
 from vljepa_edge.export.tiny_bundle import TinyParts, write_tiny_bundle
 from vljepa_edge.nn.tiny_streams import MotionStem
 from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training import card, card_text, evaluate
 from vljepa_edge.training.batches import Sampler, luma_to_float, wordings
+from vljepa_edge.training.calibration import write_calibration
 from vljepa_edge.training.data import assets
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.decoder import END, START, Corpus, new_decoder, sentences, train_decoder, train_tokenizer
@@ -196,6 +200,21 @@ def export(
     )
 
 
+def quantise(floating: Path, shop: Workshop, out: Path, log: Log) -> None:
+    """The INT8 form of a bundle, judged by its card too. Raises ExportError when it isn't good enough to be the
+    default; the bundle in 16 bits stays."""
+    clips = write_calibration(shop.folder / "calibration", shop.painter(test=False), shop.seen_names)
+
+    def measure(bundle: Path) -> Card:
+        figures = card.evaluate(bundle)
+        return Card(figures, card_text.markdown(figures))
+
+    with Progress() as bar:
+        report = export_int8(Bundle.open(floating), clips, out, measure=measure, force=False, bar=bar)
+    for line in report.lines():
+        log(line)
+
+
 def _unpadded(file: Path) -> str:
     """A tokenizer that leaves padding and truncation to its caller; MiniLM's file pads every text to 128."""
     tokenizer = Tokenizer.from_file(str(file))
@@ -217,12 +236,13 @@ def main() -> None:
     folder = arguments.work or cache_dir() / "runs" / f"{recipe.name}-{recipe.seed}"
     model, shop, log = train(recipe, folder)
     decoder, tokenizer = train_text_out(model, shop, log)
-    out = arguments.out or folder / "bundle"
-    export(model, decoder, tokenizer, shop, out, None)
-    log(f"bundle written to {out}; measuring its card")
-    figures = card.evaluate(out)
-    export(model, decoder, tokenizer, shop, out, figures)
+    floating, out = folder / "bundle-fp16", arguments.out or folder / "bundle"
+    export(model, decoder, tokenizer, shop, floating, None)
+    log(f"bundle in 16 bits written to {floating}; measuring its card")
+    figures = card.evaluate(floating)
+    export(model, decoder, tokenizer, shop, floating, figures)
     log(json.dumps({split: figures[split] for split in ("seen", "held")}))
+    quantise(floating, shop, out, log)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,9 @@
 """Every error that vljepa_edge raises on purpose. Each says what was wrong, where, and what is legal."""
 
+from __future__ import annotations
+
+from typing import Any
+
 
 class VLJepaError(Exception):
     """Base of all errors of this package."""
@@ -56,3 +60,11 @@ class GraphError(VLJepaError):
     def __init__(self, graph: str, reason: str) -> None:
         super().__init__(f"{graph}: {reason}")
         self.graph = graph
+
+
+class ExportError(VLJepaError):
+    """A model can't be exported, or what came out isn't good enough. `report`: what was measured, if anything was."""
+
+    def __init__(self, reason: str, report: Any = None) -> None:
+        super().__init__(reason)
+        self.report = report

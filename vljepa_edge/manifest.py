@@ -64,6 +64,10 @@ class GraphEntry(_Part):
     inputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
     outputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
 
+    def input(self, name: str) -> Tensor | None:
+        """The input of that name, or None."""
+        return next((tensor for tensor in self.inputs if tensor.name == name), None)
+
     def output(self, name: str) -> Tensor | None:
         """The output of that name, or None."""
         return next((tensor for tensor in self.outputs if tensor.name == name), None)
@@ -279,9 +283,24 @@ def _check_text(manifest: Manifest) -> None:
     _expect("query", graphs["query"].outputs, {"query_tokens": ((-1, -1, -1), "float32")}, extra=True)
     _expect("y_encoder", graphs["y_encoder"].inputs, ids)
     _expect("y_encoder", graphs["y_encoder"].outputs, {"embedding": ((-1, embedding), "float32")}, extra=True)
-    step = {"embedding": ((1, embedding), "float32"), "ids": ((1, -1), "int64")}
-    _expect("y_decoder", graphs["y_decoder"].inputs, step)
-    _expect("y_decoder", graphs["y_decoder"].outputs, {"logits": ((1, -1), "float32")}, extra=True)
+    _check_y_decoder(graphs["y_decoder"], embedding)
+
+
+def _check_y_decoder(graph: GraphEntry, embedding: int) -> None:
+    """Either the whole text goes in at each step, or the latest tokens and a cache, `past`, that comes out longer."""
+    inputs: dict[str, tuple[tuple[int, ...], str]] = {
+        "embedding": ((1, embedding), "float32"),
+        "ids": ((1, -1), "int64"),
+    }
+    outputs: dict[str, tuple[tuple[int, ...], str]] = {"logits": ((1, -1), "float32")}
+    past = graph.input("past")
+    if past is not None:
+        shape = past.shape
+        if len(shape) != 4 or shape[2] != -1 or min(shape[1], shape[3]) < 1:
+            raise ValueError(f"graphs.y_decoder.past: {list(shape)} does not fit; expected [1, rows, -1, head size]")
+        inputs["past"] = outputs["present"] = ((1, shape[1], -1, shape[3]), "float32")
+    _expect("y_decoder", graph.inputs, inputs)
+    _expect("y_decoder", graph.outputs, outputs, extra=True)
 
 
 def _add(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from vljepa_edge.manifest import TEXT_BATCH
 if TYPE_CHECKING:
     from vljepa_edge.bundle import Bundle
     from vljepa_edge.engines.base import Graph
+    from vljepa_edge.manifest import GraphEntry, TextEntry
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +38,7 @@ class Text:
         self._decoder_tokenizer = _tokenizer(bundle, text.decoder_tokenizer, None)
         self._query, self._y_encoder, self._y_decoder = graphs["query"], graphs["y_encoder"], graphs["y_decoder"]
         self._width = bundle.manifest.embedding.width
-        self._end = text.decoder_end
-        self._start = text.decoder_end if text.decoder_start is None else text.decoder_start
-        self._most = text.decoder_tokens
+        self._decoder_entry, self._limits = bundle.manifest.graphs["y_decoder"], text
 
     def query(self, text: str) -> Query:
         """Embed a query for the predictor; tokens beyond the manifest's `query_tokens` are cut off.
@@ -77,15 +76,33 @@ class Text:
         norm = float(np.linalg.norm(vector))
         if vector.shape != (self._width,) or not np.isfinite(norm) or norm == 0:
             raise InputError(f"can't decode {vector.shape}: give one finite, non-zero embedding ({self._width},)")
-        unit = (vector / norm)[None]
-        ids = [self._start]
-        for _ in range(self._most):
-            logits = self._y_decoder({"embedding": unit, "ids": np.array([ids], np.int64)})["logits"]
-            token = int(logits[0].argmax())
-            if token == self._end:
-                break
-            ids.append(token)
-        return str(self._decoder_tokenizer.decode(ids[1:])).strip()
+        ids = greedy(self._y_decoder, self._decoder_entry, self._limits, (vector / norm)[None])
+        return str(self._decoder_tokenizer.decode(ids)).strip()
+
+
+def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[np.float32]) -> list[int]:
+    """The likeliest token at each step, without the start and the end token, at most `decoder_tokens` of them.
+
+    graph: the Y-decoder that `entry` describes. embedding: (1, E), unit norm. A graph with `past` keeps the keys and
+    values of what it has read, so each step gives it one token; one without reads the whole text again.
+    """
+    start = text.decoder_end if text.decoder_start is None else text.decoder_start
+    given: dict[str, NDArray[Any]] = {"embedding": embedding, "ids": np.array([[start]], np.int64)}
+    past = entry.input("past")
+    if past is not None:
+        given["past"] = np.zeros((1, past.shape[1], 0, past.shape[3]), np.float32)
+    said: list[int] = []
+    while len(said) < text.decoder_tokens:
+        out = graph(given)
+        token = int(out["logits"][0].argmax())
+        if token == text.decoder_end:
+            break
+        said.append(token)
+        latest = np.array([[token]], np.int64)
+        given["ids"] = latest if past is not None else np.concatenate((given["ids"], latest), axis=1)
+        if past is not None:
+            given["past"] = out["present"]
+    return said
 
 
 def _tokenizer(bundle: Bundle, file: str, most: int | None) -> Tokenizer:

@@ -87,6 +87,11 @@ def graph_replaced(data: bytes) -> Break:
     return broken
 
 
+def with_past(shape: list[int]) -> Break:
+    past = {"name": "past", "shape": shape, "dtype": "float32"}
+    return edited(lambda m: m["graphs"]["y_decoder"]["inputs"].append(past))
+
+
 def linked(to: Callable[[Path], Path]) -> Break:
     def broken(folder: Path) -> Path:
         target = to(folder)
@@ -319,6 +324,9 @@ TABLE: dict[str, tuple[Break, str, str]] = {
     "shape that doesn't fit": (
         edited(lambda m: m["graphs"]["predictor"]["inputs"][0].update(shape=[1, 4, 4, 8])), "manifest.json",
         r"does not fit; expected float32 \[1, 8, 4, 8\]"),
+    "a cache that never comes out": (with_past([1, 4, -1, 8]), "manifest.json", "y_decoder: present missing"),
+    "a cache of fixed length": (with_past([1, 4, 9, 8]), "manifest.json", "y_decoder.past: .* does not fit"),
+    "a cache of any head size": (with_past([1, 4, -1, -1]), "manifest.json", "y_decoder.past: .* does not fit"),
     "embedding of another width": (edited(lambda m: m["embedding"].update(width=99)), "manifest.json", "does not fit"),
     "file and graph at once": (
         edited(lambda m: m["files"].update({GRAPH: {"sha256": "0" * 64, "bytes": 1}})), "manifest.json",

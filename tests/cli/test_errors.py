@@ -39,6 +39,13 @@ CASES = {
     "a missing argument": (["stream"], "--help"),
     "an unknown command": (["strem"], "strem"),
     "an unknown option": (["stream", "{video}", "--polcy", "x"], "--polcy"),
+    "an unknown export precision": (["export", "{tmp}", "--precision", "int4", "--out", "{tmp}/x"], "fp32, fp16, int8"),
+    "INT8 of nothing seen": (["export", "{tmp}", "--precision", "int8", "--out", "{tmp}/x"], "--calibration DIR"),
+    "fp16 of something seen": (
+        ["export", "{tmp}", "--precision", "fp16", "--calibration", "{tmp}", "--out", "{tmp}/x"],
+        "calibrates nothing",
+    ),
+    "export of a broken bundle": (["export", "{tmp}/broken", "--out", "{tmp}/x"], "manifest.json"),
     "zero threads": (["stream", "{video}", "--threads", "0"], "--threads"),
     "no subcommand": (["models"], "vljepa models --help"),
 }

@@ -11,8 +11,8 @@ import pytest
 from tests.cli.conftest import Vljepa
 
 COMMANDS = (
-    *(("stream",), ("classify",), ("ask",), ("search",), ("embed",), ("demo",), ("bench",), ("build",), ("doctor",)),
-    ("slim",),
+    *(("stream",), ("classify",), ("ask",), ("search",), ("embed",), ("demo",), ("bench",), ("export",), ("build",)),
+    *(("doctor",), ("slim",)),
     *(("models", "list"), ("models", "verify"), ("eval", "card")),
 )
 

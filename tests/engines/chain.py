@@ -51,11 +51,14 @@ def run_chain(graphs: Mapping[str, Graph], bundle: Bundle, frames: NDArray[np.ui
     ready["query_tokens"] = graphs["query"](tokens)["query_tokens"]
     ready["query_mask"] = tokens["attention_mask"]
     embedding = graphs["predictor"]({name: ready[name] for name in graphs["predictor"].inputs})["embedding"]
-    start = np.array([[bundle.manifest.text.decoder_start or 0]], np.int64)
+    step: Arrays = {"embedding": embedding, "ids": np.array([[bundle.manifest.text.decoder_start or 0]], np.int64)}
+    past = entries["y_decoder"].input("past")
+    if past is not None:
+        step["past"] = np.zeros((1, past.shape[1], 0, past.shape[3]), np.float32)
     return {
         "predictor": embedding,
         "y_encoder": graphs["y_encoder"](tokens)["embedding"],
-        "logits": graphs["y_decoder"]({"embedding": embedding, "ids": start})["logits"],
+        "logits": graphs["y_decoder"](step)["logits"],
     }
 
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from vljepa_edge.export.onnx_graph import OPSET, export_module, store_weights
+from vljepa_edge.export.onnx_graph import OPSET, export_module, has_8bit_weights, restore_weights, store_weights
 
 
 class Small(nn.Module):
@@ -175,6 +175,25 @@ def test_numbers_that_half_precision_does_not_have_are_kept(bits: int) -> None:
     table[3, 5] = np.finfo(np.float32).min  # how attention masks say never
     found = run(store_weights(gather(table), bits), ids=np.arange(40))[0]
     np.testing.assert_array_equal(found, table)
+
+
+@pytest.mark.parametrize("bits", [16, 8])
+def test_restored_weights_are_those_that_were_stored(graph: bytes, bits: int) -> None:
+    stored = store_weights(graph, bits)
+    restored = restore_weights(stored)
+    assert has_8bit_weights(stored) == (bits == 8) and not has_8bit_weights(restored)
+    assert not {node.op_type for node in onnx.load_from_string(restored).graph.node} & {"DequantizeLinear", "Cast"}
+    for a, b in zip(*(run(m, ids=IDS.numpy(), scale=SCALE.numpy()) for m in (stored, restored)), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
+    again = weights(store_weights(restored, bits))
+    for name, value in weights(stored).items():  # rounding twice is rounding once
+        np.testing.assert_allclose(again[name], value, rtol=1e-6)
+
+
+def test_tables_may_have_bits_of_their_own(graph: bytes) -> None:
+    stored = weights(store_weights(graph, 16, table_bits=8))
+    assert {name for name in stored if name.endswith("/i8")} == {"table.weight/i8"}
+    assert sum(name.endswith("/f16") for name in stored) == 3
 
 
 def test_integers_are_left_alone() -> None:

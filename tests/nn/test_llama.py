@@ -78,6 +78,28 @@ def test_causal_equals_llama_model() -> None:
     torch.testing.assert_close(stack(x), model(inputs_embeds=x).last_hidden_state, atol=1e-5, rtol=0)
 
 
+def test_a_cache_gives_what_llama_model_gives_with_its_own() -> None:
+    model = llama(causal=True)
+    stack = LlamaStack.from_hf(model).eval()
+    stack.causal = True
+    x = torch.randn(2, 9, 64)
+    past, theirs = torch.zeros(2, stack.cache_rows, 0, 8), None
+    for begin, end in ((0, 4), (4, 5), (5, 9)):
+        with torch.no_grad():
+            states, past = stack.extend(x[:, begin:end], past)
+            out = model(inputs_embeds=x[:, begin:end], past_key_values=theirs, use_cache=True)
+        theirs = out.past_key_values
+        torch.testing.assert_close(states, out.last_hidden_state, atol=1e-5, rtol=1e-4)
+    assert past.shape == (2, 2 * 2 * 4, 9, 8)
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 3, 7), (2, 15, 3, 8), (1, 16, 3, 8), (2, 16, 126, 8), (2, 16, 8)])
+def test_caches_of_another_shape_are_refused(shape: tuple[int, ...]) -> None:
+    stack = LlamaStack.from_hf(llama())
+    with pytest.raises(InputError):
+        stack.extend(torch.randn(2, 4, 64), torch.zeros(shape))
+
+
 def test_last_layers_equal_the_end_of_the_model() -> None:
     model = llama()
     states: list[torch.Tensor] = []

@@ -45,6 +45,18 @@ def test_next_logits_are_the_last_ones(decoder: YDecoder) -> None:
     torch.testing.assert_close(decoder.next_logits(embedding, ids), decoder(embedding, ids)[:, -1])
 
 
+@pytest.mark.parametrize("pieces", [(1,) * 6, (6,), (2, 1, 3)])
+def test_a_cache_gives_what_the_whole_text_gives(decoder: YDecoder, pieces: tuple[int, ...]) -> None:
+    embedding, ids = torch.randn(2, 12), torch.randint(0, 30, (2, 6))
+    past = torch.zeros(2, decoder.stack.cache_rows, 0, decoder.stack.config.head_size)
+    read = 0
+    for piece in pieces:
+        logits, past = decoder.step(embedding, ids[:, read : read + piece], past)
+        read += piece
+        assert past.shape[2] == CONFIG.prefix + read
+        torch.testing.assert_close(logits, decoder.next_logits(embedding, ids[:, :read]), atol=1e-5, rtol=1e-4)
+
+
 def test_output_layer_is_the_token_embedding(decoder: YDecoder) -> None:
     assert sum(p.numel() for n, p in decoder.named_parameters() if 30 in p.shape) == 30 * 32
 

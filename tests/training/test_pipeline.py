@@ -21,7 +21,7 @@ from tests.training.fakes import NAMES, cutout, grey_background
 from tests.training.tiny_bert import write_sentence_encoder
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training import card, prepare, tiny
+from vljepa_edge.training import calibration, card, prepare, tiny
 from vljepa_edge.training.data import assets, vocabulary
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data.captions import Scene
@@ -34,6 +34,7 @@ from vljepa_edge.training.recipe import (
     Recipe,
     StageRecipe,
 )
+from vljepa_edge.video.source import open_source
 
 HELD_AND_SEEN = [*NAMES, "ladder", "mango"]
 LABELS = [f"kind {i % 30}" for i in range(1000)]
@@ -169,7 +170,7 @@ def test_a_log_keeps_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 def test_the_command_reads_its_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """`python -m vljepa_edge.training.tiny`: train, decode, export, measure, export again with the figures."""
+    """`python -m vljepa_edge.training.tiny`: train, decode, export, measure, export with figures, quantise."""
     calls: list[str] = []
     figures = {"seen": {"motion": 1}, "held": {"motion": 2}}
     monkeypatch.setattr("sys.argv", ["tiny", "--work", str(tmp_path), "--out", str(tmp_path / "out"), "--seed", "7"])
@@ -182,5 +183,30 @@ def test_the_command_reads_its_arguments(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setattr(tiny, "train_text_out", lambda *_: (None, None))
     monkeypatch.setattr(tiny, "export", lambda *a: calls.append(f"export {a[4].name} {a[5]}"))
     monkeypatch.setattr(tiny, "card", SimpleNamespace(evaluate=lambda out: figures))
+    monkeypatch.setattr(
+        tiny, "quantise", lambda floating, shop, out, log: calls.append(f"{floating.name} to {out.name}")
+    )
     tiny.main()
-    assert calls == ["train tiny 7 True", "export out None", f"export out {figures}"]
+    assert calls == [
+        "train tiny 7 True", "export bundle-fp16 None", f"export bundle-fp16 {figures}", "bundle-fp16 to out",
+    ]  # fmt: skip
+
+
+@pytest.mark.usefixtures("no_network")
+def test_calibration_clips_are_frames_as_they_were_drawn_and_never_of_held_out_objects(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calibration, "CLIPS", 3)
+    monkeypatch.setattr(calibration, "STILLS", 1)
+    shop = prepare.Workshop(MICRO, tmp_path / "work")
+    drawn: list[np.ndarray] = []
+    painter = shop.painter(test=False)
+    monkeypatch.setattr(painter, "draw", lambda *a: drawn.append(Painter.draw(painter, *a)) or drawn[-1])
+    folder = calibration.write_calibration(tmp_path / "clips", painter, shop.seen_names)
+    for i, frames in enumerate(drawn):
+        with open_source(folder / f"clip{i:02}.mkv", size=(224, 224), fps=4.0) as source:
+            read = np.stack([frame.image for frame in source])
+        np.testing.assert_array_equal(read, frames)
+    assert (folder / "still0.png").is_file()
+    words = (folder / "queries.txt").read_text() + (folder / "texts.txt").read_text()
+    assert say.CAPTION_QUERIES[0] in words and not any(name in words for name in shop.held_names)

@@ -14,6 +14,7 @@ from vljepa_edge.cli.demo import demo
 from vljepa_edge.cli.doctor import doctor
 from vljepa_edge.cli.embed import embed
 from vljepa_edge.cli.eval import evaluate_app
+from vljepa_edge.cli.export import export
 from vljepa_edge.cli.models import models
 from vljepa_edge.cli.root import Root
 from vljepa_edge.cli.search import search
@@ -55,7 +56,7 @@ def _describe(
         typer.echo(ctx.get_help())
 
 
-for command in (stream, classify, ask, search, embed, demo, bench, build, doctor, slim):
+for command in (stream, classify, ask, search, embed, demo, bench, export, build, doctor, slim):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(evaluate_app, name="eval")

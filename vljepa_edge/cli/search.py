@@ -11,46 +11,14 @@ import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, number, print_json, progress
-from vljepa_edge.errors import IndexFileError, InputError, VideoError
+from vljepa_edge.errors import IndexFileError, VideoError
+from vljepa_edge.media_files import media_files
 
 if TYPE_CHECKING:
     from vljepa_edge.model import Model
     from vljepa_edge.tasks.retrieve import Index
 
-VIDEOS = (
-    ".mp4",
-    ".m4v",
-    ".mov",
-    ".mkv",
-    ".webm",
-    ".avi",
-    ".mpg",
-    ".mpeg",
-    ".ts",
-    ".m2ts",
-    ".wmv",
-    ".flv",
-    ".ogv",
-    ".3gp",
-)
-PHOTOS = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".webp", ".tif", ".tiff")
 SOURCES = "sources.json"
-
-
-def media_files(folder: Path) -> dict[str, list[int]]:
-    """Videos and photos under a folder, by suffix: relative path -> [size, modification time in ns]. No hidden ones."""
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such directory")
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        relative = path.relative_to(folder)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if path.suffix.lower() in VIDEOS + PHOTOS and not hidden and path.is_file():
-            status = path.stat()
-            found[relative.as_posix()] = [status.st_size, status.st_mtime_ns]
-    if not found:
-        raise InputError(f"{folder}: holds no video or photo (by suffix: {' '.join(VIDEOS + PHOTOS)})")
-    return found
 
 
 def build_index(model: Model, folder: Path, files: dict[str, list[int]], saved: Path | None) -> tuple[Index, list[str]]:

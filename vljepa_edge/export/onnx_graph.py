@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 OPSET = 20
+_QDQ = ("QuantizeLinear", "DequantizeLinear")
 _SMALLEST = 1024  # weights with fewer numbers than this stay as they are
 _LARGEST = float(np.finfo(np.float16).max)  # so do those with larger ones, such as masks of -1e9
 
@@ -40,17 +41,21 @@ def export_module(
     return buffer.getvalue()
 
 
-def store_weights(model: bytes, bits: int) -> bytes:
+def store_weights(model: bytes, bits: int, table_bits: int | None = None) -> bytes:
     """The same graph with its large weights kept at 16 bits (float) or at 8 (symmetric, one scale a row or output
-    channel)."""
+    channel). `table_bits`: of embedding tables, when they are stored otherwise. What QDQ nodes read stays as it is."""
     proto = onnx.load_from_string(model)
     graph = proto.graph
+    scales = {name for node in graph.node if node.op_type in _QDQ for name in node.input[1:]}
+    tables = {node.input[0] for node in graph.node if node.op_type == "Gather"}
     kept, added = [], []
     for weight in graph.initializer:
         array = numpy_helper.to_array(weight)
-        if array.dtype != np.float32 or array.size < _SMALLEST or np.abs(array).max() > _LARGEST:
+        wanted = table_bits if table_bits is not None and weight.name in tables else bits
+        small = array.dtype != np.float32 or array.size < _SMALLEST
+        if small or weight.name in scales or np.abs(array).max() > _LARGEST:
             kept.append(weight)
-        elif bits == 8 and array.ndim == 2:
+        elif wanted == 8 and array.ndim == 2:
             axis = _channel_axis(graph, weight.name)
             tensors, node = _as_int8(weight.name, array, axis)
             kept.extend(tensors)
@@ -66,6 +71,47 @@ def store_weights(model: bytes, bits: int) -> bytes:
     onnx.checker.check_model(proto)
     stored: bytes = proto.SerializeToString()
     return stored
+
+
+def has_8bit_weights(model: bytes) -> bool:
+    """Whether store_weights(model, 8) made this graph."""
+    return any(node.op_type == "DequantizeLinear" for node in onnx.load_from_string(model).graph.node)
+
+
+def restore_weights(model: bytes) -> bytes:
+    """The reverse of store_weights: the same graph with its weights at fp32, of the values that were stored."""
+    proto = onnx.load_from_string(model)
+    graph = proto.graph
+    weights = {weight.name: weight for weight in graph.initializer}
+    nodes, stored = [], set()
+    for node in graph.node:
+        if node.op_type in ("Cast", "DequantizeLinear") and all(name in weights for name in node.input):
+            arrays = [numpy_helper.to_array(weights[name]) for name in node.input]
+            value = arrays[0].astype(np.float32)
+            if node.op_type == "DequantizeLinear":
+                value = _dequantised(node, arrays)
+            elif helper.get_attribute_value(node.attribute[0]) != TensorProto.FLOAT:
+                nodes.append(node)
+                continue
+            weights[node.output[0]] = numpy_helper.from_array(value, node.output[0])
+            stored.update(node.input)
+        else:
+            nodes.append(node)
+    read = {name for node in nodes for name in node.input} | {output.name for output in graph.output}
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(w for name, w in weights.items() if name in read or name not in stored)
+    restored: bytes = proto.SerializeToString()
+    return restored
+
+
+def _dequantised(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """(levels - zero point) * scale along the node's axis."""
+    axis = next((int(a.i) for a in node.attribute if a.name == "axis"), 1)
+    shape = [-1 if i == axis % arrays[0].ndim else 1 for i in range(arrays[0].ndim)]
+    scale, *zero = (x.reshape(shape) if x.size > 1 else x.reshape(()) for x in arrays[1:])
+    levels = arrays[0].astype(np.float32)
+    return np.asarray((levels - zero[0].astype(np.float32) if zero else levels) * scale)
 
 
 def _channel_axis(graph: onnx.GraphProto, name: str) -> int:

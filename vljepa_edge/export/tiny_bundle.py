@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vljepa_edge import __version__
 from vljepa_edge.bundle import write_bundle
 from vljepa_edge.export.onnx_graph import export_module, store_weights
+from vljepa_edge.export.y_decoder import export_y_decoder, tensor, y_decoder_tensors
 from vljepa_edge.nn.predictor import Predictor
 from vljepa_edge.nn.tiny_streams import LUMA_SIZE, REGIONS, AppearanceStream, MotionStem
 from vljepa_edge.nn.y_decoder import YDecoder
@@ -72,15 +73,6 @@ class _Predict(nn.Module):
         return self.predictor({"appearance": appearance, "motion": motion}, query_tokens, query_mask)  # type: ignore[no-any-return]
 
 
-class _NextToken(nn.Module):
-    def __init__(self, decoder: YDecoder) -> None:
-        super().__init__()
-        self.decoder = decoder
-
-    def forward(self, embedding: Tensor, ids: Tensor) -> Tensor:
-        return self.decoder.next_logits(embedding, ids)
-
-
 def tiny_graphs(parts: TinyParts) -> dict[str, bytes]:
     """File name -> ONNX with weights at 16 bits, the sentence encoder's at 8."""
     frame = torch.zeros(1, SIZE, SIZE, 3, dtype=torch.uint8)
@@ -92,7 +84,6 @@ def tiny_graphs(parts: TinyParts) -> dict[str, bytes]:
     ids, mask = torch.ones(2, 5, dtype=torch.long), torch.ones(2, 5, dtype=torch.long)
     text_axes = {0: "batch", 1: "tokens"}
     query = {"query_tokens": torch.randn(1, 5, width), "query_mask": torch.ones(1, 5, dtype=torch.long)}
-    step = {"embedding": torch.zeros(1, parts.decoder.config.embedding), "ids": torch.ones(1, 3, dtype=torch.long)}
     graphs = {
         "graphs/x_encoder_appearance.onnx": (
             export_module(parts.appearance, {"frame": frame}, ("appearance", "luma")), 16,
@@ -116,9 +107,7 @@ def tiny_graphs(parts: TinyParts) -> dict[str, bytes]:
             ),
             16,
         ),
-        "graphs/y_decoder.onnx": (
-            export_module(_NextToken(parts.decoder), step, ("logits",), {"ids": {1: "tokens"}}), 16,
-        ),
+        "graphs/y_decoder.onnx": (export_y_decoder(parts.decoder), 16),
     }  # fmt: skip
     return {name: store_weights(graph, bits) for name, (graph, bits) in graphs.items()}
 
@@ -154,23 +143,19 @@ def write_tiny_bundle(
     return write_bundle(out, manifest, files)
 
 
-def _tensor(name: str, dtype: str, *shape: int) -> dict[str, Any]:
-    return {"name": name, "shape": list(shape), "dtype": dtype}
-
-
 def _manifest(parts: TinyParts) -> dict[str, Any]:
     width, hidden = parts.decoder.config.embedding, parts.y_head.in_features
-    appearance = _tensor("appearance", "float32", 1, REGIONS, _appearance_width(parts))
-    luma = _tensor("luma", "float32", 1, LUMA_SIZE, LUMA_SIZE)
-    motion = _tensor("motion", "float32", 1, parts.motion.tokens, parts.motion.width)
-    ids = [_tensor("input_ids", "int64", -1, -1), _tensor("attention_mask", "int64", -1, -1)]
-    states, embedding = _tensor("query_tokens", "float32", -1, -1, hidden), _tensor("embedding", "float32", -1, width)
+    appearance = tensor("appearance", "float32", 1, REGIONS, _appearance_width(parts))
+    luma = tensor("luma", "float32", 1, LUMA_SIZE, LUMA_SIZE)
+    motion = tensor("motion", "float32", 1, parts.motion.tokens, parts.motion.width)
+    ids = [tensor("input_ids", "int64", -1, -1), tensor("attention_mask", "int64", -1, -1)]
+    states, embedding = tensor("query_tokens", "float32", -1, -1, hidden), tensor("embedding", "float32", -1, width)
     text = {"file": "graphs/text.onnx", "unit": "text", "inputs": ids, "outputs": [states, embedding]}
     predictor_inputs = [
-        _tensor("appearance", "float32", 1, WINDOW, REGIONS, _appearance_width(parts)),
+        tensor("appearance", "float32", 1, WINDOW, REGIONS, _appearance_width(parts)),
         motion,
-        _tensor("query_tokens", "float32", 1, -1, hidden),
-        _tensor("query_mask", "int64", 1, -1),
+        tensor("query_tokens", "float32", 1, -1, hidden),
+        tensor("query_mask", "int64", 1, -1),
     ]
     return {
         "schema": 1,
@@ -179,22 +164,21 @@ def _manifest(parts: TinyParts) -> dict[str, Any]:
         "graphs": {
             "x_encoder_appearance": {
                 "file": "graphs/x_encoder_appearance.onnx", "unit": "frame",
-                "inputs": [_tensor("frame", "uint8", 1, SIZE, SIZE, 3)], "outputs": [appearance, luma],
+                "inputs": [tensor("frame", "uint8", 1, SIZE, SIZE, 3)], "outputs": [appearance, luma],
             },
             "x_encoder_motion": {
                 "file": "graphs/x_encoder_motion.onnx", "unit": "clip",
-                "inputs": [_tensor("luma", "float32", 1, WINDOW, LUMA_SIZE, LUMA_SIZE)], "outputs": [motion],
+                "inputs": [tensor("luma", "float32", 1, WINDOW, LUMA_SIZE, LUMA_SIZE)], "outputs": [motion],
             },
             "query": text,
             "predictor": {
                 "file": "graphs/predictor.onnx", "unit": "clip", "inputs": predictor_inputs,
-                "outputs": [_tensor("embedding", "float32", 1, width)],
+                "outputs": [tensor("embedding", "float32", 1, width)],
             },
             "y_encoder": text,
             "y_decoder": {
                 "file": "graphs/y_decoder.onnx", "unit": "step",
-                "inputs": [_tensor("embedding", "float32", 1, width), _tensor("ids", "int64", 1, -1)],
-                "outputs": [_tensor("logits", "float32", 1, parts.decoder.config.vocab)],
+                **y_decoder_tensors(parts.decoder),
             },
         },
         "video": {"width": SIZE, "height": SIZE, "resize": "cover", "fps": FPS, "window": WINDOW, "hop": 1},

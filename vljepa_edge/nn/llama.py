@@ -55,15 +55,34 @@ class LlamaLayer(nn.Module):
 
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor | None) -> Tensor:
         """x (B, N, D); cos, sin (N, head size); bias, added to the scores, broadcasts to (B, heads, N, N)."""
+        return self._layer(x, *self._qkv(x, cos, sin), bias)
+
+    def extend(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """As forward, for N tokens that follow P others. bias (N, P + N).
+
+        past: keys, then values of the P tokens, (B, 2 * kv heads, P, head size); returned with the N tokens' behind.
+        """
+        q, k, v = self._qkv(x, cos, sin)
+        present = torch.cat((past, torch.cat((k, v), dim=1)), dim=2)
+        k, v = torch.functional.split(present, self.kv_heads, dim=1)
+        return self._layer(x, q, k, v, bias), present
+
+    def _qkv(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rotated queries (B, heads, N, head size), rotated keys and values (B, kv heads, N, head size)."""
         batch, length, _ = x.shape
         qkv = self.qkv(self.attention_norm(x)).reshape(batch, length, -1, self.head_size).transpose(1, 2)
         qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=1)
         left, right = qk.split(self.head_size // 2, dim=-1)
         qk = qk * cos.to(qk.dtype) + torch.cat((-right, left), dim=-1) * sin.to(qk.dtype)
         q, k = qk.split((self.heads, self.kv_heads), dim=1)
+        return q, k, v
+
+    def _layer(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
+        batch, length, _ = x.shape
         if self.kv_heads != self.heads:
-            shape = (batch, self.kv_heads, self.heads // self.kv_heads, length, self.head_size)
-            k, v = (t[:, :, None].expand(shape).reshape(batch, self.heads, length, self.head_size) for t in (k, v))
+            seen = k.shape[2]
+            shape = (batch, self.kv_heads, self.heads // self.kv_heads, seen, self.head_size)
+            k, v = (t[:, :, None].expand(shape).reshape(batch, self.heads, seen, self.head_size) for t in (k, v))
         attended = attend(q, k, v, bias).transpose(1, 2).reshape(batch, length, -1)
         x = x + self.dropout(self.out(attended))
         gate, up = self.gate_up(self.ffn_norm(x)).split(self.ffn, dim=-1)
@@ -127,6 +146,29 @@ class LlamaStack(nn.Module):
         normed: Tensor = self.norm(x)
         return normed
 
+    def extend(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, N, hidden) of N tokens that follow P others, each seeing those before it, and the longer cache.
+
+        past: (B, cache_rows, P, head size), P = 0 at the beginning; the cache returned has P + N in its place. Rows are
+        the layers' in turn, each its keys, then its values. Raises InputError on wrong shapes.
+        """
+        if not torch.onnx.is_in_onnx_export():
+            self._check_past(x, past)
+        seen, length = past.shape[2], x.shape[1]
+        cos, sin = self.cos[seen : seen + length], self.sin[seen : seen + length]  # type: ignore[index]
+        place = torch.arange(seen + length, device=x.device)
+        bias = (place[None, :] > place[seen:, None]).to(x.dtype) * MASKED
+        caches = []
+        for layer, old in zip(self.layers, torch.functional.split(past, 2 * self.config.kv_heads, dim=1), strict=True):
+            x, new = layer.extend(x, cos, sin, bias, old)  # type: ignore[operator]
+            caches.append(new)
+        return self.norm(x), torch.cat(caches, dim=1)
+
+    @property
+    def cache_rows(self) -> int:
+        """Keys and values of every head of every layer."""
+        return 2 * self.config.kv_heads * self.config.layers
+
     def _check(self, x: Tensor, mask: Tensor | None) -> None:
         if x.ndim != 3 or x.shape[-1] != self.config.hidden:
             raise InputError(f"tokens must be (batch, length, {self.config.hidden}), not {tuple(x.shape)}")
@@ -134,6 +176,15 @@ class LlamaStack(nn.Module):
             raise InputError(f"{x.shape[1]} tokens are more than max_positions={self.config.max_positions}")
         if mask is not None and mask.shape != x.shape[:2]:
             raise InputError(f"mask must be {tuple(x.shape[:2])}, not {tuple(mask.shape)}")
+
+    def _check_past(self, x: Tensor, past: Tensor) -> None:
+        self._check(x, None)
+        rows, size = self.cache_rows, self.config.head_size
+        if past.ndim != 4 or (len(past), past.shape[1], past.shape[3]) != (len(x), rows, size):
+            raise InputError(f"past must be ({len(x)}, {rows}, length, {size}), not {tuple(past.shape)}")
+        if past.shape[2] + x.shape[1] > self.config.max_positions:
+            total = past.shape[2] + x.shape[1]
+            raise InputError(f"{total} tokens are more than max_positions={self.config.max_positions}")
 
     @classmethod
     def from_hf(

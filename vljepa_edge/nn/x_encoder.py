@@ -76,7 +76,8 @@ class XEncoder(nn.Module):
             self._check(frames)
         if frames.shape[1] == 1:
             frames = frames.expand(-1, config.tubelet, -1, -1, -1)
-        batch, steps, grid = frames.shape[0], frames.shape[1] // config.tubelet, config.size // config.patch
+        batch, grid = frames.shape[0], config.size // config.patch
+        steps = int(frames.shape[1]) // config.tubelet  # a number even while it is traced: the tables become constants
         dtype = self.patches.weight.dtype
         pixels = ((frames.float() - self.mean) / self.std).to(dtype)
         pixels = pixels.reshape(batch, steps, config.tubelet, grid, config.patch, grid, config.patch, 3)

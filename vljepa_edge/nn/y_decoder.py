@@ -38,8 +38,18 @@ class YDecoder(nn.Module):
         return F.linear(self._states(embedding, ids), self.tokens.weight)
 
     def next_logits(self, embedding: Tensor, ids: Tensor) -> Tensor:
-        """logits (B, vocab) of the token after ids: what a deployed graph computes."""
+        """logits (B, vocab) of the token after ids."""
         return F.linear(self._states(embedding, ids)[:, -1], self.tokens.weight)
+
+    def step(self, embedding: Tensor, ids: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+        """logits (B, vocab) of the token after ids (B, N), and the cache for the next step: what a deployed graph does.
+
+        past: `LlamaStack.extend`'s. Empty (P = 0), the prefix goes in before ids; else ids follow what it holds.
+        """
+        first = (past.shape[2] == 0) * self.config.prefix  # a tensor while it is traced, so one graph does both
+        prefix = self.prefix(embedding).reshape(-1, self.config.prefix, self.config.hidden)[:, :first]
+        states, present = self.stack.extend(torch.cat((prefix, self.tokens(ids)), dim=1), past)
+        return F.linear(states[:, -1], self.tokens.weight), present
 
     @torch.no_grad()
     def generate(self, embedding: Tensor, start: int, end: int) -> list[list[int]]:

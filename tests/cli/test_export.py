@@ -1,0 +1,53 @@
+"""`vljepa export`: what it writes, prints and refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import COLOURS, Vljepa, write_photo, write_video
+from vljepa_edge.bundle import Bundle
+from vljepa_edge.export import gate, int8
+
+
+@pytest.fixture
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(int8, "SPEED_SECONDS", 0.05)
+    folder = tmp_path / "clips"
+    folder.mkdir()
+    write_video(folder / "a.mp4", 9)
+    for i, colour in enumerate(COLOURS):
+        write_photo(folder / f"{i}.png", colour)
+    return folder
+
+
+def test_a_bundle_is_stored_in_other_bits(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:
+    run = vljepa("export", toy, "--precision", "fp32", "--out", tmp_path / "out.vljepa", "--json")
+    assert run.status == 0, run.err
+    assert run.json["precision"] == "fp32" and run.json["bytes"] > 0 and run.json["peak_bytes"] > 1 << 20
+    assert Bundle.open(tmp_path / "out.vljepa").manifest.name == "toy"
+
+
+def test_int8_prints_its_report(vljepa: Vljepa, toy: Path, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "int8"
+    run = vljepa("export", toy, "--precision", "int8", "--calibration", clips, "--out", out)
+    assert run.status == 0, run.err
+    for said in ("graphs/predictor.onnx:", "cosine", "speed on this machine", "model card: not measured", str(out)):
+        assert said in run.out
+    assert Bundle.open(out).manifest.provenance["export"]["precision"] == "int8"
+
+
+def test_what_is_not_good_enough_is_reported_and_not_written(
+    vljepa: Vljepa, toy: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "LEAST_MEAN", 1.1)
+    out = tmp_path / "int8"
+    asked = ("export", toy, "--precision", "int8", "--calibration", clips, "--out", out, "--json")
+    run = vljepa(*asked)
+    assert run.status == 1 and not out.exists()
+    assert run.err.startswith("error: ") and "was not written: video embeddings" in run.err
+    assert any("video embeddings" in problem for problem in run.json["problems"])
+    forced = vljepa(*asked, "--force")
+    assert forced.status == 0 and "written all the same" in forced.err
+    assert Bundle.open(out).manifest.provenance["export"]["problems"] == forced.json["problems"]

@@ -1,0 +1,122 @@
+"""A checkpoint of the whole model becomes a bundle that says what the modules say, in floating point and in INT8."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from rich.progress import Progress
+from torch import nn
+
+import vljepa_edge
+from tests.engines.chain import cosine, smooth_frames
+from tests.export.small_parts import TEXTS, WORDS
+from tests.media import write_video
+from tests.training.tiny_bert import tokenizer
+from vljepa_edge.bundle import Bundle
+from vljepa_edge.errors import BundleError, ExportError
+from vljepa_edge.export.pipeline import Plan, export_any
+from vljepa_edge.nn.config import (
+    LanguageModelConfig,
+    LlamaStackConfig,
+    PredictorConfig,
+    StreamConfig,
+    VLJepaConfig,
+    XEncoderConfig,
+    YDecoderConfig,
+    YEncoderConfig,
+)  # fmt: skip
+from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.training.decoder import train_tokenizer
+
+QUESTION = "What is happening?"
+SPELLING, READING = train_tokenizer(TEXTS, 300), tokenizer(WORDS)
+
+
+def config(language: bool = True, decoder: bool = True) -> VLJepaConfig:
+    bert = {
+        "model_type": "bert", "vocab_size": READING.get_vocab_size(), "hidden_size": 32, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 64, "max_position_embeddings": 64,
+    }  # fmt: skip
+    return VLJepaConfig(
+        x_encoder=XEncoderConfig("none", hidden=48, layers=2, heads=4, ffn=96, size=32),
+        language_model=LanguageModelConfig("none", vocab=READING.get_vocab_size(), hidden=40, max_tokens=32)
+        if language
+        else None,
+        predictor=PredictorConfig(
+            (StreamConfig("x_encoder", 48),), 40 if language else 32, 24, LlamaStackConfig(40, 2, 4, 2, 80)
+        ),
+        y_encoder=YEncoderConfig("none", 32, 24, max_tokens=32, architecture=bert),
+        y_decoder=YDecoderConfig(SPELLING.get_vocab_size(), 32, 1, 2, 48, max_tokens=10, embedding=24)
+        if decoder
+        else None,
+    )
+
+
+def checkpoint(folder: Path, language: bool = True, decoder: bool = True) -> tuple[Path, VLJepa]:
+    torch.manual_seed(0)
+    model = VLJepa(config(language, decoder)).eval()
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=module.in_features**-0.5)
+    model.save_pretrained(folder, include_frozen=True)
+    (folder / "tokenizers").mkdir()
+    for name, made in (("query", READING), ("target", READING), ("decoder", SPELLING)):
+        made.save(str(folder / "tokenizers" / f"{name}.json"))
+    return folder, model
+
+
+def export(source: Path, out: Path, plan: Plan) -> object:
+    with Progress(disable=True) as bar:
+        return export_any(str(source), out, plan, None, bar)
+
+
+@pytest.mark.parametrize("language", [True, False], ids=["language model", "Y-encoder reads the query"])
+@pytest.mark.parametrize(("precision", "least"), [("fp32", 0.99999), ("fp16", 0.9999)])
+def test_the_bundle_says_what_the_modules_say(language: bool, precision: str, least: float, tmp_path: Path) -> None:
+    source, model = checkpoint(tmp_path / "checkpoint", language)
+    report = export(source, tmp_path / "out", Plan(precision, window=4))  # type: ignore[arg-type]
+    assert report.bytes > 50_000 and report.seconds > 0 and report.peak_bytes > 1e8  # type: ignore[attr-defined]
+    loaded = vljepa_edge.load(tmp_path / "out", precision="f32", threads=1)
+    assert loaded.manifest.video.window == 4 and loaded.manifest.provenance["config"]["predictor"]["embedding"] == 24
+    ids = torch.tensor([READING.encode(QUESTION).ids])
+    for seed in range(2):
+        frames = smooth_frames(loaded.bundle, seed)
+        _, found = loaded.embed_windows([(frame, t / 4) for t, frame in enumerate(frames)], QUESTION)
+        with torch.inference_mode():
+            expected = model.predict(torch.from_numpy(frames[None]), ids, torch.ones_like(ids))
+            said = model.y_decoder.generate(expected, 0, 1)[0]  # type: ignore[union-attr]
+        assert cosine(found[0], expected.numpy()) > least
+        if precision == "fp32":
+            assert loaded.decode_text(expected[0].numpy()) == SPELLING.decode(said).strip()
+    with torch.inference_mode():
+        texts = [model.y_encoder(i, torch.ones_like(i)) for i in (torch.tensor([READING.encode(t).ids]) for t in TEXTS)]
+    assert cosine(loaded.embed_text(TEXTS), torch.cat(texts).numpy()) > least
+
+
+def test_int8_of_a_checkpoint_is_calibrated_on_the_folder(tmp_path: Path) -> None:
+    source, _ = checkpoint(tmp_path / "checkpoint")
+    clips = tmp_path / "clips"
+    clips.mkdir()
+    for i in range(4):
+        draw = np.random.default_rng(i)
+        write_video(clips / f"{i}.mp4", [draw.integers(0, 256, (48, 48, 3), np.uint8) for _ in range(8)])
+    export(source, tmp_path / "int8.vljepa", Plan("int8", clips, force=True, window=4))
+    made = Bundle.open(tmp_path / "int8.vljepa").manifest
+    assert made.provenance["export"]["precision"] == "int8"
+    assert made.provenance["export"]["clips_held_out"] > 0
+
+
+def test_a_model_without_a_decoder_or_with_a_window_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+    source, _ = checkpoint(tmp_path / "a", decoder=False)
+    with pytest.raises(ExportError, match="has no Y-decoder"):
+        export(source, tmp_path / "out", Plan("fp16", window=4))
+    source, _ = checkpoint(tmp_path / "b")
+    with pytest.raises(ExportError, match="multiple of 2 frames, not 3"):
+        export(source, tmp_path / "out", Plan("fp16", window=3))
+    (source / "tokenizers" / "query.json").write_text("{}")
+    with pytest.raises(BundleError, match="not a tokenizer"):
+        export(source, tmp_path / "out", Plan("fp16", window=4))
+    assert not (tmp_path / "out").exists()

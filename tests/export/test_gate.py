@@ -1,0 +1,50 @@
+"""The accuracy gate: what it lets through and what it says of the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vljepa_edge.export.fidelity import Fidelity
+from vljepa_edge.export.gate import failures, task_figures
+
+GOOD = {"video": Fidelity(0.995, 0.98), "text": Fidelity(0.999, 0.99)}
+CARD: dict[str, Any] = {
+    "model": "tiny 1", "clips_per_split": 660,
+    "seen": {
+        "motion_top1_of_11": 96.5, "retrieval_R@1": 75.9, "retrieval_captions": 2266, "answers_count": 85.4,
+        "zero_training_object_top1_of_32": {"frame": 26.1, "best": 31.5},
+    },
+    "real_photos": {"count": 60, "model": 70.0, "conse_frame_0": 50.0, "best_zero_training": 60.0, "rows": [{}]},
+}  # fmt: skip
+
+
+def card(**seen: float) -> dict[str, Any]:
+    return CARD | {"seen": CARD["seen"] | seen}
+
+
+def test_task_figures_are_the_models_own() -> None:
+    assert task_figures(CARD) == {
+        "seen.motion_top1_of_11": 96.5, "seen.retrieval_R@1": 75.9, "seen.answers_count": 85.4,
+        "real_photos.model": 70.0,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("after", [None, CARD, card(motion_top1_of_11=96.0), card(answers_count=99.0)])
+def test_what_is_good_enough_passes(after: dict[str, Any] | None) -> None:
+    assert list(failures(GOOD, CARD, after)) == []
+
+
+@pytest.mark.parametrize(
+    ("embeddings", "after", "said"),
+    [
+        (GOOD | {"video": Fidelity(0.9899, 0.98)}, None, "video embeddings have cosine 0.9899"),
+        (GOOD | {"text": Fidelity(0.999, 0.9699)}, None, "0.9699 at worst"),
+        (GOOD, card(answers_count=84.8), r"seen.answers_count fell from 85.4 to 84.8"),
+        (GOOD, CARD | {"real_photos": {"model": 68.0}}, "real_photos.model fell from 70 to 68"),
+        (GOOD, {"seen": {}}, "no seen.motion_top1_of_11 any more"),
+    ],
+)
+def test_what_is_not_is_named(embeddings: dict[str, Fidelity], after: dict[str, Any] | None, said: str) -> None:
+    assert any(said in line for line in failures(embeddings, CARD, after))

@@ -1,0 +1,162 @@
+"""A bundle to INT8: what it says of itself, what the gate does with it, and where it comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rich.progress import Progress
+
+import vljepa_edge
+from tests.engines.chain import cosine, run_chain, smooth_frames
+from tests.export.test_checkpoint import QUESTION, checkpoint
+from tests.media import write_png, write_video
+from vljepa_edge.bundle import Bundle
+from vljepa_edge.engines import compile_all, open_engine
+from vljepa_edge.errors import ExportError, InputError
+from vljepa_edge.export import gate, int8
+from vljepa_edge.export.calibration import read_folder, record
+from vljepa_edge.export.int8 import Card, export_int8
+from vljepa_edge.export.pipeline import Plan, export_any
+from vljepa_edge.export.report import Report
+
+FIGURES: dict[str, Any] = {"seen": {"motion": 90.0}}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_timing() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(int8, "SPEED_SECONDS", 0.1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clips")
+    for i in range(4):
+        draw = np.random.default_rng(i)
+        small = draw.integers(0, 256, (8, 6, 6, 3), np.uint8)
+        write_video(folder / f"{i}.mp4", [np.kron(image, np.ones((8, 8, 1), np.uint8)) for image in small])
+    (folder / "queries.txt").write_text("What is happening?\n\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A small model at 16 bits, with a figure."""
+    folder = tmp_path_factory.mktemp("source")
+    saved, _ = checkpoint(folder / "checkpoint")
+    with Progress(disable=True) as bar:
+        export_any(str(saved), folder / "bundle", Plan("fp16", window=4), None, bar)
+    manifest = json.loads((folder / "bundle" / "manifest.json").read_text()) | {"figures": FIGURES}
+    (folder / "bundle" / "manifest.json").write_text(json.dumps(manifest))
+    return Bundle.open(folder / "bundle")
+
+
+def to_int8(source: Bundle, clips: Path, out: Path, after: dict[str, Any] | None, force: bool = False) -> Report:
+    measure = None if after is None else lambda path: Card(after, f"# Card of {Bundle.open(path).manifest.name}")
+    with Progress(disable=True) as bar:
+        return export_int8(source, clips, out, measure=measure, force=force, bar=bar)
+
+
+@pytest.fixture(scope="module")
+def made(source: Bundle, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Report]:
+    out = tmp_path_factory.mktemp("int8") / "int8"
+    report = to_int8(source, clips, out, {"seen": {"motion": 89.6}})
+    return Bundle.open(out), report
+
+
+def test_the_manifest_keeps_the_whole_report(made: tuple[Bundle, Report], source: Bundle) -> None:
+    bundle, report = made
+    kept = bundle.manifest.provenance["export"]
+    assert kept == json.loads(json.dumps({"precision": "int8", **report.to_dict()}))
+    assert {part["file"] for part in kept["parts"]} == {g.file for g in source.manifest.graphs.values()}
+    for part in kept["parts"]:
+        for layer in part["layers"]:
+            assert layer["bits"] in (8, 16) and 0 < layer["alone"]["worst"] <= layer["alone"]["mean"] <= 1
+    assert sum(len(part["layers"]) for part in kept["parts"]) > 20
+    assert kept["embeddings"]["video"]["mean"] >= gate.LEAST_MEAN
+    assert kept["source"].endswith(source.digest)
+    assert bundle.manifest.provenance["config"] == source.manifest.provenance["config"]
+
+
+def test_figures_and_card_are_its_own(made: tuple[Bundle, Report]) -> None:
+    bundle, _ = made
+    assert bundle.manifest.figures == {"seen": {"motion": 89.6}}
+    assert bundle.read("MODEL_CARD.md").decode().startswith("# Card of")
+
+
+def test_it_is_smaller_and_reports_sizes_and_speed(made: tuple[Bundle, Report], source: Bundle) -> None:
+    _, report = made
+    assert report.bytes_after < 0.8 * report.bytes_before  # small layers: names and shapes weigh too
+    assert report.speed["hop"].ms_16 > 0 and report.speed["hop"].times > 0
+    lines = "\n".join(report.lines())
+    assert "cosine" in lines and "8 bits" in lines and "peak memory" in lines and "seen.motion" in lines
+
+
+def test_every_engine_runs_it_and_says_what_fp32_says(made: tuple[Bundle, Report], source: Bundle) -> None:
+    bundle, _ = made
+    frames = smooth_frames(bundle, 3)
+    exact = run_chain(compile_all(open_engine("onnxruntime"), source), source, frames, QUESTION)
+    reference = run_chain(compile_all(open_engine("torch"), bundle), bundle, frames, QUESTION)
+    for name in ("openvino", "onnxruntime"):
+        found = run_chain(compile_all(open_engine(name), bundle), bundle, frames, QUESTION)
+        for key in ("predictor", "y_encoder"):
+            assert cosine(found[key], reference[key]) >= 0.998, (name, key)
+            assert cosine(found[key], exact[key]) >= 0.98, (name, key)
+    assert vljepa_edge.load(bundle.path).decode_text(reference["predictor"][0])
+
+
+def test_a_card_that_fell_refuses_and_force_writes_and_says_why(source: Bundle, clips: Path, tmp_path: Path) -> None:
+    out = tmp_path / "int8.vljepa"
+    with pytest.raises(ExportError, match=r"was not written: seen.motion fell from 90 to 80.*--force") as caught:
+        to_int8(source, clips, out, {"seen": {"motion": 80.0}})
+    assert not out.exists() and not list(tmp_path.iterdir())
+    assert caught.value.report.problems == ("seen.motion fell from 90 to 80; 0.5 points are the most",)
+
+
+def test_embeddings_too_far_from_fp32_refuse(
+    source: Bundle, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "LEAST_MEAN", 1.0)
+    out = tmp_path / "int8"
+    with pytest.raises(ExportError, match=r"video embeddings have cosine 0\.9"):
+        to_int8(source, clips, out, None)
+    report = to_int8(source, clips, out, None, force=True)
+    assert any("video embeddings" in problem for problem in report.problems)
+    kept = Bundle.open(out).manifest
+    assert kept.provenance["export"]["problems"] == list(report.problems)
+    assert kept.figures == {}  # not measured, so it claims none
+
+
+def test_halves_share_no_file_and_photos_fill_a_window(source: Bundle, clips: Path, tmp_path: Path) -> None:
+    for i in range(2):
+        write_png(tmp_path / f"{i}.png", 40 + i, 30)
+    model = vljepa_edge.load(source.path, threads=1, precision="f32")
+    with Progress(disable=True) as bar:
+        data = read_folder(clips, model, bar)
+        photos = read_folder(tmp_path, model, bar)
+        (tmp_path / "1.png").unlink()
+        with pytest.raises(InputError, match="two or more"):
+            read_folder(tmp_path, model, bar)
+    assert data.queries[0] == "What is happening?" and len(set(data.queries)) == len(data.queries)
+    assert data.fit[0].shape == (4, 32, 32, 3) and data.fit[0].dtype == np.uint8
+    assert not any(np.array_equal(a, b) for a in data.fit for b in data.held_out)
+    assert len(photos.fit) == len(photos.held_out) == 1
+    assert all(np.array_equal(frame, photos.fit[0][0]) for frame in photos.fit[0])
+
+
+def test_recorded_inputs_are_what_the_graphs_meet(source: Bundle, clips: Path) -> None:
+    model = vljepa_edge.load(source.path, threads=1, precision="f32")
+    with Progress(disable=True) as bar:
+        data = read_folder(clips, model, bar)
+        recorded = record(source, data.fit, data.queries, data.texts, 5, bar)
+    assert set(recorded) == {g.file for g in source.manifest.graphs.values()}
+    assert all(0 < len(inputs) <= 5 for inputs in recorded.values())
+    assert any(np.array_equal(recorded["graphs/x_encoder.onnx"][0]["frames"][0], clip) for clip in data.fit)
+    lengths = {inputs["past"].shape[2] for inputs in recorded["graphs/y_decoder.onnx"]}
+    assert len(lengths) > 1  # several steps of the cache

@@ -1,0 +1,122 @@
+"""`vljepa export`: a model as a bundle in fp32, fp16 or INT8. Needs the export extra."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast
+
+import typer
+
+from vljepa_edge.cli.options import Debug, Json
+from vljepa_edge.cli.output import console, print_json, progress
+from vljepa_edge.cli.root import print_error
+from vljepa_edge.errors import EngineError, ExportError, InputError
+
+if TYPE_CHECKING:
+    from vljepa_edge.export.int8 import Card
+    from vljepa_edge.export.pipeline import Precision, Written
+    from vljepa_edge.export.report import Report
+
+EXTRA = "pip install 'vljepa-edge[export]'"
+CARD_EXTRA = "pip install 'vljepa-edge[train]'"
+MODULES = ("torch", "transformers", "onnx", "onnxruntime", "safetensors")
+CARD_MODULES = ("torch", "transformers", "PIL")
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+def export(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A bundle, a checkpoint folder, or a hub id of one.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="BUNDLE", help="A folder, or a .vljepa file.")],
+    precision: Annotated[str, typer.Option("--precision", metavar="TYPE", help="fp32, fp16 or int8.")] = "fp16",
+    calibration: Annotated[
+        Path | None, typer.Option("--calibration", metavar="DIR", help="Videos and photos; needed for int8.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write an INT8 bundle that isn't accurate enough.")] = False,
+    card: Annotated[
+        bool | None,
+        typer.Option(
+            "--card/--no-card",
+            help="Take the INT8 bundle's model card (minutes) and compare it with the source's.",
+            show_default="where the source has figures",
+        ),
+    ] = None,
+    window: Annotated[int, typer.Option(min=1, metavar="N", help="Frames of a window; of a checkpoint.")] = 16,
+    fps: Annotated[float, typer.Option(min=0.01, metavar="N", help="Frames a second; of a checkpoint.")] = 4.0,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write a bundle; for INT8, say what each layer costs, and refuse what lost its accuracy.
+
+    \b
+    Examples:
+      vljepa export vljepa_edge/models/tiny --precision int8 --calibration clips --out tiny-int8
+      vljepa export my-checkpoint --precision fp16 --window 8 --out my.vljepa
+      vljepa export my.vljepa --precision int8 --calibration clips --no-card --out my-int8.vljepa --json
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r} does not exist; legal are {', '.join(PRECISIONS)}")
+    if (precision == "int8") != (calibration is not None):
+        needs = (
+            "needs --calibration DIR, a folder of videos and photos" if precision == "int8" else "calibrates nothing"
+        )
+        raise InputError(f"--precision {precision} {needs}")
+    _check_installed(MODULES, EXTRA)
+    from vljepa_edge.export.pipeline import Plan, export_any
+
+    plan = Plan(cast("Precision", precision), calibration, force, window, fps)
+    with progress() as bar:
+        try:
+            report = export_any(source, out, plan, _measure_card if _wants_card(card, source) else None, bar)
+        except ExportError as error:
+            if error.report is not None:
+                _print(error.report, as_json)
+            raise
+    for problem in report.problems:
+        print_error(f"{problem} (written all the same: --force)")
+    _print(report, as_json)
+    if not as_json:
+        console().print(f"written to {out}")
+
+
+def _wants_card(asked: bool | None, source: str) -> bool:
+    """As asked; else where there are figures to compare with and what it takes to measure them."""
+    if asked is not None:
+        return asked
+    from vljepa_edge.bundle import Bundle
+    from vljepa_edge.errors import BundleError
+
+    try:
+        figures = Bundle.open(source).manifest.figures
+    except BundleError:  # a checkpoint has none
+        return False
+    return bool(figures) and not _missing(CARD_MODULES)
+
+
+def _measure_card(path: Path) -> Card:
+    _check_installed(CARD_MODULES, CARD_EXTRA)
+    from vljepa_edge.export.int8 import Card
+    from vljepa_edge.training.card import evaluate
+    from vljepa_edge.training.card_text import markdown
+
+    figures = evaluate(path)
+    return Card(figures, markdown(figures))
+
+
+def _check_installed(modules: tuple[str, ...], extra: str) -> None:
+    missing = _missing(modules)
+    if missing:
+        raise EngineError(f"this needs {', '.join(missing)}; run: {extra}")
+
+
+def _missing(modules: tuple[str, ...]) -> list[str]:
+    return [name for name in modules if importlib.util.find_spec(name) is None]
+
+
+def _print(report: Report | Written, as_json: bool) -> None:
+    if as_json:
+        print_json(report.to_dict())
+        return
+    out = console()
+    for line in report.lines():
+        out.print(line)

@@ -1,0 +1,139 @@
+"""A bundle in floating point -> the same bundle in INT8, measured and judged before it is written.
+
+Each graph file in turn: SmoothQuant, QDQ, bias correction, then the layers that don't bear it back to 16 bits. What is
+left in floating point is stored at 16 bits, or at 8 where the source has it so; embedding tables at 8.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnx
+from rich.progress import Progress
+
+from vljepa_edge.bundle import Bundle, write_bundle
+from vljepa_edge.engines import Engine, available, open_engine
+from vljepa_edge.errors import ExportError
+from vljepa_edge.export import gate
+from vljepa_edge.export.bias_correction import correct_biases
+from vljepa_edge.export.calibration import Arrays, Calibration, embed_clip, read_folder, record
+from vljepa_edge.export.fidelity import Fidelity, cosine_rows, summary
+from vljepa_edge.export.onnx_graph import has_8bit_weights, restore_weights, store_weights
+from vljepa_edge.export.qdq import layers, prepare, quantise
+from vljepa_edge.export.report import Part, Report
+from vljepa_edge.export.sensitivity import choose
+from vljepa_edge.export.smooth import smooth
+from vljepa_edge.export.speed import compare_bundles
+from vljepa_edge.memory import peak_memory
+from vljepa_edge.model import Model
+
+PART_TARGET = Fidelity(0.99, 0.97)
+_FIT_INPUTS, _JUDGE_INPUTS = 24, 6
+SPEED_SECONDS = 3.0  # for each stage
+
+
+class Card(NamedTuple):
+    """The task figures of a bundle, and the same as a document."""
+
+    figures: dict[str, Any]
+    markdown: str
+
+
+def export_int8(
+    source: Bundle, folder: Path, out: Path, *, measure: Callable[[Path], Card] | None, force: bool, bar: Progress
+) -> Report:
+    """Write the INT8 form of `source` at `out`; what was measured is returned, and kept as its provenance.export.
+
+    folder: videos and photos to calibrate on and judge with. measure: takes the model card of a bundle, compared with
+    the source's own figures. Raises ExportError when the gate is not passed, unless `force`; then the report says why.
+    """
+    begun = time.perf_counter()
+    engine = open_engine("openvino", precision="f32")
+    reference = Model(source, engine)
+    data = read_folder(folder, reference, bar)
+    fit = record(source, data.fit, data.queries, data.texts, _FIT_INPUTS, bar)
+    held_out = record(source, data.held_out, data.queries, data.texts, _JUDGE_INPUTS, bar)
+    parts, graphs = [], {}
+    for file in fit:
+        graphs[file], part = _quantise_file(source.read(file), file, fit[file], held_out[file], engine, bar)
+        parts.append(part)
+    with TemporaryDirectory(prefix="vljepa-export-") as work:
+        candidate = Bundle.open(_write(Path(work) / "int8", source, graphs, {}, None))
+        card = None if measure is None else measure(candidate.path)
+        embeddings, agreement = _judge(reference, candidate, data)
+        speed = compare_bundles(source, candidate, data.held_out[0], data.texts[-1], SPEED_SECONDS)
+        report = Report(
+            source=f"{source.manifest.name} {source.manifest.version} {source.digest}", engine="openvino",
+            clips_fit=len(data.fit), clips_held_out=len(data.held_out), parts=tuple(parts), embeddings=embeddings,
+            agreement=agreement, speed=speed, bytes_before=_graph_bytes(source), bytes_after=_graph_bytes(candidate),
+            seconds=time.perf_counter() - begun, peak_bytes=peak_memory(),
+            figures_before=gate.task_figures(source.manifest.figures),
+            figures_after=None if card is None else gate.task_figures(card.figures),
+        )  # fmt: skip
+    found = gate.failures(embeddings, source.manifest.figures, None if card is None else card.figures)
+    report = replace(report, problems=tuple(found))
+    if report.problems and not force:
+        why = "; ".join(report.problems)
+        raise ExportError(f"{out} was not written: {why}. --force writes it all the same", report)
+    _write(out, source, graphs, report.to_dict(), card)
+    return report
+
+
+def _quantise_file(
+    model: bytes, file: str, fit: Sequence[Arrays], held_out: Sequence[Arrays], engine: Engine, bar: Progress
+) -> tuple[bytes, Part]:
+    begun = time.perf_counter()
+    original = onnx.load_from_string(restore_weights(model))
+    prepare(original)
+    smoothed = smooth(original, fit)
+    names = layers(original)
+    quantised = quantise(original, names, fit)
+    correct_biases(quantised, original, names, fit)
+    title = file.rpartition("/")[2]
+    choice = choose(original, quantised, names, held_out, PART_TARGET, engine, bar, title)
+    bits = 8 if has_8bit_weights(model) else 16  # rounded before: at 16 bits it would only take more room
+    stored = store_weights(choice.model.SerializeToString(), bits, table_bits=8)
+    seconds = time.perf_counter() - begun
+    return stored, Part(file, choice.layers, choice.outputs, smoothed, len(model), len(stored), seconds)
+
+
+def _judge(reference: Model, candidate: Bundle, data: Calibration) -> tuple[dict[str, Fidelity], dict[str, Fidelity]]:
+    """Embeddings of the candidate, as a user gets them, to fp32; and of other engines to OpenVINO in fp32."""
+    expected = _embed(reference, data)
+    user = _embed(Model(candidate, open_engine("openvino")), data)
+    embeddings = {kind: summary(cosine_rows(expected[kind], user[kind])) for kind in expected}
+    same = _embed(Model(candidate, open_engine("openvino", precision="f32")), data)
+    agreement = {}
+    if available()["onnxruntime"] is None:
+        other = _embed(Model(candidate, open_engine("onnxruntime")), data)
+        agreement = {f"onnxruntime, {kind}": summary(cosine_rows(same[kind], other[kind])) for kind in same}
+    return embeddings, agreement
+
+
+def _embed(model: Model, data: Calibration) -> Arrays:
+    queries = [model.text.query(query) for query in data.queries]
+    return {
+        "video": np.concatenate([embed_clip(model, clip, queries) for clip in data.held_out]),
+        "text": model.embed_text(data.texts),
+    }
+
+
+def _graph_bytes(bundle: Bundle) -> int:
+    return sum({graph.file: graph.bytes for graph in bundle.manifest.graphs.values()}.values())
+
+
+def _write(out: Path, source: Bundle, graphs: Mapping[str, bytes], report: dict[str, Any], card: Card | None) -> Path:
+    """The source with other graphs. Its figures and card are not this bundle's, so they give way to `card`."""
+    files = {name: source.read(name) for name in source.manifest.entries() if name != "MODEL_CARD.md"} | dict(graphs)
+    manifest = source.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
+    manifest["figures"] = {} if card is None else card.figures
+    manifest["provenance"] = {**manifest["provenance"], "export": {"precision": "int8", **report}}
+    if card is not None:
+        files["MODEL_CARD.md"] = card.markdown.encode()
+    return write_bundle(out, manifest, files)

@@ -1,0 +1,133 @@
+"""`vljepa export`: whatever the source is, a bundle comes out."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from rich.progress import Progress
+from tokenizers import Tokenizer
+
+from vljepa_edge.bundle import Bundle, write_bundle
+from vljepa_edge.errors import BundleError
+from vljepa_edge.export.checkpoint import Tokenizers, write_checkpoint
+from vljepa_edge.export.int8 import Card, export_int8
+from vljepa_edge.export.onnx_graph import restore_weights, store_weights
+from vljepa_edge.export.report import Report
+from vljepa_edge.manifest import MANIFEST
+from vljepa_edge.memory import peak_memory
+
+Precision = Literal["fp32", "fp16", "int8"]
+_BITS = {"fp32": 32, "fp16": 16, "int8": 16}  # an INT8 export starts from a bundle at 16
+
+
+@dataclass(frozen=True)
+class Written:
+    """A bundle in floating point, which needs no judging."""
+
+    precision: str
+    bytes: int
+    seconds: float
+    peak_bytes: int | None
+    problems: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return dataclasses.asdict(self)
+
+    def lines(self) -> list[str]:
+        """For people."""
+        memory = "" if self.peak_bytes is None else f", peak memory {self.peak_bytes / 1e6:.0f} MB"
+        return [f"{self.precision}, graphs of {self.bytes / 1e6:.1f} MB, took {self.seconds:.0f} s{memory}"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to make of a source. calibration: for int8. window, fps: of a checkpoint's stream."""
+
+    precision: Precision
+    calibration: Path | None = None
+    force: bool = False
+    window: int = 16
+    fps: float = 4.0
+
+
+def export_any(
+    source: str, out: Path, plan: Plan, measure: Callable[[Path], Card] | None, bar: Progress
+) -> Report | Written:
+    """Write the bundle. source: a bundle, a folder that VLJepa.save_pretrained wrote, or a hub id of one.
+
+    measure: takes the model card of an INT8 bundle. Raises BundleError for a source that can't be read, ExportError for
+    one that can't be exported or an INT8 form that is not good enough.
+    """
+    begun = time.perf_counter()
+    if _is_bundle(Path(source)):
+        bundle = Bundle.open(source)
+        if plan.calibration is not None:
+            return export_int8(bundle, plan.calibration, out, measure=measure, force=plan.force, bar=bar)
+        _restore(bundle, out, _BITS[plan.precision])
+    elif plan.calibration is not None:
+        with TemporaryDirectory(prefix="vljepa-export-") as folder:
+            bundle = Bundle.open(_export_checkpoint(source, Path(folder) / "float", plan, bar))
+            return export_int8(bundle, plan.calibration, out, measure=measure, force=plan.force, bar=bar)
+    else:
+        _export_checkpoint(source, out, plan, bar)
+    graphs = {graph.file: graph.bytes for graph in Bundle.open(out).manifest.graphs.values()}
+    return Written(plan.precision, sum(graphs.values()), time.perf_counter() - begun, peak_memory())
+
+
+def _is_bundle(path: Path) -> bool:
+    return path.is_file() or (path / MANIFEST).is_file()
+
+
+def _restore(bundle: Bundle, out: Path, bits: int) -> None:
+    """The bundle with its weights stored at other bits. One that is INT8 already stays so: rounding can't be undone."""
+    manifest = bundle.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
+    files = {name: bundle.read(name) for name in bundle.manifest.entries()}
+    for file in {graph.file for graph in bundle.manifest.graphs.values()}:
+        whole = restore_weights(files[file])
+        files[file] = store_weights(whole, 16) if bits == 16 else whole
+    write_bundle(out, manifest, files)
+
+
+def _export_checkpoint(source: str, out: Path, plan: Plan, bar: Progress) -> Path:
+    from vljepa_edge.nn.vljepa import VLJepa
+
+    model = VLJepa.from_pretrained(source)
+    name = Path(source).name
+    tokenizers = _tokenizers(Path(source), model)
+    return write_checkpoint(
+        model, tokenizers, out, bits=_BITS[plan.precision], window=plan.window, fps=plan.fps, name=name, bar=bar
+    )
+
+
+def _tokenizers(folder: Path, model: Any) -> Tokenizers:
+    """`tokenizers/*.json` of the checkpoint; else those of the sources. The decoder speaks the language model's."""
+    config = model.config
+    target = config.y_encoder.source
+    query = target if config.language_model is None else config.language_model.source
+    return Tokenizers(
+        *(
+            _tokenizer(folder / "tokenizers" / f"{name}.json", origin)
+            for name, origin in (("query", query), ("target", target), ("decoder", query))
+        )
+    )
+
+
+def _tokenizer(file: Path, source: str) -> Tokenizer:
+    if file.is_file():
+        try:
+            return Tokenizer.from_file(str(file))
+        except Exception as error:  # the tokenizers package raises bare Exception
+            raise BundleError(file, f"is not a tokenizer in the Hugging Face tokenizers format: {error}") from error
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(source, trust_remote_code=False).backend_tokenizer
+    except Exception as error:  # transformers' many errors share no base
+        raise BundleError(source, f"gives no tokenizer: {error}; put one at {file}") from error
