@@ -299,6 +299,7 @@ class _Context:
             return True
 
         def run() -> None:
+            assert self._shapes == shapes, "a recording's context was given another shape"
             types = {item.name: _numpy(item.type) for item in engine.session.get_inputs()}
             given = {name: _at(addresses[name], shape, types[name]).copy() for name, shape in shapes.items()}
             unused = {
