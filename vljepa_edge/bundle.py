@@ -91,7 +91,7 @@ def write_bundle(
     there is left alone. Raises BundleError.
     """
     target = Path(out)
-    _check_replaceable(target)
+    check_replaceable(target)
     raw = _complete(manifest_without_hashes, files)
     part = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
     try:
@@ -108,6 +108,16 @@ def write_bundle(
     finally:
         _remove(part)
     return target
+
+
+def check_replaceable(target: Path) -> None:
+    """Raise BundleError unless a bundle may be written at `target`: nothing there, an empty folder, or a bundle."""
+    if target.suffix == _ZIP:
+        free = not target.exists() or target.is_file()
+    else:
+        free = not target.exists() or (target / MANIFEST).is_file() or (target.is_dir() and not any(target.iterdir()))
+    if not free:
+        raise BundleError(target, "exists and is not a bundle, so it is left alone; choose another place or remove it")
 
 
 # --- reading: a folder and a zip look the same from above ---
@@ -293,15 +303,6 @@ def _measure(name: str, data: bytes | Path) -> dict[str, str | int]:
             return {"sha256": digest.hexdigest(), "bytes": file.tell()}
     except OSError as error:
         raise BundleError(name, f"can't be read from {data}: {error.strerror or error}") from error
-
-
-def _check_replaceable(target: Path) -> None:
-    if target.suffix == _ZIP:
-        free = not target.exists() or target.is_file()
-    else:
-        free = not target.exists() or (target / MANIFEST).is_file() or (target.is_dir() and not any(target.iterdir()))
-    if not free:
-        raise BundleError(target, "exists and is not a bundle, so it is left alone; choose another place or remove it")
 
 
 def _write_folder(folder: Path, contents: Mapping[str, bytes | Path]) -> None:

@@ -17,7 +17,7 @@ from tests.export.test_checkpoint import QUESTION, checkpoint
 from tests.media import write_png, write_video
 from vljepa_edge.bundle import Bundle
 from vljepa_edge.engines import compile_all, open_engine
-from vljepa_edge.errors import ExportError, InputError
+from vljepa_edge.errors import BundleError, ExportError, InputError
 from vljepa_edge.export import gate, int8
 from vljepa_edge.export.calibration import read_folder, record
 from vljepa_edge.export.int8 import Card, export_int8
@@ -131,6 +131,18 @@ def test_embeddings_too_far_from_fp32_refuse(
     kept = Bundle.open(out).manifest
     assert kept.provenance["export"]["problems"] == list(report.problems)
     assert kept.figures == {}  # not measured, so it claims none
+
+
+def test_int8_is_not_exported_again_and_what_is_no_bundle_is_left_alone(
+    made: tuple[Bundle, Report], source: Bundle, clips: Path, tmp_path: Path
+) -> None:
+    with Progress(disable=True) as bar:
+        with pytest.raises(ExportError, match="is in INT8"):
+            export_any(str(made[0].path), tmp_path / "out", Plan("fp16"), None, bar)
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "letter.txt").write_text("Dear")
+        with pytest.raises(BundleError, match="is not a bundle, so it is left alone"):
+            export_any(str(source.path), tmp_path / "mine", Plan("int8", clips), None, bar)
 
 
 def test_halves_share_no_file_and_photos_fill_a_window(source: Bundle, clips: Path, tmp_path: Path) -> None:

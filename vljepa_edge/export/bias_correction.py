@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from vljepa_edge.export.calibration import Arrays
+from vljepa_edge.export.onnx_graph import dequantised
 from vljepa_edge.export.onnx_run import run_outputs
+from vljepa_edge.export.qdq import is_transposed
 
 Floats = NDArray[np.float32]
 
@@ -40,10 +42,12 @@ def correct_biases(
         if node.name not in wanted:
             continue
         first = before[node.name]
-        error = _dequantised(maker[node.input[1]], new) - numpy_helper.to_array(old[first.input[1]])
+        made = maker[node.input[1]]
+        rounded = dequantised(made, [numpy_helper.to_array(new[name]) for name in made.input])
+        error = rounded - numpy_helper.to_array(old[first.input[1]])
         bias = numpy_helper.to_array(old[first.input[2]])
         name = f"{first.input[2]}/{node.name}/corrected"
-        shift = _shift(error, means[first.input[0]], _is_transposed(first))
+        shift = _shift(error, means[first.input[0]], is_transposed(first))
         quantised.graph.initializer.append(numpy_helper.from_array((bias - shift).astype(np.float32), name))
         node.input[2] = name
 
@@ -69,14 +73,3 @@ def _shift(error: Floats, mean: Floats, transposed: bool) -> Floats:
     groups = len(mean) // summed.shape[1]
     by_group = summed.reshape(groups, -1, summed.shape[1])
     return np.asarray(np.einsum("goi,gi->go", by_group, mean.reshape(groups, -1))).reshape(-1)
-
-
-def _dequantised(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> Floats:
-    levels, scale = (numpy_helper.to_array(weights[name]).astype(np.float32) for name in node.input[:2])
-    axis = next((int(a.i) for a in node.attribute if a.name == "axis"), 1)
-    shape = [-1 if i == axis % levels.ndim else 1 for i in range(levels.ndim)]
-    return np.asarray(levels * (scale.reshape(shape) if scale.size > 1 else scale))
-
-
-def _is_transposed(node: onnx.NodeProto) -> bool:
-    return any(a.name == "transB" and a.i for a in node.attribute)

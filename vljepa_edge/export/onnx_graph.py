@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 OPSET = 20
+PROTOBUF_MOST = 2_000_000_000  # bytes of one message, a little under its limit
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
 _SMALLEST = 1024  # weights with fewer numbers than this stay as they are
 _LARGEST = float(np.finfo(np.float16).max)  # so do those with larger ones, such as masks of -1e9
@@ -73,6 +74,11 @@ def store_weights(model: bytes, bits: int, table_bits: int | None = None) -> byt
     return stored
 
 
+def is_quantised(model: bytes) -> bool:
+    """Whether activations are rounded to 8 bits in this graph."""
+    return any(node.op_type == "QuantizeLinear" for node in onnx.load_from_string(model).graph.node)
+
+
 def has_8bit_weights(model: bytes) -> bool:
     """Whether store_weights(model, 8) made this graph."""
     return any(node.op_type == "DequantizeLinear" for node in onnx.load_from_string(model).graph.node)
@@ -89,7 +95,7 @@ def restore_weights(model: bytes) -> bytes:
             arrays = [numpy_helper.to_array(weights[name]) for name in node.input]
             value = arrays[0].astype(np.float32)
             if node.op_type == "DequantizeLinear":
-                value = _dequantised(node, arrays)
+                value = dequantised(node, arrays)
             elif helper.get_attribute_value(node.attribute[0]) != TensorProto.FLOAT:
                 nodes.append(node)
                 continue
@@ -105,7 +111,7 @@ def restore_weights(model: bytes) -> bytes:
     return restored
 
 
-def _dequantised(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> np.ndarray:
+def dequantised(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> np.ndarray:
     """(levels - zero point) * scale along the node's axis."""
     axis = next((int(a.i) for a in node.attribute if a.name == "axis"), 1)
     shape = [-1 if i == axis % arrays[0].ndim else 1 for i in range(arrays[0].ndim)]

@@ -13,11 +13,11 @@ from typing import Any, Literal
 from rich.progress import Progress
 from tokenizers import Tokenizer
 
-from vljepa_edge.bundle import Bundle, write_bundle
-from vljepa_edge.errors import BundleError
+from vljepa_edge.bundle import Bundle, check_replaceable, write_bundle
+from vljepa_edge.errors import BundleError, ExportError
 from vljepa_edge.export.checkpoint import Tokenizers, write_checkpoint
 from vljepa_edge.export.int8 import Card, export_int8
-from vljepa_edge.export.onnx_graph import restore_weights, store_weights
+from vljepa_edge.export.onnx_graph import is_quantised, restore_weights, store_weights
 from vljepa_edge.export.report import Report
 from vljepa_edge.manifest import MANIFEST
 from vljepa_edge.memory import peak_memory
@@ -66,8 +66,9 @@ def export_any(
     one that can't be exported or an INT8 form that is not good enough.
     """
     begun = time.perf_counter()
+    check_replaceable(out)  # now rather than after all the work
     if _is_bundle(Path(source)):
-        bundle = Bundle.open(source)
+        bundle = _open_float(source)
         if plan.calibration is not None:
             return export_int8(bundle, plan.calibration, out, measure=measure, force=plan.force, bar=bar)
         _restore(bundle, out, _BITS[plan.precision])
@@ -85,8 +86,17 @@ def _is_bundle(path: Path) -> bool:
     return path.is_file() or (path / MANIFEST).is_file()
 
 
+def _open_float(path: str) -> Bundle:
+    """Raises ExportError for a bundle in INT8: what was rounded can't be had back."""
+    bundle = Bundle.open(path)
+    for file in {graph.file for graph in bundle.manifest.graphs.values()}:
+        if is_quantised(bundle.read(file)):
+            raise ExportError(f"{path} is in INT8 ({file}); export from the bundle or checkpoint that it was made of")
+    return bundle
+
+
 def _restore(bundle: Bundle, out: Path, bits: int) -> None:
-    """The bundle with its weights stored at other bits. One that is INT8 already stays so: rounding can't be undone."""
+    """The bundle with its weights stored at other bits."""
     manifest = bundle.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
     files = {name: bundle.read(name) for name in bundle.manifest.entries()}
     for file in {graph.file for graph in bundle.manifest.graphs.values()}:

@@ -17,6 +17,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from vljepa_edge.export.calibration import Arrays
+from vljepa_edge.export.onnx_graph import PROTOBUF_MOST
 
 KINDS = ("MatMul", "Gemm", "Conv")
 _SMALLEST = 1024  # weights with fewer numbers than this are not worth two nodes
@@ -30,6 +31,11 @@ def layers(model: onnx.ModelProto) -> list[str]:
         for node in model.graph.node
         if node.op_type in KINDS and node.input[1] in weights and _size(weights[node.input[1]]) >= _SMALLEST
     ]
+
+
+def is_transposed(layer: onnx.NodeProto) -> bool:
+    """Whether a product's weight has its output channels first: a Gemm with transB."""
+    return any(a.name == "transB" and a.i for a in layer.attribute)
 
 
 def prepare(model: onnx.ModelProto) -> None:
@@ -70,7 +76,7 @@ def quantise(model: onnx.ModelProto, names: Sequence[str], inputs: Sequence[Arra
         return unchanged
     with tempfile.TemporaryDirectory(prefix="vljepa-export-") as folder:
         float_file, out = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
-        large = model.ByteSize() > _PROTOBUF_MOST
+        large = model.ByteSize() > PROTOBUF_MOST
         onnx.save(model, float_file, save_as_external_data=large)
         logger = logging.getLogger()
         level = logger.level
@@ -128,9 +134,6 @@ def _size(tensor: onnx.TensorProto) -> int:
     for n in tensor.dims:
         size *= n
     return size
-
-
-_PROTOBUF_MOST = 2_000_000_000  # bytes of one message, a little under its limit
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]

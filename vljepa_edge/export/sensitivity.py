@@ -44,7 +44,7 @@ def choose(
     """Keep as many of the layers `names` at 8 bits as `target` allows.
 
     original, quantised: the graph in fp32 and with all of them at 8 bits. held_out: inputs to judge on. engine: what
-    runs them; its own faults with a layer count as much as rounding.
+    runs them; its own faults with a layer count as much as rounding. target: below 1.
     """
 
     def run(model: onnx.ModelProto) -> list[Arrays]:
@@ -60,7 +60,12 @@ def choose(
     alone = {}
     for name in bar.track(names, description=f"{title}: layer by layer"):
         alone[name] = least(judge([other for other in names if other != name])[1])
-    order = sorted(names, key=lambda name: alone[name].mean)
+
+    def harm(name: str) -> float:  # by the measure that the target allows the least of
+        found = alone[name]
+        return max((1 - found.mean) / (1 - target.mean), (1 - found.worst) / (1 - target.worst))
+
+    order = sorted(names, key=harm, reverse=True)
     low, high = 0, len(order)  # with `high` layers at 16 bits the target is met
     model, outputs = judge([])
     if least(outputs).meets(target.mean, target.worst):

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
 from vljepa_edge.export.calibration import Arrays
 from vljepa_edge.export.onnx_run import run_outputs
+from vljepa_edge.export.qdq import is_transposed
 
 ALPHA = 0.5
 _LEAST, _MOST = 1e-3, 1e3
@@ -48,7 +49,7 @@ def smooth(model: onnx.ModelProto, inputs: Sequence[Arrays], alpha: float = ALPH
         for node, number, axis, first in fold.places:
             graph.scale(node, number, axis, first, 1 / s)
         for node in consumers:
-            graph.scale(node, 1, 1 if _transposed(node) else 0, 0, s)
+            graph.scale(node, 1, 1 if is_transposed(node) else 0, 0, s)
     return len(folds)
 
 
@@ -94,7 +95,7 @@ class _Graph:
         if node.op_type == "Add":
             return self._fold_sum(node, first)
         if self._is_product(node):
-            places = [(node, 1, 0 if _transposed(node) else 1, first)]
+            places = [(node, 1, 0 if is_transposed(node) else 1, first)]
             if len(node.input) > 2 and node.input[2]:
                 places.append((node, 2, 0, first))
             return _Fold(tuple(places))
@@ -128,7 +129,7 @@ class _Graph:
     def row_maxima(self, node: onnx.NodeProto) -> Floats:
         """max |w| of every input channel of a product."""
         weight = numpy_helper.to_array(self.weights[node.input[1]])
-        return np.asarray(np.abs(weight).max(0 if _transposed(node) else 1), np.float32)
+        return np.asarray(np.abs(weight).max(0 if is_transposed(node) else 1), np.float32)
 
     def scale(self, node: onnx.NodeProto, number: int, axis: int, first: int, factor: Floats) -> None:
         """Multiply channels first.. of a constant input along `axis`; a constant that others read too is copied."""
@@ -150,7 +151,9 @@ class _Graph:
     def _is_product(self, node: onnx.NodeProto) -> bool:
         if node.op_type not in ("MatMul", "Gemm") or node.input[1] not in self.weights:
             return False
-        return len(self.weights[node.input[1]].dims) == 2 and not _attribute(node, "transA")
+        return len(self.weights[node.input[1]].dims) == 2 and not any(
+            a.name == "transA" and a.i for a in node.attribute
+        )
 
     def _only_products(self, name: str) -> bool:
         readers = self.consumers[name]
@@ -158,11 +161,3 @@ class _Graph:
 
     def _is_vector(self, name: str) -> bool:
         return name in self.weights and len(self.weights[name].dims) == 1 and self.weights[name].dims[0] > 1
-
-
-def _attribute(node: onnx.NodeProto, name: str) -> int:
-    return next((int(helper.get_attribute_value(a)) for a in node.attribute if a.name == name), 0)
-
-
-def _transposed(node: onnx.NodeProto) -> bool:
-    return bool(_attribute(node, "transB"))

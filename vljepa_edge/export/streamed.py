@@ -21,12 +21,11 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 from vljepa_edge.errors import ExportError
-from vljepa_edge.export.onnx_graph import OPSET
+from vljepa_edge.export.onnx_graph import OPSET, PROTOBUF_MOST
 
 _SMALLEST = 1024  # weights with fewer numbers stay at fp32, inside the file
 _FOLDED_MOST = 1 << 24  # numbers of a constant that is computed now rather than by the engine
 _ALIGNMENT = 64
-_PROTOBUF_MOST = 2_000_000_000  # bytes of one message, a little under its limit
 
 
 def export_streamed(
@@ -55,7 +54,7 @@ def inline(path: Path) -> bytes:
     Raises ExportError when that is more than one protobuf message can hold.
     """
     size = path.stat().st_size + path.with_name(path.name + ".data").stat().st_size
-    if size > _PROTOBUF_MOST:
+    if size > PROTOBUF_MOST:
         raise ExportError(f"{path.name} would have {size / 1e9:.1f} GB; a graph holds at most 2. Use --precision fp16")
     whole: bytes = onnx.load(path).SerializeToString()
     return whole
