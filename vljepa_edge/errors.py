@@ -39,3 +39,7 @@ class IndexFileError(VLJepaError):
     def __init__(self, file: object, reason: str) -> None:
         super().__init__(f"{file}: {reason}")
         self.file = str(file)
+
+
+class KernelError(VLJepaError):
+    """A GPU kernel can't be compiled, launched or tuned here: no GPU, no Triton, or an architecture without tiles."""
