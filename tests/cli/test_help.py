@@ -13,6 +13,7 @@ from tests.cli.conftest import Vljepa
 COMMANDS = (
     *(("stream",), ("classify",), ("ask",), ("search",), ("embed",), ("demo",), ("bench",), ("doctor",)),
     *(("models", "list"), ("models", "verify"), ("eval", "card")),
+    *(("kernels", "tune"), ("kernels", "build")),
 )
 
 

@@ -13,6 +13,7 @@ from vljepa_edge.cli.demo import demo
 from vljepa_edge.cli.doctor import doctor
 from vljepa_edge.cli.embed import embed
 from vljepa_edge.cli.eval import evaluate_app
+from vljepa_edge.cli.kernels import kernels
 from vljepa_edge.cli.models import models
 from vljepa_edge.cli.root import Root
 from vljepa_edge.cli.search import search
@@ -56,6 +57,7 @@ def _describe(
 for command in (stream, classify, ask, search, embed, demo, bench, doctor):
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(kernels, name="kernels")
 app.add_typer(evaluate_app, name="eval")
 
 
