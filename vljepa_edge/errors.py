@@ -68,3 +68,7 @@ class ExportError(VLJepaError):
     def __init__(self, reason: str, report: Any = None) -> None:
         super().__init__(reason)
         self.report = report
+
+
+class KernelError(VLJepaError):
+    """A GPU kernel can't be compiled, launched or tuned here: no GPU, no Triton, or an architecture without tiles."""

@@ -14,6 +14,7 @@ COMMANDS = (
     *(("stream",), ("classify",), ("ask",), ("search",), ("embed",), ("demo",), ("bench",), ("export",), ("build",)),
     *(("doctor",), ("slim",)),
     *(("models", "list"), ("models", "verify"), ("eval", "card")),
+    *(("kernels", "tune"), ("kernels", "build")),
 )
 
 

@@ -15,6 +15,7 @@ from vljepa_edge.cli.doctor import doctor
 from vljepa_edge.cli.embed import embed
 from vljepa_edge.cli.eval import evaluate_app
 from vljepa_edge.cli.export import export
+from vljepa_edge.cli.kernels import kernels
 from vljepa_edge.cli.models import models
 from vljepa_edge.cli.root import Root
 from vljepa_edge.cli.search import search
@@ -59,6 +60,7 @@ def _describe(
 for command in (stream, classify, ask, search, embed, demo, bench, export, build, doctor, slim):
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(kernels, name="kernels")
 app.add_typer(evaluate_app, name="eval")
 
 

@@ -11,17 +11,24 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.kernels.bidirectional_attention import (
+    MASKED,
+    attend,
+    bidirectional_attention,
+    padding_lengths,
+    rotate,
+    share,
+)
+from vljepa_edge.kernels.launch import takes_kernel
+from vljepa_edge.kernels.rms_norm import add_rms_norm, rms_norm
+from vljepa_edge.kernels.swiglu import swiglu
 from vljepa_edge.nn.config import LlamaStackConfig, RopeScaling
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-MASKED = -1e4
-"""Added to the score of a key that must not be seen. exp() of it is 0 in every float type, and it is finite in fp16."""
 
 
 class RMSNorm(nn.Module):
@@ -33,9 +40,8 @@ class RMSNorm(nn.Module):
         self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = x.float()
-        y = y * torch.rsqrt(y.square().mean(-1, keepdim=True) + self.eps)
-        return self.weight * y.to(x.dtype)
+        normed: Tensor = rms_norm(x, self.weight, self.eps)
+        return normed
 
 
 class LlamaLayer(nn.Module):
@@ -53,56 +59,35 @@ class LlamaLayer(nn.Module):
         self.down = nn.Linear(config.ffn, config.hidden, bias=False)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor | None) -> Tensor:
-        """x (B, N, D); cos, sin (N, head size); bias, added to the scores, broadcasts to (B, heads, N, N)."""
-        return self._layer(x, *self._qkv(x, cos, sin), bias)
+    def forward(
+        self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor | None, lengths: Tensor | None = None
+    ) -> Tensor:
+        """x (B, N, D); cos, sin (N, head size); what must not be seen as `bias`, added to the scores, (B, heads, N, N)
+        or broadcast to it, or as `lengths` (B,), int32, with all padding behind."""
+        return self._branches(x, bidirectional_attention(self._qkv(x), self.heads, cos, sin, lengths, bias=bias))
 
     def extend(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """As forward, for N tokens that follow P others. bias (N, P + N).
 
         past: keys, then values of the P tokens, (B, 2 * kv heads, P, head size); returned with the N tokens' behind.
         """
-        q, k, v = self._qkv(x, cos, sin)
+        qk, v = self._qkv(x).transpose(1, 2).split((self.heads + self.kv_heads, self.kv_heads), dim=1)
+        q, k = rotate(qk, cos, sin).split((self.heads, self.kv_heads), dim=1)
         present = torch.cat((past, torch.cat((k, v), dim=1)), dim=2)
-        k, v = torch.functional.split(present, self.kv_heads, dim=1)
-        return self._layer(x, q, k, v, bias), present
+        k, v = (share(t, self.heads) for t in torch.functional.split(present, self.kv_heads, dim=1))
+        return self._branches(x, attend(q, k, v, bias).transpose(1, 2)), present
 
-    def _qkv(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Rotated queries (B, heads, N, head size), rotated keys and values (B, kv heads, N, head size)."""
-        batch, length, _ = x.shape
-        qkv = self.qkv(self.attention_norm(x)).reshape(batch, length, -1, self.head_size).transpose(1, 2)
-        qk, v = qkv.split((self.heads + self.kv_heads, self.kv_heads), dim=1)
-        left, right = qk.split(self.head_size // 2, dim=-1)
-        qk = qk * cos.to(qk.dtype) + torch.cat((-right, left), dim=-1) * sin.to(qk.dtype)
-        q, k = qk.split((self.heads, self.kv_heads), dim=1)
-        return q, k, v
+    def _qkv(self, x: Tensor) -> Tensor:
+        """Queries, keys and values of the normed x, (B, N, heads + 2 * kv heads, head size)."""
+        qkv: Tensor = self.qkv(self.attention_norm(x)).reshape(*x.shape[:2], -1, self.head_size)
+        return qkv
 
-    def _layer(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        batch, length, _ = x.shape
-        if self.kv_heads != self.heads:
-            seen = k.shape[2]
-            shape = (batch, self.kv_heads, self.heads // self.kv_heads, seen, self.head_size)
-            k, v = (t[:, :, None].expand(shape).reshape(batch, self.heads, seen, self.head_size) for t in (k, v))
-        attended = attend(q, k, v, bias).transpose(1, 2).reshape(batch, length, -1)
-        x = x + self.dropout(self.out(attended))
-        gate, up = self.gate_up(self.ffn_norm(x)).split(self.ffn, dim=-1)
-        x = x + self.dropout(self.down(F.silu(gate) * up))
+    def _branches(self, x: Tensor, attended: Tensor) -> Tensor:
+        """x with what attention, (B, N, heads, head size), and the feed-forward layer add to it."""
+        branch = self.dropout(self.out(attended.reshape(*x.shape[:2], -1)))
+        x, normed = add_rms_norm(x, branch, self.ffn_norm.weight, self.ffn_norm.eps)
+        x = x + self.dropout(self.down(swiglu(self.gate_up(normed))))
         return x
-
-
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-    """Attention of (B, heads, N, head size).
-
-    Plain matrix products in graphs (engines fuse them) and where a CPU trains: SDPA's bf16 backward takes 40 % of a
-    step there.
-    """
-    if not torch.onnx.is_in_onnx_export() and (q.is_cuda or not torch.is_grad_enabled()):
-        return F.scaled_dot_product_attention(q, k, v, None if bias is None else bias.to(q.dtype))
-    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-1, -2)
-    if bias is not None:
-        scores = scores + bias
-    attended: Tensor = scores.float().softmax(-1).to(v.dtype) @ v
-    return attended
 
 
 class LlamaStack(nn.Module):
@@ -128,23 +113,30 @@ class LlamaStack(nn.Module):
     def forward(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
         """x (B, N, hidden); mask (B, N), true where there is a token. Masked tokens change no other token's state.
 
-        Raises InputError on a wrong shape or a sequence longer than `max_positions`.
+        Where the attention kernel is taken (see `vljepa_edge.kernels`) padding must be at the end, and its states mean
+        nothing. Raises InputError on a wrong shape or a sequence longer than `max_positions`.
         """
+        normed: Tensor = self.norm(self.body(x, mask))
+        return normed
+
+    def body(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """The layers without the final norm; arguments and errors as of forward."""
         if not torch.onnx.is_in_onnx_export():
             self._check(x, mask)
         length = x.shape[1]
         cos, sin = self.cos[:length], self.sin[:length]  # type: ignore[index]
-        bias = None
-        if mask is not None:
+        bias = lengths = None
+        if mask is not None and takes_kernel(x) and not self.causal:
+            lengths = padding_lengths(mask)
+        elif mask is not None:
             bias = (1.0 - mask.to(x.dtype))[:, None, None, :] * MASKED
         if self.causal:
             position = torch.arange(length, device=x.device)
             future = (position[None, :] > position[:, None]).to(x.dtype) * MASKED
             bias = future if bias is None else bias + future
         for layer in self.layers:
-            x = layer(x, cos, sin, bias)
-        normed: Tensor = self.norm(x)
-        return normed
+            x = layer(x, cos, sin, bias, lengths)
+        return x
 
     def extend(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """States (B, N, hidden) of N tokens that follow P others, each seeing those before it, and the longer cache.

@@ -17,6 +17,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.kernels.bidirectional_attention import padding_lengths
+from vljepa_edge.kernels.launch import takes_kernel
+from vljepa_edge.kernels.masked_mean_pool import embedding_tail, masked_mean_pool
 from vljepa_edge.nn.config import ConceptConfig, PredictorConfig, StreamConfig
 from vljepa_edge.nn.llama import LlamaStack
 
@@ -140,6 +143,15 @@ class States(NamedTuple):
     """(B, n, hidden), the states of the tokens that have concepts."""
 
 
+class _Inputs(NamedTuple):
+    """What the layers are given: tokens (B, N, hidden), and which of them have concepts, from `first` on."""
+
+    tokens: Tensor
+    mask: Tensor | None
+    concepts: Tensor | None
+    first: int
+
+
 class Predictor(nn.Module):
     """(S_V, X_Q) -> unit-norm embedding (B, E)."""
 
@@ -167,12 +179,10 @@ class Predictor(nn.Module):
         where there is a token (None: all are). No query_tokens: the query-free first stage.
         Raises InputError on missing or foreign streams and wrong shapes.
         """
+        if self.skip is None and takes_kernel(self.head.weight):
+            return self._fused(streams, query_tokens, query_mask)
         states = self.states(streams, query_tokens, query_mask)
-        if states.mask is None:
-            mean = states.tokens.mean(1)
-        else:
-            weight = states.mask[:, :, None]
-            mean = (states.tokens * weight).sum(1) / weight.sum(1)
+        mean = masked_mean_pool(states.tokens, mask=states.mask)
         if self.skip is None or self.match is None:
             return F.normalize(self.head(mean).float(), dim=-1)
         assert states.concepts is not None and states.concept_tokens is not None
@@ -182,16 +192,30 @@ class Predictor(nn.Module):
             mean = mean + self.match(mean, led, query_tokens, seen)
         return F.normalize(self.head(mean).float() + strength * led, dim=-1)
 
+    def _fused(self, streams: Mapping[str, Tensor], query_tokens: Tensor | None, query_mask: Tensor | None) -> Tensor:
+        """forward with norm, mean, head and unit length as one operation."""
+        inputs = self._inputs(streams, query_tokens, query_mask)
+        lengths = None if inputs.mask is None else padding_lengths(inputs.mask)
+        body, norm = self.stack.body(inputs.tokens, inputs.mask), self.stack.norm
+        embedding: Tensor = embedding_tail(body, norm.weight, norm.eps, self.head.weight, self.head.bias, lengths)
+        return embedding
+
     def states(
         self, streams: Mapping[str, Tensor], query_tokens: Tensor | None = None, query_mask: Tensor | None = None
     ) -> States:
         """The layers' final states of every token; arguments as of forward."""
+        inputs = self._inputs(streams, query_tokens, query_mask)
+        states = self.stack(inputs.tokens, inputs.mask)
+        led = None if inputs.concepts is None else states[:, inputs.first : inputs.first + inputs.concepts.shape[1]]
+        return States(states, inputs.mask, inputs.concepts, led)
+
+    def _inputs(self, streams: Mapping[str, Tensor], query_tokens: Tensor | None, query_mask: Tensor | None) -> _Inputs:
         if not torch.onnx.is_in_onnx_export():
             self._check(streams, query_tokens, query_mask)
         concept = self.config.concept
         tokens: list[Tensor] = []
         concepts: Tensor | None = None
-        first = count = 0
+        first = 0
         for name, module in self.streams.items():
             assert isinstance(module, Stream)
             flat = module.flat(streams[name])
@@ -200,7 +224,7 @@ class Predictor(nn.Module):
                 continue
             end = concept.start + concept.width
             concepts = flat[..., concept.start : end]
-            first, count = sum(t.shape[1] for t in tokens), concepts.shape[1]
+            first = sum(t.shape[1] for t in tokens)
             flat = torch.cat((flat[..., : concept.start], concepts * concept.scale, flat[..., end:]), dim=-1)
             tokens.append(module(flat))
         mask = None
@@ -209,8 +233,7 @@ class Predictor(nn.Module):
             tokens = [vision, self.query(query_tokens)]
             if query_mask is not None:
                 mask = torch.cat((torch.ones_like(vision[:, :, 0]), query_mask.to(vision.dtype)), dim=1)
-        states = self.stack(torch.cat(tokens, dim=1), mask)
-        return States(states, mask, concepts, None if concepts is None else states[:, first : first + count])
+        return _Inputs(torch.cat(tokens, dim=1), mask, concepts, first)
 
     def _check(self, streams: Mapping[str, Tensor], query_tokens: Tensor | None, query_mask: Tensor | None) -> None:
         if set(streams) != set(self.streams):

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.kernels.bidirectional_attention import bidirectional_attention
+from vljepa_edge.kernels.patchify import patchify
 from vljepa_edge.nn.config import XEncoderConfig
-from vljepa_edge.nn.llama import attend
 
 if TYPE_CHECKING:
     from transformers import VJEPA2Model
@@ -40,13 +41,9 @@ class VisionLayer(nn.Module):
     def forward(self, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         """x (B, N, D); cos, sin (N, head size)"""
         batch, length, width = x.shape
-        qkv = self.qkv(self.norm1(x)).reshape(batch, length, -1, self.head_size).transpose(1, 2)
-        heads = width // self.head_size
-        qk, v = qkv.split((2 * heads, heads), dim=1)
-        left, right = qk.split(self.head_size // 2, dim=-1)
-        qk = qk * cos + torch.cat((-right, left), dim=-1) * sin
-        q, k = qk.split(heads, dim=1)
-        x = x + self.out(attend(q, k, v.to(q.dtype), None).transpose(1, 2).reshape(batch, length, width))
+        qkv = self.qkv(self.norm1(x)).reshape(batch, length, -1, self.head_size)
+        attended = bidirectional_attention(qkv, width // self.head_size, cos, sin)
+        x = x + self.out(attended.reshape(batch, length, width))
         x = x + self.down(F.gelu(self.up(self.norm2(x))))
         return x
 
@@ -76,12 +73,9 @@ class XEncoder(nn.Module):
             self._check(frames)
         if frames.shape[1] == 1:
             frames = frames.expand(-1, config.tubelet, -1, -1, -1)
-        batch, grid = frames.shape[0], config.size // config.patch
         steps = int(frames.shape[1]) // config.tubelet  # a number even while it is traced: the tables become constants
-        dtype = self.patches.weight.dtype
-        pixels = ((frames.float() - self.mean) / self.std).to(dtype)
-        pixels = pixels.reshape(batch, steps, config.tubelet, grid, config.patch, grid, config.patch, 3)
-        pixels = pixels.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(batch, steps * grid * grid, -1)
+        grid = config.size // config.patch
+        pixels = patchify(frames, self.mean, self.std, config.tubelet, config.patch, self.patches.weight.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.patches.weight.requires_grad):
             x = self.patches(pixels)
             cos, sin = (t.to(x) for t in rope_tables(steps, grid, config.hidden // config.heads))

@@ -1,0 +1,135 @@
+"""Cubins outside of Triton: the bundle, its C++ launcher, hidden parameters; and tuning without a GPU."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from vljepa_edge.cli import app
+from vljepa_edge.errors import InputError, KernelError
+from vljepa_edge.kernels import bundle, ptx, tiles, tune
+
+triton = pytest.importorskip("triton")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `vljepa kernels build --arch 87` writes, in a process without the interpreter."""
+    out = tmp_path_factory.mktemp("bundle") / "orin"
+    command = [sys.executable, "-m", "vljepa_edge", "kernels", "build", "--arch", "87", "--out", str(out), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["kernels"]
+    return out
+
+
+def test_every_file_of_the_bundle_is_there_and_is_a_cubin(folder: Path) -> None:
+    data = json.loads((folder / "kernels.json").read_text())
+    assert (data["format"], data["arch"], data["triton"]) == (1, 87, triton.__version__)
+    for row in data["kernels"]:
+        cubin = (folder / row["file"]).read_bytes()
+        assert cubin[:4] == b"\x7fELF" and row["entry"].encode() in cubin
+        assert row["threads"] in (64, 128, 256, 512) and row["grid"]
+        assert [p["name"] for p in row["parameters"]] == list(dict.fromkeys(p["name"] for p in row["parameters"]))
+
+
+def test_attention_takes_the_arguments_that_its_signature_has(folder: Path) -> None:
+    rows = json.loads((folder / "kernels.json").read_text())["kernels"]
+    (row,) = [r for r in rows if r["name"] == "attention_d64_fp16_bidirectional_attention_forward_kernel"]
+    names = [p["name"] for p in row["parameters"]]
+    assert names[:4] == ["Q", "K", "V", "OUT"] and names[-2:] == ["tokens", "scale"]
+    assert "LSE" not in names  # absent pointers are compiled away
+    assert {p["name"]: p["cpp"] for p in row["parameters"]}["scale"] == "float"
+    assert row["constants"] == {"GROUP": 4, "HEAD_DIM": 64, "BLOCK_M": 64, "BLOCK_N": 64}
+    assert row["hidden_null_pointers"] == 2
+    assert row["grid"] == "blocks of queries, heads, B"
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler")
+def test_the_launcher_compiles_and_counts_its_arguments(folder: Path, tmp_path: Path) -> None:
+    include = Path(triton.__file__).parent / "backends" / "nvidia" / "include"
+    good = "kernel.launch(nullptr, {1, 1, 1}, CUdeviceptr{0}, std::int32_t{3}, 1.0f);"
+    for line, right in ((good, True), ("kernel.launch(nullptr, {1, 1, 1}, 1.0);", False)):
+        source = tmp_path / "main.cpp"
+        source.write_text(
+            '#include "kernels.hpp"\n'
+            f'int main() {{ vljepa::kernels::Kernel kernel(vljepa::kernels::all[0], "."); {line} return 0; }}\n'
+        )
+        flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{folder}", f"-isystem{include}"]
+        done = subprocess.run(["c++", *flags, str(source)], capture_output=True, text=True)
+        assert (done.returncode == 0) == right, done.stderr
+
+
+def test_an_entry_that_disagrees_with_its_signature_is_refused() -> None:
+    def kernel(declared: str, **metadata: int) -> SimpleNamespace:
+        text = f".visible .entry k(\n{declared}\n)\n"
+        about = SimpleNamespace(name="k", **metadata)
+        return SimpleNamespace(
+            asm={"ptx": text}, src=SimpleNamespace(signature={"X": "*fp16", "n": "i32"}), metadata=about
+        )
+
+    two = ".param .u64 .ptr .global .align 1 k_param_0,\n.param .u32 k_param_1"
+    assert ptx.entry(kernel(two)).hidden == 0
+    assert ptx.entry(kernel(two + ",\n.param .u64 .ptr k_param_2")).hidden == 1
+    for declared in (two.replace("u32", "u64"), two + ",\n.param .u32 k_param_2", ".param .u64 k_param_0"):
+        with pytest.raises(KernelError, match="declares"):
+            ptx.entry(kernel(declared))
+    with pytest.raises(KernelError, match="scratch"):
+        ptx.entry(kernel(two, global_scratch_size=64))
+
+
+def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"sm_75.*87"):
+        bundle.write_bundle(75, tmp_path)
+    run = CliRunner().invoke(app, ["kernels", "build", "--arch", "75", "--out", str(tmp_path)])
+    assert run.exit_code == 2 and "sm_75" in run.stderr
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_tuning_without_a_gpu_says_so() -> None:
+    with pytest.raises(KernelError, match="NVIDIA GPU"):
+        tune.require_gpu()
+    run = CliRunner().invoke(app, ["kernels", "tune"])
+    assert run.exit_code == 1 and "NVIDIA GPU" in run.stderr
+
+
+def test_candidates_begin_with_the_shipped_tiles_and_differ() -> None:
+    name = tiles.key("attention_forward", 64, 16)
+    tried = tiles.candidates(name, 87)
+    sizes = [(t.block_m, t.block_n, t.warps, t.stages) for t in tried]
+    assert tried[0] == tiles.shipped(name, 87) and len(set(sizes)) == len(sizes) > 5
+    assert all(t.block_n == 0 for t in tiles.candidates("patchify", 87))
+
+
+def test_a_measured_table_is_read_back_and_a_broken_one_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLJEPA_KERNELS_TABLES", str(tmp_path))
+    tiles.own_table.cache_clear()
+    path, mine = tiles.table_path("NVIDIA Thing (1)"), tiles.Tiles(32, 16, warps=2)
+    assert path.parent == tmp_path and tiles.own_table("NVIDIA Thing (1)") == {}
+    tiles.own_table.cache_clear()
+    tune.write_table(path, "NVIDIA Thing (1)", {"patchify": mine})
+    assert tiles.own_table("NVIDIA Thing (1)") == {"patchify": mine}
+    tiles.own_table.cache_clear()
+    path.write_text('{"tiles": {"patchify": {"block": 3}}}')
+    with pytest.raises(KernelError, match="is no table"):
+        tiles.own_table("NVIDIA Thing (1)")
+    tiles.own_table.cache_clear()
+
+
+def test_tuning_finds_the_lines_that_a_workload_looks_up_and_puts_candidates_in_their_place() -> None:
+    lines = tune._lines("attention d64 fp16", 87)
+    assert lines == ["attention_forward/64/16", "attention_rotate"]
+    candidate = tiles.Tiles(32, 32, warps=2)
+    made = tune._with(candidate, "attention d64 fp16", lines[0], 87)
+    assert made[-1].config["BLOCK_M"] == 32 and made[-1].config["num_warps"] == 2
+    assert tiles.shipped(lines[0], 87) != candidate
