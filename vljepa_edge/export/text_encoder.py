@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from vljepa_edge.nn.llama import MASKED
+from vljepa_edge.kernels.bidirectional_attention import MASKED
 from vljepa_edge.nn.y_encoder import YEncoder
 
 
@@ -42,4 +42,5 @@ def traceable(encoder: YEncoder) -> YEncoder:
 
 
 def _bias(seen: Tensor) -> Tensor:
-    return (1.0 - seen.float()) * MASKED
+    bias: Tensor = (1.0 - seen.float()) * MASKED
+    return bias
