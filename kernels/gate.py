@@ -106,7 +106,7 @@ def hard_limits(label: str, arch: int, row: Row) -> Iterator[str]:
     if not row["wide_loads"] and name.rpartition(".")[2] not in NARROW_LOADS:
         yield f"{where} wide_loads: none of {row['loads']} loads has 128 bits"
     if name in _MACS and row["mma"] and not row["mma"].startswith("UTC"):
-        teams = row["num_warps"] // 4 if row["mma"].startswith("HGMMA") else row["num_warps"]
+        teams = row["num_warps"] // 4 if "GMMA" in row["mma"] else row["num_warps"]
         done = row["loop_macs"] * teams
         due = _MACS[name]({key.upper(): value for key, value in row.items()})
         due *= 3 if "TF32" in row["mma"] else 1

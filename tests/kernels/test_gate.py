@@ -46,6 +46,12 @@ def test_a_table_agrees_with_itself(committed: gate.Table) -> None:
     assert gate.check(of(committed, "87"), committed) == []
 
 
+def test_no_committed_row_breaks_a_hard_limit(committed: gate.Table) -> None:
+    rows = [(label, int(arch), row) for label, by_arch in committed.items() for arch, row in by_arch.items()]
+    assert {arch for _, arch, _ in rows} >= {87, 90}
+    assert [line for label, arch, row in rows for line in gate.hard_limits(label, arch, row)] == []
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("block_n", 32), ("num_warps", 8), ("registers", 255), ("loop", 999), ("programs", 0)]
 )
