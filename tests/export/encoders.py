@@ -42,6 +42,18 @@ class Net(nn.Module):
         return self.head(self.layers(x).mean((2, 3)))  # type: ignore[no-any-return]
 
 
+class PostNorm(nn.Module):
+    """The residual reads what the Linear reads, as in BERT."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.linear = nn.LayerNorm(64), nn.Linear(64, 64)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.norm(x)
+        return x + self.linear(x)  # type: ignore[no-any-return]
+
+
 def wide(module: nn.Module) -> nn.Module:
     """Weights that keep the spread of what passes: with small ones a layer hardly matters, and errors hide."""
     torch.manual_seed(0)
@@ -98,6 +110,12 @@ def net() -> Example:
     draw = np.random.default_rng(2)
     inputs = [{"x": draw.normal(size=(1, 3, 32, 32)).astype(np.float32)} for _ in range(10)]
     return _example(wide(Net()), {"x": torch.from_numpy(inputs[0]["x"])}, 5, inputs)
+
+
+def post_norm() -> Example:
+    draw = np.random.default_rng(3)
+    inputs = [{"x": draw.normal(size=(1, 7, 64)).astype(np.float32)} for _ in range(10)]
+    return _example(wide(PostNorm()), {"x": torch.from_numpy(inputs[0]["x"])}, 1, inputs)
 
 
 def _example(module: nn.Module, given: dict[str, Tensor], linears: int, inputs: list[Arrays]) -> Example:

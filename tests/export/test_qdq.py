@@ -11,7 +11,7 @@ import openvino
 import pytest
 from onnx import numpy_helper
 
-from tests.export.encoders import Example, llama, net, x_encoder
+from tests.export.encoders import Example, llama, net, post_norm, x_encoder
 from vljepa_edge.engines import open_engine
 from vljepa_edge.export.fidelity import fidelity
 from vljepa_edge.export.onnx_graph import restore_weights, store_weights
@@ -19,7 +19,12 @@ from vljepa_edge.export.onnx_run import run_all
 from vljepa_edge.export.qdq import KINDS, keep_float, layers, quantise
 from vljepa_edge.export.smooth import smooth
 
-EXAMPLES: dict[str, Callable[[], Example]] = {"x_encoder": x_encoder, "llama": llama, "net": net}
+EXAMPLES: dict[str, Callable[[], Example]] = {
+    "x_encoder": x_encoder,
+    "llama": llama,
+    "net": net,
+    "post_norm": post_norm,
+}
 
 
 class Made:
@@ -55,6 +60,8 @@ def quantised_layers(model: onnx.ModelProto) -> list[onnx.NodeProto]:
 def test_every_layer_with_weights_is_int8_and_attention_itself_is_not(made: Made) -> None:
     found = {node.name for node in quantised_layers(made.quantised)}
     assert found == set(made.names) and len(found) == made.example.linears
+    rounded = {node.output[0] for node in made.quantised.graph.node if node.op_type == "DequantizeLinear"}
+    assert {node.name for node in made.quantised.graph.node if rounded.intersection(node.input)} == found
     products = [node for node in made.quantised.graph.node if node.op_type == "MatMul" and node.name not in found]
     assert len(products) == sum(node.op_type == "Softmax" for node in made.quantised.graph.node) * 2
 

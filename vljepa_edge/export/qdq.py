@@ -94,7 +94,9 @@ def quantise(model: onnx.ModelProto, names: Sequence[str], inputs: Sequence[Arra
             )  # fmt: skip
         finally:
             logger.setLevel(level)
-        return onnx.load(out)
+        quantised = onnx.load(out)
+    # The quantiser leads every reader of a rounded value to it, the residual too where norms come last (BERT).
+    return keep_float(quantised, model, {node.name for node in model.graph.node} - set(names))
 
 
 def keep_float(quantised: onnx.ModelProto, original: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
