@@ -102,7 +102,7 @@ TABLE: dict[str, dict[int, Tiles]] = {
     "int8_linear": {
         80: Tiles(64, 128, 64, why="two programs an SM with 64 accumulators a thread"),
         90: Tiles(128, 128, 128, warps=8, stages=3, why="integer warp-group MMA of 64 x 128"),
-        100: Tiles(64, 128, 64, why="as on sm_80 until sm_100 is in gate.json"),
+        100: Tiles(64, 128, 64, why="as on sm_80"),
     },
     "int8_linear_swiglu": {
         80: Tiles(64, 64, 64, why="two accumulators: half the columns of int8_linear"),
