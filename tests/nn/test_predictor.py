@@ -117,20 +117,21 @@ def test_untrained_skip_is_the_readout_of_the_concepts() -> None:
     assert cosine.min() > 0.98
 
 
-def test_untrained_match_compares_the_concepts_with_the_query() -> None:
-    torch.manual_seed(0)
-    predictor = Predictor(TINY)
+def test_untrained_match_compares_what_is_said_without_a_query_with_the_query() -> None:
+    predictor = make(TINY)
     assert predictor.match is not None
-    compared: list[Tensor] = []
-    predictor.match.inner.register_forward_pre_hook(lambda module, arguments: compared.append(arguments[0]))
+    for linear in (predictor.match.say, predictor.match.ask):
+        nn.init.eye_(linear.weight)
+    told: list[Tensor] = []
+    predictor.match.inner.register_forward_pre_hook(lambda module, arguments: told.append(arguments[0]))
     vision, query = streams(TINY), torch.randn(2, 4, 12)
-    concept = torch.randn(2, 12)
-    vision["appearance"][..., 8:] = concept[:, None, None]
     predictor(vision, query, torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]]))
-    cosine = compared[0][:, STACK.hidden :].sum(-1) / 12**0.5
     mean = torch.stack((query[0].mean(0), query[1, :2].mean(0)))
-    expected = nn.functional.cosine_similarity(mean, concept, dim=-1)
-    torch.testing.assert_close(cosine, expected, atol=0.05, rtol=0)
+    width = predictor.match.say.out_features
+    said, asked = predictor(vision)[:, :width], mean[:, :width]
+    expected = 10 * nn.functional.cosine_similarity(said, asked, dim=-1)
+    torch.testing.assert_close(told[0][:, -1], expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(told[0][:, STACK.hidden : -1].sum(-1), expected, atol=1e-4, rtol=0)
 
 
 def test_it_learns_to_say_whether_the_scene_holds_what_the_query_names() -> None:

@@ -76,37 +76,42 @@ class Stream(nn.Module):
 class Match(nn.Module):
     """Whether the scene holds what the query names: a question such as "Is there a dog?" is about their agreement.
 
-    What the scene shows and what the query asks, each as a unit vector of the text space, are multiplied dimension by
-    dimension; a small MLP, told by the pooled tokens what is being asked, turns the products into a shift of these.
-    Attention sums over tokens and is slow to learn such a product from a few thousand clips.
+    What the predictor says without a query, which is what its first stage was trained for, and the query are each a
+    unit vector of the text space. Their product, summed in groups of channels and in all, is told to a small MLP that
+    knows from the pooled tokens what is being asked, and shifts them. The layers themselves hardly learn that product.
     """
+
+    groups = 8
+    _SCALE = 10.0  # cosines of sentences lie within a few tenths of each other
 
     def __init__(self, query_dim: int, hidden: int, embedding: int) -> None:
         super().__init__()
-        self.read = nn.Linear(hidden, embedding)
-        self.ask = nn.Linear(query_dim, embedding)
-        self.inner = nn.Linear(hidden + embedding, hidden)
+        width = embedding - embedding % self.groups
+        self.say = nn.Linear(embedding, width)
+        self.ask = nn.Linear(query_dim, width)
+        self.inner = nn.Linear(hidden + self.groups + 1, hidden)
         self.out = nn.Linear(hidden, hidden)
-        nn.init.normal_(self.read.weight, std=0.03 * hidden**-0.5)
-        nn.init.eye_(self.ask.weight)
-        for linear in (self.read, self.ask):
+        for linear in (self.say, self.ask):
+            nn.init.eye_(linear.weight)
             nn.init.zeros_(linear.bias)
 
-    def forward(self, mean: Tensor, concept: Tensor, query: Tensor, mask: Tensor) -> Tensor:
-        """mean (B, hidden), concept (B, embedding) what the concepts say, query (B, L, query_dim), mask (B, L)
-        -> (B, hidden), all 0 where the query has no token."""
-        valid = mask.float()[:, :, None]
-        count = valid.sum(1)
-        asked = self.ask((query.float() * valid).sum(1) / count.clamp(min=1.0)).float()
-        shown = self.read(mean).float() + concept.float()
-        agreement = F.normalize(shown, dim=-1) * F.normalize(asked, dim=-1) * shown.shape[-1] ** 0.5
+    def forward(self, mean: Tensor, said: Tensor, query: Tensor, mask: Tensor | None) -> Tensor:
+        """mean (B, hidden), said (B, embedding), query (B, L, query_dim), mask (B, L) or None -> (B, hidden), all 0
+        where the query has no token."""
+        valid = torch.ones_like(query[:, :, :1]) if mask is None else mask.to(query.dtype)[:, :, None]
+        count = valid.float().sum(1)
+        asked = self.ask((query * valid).float().sum(1) / count.clamp(min=1.0)).float()
+        said = self.say(F.normalize(said.float(), dim=-1)).float()
+        product = F.normalize(said, dim=-1) * F.normalize(asked, dim=-1) * self._SCALE
+        parts = product.reshape(-1, self.groups, product.shape[-1] // self.groups).sum(-1)
+        agreement = torch.cat((parts, parts.sum(-1, keepdim=True)), dim=-1)
         inner = F.silu(self.inner(torch.cat((mean, agreement.to(mean.dtype)), dim=-1)))
         shift: Tensor = self.out(inner) * (count > 0).to(mean.dtype)
         return shift
 
 
 class Skip(nn.Module):
-    """Leads the concepts around the layers: an attention-weighted mean of them, mapped to the output space, and a gate.
+    """Leads the concepts around the layers: an attention-weighted mean of them, gated, mapped to the output space.
 
     The map starts as the identity and the gate at 1, so an untrained predictor reads its concepts out as they are.
     """
@@ -120,15 +125,12 @@ class Skip(nn.Module):
         nn.init.constant_(self.gate.bias, 0.5413)  # softplus of it is 1
         nn.init.eye_(self.project.weight)
 
-    def read(self, states: Tensor, concepts: Tensor) -> Tensor:
-        """states (B, N, hidden) of the tokens that have concepts (B, N, width) -> (B, embedding)"""
+    def forward(self, mean: Tensor, states: Tensor, concepts: Tensor) -> Tensor:
+        """mean (B, hidden), states (B, N, hidden) of the tokens that have concepts (B, N, width) -> (B, embedding)"""
         weight = self.score(states).float().softmax(1)
-        picked: Tensor = self.project((weight * concepts.float()).sum(1))
-        return picked
-
-    def strength(self, mean: Tensor) -> Tensor:
-        """mean (B, hidden) -> (B, 1), above 0: how much of the concepts the output takes."""
-        return F.softplus(self.gate(mean).float())
+        picked = (weight * concepts.float()).sum(1)
+        led: Tensor = F.softplus(self.gate(mean).float()) * self.project(picked)
+        return led
 
 
 class States(NamedTuple):
@@ -183,14 +185,20 @@ class Predictor(nn.Module):
             return self._fused(streams, query_tokens, query_mask)
         states = self.states(streams, query_tokens, query_mask)
         mean = masked_mean_pool(states.tokens, mask=states.mask)
-        if self.skip is None or self.match is None:
-            return F.normalize(self.head(mean).float(), dim=-1)
+        if self.match is not None and query_tokens is not None:
+            with torch.no_grad():  # the replayed first stage keeps it right
+                free = self.states(streams)
+                said = self._say(masked_mean_pool(free.tokens), free)
+            return F.normalize(self._say(mean, states, self.match(mean, said, query_tokens, query_mask)), dim=-1)
+        return F.normalize(self._say(mean, states), dim=-1)
+
+    def _say(self, mean: Tensor, states: States, shift: Tensor | float = 0.0) -> Tensor:
+        """The embedding before it gets unit length, (B, E), fp32. `shift` is for the head alone."""
+        embedding: Tensor = self.head(mean + shift).float()
+        if self.skip is None:
+            return embedding
         assert states.concepts is not None and states.concept_tokens is not None
-        led, strength = self.skip.read(states.concept_tokens, states.concepts), self.skip.strength(mean)
-        if query_tokens is not None:
-            seen = torch.ones_like(query_tokens[:, :, 0]) if query_mask is None else query_mask
-            mean = mean + self.match(mean, led, query_tokens, seen)
-        return F.normalize(self.head(mean).float() + strength * led, dim=-1)
+        return embedding + self.skip(mean, states.concept_tokens, states.concepts)
 
     def _fused(self, streams: Mapping[str, Tensor], query_tokens: Tensor | None, query_mask: Tensor | None) -> Tensor:
         """forward with norm, mean, head and unit length as one operation."""
