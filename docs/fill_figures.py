@@ -73,7 +73,9 @@ def speed(document: str | None) -> str:
         return "**Speed** has not been measured here yet; `make bench` measures it and writes docs/performance.md."
     written = re.search(r"^Written by (.+?); do not edit", document, re.MULTILINE)
     machine = re.search(r"^\* Machine: (.+)$", document, re.MULTILINE)
-    lines = ["**Speed**, on one thread" + (f", by {written[1]}." if written else ".")]
+    model = re.search(r"^\* Model: (.+?);", document, re.MULTILINE)
+    lines = ["**Speed**" + (f" of {model[1]}" if model else "") + ", on one thread"]
+    lines[0] += f", by {written[1]}." if written else "."
     if machine:
         lines[0] += f" Machine: {machine[1]}"
     for title in SECTIONS:
