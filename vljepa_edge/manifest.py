@@ -85,7 +85,10 @@ class VideoEntry(_Part):
 
 
 class TextEntry(_Part):
-    """Tokenizer files, the most tokens each takes, and the ids that start and end a decoded text."""
+    """Tokenizer files, the most tokens each takes, and the ids that start and end a decoded text.
+
+    decoder_prefix: places that a Y-decoder's cache holds for the embedding, before the text's.
+    """
 
     query_tokenizer: Text_
     target_tokenizer: Text_
@@ -93,6 +96,7 @@ class TextEntry(_Part):
     query_tokens: Count
     target_tokens: Count
     decoder_tokens: Count
+    decoder_prefix: Annotated[int, Field(ge=0, le=65536)] = 0
     decoder_start: Annotated[int, Field(ge=0)] | None
     decoder_end: Annotated[int, Field(ge=0)]
     default_query: str

@@ -199,3 +199,13 @@ def test_a_size_that_nothing_bounds_is_refused(toy_opened: Bundle) -> None:
     changed = type(toy_opened.manifest).model_validate_json(json.dumps(manifest))
     with pytest.raises(InputError, match=r"graphs.predictor.motion: nothing in the manifest says how large its axis 1"):
         Profiles.of(changed).shapes(changed, "graphs/predictor.onnx")
+
+
+def test_a_key_value_cache_begins_empty_and_holds_prefix_and_text() -> None:
+    manifest = Bundle.open(default_bundle()).manifest
+    past = Profiles.of(manifest).shapes(manifest, manifest.graphs["y_decoder"].file)["past"]
+    tensor = manifest.graphs["y_decoder"].input("past")
+    assert tensor is not None
+    most = manifest.text.decoder_prefix + manifest.text.decoder_tokens
+    _, rows, _, size = tensor.shape
+    assert (past[0], past[2]) == ((1, rows, 0, size), (1, rows, most, size))

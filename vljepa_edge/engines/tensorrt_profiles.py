@@ -73,7 +73,7 @@ class Profiles:
                 if -1 not in tensor.shape:
                     continue
                 ranges = [
-                    Range(size, size, size) if size >= 0 else self._range(role, tensor.name, axis)
+                    Range(size, size, size) if size >= 0 else self._range(manifest, role, tensor.name, axis)
                     for axis, size in enumerate(tensor.shape)
                 ]
                 least, typical, largest = zip(*ranges, strict=True)
@@ -85,13 +85,15 @@ class Profiles:
                 )
         return varying
 
-    def _range(self, role: str, name: str, axis: int) -> Range:
+    def _range(self, manifest: Manifest, role: str, name: str, axis: int) -> Range:
         once = Range(1, 1, 1)  # the runtime embeds one query at a time
+        first = manifest.text.decoder_prefix
+        read = Range(0, first + self.decoder.typical, first + self.decoder.largest)  # by a cache, which begins empty
         ranges = {
             "query": (once, self.query),
             "y_encoder": (self.batch, self.target),
             "predictor": (once, self.query) if name.startswith("query_") else (),
-            "y_decoder": (once, self.decoder) if name == "ids" else (),
+            "y_decoder": {"ids": (once, self.decoder), "past": (once, once, read)}.get(name, ()),
         }.get(role, ())
         if axis >= len(ranges):
             raise InputError(f"graphs.{role}.{name}: nothing in the manifest says how large its axis {axis} gets")

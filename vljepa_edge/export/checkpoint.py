@@ -188,6 +188,7 @@ def _manifest(
             "query_tokens": config.y_encoder.max_tokens if language is None else language.max_tokens,
             "target_tokens": config.y_encoder.max_tokens,
             "decoder_tokens": decoder.max_tokens - 1,  # the start token takes a place
+            "decoder_prefix": decoder.prefix,
             "decoder_start": _special(tokenizers.decoder, _STARTS), "decoder_end": _special(tokenizers.decoder, _ENDS),
             "default_query": "What is happening?",
         },

@@ -185,7 +185,8 @@ def _manifest(parts: TinyParts) -> dict[str, Any]:
         "text": {
             "query_tokenizer": "tokenizers/query.json", "target_tokenizer": "tokenizers/target.json",
             "decoder_tokenizer": "tokenizers/decoder.json", "query_tokens": _TEXT_TOKENS, "target_tokens": _TEXT_TOKENS,
-            "decoder_tokens": parts.decoder.config.max_tokens, "decoder_start": parts.decoder_start,
+            "decoder_tokens": parts.decoder.config.max_tokens, "decoder_prefix": parts.decoder.config.prefix,
+            "decoder_start": parts.decoder_start,
             "decoder_end": parts.decoder_end, "default_query": "What is happening?",
         },
         "embedding": {"width": width},
