@@ -71,8 +71,8 @@ class LlamaLayer(nn.Module):
 
         past: keys, then values of the P tokens, (B, 2 * kv heads, P, head size); returned with the N tokens' behind.
         """
-        qk, v = torch.functional.split(self._qkv(x).transpose(1, 2), (self.heads + self.kv_heads, self.kv_heads), dim=1)
-        q, k = torch.functional.split(rotate(qk, cos, sin), (self.heads, self.kv_heads), dim=1)
+        qk, v = torch.functional.split(self._qkv(x).transpose(1, 2), [self.heads + self.kv_heads, self.kv_heads], dim=1)
+        q, k = torch.functional.split(rotate(qk, cos, sin), [self.heads, self.kv_heads], dim=1)
         present = torch.cat((past, torch.cat((k, v), dim=1)), dim=2)
         k, v = (share(t, self.heads) for t in torch.functional.split(present, self.kv_heads, dim=1))
         return self._branches(x, attend(q, k, v, bias).transpose(1, 2)), present

@@ -198,7 +198,8 @@ class Predictor(nn.Module):
         if self.skip is None:
             return embedding
         assert states.concepts is not None and states.concept_tokens is not None
-        return embedding + self.skip(mean, states.concept_tokens, states.concepts)
+        led: Tensor = self.skip(mean, states.concept_tokens, states.concepts)
+        return embedding + led
 
     def _fused(self, streams: Mapping[str, Tensor], query_tokens: Tensor | None, query_mask: Tensor | None) -> Tensor:
         """forward with norm, mean, head and unit length as one operation."""
