@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -88,6 +89,17 @@ class Sampler:
                 items[i] = self._photo(int(i), appearance, luma)
         self._disturb(appearance)
         return self._texts(items, appearance, self._light(luma))
+
+    def draws(self) -> object:
+        """The state of all randomness, for JSON: what `resume` takes."""
+        version, words, spare = self.py.getstate()
+        return {"numpy": self.rng.bit_generator.state, "python": [version, list(words), spare], "order": self._order}
+
+    def resume(self, draws: Any) -> None:
+        """Go on as the sampler would have whose `draws()` these are."""
+        version, words, spare = draws["python"]
+        self.py.setstate((version, tuple(words), spare))
+        self.rng.bit_generator.state, self._order = draws["numpy"], draws["order"]
 
     def _kind(self) -> str:
         if self.py.random() >= self.stage.question_share:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from vljepa_edge.nn.config import YDecoderConfig
 from vljepa_edge.nn.y_decoder import YDecoder
+from vljepa_edge.training.checkpoint import Checkpoint
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data import vocabulary
 from vljepa_edge.training.data.captions import Scene
@@ -26,6 +28,7 @@ from vljepa_edge.training.texts import SentenceBank
 START, END = "<start>", "<end>"
 MAX_TOKENS = 32
 _IGNORED = -100
+_CHECKPOINT_EVERY = 100
 
 
 def sentences(names: list[str], seed: int, wide: int = 40_000) -> list[str]:
@@ -123,17 +126,22 @@ def train_decoder(
     said: list[list[int]],
     recipe: DecoderRecipe,
     seed: int,
+    part: Path,
 ) -> None:
     """Train `decoder` in place. `predicted` (n, 384): the model's own embeddings of training clips, `said[i]`: rows of
-    the corpus that are right for clip i."""
+    the corpus that are right for clip i. Keeps a checkpoint at `part`, and goes on from it."""
     torch.manual_seed(seed)
     rng = random.Random(seed)
     decoder.train()
     optimiser = torch.optim.AdamW(decoder.parameters(), recipe.lr, weight_decay=0.02, betas=(0.9, 0.98))
-    running = None
+    checkpoint = Checkpoint(part, decoder, optimiser, {})
+    first, running = 0, None
+    if part.exists():
+        first, (version, words, spare) = checkpoint.load()
+        rng.setstate((version, tuple(words), spare))
     with Progress() as bar:
-        task = bar.add_task("Y-decoder", total=recipe.steps)
-        for step in range(recipe.steps):
+        task = bar.add_task("Y-decoder", total=recipe.steps, completed=first)
+        for step in range(first, recipe.steps):
             for group in optimiser.param_groups:
                 group["lr"] = (
                     recipe.lr * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps))
@@ -157,4 +165,6 @@ def train_decoder(
             optimiser.step()
             running = loss.item() if running is None else 0.97 * running + 0.03 * loss.item()
             bar.update(task, advance=1, description=f"Y-decoder, loss {running:.3f}")
+            if step % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
+                checkpoint.save(step + 1, rng.getstate())
     decoder.eval()

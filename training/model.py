@@ -23,7 +23,7 @@ class TinyModel(nn.Module):
 
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
-        self.motion = MotionStem(recipe.motion.width)
+        self.motion = MotionStem(recipe.motion.width).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.predictor = Predictor(predictor_config(recipe, self.motion))
         self.y_head = nn.Linear(EMBEDDING, EMBEDDING)
         nn.init.eye_(self.y_head.weight)

@@ -13,12 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
+from torch.nn import functional
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import AppearanceStream
 from vljepa_edge.training.batches import all_wordings
+from vljepa_edge.training.checkpoint import save_tensors
 from vljepa_edge.training.data import assets, captions, vocabulary
 from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.data.cutouts import held_out, load_backgrounds, load_cutouts
@@ -88,10 +90,10 @@ class Workshop:
 
     @cached_property
     def class_vectors(self) -> torch.Tensor:
-        """(1000, 384): the sentence embedding of 'A tabby.' and so on."""
-        texts = [captions.object_captions(label)[0] for label in assets.imagenet_labels()]
-        self.sentences.add(texts, "class names")
-        return self.sentences(texts)
+        """(1000, 384) unit rows: the mean sentence embedding of 'A tabby.' and what else a class is called."""
+        texts = [[captions.object_captions(name)[0] for name in names] for names in vocabulary.imagenet_names()]
+        self.sentences.add((text for own in texts for text in own), "class names")
+        return functional.normalize(torch.stack([self.sentences(own).mean(0) for own in texts]), dim=-1)
 
     @cached_property
     def appearance_stream(self) -> AppearanceStream:
@@ -106,7 +108,7 @@ class Workshop:
                 ]
             )
             mean, projection = fit_projection(net, frames)
-            save_file({"mean": mean.contiguous(), "projection": projection}, file)
+            save_tensors({"mean": mean, "projection": projection}, file)
         fitted = load_file(file)
         return AppearanceStream(net, fitted["mean"], fitted["projection"], self.class_vectors).eval()
 

@@ -30,9 +30,11 @@ class Concepts:
 
     @classmethod
     def build(cls, names: list[str], vectors: Tensor, class_names: list[str], class_vectors: Tensor) -> Concepts:
-        values, nearest = (vectors @ class_vectors.T).topk(_NEIGHBOURS, dim=-1)
-        known = set(class_names)
-        return cls(names, vectors, class_vectors, nearest, values, torch.tensor([name in known for name in names]))
+        """`class_vectors` (1000, 384): what the classes look like as concepts; a name that is a class looks like it."""
+        row = {name: i for i, name in enumerate(class_names)}
+        looks = torch.stack([class_vectors[row[n]] if n in row else v for n, v in zip(names, vectors, strict=True)])
+        values, nearest = (looks @ class_vectors.T).topk(_NEIGHBOURS, dim=-1)
+        return cls(names, vectors, class_vectors, nearest, values, torch.tensor([name in row for name in names]))
 
     def draw(self, rng: np.random.Generator) -> tuple[int, Tensor]:
         """A random word and a ConSE vector (384,) that a classifier might give for it; a class every other time."""

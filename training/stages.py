@@ -9,10 +9,11 @@ from pathlib import Path
 
 import torch
 from rich.progress import Progress
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from vljepa_edge.training.batches import Sampler
+from vljepa_edge.training.checkpoint import Checkpoint, save_tensors
 from vljepa_edge.training.losses import info_nce
 from vljepa_edge.training.model import TinyModel
 from vljepa_edge.training.precision import autocast
@@ -27,23 +28,22 @@ def train_stage(
     model: TinyModel, sampler: Sampler, stage: StageRecipe, name: str, folder: Path, report: Callable[[str], None]
 ) -> None:
     """Train `model` in place. Ends with the moving average of its weights. A finished stage is loaded, a broken-off one
-    goes on from its last checkpoint (weights and step; the optimiser's moments start anew)."""
-    done, part = folder / f"{name}.safetensors", folder / f"{name}.part.safetensors"
+    goes on from its last checkpoint as if nothing had been."""
+    done = folder / f"{name}.safetensors"
     if done.exists():
         model.load_state_dict(load_file(done))
         model.eval()
         return
-    first = 0
-    if part.exists():
-        state = load_file(part)
-        first = int(state.pop("step"))
-        model.load_state_dict(state)
-        report(f"{name}: going on from step {first}")
     optimiser = torch.optim.AdamW(
         _groups(model, stage), lr=stage.lr, weight_decay=stage.weight_decay, betas=(0.9, 0.98)
     )
     average = {k: v.detach().clone() for k, v in model.state_dict().items()}
-    running = None
+    checkpoint = Checkpoint(folder / f"{name}.part.safetensors", model, optimiser, average)
+    first, running = 0, None
+    if checkpoint.file.exists():
+        first, draws = checkpoint.load()
+        sampler.resume(draws)
+        report(f"{name}: going on from step {first}")
     model.train()
     if stage.motion_lr == 0:
         model.motion.eval().requires_grad_(False)
@@ -58,12 +58,12 @@ def train_stage(
             _update_average(average, model)
             bar.update(task, advance=1, description=f"{name}, loss {running:.3f}")
             if step % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
-                save_file(_contiguous(model.state_dict()) | {"step": torch.tensor(step + 1)}, part)
+                checkpoint.save(step + 1, sampler.draws())
     report(f"{name}: {stage.steps} steps, loss {running or 0:.3f}, temperature {1 / model.scale().item():.3f}")
     model.load_state_dict(average)
     model.eval()
-    save_file(_contiguous(average), done)
-    part.unlink(missing_ok=True)
+    save_tensors(average, done)
+    checkpoint.clear()
 
 
 def _step(model: TinyModel, sampler: Sampler, optimiser: torch.optim.Optimizer) -> float:
@@ -108,7 +108,3 @@ def _update_average(average: dict[str, Tensor], model: TinyModel) -> None:
             average[name].lerp_(value.detach(), 1 - _AVERAGE)
         else:
             average[name].copy_(value)
-
-
-def _contiguous(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.detach().contiguous().clone() for name, value in state.items()}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from rich.progress import Progress
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
@@ -30,6 +30,7 @@ from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training import card, card_text, evaluate
 from vljepa_edge.training.batches import Sampler, luma_to_float, wordings
 from vljepa_edge.training.calibration import write_calibration
+from vljepa_edge.training.checkpoint import save_tensors
 from vljepa_edge.training.data import assets
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.decoder import END, START, Corpus, new_decoder, sentences, train_decoder, train_tokenizer
@@ -137,7 +138,7 @@ def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Log) -> None:
         right = pretrain_motion(
             stem, both, [*scenes, *clips.scenes], (held.luma, held.scenes), shop.recipe.motion, shop.recipe.seed
         )
-        save_file({k: v.contiguous() for k, v in stem.state_dict().items()}, file)
+        save_tensors(stem.state_dict(), file)
         log(f"motion stem alone names {100 * right:.1f} % of the motions of held-out clips (of {len(say.MOTIONS)})")
     stem.load_state_dict(load_file(file))
 
@@ -165,8 +166,10 @@ def train_text_out(model: TinyModel, shop: Workshop, log: Log) -> tuple[YDecoder
     corpus = Corpus(texts, tokenizer, shop.sentences)
     predicted = embed(model, shop, clips, [say.CAPTION_QUERIES[0]] * len(clips))
     said = [[corpus.where[t] for t in wordings(s)] for s in clips.scenes]
-    train_decoder(decoder, model, corpus, predicted, said, recipe, shop.recipe.seed)
-    save_file({name: value.detach().contiguous() for name, value in decoder.state_dict().items()}, file)
+    part = file.with_name("decoder.part.safetensors")
+    train_decoder(decoder, model, corpus, predicted, said, recipe, shop.recipe.seed, part)
+    save_tensors(decoder.state_dict(), file)
+    part.unlink(missing_ok=True)
     log(f"Y-decoder trained on {len(texts)} sentences")
     return decoder, tokenizer
 

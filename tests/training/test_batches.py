@@ -3,6 +3,7 @@ The clips are bright squares and the words hashed vectors, so that what a row sh
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
@@ -342,3 +343,16 @@ def test_renamed_and_paired_scenes_have_one_wording() -> None:
     assert wordings(OWL_LEFT) == say.captions(OWL_LEFT)
     assert wordings(OWL_LEFT, renamed=True) == [say.caption(OWL_LEFT)]
     assert wordings(SWAP) == [say.caption(SWAP)]
+
+
+def test_a_sampler_goes_on_where_another_stood(tmp_path: Path) -> None:
+    first, _ = sampler(tmp_path, [*ONE, *PAIRS, *GROUPS], question_share=0.5)
+    for _ in range(3):
+        first.batch()
+    draws = json.loads(json.dumps(first.draws()))  # a checkpoint keeps them as text
+    second, _ = sampler(tmp_path, [*ONE, *PAIRS, *GROUPS], seed=9, question_share=0.5)
+    second.resume(draws)
+    for _ in range(5):  # over the end of an epoch
+        one, other = first.batch(), second.batch()
+        for name in ("appearance", "luma", "target", "same", "hard", "hard_mask"):
+            assert torch.equal(getattr(one, name), getattr(other, name))

@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from tests.training.fakes import NAMES, FakeEncoder, vector
+from vljepa_edge.training import decoder
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data import vocabulary
 from vljepa_edge.training.data.captions import Scene
@@ -106,7 +107,7 @@ def test_it_learns_to_say_five_sentences(tmp_path: Path, tokenizer: Tokenizer) -
     recipe = DecoderRecipe(hidden=64, layers=1, steps=140, batch=16, lr=8e-3, noise=0.3)
     predicted = torch.stack([vector("what the predictor says of an owl going left"), vector("and of a fox")])
     made = new_decoder(tokenizer.get_vocab_size(), recipe)
-    train_decoder(made, Plain(), corpus, predicted, [[0], [3]], recipe, 0)  # type: ignore[arg-type]
+    train_decoder(made, Plain(), corpus, predicted, [[0], [3]], recipe, 0, tmp_path / "part")  # type: ignore[arg-type]
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
 
     def say_aloud(embeddings: Tensor) -> list[str]:
@@ -115,3 +116,31 @@ def test_it_learns_to_say_five_sentences(tmp_path: Path, tokenizer: Tokenizer) -
     assert not made.training
     assert say_aloud(corpus.targets(Plain(), torch.arange(5))) == FIVE  # type: ignore[arg-type]
     assert say_aloud(predicted) == [FIVE[0], FIVE[3]]  # the predictor's own embeddings, which are not the text's
+
+
+def test_a_training_that_was_broken_off_ends_as_if_it_had_not_been(
+    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoder, "_CHECKPOINT_EVERY", 3)
+    corpus = Corpus(FIVE, tokenizer, SentenceBank(tmp_path, FakeEncoder(384)))  # type: ignore[arg-type]
+    recipe, predicted = DecoderRecipe(hidden=64, layers=1, steps=8, batch=4), torch.randn(2, 384)
+
+    def train(part: Path, breaks_at: int | None = None) -> dict[str, Tensor]:
+        torch.manual_seed(0)
+        made, asked = new_decoder(tokenizer.get_vocab_size(), recipe), 0
+
+        def forward(*_: object) -> None:
+            nonlocal asked
+            asked += 1
+            if asked == breaks_at:
+                raise KeyboardInterrupt
+
+        made.register_forward_pre_hook(forward)
+        train_decoder(made, Plain(), corpus, predicted, [[0], [3]], recipe, 0, part)  # type: ignore[arg-type]
+        return made.state_dict()
+
+    expected = train(tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "broken", breaks_at=6)
+    for name, value in train(tmp_path / "broken").items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-6, atol=1e-7)

@@ -71,7 +71,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tiny, "sentences", functools.partial(tiny.sentences, wide=50))
     for name, words in {
         "nouns": ["turnip", "yurt"], "people": ["man", "child"], "actions": ["walking"], "scenes": ["street"],
-        "imagenet_names": [("kind 0",)],
+        "imagenet_names": [(label,) for label in LABELS],
     }.items():  # fmt: skip
         monkeypatch.setattr(vocabulary, name, lambda words=words: words)
 

@@ -31,6 +31,14 @@ def test_neighbours_are_the_most_similar_classes(concepts: Concepts) -> None:
     assert concepts.nearest[:30, 0].tolist() == list(range(30))  # a class is nearest to itself
 
 
+def test_a_class_looks_like_itself_whatever_its_name_means() -> None:
+    torch.manual_seed(1)
+    classes, names = F.normalize(torch.randn(30, 16), dim=-1), F.normalize(torch.randn(30, 16), dim=-1)
+    found = Concepts.build(CLASSES, names, CLASSES, classes)
+    assert found.nearest[:, 0].tolist() == list(range(30))
+    torch.testing.assert_close(found.vectors, names)
+
+
 def test_a_drawn_vector_is_a_convex_mix_of_the_words_neighbours(concepts: Concepts) -> None:
     rng = np.random.default_rng(0)
     for _ in range(200):

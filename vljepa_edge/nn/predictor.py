@@ -145,11 +145,10 @@ class States(NamedTuple):
     """(B, n, hidden), the states of the tokens that have concepts."""
 
 
-class _Inputs(NamedTuple):
-    """What the layers are given: tokens (B, N, hidden), and which of them have concepts, from `first` on."""
+class _Vision(NamedTuple):
+    """The streams as the layers are given them: tokens (B, n, hidden), and which have concepts, from `first` on."""
 
     tokens: Tensor
-    mask: Tensor | None
     concepts: Tensor | None
     first: int
 
@@ -181,13 +180,16 @@ class Predictor(nn.Module):
         where there is a token (None: all are). No query_tokens: the query-free first stage.
         Raises InputError on missing or foreign streams and wrong shapes.
         """
+        if not torch.onnx.is_in_onnx_export():
+            self._check(streams, query_tokens, query_mask)
+        vision = self._vision(streams)
         if self.skip is None and takes_kernel(self.head.weight):
-            return self._fused(streams, query_tokens, query_mask)
-        states = self.states(streams, query_tokens, query_mask)
+            return self._fused(vision, query_tokens, query_mask)
+        states = self._states(vision, query_tokens, query_mask)
         mean = masked_mean_pool(states.tokens, mask=states.mask)
         if self.match is not None and query_tokens is not None:
             with torch.no_grad():  # the replayed first stage keeps it right
-                free = self.states(streams)
+                free = self._states(vision)
                 said = self._say(masked_mean_pool(free.tokens), free)
             return F.normalize(self._say(mean, states, self.match(mean, said, query_tokens, query_mask)), dim=-1)
         return F.normalize(self._say(mean, states), dim=-1)
@@ -201,11 +203,11 @@ class Predictor(nn.Module):
         led: Tensor = self.skip(mean, states.concept_tokens, states.concepts)
         return embedding + led
 
-    def _fused(self, streams: Mapping[str, Tensor], query_tokens: Tensor | None, query_mask: Tensor | None) -> Tensor:
+    def _fused(self, vision: _Vision, query_tokens: Tensor | None, query_mask: Tensor | None) -> Tensor:
         """forward with norm, mean, head and unit length as one operation."""
-        inputs = self._inputs(streams, query_tokens, query_mask)
-        lengths = None if inputs.mask is None else padding_lengths(inputs.mask)
-        body, norm = self.stack.body(inputs.tokens, inputs.mask), self.stack.norm
+        tokens, mask = self._with_query(vision, query_tokens, query_mask)
+        lengths = None if mask is None else padding_lengths(mask)
+        body, norm = self.stack.body(tokens, mask), self.stack.norm
         embedding: Tensor = embedding_tail(body, norm.weight, norm.eps, self.head.weight, self.head.bias, lengths)
         return embedding
 
@@ -213,14 +215,17 @@ class Predictor(nn.Module):
         self, streams: Mapping[str, Tensor], query_tokens: Tensor | None = None, query_mask: Tensor | None = None
     ) -> States:
         """The layers' final states of every token; arguments as of forward."""
-        inputs = self._inputs(streams, query_tokens, query_mask)
-        states = self.stack(inputs.tokens, inputs.mask)
-        led = None if inputs.concepts is None else states[:, inputs.first : inputs.first + inputs.concepts.shape[1]]
-        return States(states, inputs.mask, inputs.concepts, led)
+        self._check(streams, query_tokens, query_mask)
+        return self._states(self._vision(streams), query_tokens, query_mask)
 
-    def _inputs(self, streams: Mapping[str, Tensor], query_tokens: Tensor | None, query_mask: Tensor | None) -> _Inputs:
-        if not torch.onnx.is_in_onnx_export():
-            self._check(streams, query_tokens, query_mask)
+    def _states(self, vision: _Vision, query_tokens: Tensor | None = None, query_mask: Tensor | None = None) -> States:
+        tokens, mask = self._with_query(vision, query_tokens, query_mask)
+        states = self.stack(tokens, mask)
+        concepts, first = vision.concepts, vision.first
+        led = None if concepts is None else states[:, first : first + concepts.shape[1]]
+        return States(states, mask, concepts, led)
+
+    def _vision(self, streams: Mapping[str, Tensor]) -> _Vision:
         concept = self.config.concept
         tokens: list[Tensor] = []
         concepts: Tensor | None = None
@@ -236,13 +241,18 @@ class Predictor(nn.Module):
             first = sum(t.shape[1] for t in tokens)
             flat = torch.cat((flat[..., : concept.start], concepts * concept.scale, flat[..., end:]), dim=-1)
             tokens.append(module(flat))
+        return _Vision(torch.cat(tokens, dim=1), concepts, first)
+
+    def _with_query(
+        self, vision: _Vision, query_tokens: Tensor | None, query_mask: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """All tokens and their mask (None: all are real): vision, then query."""
+        if query_tokens is None:
+            return vision.tokens, None
         mask = None
-        if query_tokens is not None:
-            vision = torch.cat(tokens, dim=1)
-            tokens = [vision, self.query(query_tokens)]
-            if query_mask is not None:
-                mask = torch.cat((torch.ones_like(vision[:, :, 0]), query_mask.to(vision.dtype)), dim=1)
-        return _Inputs(torch.cat(tokens, dim=1), mask, concepts, first)
+        if query_mask is not None:
+            mask = torch.cat((torch.ones_like(vision.tokens[:, :, 0]), query_mask.to(vision.tokens.dtype)), dim=1)
+        return torch.cat((vision.tokens, self.query(query_tokens)), dim=1), mask
 
     def _check(self, streams: Mapping[str, Tensor], query_tokens: Tensor | None, query_mask: Tensor | None) -> None:
         if set(streams) != set(self.streams):

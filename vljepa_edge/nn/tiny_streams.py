@@ -12,14 +12,15 @@ REGIONS = 10  # the whole frame, then 3 x 3 overlapping windows of 3 x 3 grid ce
 GRID_WIDTH = 256
 CONCEPT_WIDTH = 384
 LUMA_SIZE = 56
-CONSE_CLASSES = 10
+CONSE_CLASSES = 20
+CONSE_TEMPERATURE = 1.5  # softer than the classifier: its doubts say what an object outside ImageNet resembles
 
 
 class AppearanceStream(nn.Module):
     """Frame -> region tokens and a small luma picture; run once a frame and cached.
 
     Each of the 10 regions gives 256 numbers of appearance (1280 channels through a whitening projection) and 384 of
-    ConSE (Norouzi et al. 2013, arXiv 1312.5650): the mean of the text embeddings of the ten likeliest ImageNet classes,
+    ConSE (Norouzi et al. 2013, arXiv 1312.5650): the mean of the text embeddings of the likeliest ImageNet classes,
     weighted by their probabilities. Input uint8 (B, 224, 224, 3) RGB; outputs (B, 10, 640) and (B, 56, 56) in 0 to 1.
     """
 
@@ -45,7 +46,7 @@ class AppearanceStream(nn.Module):
 
     def conse(self, logits: Tensor) -> Tensor:
         """(..., 1000) logits -> (..., 384)."""
-        probability = logits.softmax(-1)
+        probability = (logits / CONSE_TEMPERATURE).softmax(-1)
         least = probability.topk(CONSE_CLASSES, dim=-1).values[..., -1:]
         kept = torch.where(probability >= least, probability, torch.zeros_like(probability))
         weights = kept / kept.sum(-1, keepdim=True)
