@@ -93,6 +93,7 @@ def test_figures_and_card_are_its_own(made: tuple[Bundle, Report]) -> None:
 def test_it_is_smaller_and_reports_sizes_and_speed(made: tuple[Bundle, Report], source: Bundle) -> None:
     _, report = made
     assert report.bytes_after < 0.8 * report.bytes_before  # small layers: names and shapes weigh too
+    assert report.bytes_16 == pytest.approx(report.bytes_before, rel=0.1)  # nothing is at 8 bits in it
     assert report.speed["hop"].ms_16 > 0 and report.speed["hop"].times > 0
     lines = "\n".join(report.lines())
     assert "cosine" in lines and "8 bits" in lines and "peak memory" in lines and "seen.motion" in lines

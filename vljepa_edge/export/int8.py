@@ -71,7 +71,8 @@ def export_int8(
         report = Report(
             source=f"{source.manifest.name} {source.manifest.version} {source.digest}", engine="openvino",
             clips_fit=len(data.fit), clips_held_out=len(data.held_out), parts=tuple(parts), embeddings=embeddings,
-            agreement=agreement, speed=speed, bytes_before=_graph_bytes(source), bytes_after=_graph_bytes(candidate),
+            agreement=agreement, speed=speed, bytes_before=_graph_bytes(source), bytes_16=_bytes_at_16(source),
+            bytes_after=_graph_bytes(candidate),
             seconds=time.perf_counter() - begun, peak_bytes=peak_memory(),
             figures_before=gate.task_figures(source.manifest.figures),
             figures_after=None if card is None else gate.task_figures(card.figures),
@@ -126,6 +127,11 @@ def _embed(model: Model, data: Calibration) -> Arrays:
 
 def _graph_bytes(bundle: Bundle) -> int:
     return sum({graph.file: graph.bytes for graph in bundle.manifest.graphs.values()}.values())
+
+
+def _bytes_at_16(bundle: Bundle) -> int:
+    files = {graph.file for graph in bundle.manifest.graphs.values()}
+    return sum(len(store_weights(restore_weights(bundle.read(file)), 16)) for file in files)
 
 
 def _write(out: Path, source: Bundle, graphs: Mapping[str, bytes], report: dict[str, Any], card: Card | None) -> Path:

@@ -27,7 +27,8 @@ class Part:
 
 @dataclass(frozen=True)
 class Report:
-    """An INT8 export. `agreement`: of embeddings on other engines with OpenVINO's. `problems`: why it may not ship."""
+    """An INT8 export. `agreement`: of embeddings on other engines with OpenVINO's. `bytes_16`: the source's graphs with
+    every weight at 16 bits, since a source may hold some at 8 already. `problems`: why it may not ship."""
 
     source: str
     engine: str
@@ -38,6 +39,7 @@ class Report:
     agreement: dict[str, Fidelity]
     speed: dict[str, Speed]
     bytes_before: int
+    bytes_16: int
     bytes_after: int
     seconds: float
     peak_bytes: int | None
@@ -59,7 +61,10 @@ class Report:
             yield f"  {kind:28} cosine {found.mean:.5f} mean, {found.worst:.5f} worst"
         for name, found in self.agreement.items():
             yield f"  {'agrees with ' + name:28} cosine {found.mean:.5f} mean, {found.worst:.5f} worst"
-        yield f"size {self.bytes_before / 1e6:.1f} MB -> {self.bytes_after / 1e6:.1f} MB"
+        yield (
+            f"size {self.bytes_before / 1e6:.1f} MB ({self.bytes_16 / 1e6:.1f} MB with every weight at 16 bits) -> "
+            f"{self.bytes_after / 1e6:.1f} MB, {self.bytes_after / self.bytes_16:.2f}x of 16 bits"
+        )
         yield "speed on this machine, 16-bit form against INT8, interleaved:"
         for stage, speed in self.speed.items():
             slower = "  INT8 IS SLOWER" if speed.times < 1 else ""
