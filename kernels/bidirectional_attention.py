@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vljepa_edge.errors import InputError
+from vljepa_edge.errors import InputError, KernelError
 from vljepa_edge.kernels.launch import launch, takes_kernel
 from vljepa_edge.kernels.tiles import bits, key, tiles
 from vljepa_edge.kernels.triton_or_none import cdiv, tl, triton
@@ -640,12 +640,14 @@ def _(
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    qkv, cos, sin, lengths, ctx.heads, ctx.scale, _ = inputs
+    qkv, cos, sin, lengths, ctx.heads, ctx.scale, ctx.learns = inputs
     ctx.save_for_backward(qkv, cos, sin, lengths, *output)
     ctx.mark_non_differentiable(output[1])
 
 
 def _gradient(ctx: Any, dout: Tensor, _: Tensor) -> tuple[Tensor, None, None, None, None, None, None]:
+    if not ctx.learns:  # a graph of inputs that took no gradient, given some that do
+        raise KernelError("this attention was traced for inference; trace it with a qkv that requires a gradient")
     qkv, cos, sin, lengths, out, lse = ctx.saved_tensors
     gradient = _attention_backward(qkv, cos, sin, lengths, out, lse, dout, ctx.heads, ctx.scale)
     return gradient, None, None, None, None, None, None

@@ -124,7 +124,7 @@ def torch_form(
     if scale is None:
         scale = flat.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
     quantised = _round_away(flat / scale).float()
-    acc = torch.zeros((len(flat), len(weight)), dtype=torch.int32, device=x.device)
+    acc = torch.zeros((flat.shape[0], weight.shape[0]), dtype=torch.int32, device=x.device)
     for start in range(0, x.shape[-1], EXACT_K):
         part = slice(start, start + EXACT_K)
         acc += (quantised[:, part] @ weight[:, part].float().T).int()
