@@ -35,8 +35,8 @@ NARROW_LOADS = {"patchify_kernel": "bytes three apart, met in L1", "mean_kernel"
 
 _MACS: dict[str, Callable[[dict[str, int]], int]] = {
     "bidirectional_attention.forward_kernel": lambda c: 2 * c["BLOCK_M"] * c["BLOCK_N"] * c["HEAD_DIM"],
-    "bidirectional_attention.key_gradient_kernel": lambda c: 4 * c["BLOCK_M"] * c["BLOCK_N"] * c["HEAD_DIM"],
-    "bidirectional_attention.query_gradient_kernel": lambda c: 3 * c["BLOCK_M"] * c["BLOCK_N"] * c["HEAD_DIM"],
+    "attention_backward.key_gradient_kernel": lambda c: 4 * c["BLOCK_M"] * c["BLOCK_N"] * c["HEAD_DIM"],
+    "attention_backward.query_gradient_kernel": lambda c: 3 * c["BLOCK_M"] * c["BLOCK_N"] * c["HEAD_DIM"],
     "int8_linear.linear_kernel": lambda c: (1 + c["SWIGLU"]) * c["BLOCK_M"] * c["BLOCK_N"] * c["BLOCK_K"],
     "info_nce.lse_kernel": lambda c: c["BLOCK_M"] * c["BLOCK_N"] * c["BLOCK_K"],
     "info_nce.gradient_kernel": lambda c: c["BLOCK_M"] * c["BLOCK_N"] * c["BLOCK_K"],

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.kernels.attention_inputs import rotate
 from vljepa_edge.kernels.bidirectional_attention import (
     MASKED,
     attend,
     bidirectional_attention,
     padding_lengths,
-    rotate,
     share,
 )
 from vljepa_edge.kernels.launch import takes_kernel
