@@ -60,8 +60,7 @@ def _layer(
     if past is not None:
         key, value = torch.cat((past[0], key), dim=2), torch.cat((past[1], value), dim=2)
     x = x + layer.out(attend(query, key, value, bias).transpose(1, 2).reshape(1, count, -1))
-    gate, up = layer.gate_up(layer.ffn_norm(x)).split(layer.ffn, dim=-1)
-    return x + layer.down(F.silu(gate) * up), key, value
+    return x + layer.down(layer.gate_up(layer.ffn_norm(x))), key, value
 
 
 class _Prompt(nn.Module):

@@ -1,8 +1,8 @@
 """Write measured figures into the documents: `python docs/fill_figures.py [--model PATH] [--check]`.
 
-README.md has a block between `<!-- figures:begin -->` and `<!-- figures:end -->`, docs/model.md one between
-`<!-- parts:begin -->` and `<!-- parts:end -->`. Quality and sizes come from the bundle's manifest, speed from
-docs/performance.md. No number in those blocks is typed by hand.
+README.md has a block between `<!-- figures:begin -->` and `<!-- figures:end -->`, docs/model.md one of `parts` and
+docs/kernels.md one of `floors`. Quality and sizes come from the bundle's manifest, speed from docs/performance.md, and
+floors from `vljepa_edge.kernels.floors`. No number in those blocks is typed by hand.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.kernels import floors
 from vljepa_edge.manifest import Manifest
 
 HERE = Path(__file__).resolve().parent
@@ -124,6 +125,7 @@ def filled(manifest: Manifest) -> dict[Path, str]:
     blocks = {
         ROOT / "README.md": ("figures", quality(manifest) + "\n\n" + speed(performance)),
         HERE / "model.md": ("parts", parts(manifest)),
+        HERE / "kernels.md": ("floors", floors.tables()),
     }
     return {path: fill(path.read_text(encoding="utf-8"), *block) for path, block in blocks.items()}
 

@@ -99,8 +99,8 @@ def int8_linear(
     """x (..., K) in fp16, bf16 or fp32; weight int8 (N, K), weight_scale fp32 (N,), bias (N,) -> (..., N) in x's type.
 
     activation_scale: one fp32 number for all tokens, shape (1,); without it each token has its own. swiglu: the
-    weight's upper half gates its lower half, and y is (..., N / 2). For inference. Raises InputError for shapes or
-    types that don't fit.
+    weight's upper half gates its lower half, and y is (..., N / 2). For inference: rounding has no gradient. Raises
+    InputError for shapes or types that don't fit, and for an x that wants one.
     """
     _check(x, weight, weight_scale, bias, activation_scale, swiglu)
     if takes_kernel(x, weight, weight_scale, bias, activation_scale):
@@ -124,7 +124,7 @@ def torch_form(
     if scale is None:
         scale = flat.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
     quantised = _round_away(flat / scale).float()
-    acc = torch.zeros((len(flat), len(weight)), dtype=torch.int32, device=x.device)
+    acc = torch.zeros((flat.shape[0], weight.shape[0]), dtype=torch.int32, device=x.device)
     for start in range(0, x.shape[-1], EXACT_K):
         part = slice(start, start + EXACT_K)
         acc += (quantised[:, part] @ weight[:, part].float().T).int()
@@ -164,6 +164,8 @@ def _check(
     if x.dtype not in DTYPES or x.shape[-1:] != weight.shape[1:]:
         kinds = f"fp16, bf16 or fp32 (..., {weight.shape[1]})"
         raise InputError(f"x must be {kinds}, not {str(x.dtype)[6:]} {tuple(x.shape)}")
+    if torch.is_grad_enabled() and x.requires_grad:
+        raise InputError("int8_linear is for inference; call it under torch.inference_mode()")
     if x.shape[-1] > MAX_K:
         raise InputError(f"x has {x.shape[-1]} channels; legal are at most {MAX_K}")
     for name, given, shape in (

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vljepa_edge.kernels import (
+    attention_backward,
     bidirectional_attention,
     info_nce,
     int8_linear,
@@ -39,7 +40,7 @@ def _attention(head_dim: int, dtype: torch.dtype, *, backward: bool) -> None:
     scale = head_dim**-0.5
     out, lse = bidirectional_attention.launch_attention(qkv, cos, sin, lengths, HEADS, scale, backward)
     if backward:
-        bidirectional_attention.launch_attention_backward(qkv, cos, sin, lengths, out, lse, out, HEADS, scale)
+        attention_backward.launch_attention_backward(qkv, cos, sin, lengths, out, lse, out, HEADS, scale)
 
 
 def _norms() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,7 +50,7 @@ def test_a_table_agrees_with_itself(committed: gate.Table) -> None:
 
 def test_no_committed_row_breaks_a_hard_limit(committed: gate.Table) -> None:
     rows = [(label, int(arch), row) for label, by_arch in committed.items() for arch, row in by_arch.items()]
-    assert {arch for _, arch, _ in rows} >= {87, 90}
+    assert all(sorted(map(int, by_arch)) == sorted(aot.ARCHS) for by_arch in committed.values())
     assert [line for label, arch, row in rows for line in gate.hard_limits(label, arch, row)] == []
 
 
@@ -87,30 +89,47 @@ def test_rows_that_come_or_go_are_told(committed: gate.Table) -> None:
     assert gate.check(fewer, table) == [f"{FORWARD} sm_87: in gate.json, but no longer made; run with --write"]
 
 
-def test_a_tile_size_changed_by_hand_fails_the_check(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """The whole way, without compiling: the row that the change makes, from the launch that it makes."""
-    from dataclasses import replace
-
-    lines = TABLE["attention_forward/64/16"]
-    monkeypatch.setitem(lines, 80, replace(lines[80], block_n=32))
-    rows = json.loads(gate.COMMITTED.read_text("utf-8"))["kernels"]
+@pytest.fixture
+def only_attention_on_orin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole check, compiler and all, in this process and for one workload on one architecture."""
 
     def measured(archs: Any) -> gate.Table:
-        table = of(rows, "87")
-        for label, launch in workloads.launches(87, "attention d64 fp16").items():
-            table[label]["87"] |= {name.lower(): value for name, value in launch.config.items()}
-        return table
+        rows = gate._measure_workload(87, "attention d64 fp16")
+        return {label: {"87": row} for label, row in rows.items()}
 
     monkeypatch.setattr(gate, "measure_all", measured)
+
+
+@pytest.mark.usefixtures("only_attention_on_orin")
+def test_a_tile_size_changed_by_hand_fails_the_check(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    lines = TABLE["attention_forward/64/16"]
+    assert gate.main(["--check", "--arch", "87"]) == 1  # of what isn't compiled here
+    assert FORWARD not in capsys.readouterr().out
+    monkeypatch.setitem(lines, 80, replace(lines[80], block_n=32))
     assert gate.main(["--check", "--arch", "87"]) == 1
     assert f"{FORWARD} sm_87 block_n: 32, was 64" in capsys.readouterr().out
 
 
-def test_programs_per_sm_are_limited_by_each_resource() -> None:
-    assert gate.programs_per_sm(87, 32, 0, 4) == 12  # warps
-    assert gate.programs_per_sm(80, 16, 0, 1) == 32  # programs
-    assert gate.programs_per_sm(87, 164, 24576, 4) == 3  # registers: 5376 a warp, so 12 warps
-    assert gate.programs_per_sm(86, 32, 60000, 4) == 1  # shared memory
+@pytest.mark.parametrize("missing", aot.ARCHS)
+def test_the_check_wants_every_architecture(
+    committed: gate.Table, missing: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Any
+) -> None:
+    """Compiled for all of them, whatever gate.json has; one that it lacks fails for each kernel."""
+
+    def measured(archs: Any) -> gate.Table:
+        assert tuple(archs) == (80, 86, 87, 89, 90, 100, 110, 120)
+        return committed
+
+    fewer = {label: {a: row for a, row in rows.items() if a != str(missing)} for label, rows in committed.items()}
+    file = tmp_path / "gate.json"
+    monkeypatch.setattr(gate, "measure_all", measured)
+    monkeypatch.setattr(gate, "COMMITTED", file)
+    for table, status in ((committed, 0), (fewer, 1)):
+        file.write_text(json.dumps({"kernels": table}))
+        assert gate.main(["--check"]) == status
+    printed = capsys.readouterr().out
+    assert f"{FORWARD} sm_{missing}: not in gate.json; run with --write" in printed
+    assert f"{len(committed)} violations" in printed
 
 
 LISTING = """

@@ -14,6 +14,7 @@ import vljepa_edge.kernels.info_nce as nce
 import vljepa_edge.kernels.int8_linear as int8
 import vljepa_edge.kernels.masked_mean_pool as pool
 from vljepa_edge.kernels import patchify, rms_norm, swiglu
+from vljepa_edge.kernels.attention_inputs import views
 from vljepa_edge.kernels.workloads import EMBEDDING, FFN, HEADS, HIDDEN, KV_HEADS, TOKENS
 
 pytestmark = [
@@ -100,7 +101,7 @@ def test_time_of_attention_beside_its_peers(capsys: pytest.CaptureFixture[str]) 
     from triton.testing import do_bench
 
     qkv, cos, sin, lengths = inputs(64, torch.float16)
-    q, k, v = (t.transpose(1, 2).contiguous() for t in attention._views(qkv, HEADS))
+    q, k, v = (t.transpose(1, 2).contiguous() for t in views(qkv, HEADS))
     seen = (torch.arange(TOKENS, device="cuda") < lengths[:, None])[:, None, None]
     block_mask = create_block_mask(lambda b, h, i, j: j < lengths[b], 2, None, TOKENS, TOKENS)
     flex = torch.compile(flex_attention)

@@ -14,12 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.kernels.attention_inputs import rotate
 from vljepa_edge.kernels.bidirectional_attention import (
     MASKED,
     attend,
     bidirectional_attention,
     padding_lengths,
-    rotate,
     share,
 )
 from vljepa_edge.kernels.launch import takes_kernel
@@ -44,18 +44,29 @@ class RMSNorm(nn.Module):
         return normed
 
 
+class GatedLinear(nn.Linear):
+    """SwiGLU of one product: silu(gate x) * (up x), (..., hidden) -> (..., ffn). weight has gate's rows, then up's."""
+
+    def __init__(self, hidden: int, ffn: int) -> None:
+        super().__init__(hidden, 2 * ffn, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gated: Tensor = swiglu(super().forward(x))
+        return gated
+
+
 class LlamaLayer(nn.Module):
     """Pre-norm grouped-query attention and SwiGLU, both residual."""
 
     def __init__(self, config: LlamaStackConfig, dropout: float = 0.0) -> None:
         super().__init__()
         self.heads, self.kv_heads = config.heads, config.kv_heads
-        self.head_size, self.ffn = config.head_size, config.ffn
+        self.head_size = config.head_size
         self.attention_norm = RMSNorm(config.hidden, config.rms_eps)
         self.qkv = nn.Linear(config.hidden, (config.heads + 2 * config.kv_heads) * config.head_size, bias=False)
         self.out = nn.Linear(config.heads * config.head_size, config.hidden, bias=False)
         self.ffn_norm = RMSNorm(config.hidden, config.rms_eps)
-        self.gate_up = nn.Linear(config.hidden, 2 * config.ffn, bias=False)
+        self.gate_up = GatedLinear(config.hidden, config.ffn)
         self.down = nn.Linear(config.ffn, config.hidden, bias=False)
         self.dropout = nn.Dropout(dropout)
 
@@ -86,7 +97,7 @@ class LlamaLayer(nn.Module):
         """x with what attention, (B, N, heads, head size), and the feed-forward layer add to it."""
         branch = self.dropout(self.out(attended.reshape(*x.shape[:2], -1)))
         x, normed = add_rms_norm(x, branch, self.ffn_norm.weight, self.ffn_norm.eps)
-        x = x + self.dropout(self.down(swiglu(self.gate_up(normed))))
+        x = x + self.dropout(self.down(self.gate_up(normed)))
         return x
 
 

@@ -20,16 +20,23 @@ SCORE = "mutants caught"
 
 @dataclass(frozen=True)
 class Mutant:
-    """A bug: in an operation's file, the first (or `nth`) occurrence of `old` becomes `new`."""
+    """A bug: in a file of `kernels/`, the first occurrence of `old` becomes `new`."""
 
     bug: str
-    operation: str
+    file: str
     old: str
     new: str
-    nth: int = 0
+
+    @property
+    def operation(self) -> str:
+        """Whose checks must notice."""
+        return next((operation for operation, parts in PARTS.items() if self.file in parts), self.file)
 
 
 ATTENTION, POOL, NORM, GATE = "bidirectional_attention", "masked_mean_pool", "rms_norm", "swiglu"
+BACKWARD, INPUTS = "attention_backward", "attention_inputs"
+PARTS = {ATTENTION: (INPUTS, BACKWARD)}
+"""Files of an operation beside its own, each before those that import it."""
 INT8, LOSS, PATCHES = "int8_linear", "info_nce", "patchify"
 MUTANTS = (
     Mutant("the ragged block has no mask", ATTENTION, "scores = tl.where(columns[None, :] < length, scores", "scores = tl.where(columns[None, :] >= 0, scores"),
@@ -41,18 +48,18 @@ MUTANTS = (
     Mutant("the accumulator is not rescaled", ATTENTION, "acc * shrink[:, None]", "acc"),
     Mutant("the sum is not rescaled", ATTENTION, "total = total * shrink + tl.sum", "total = total + tl.sum"),
     Mutant("e instead of 2", ATTENTION, "weights = tl.exp2(scores * scale - risen[:, None])", "weights = tl.exp(scores * scale - risen[:, None])"),
-    Mutant("swapped halves of RoPE", ATTENTION, "return left * cos_left - right * sin_left, right * cos_right + left * sin_right", "return left * cos_left + right * sin_left, right * cos_right - left * sin_right"),
-    Mutant("one table for both halves of RoPE", ATTENTION, "cos_right = tl.load(cos_table + place + HALF", "cos_right = tl.load(cos_table + place"),
-    Mutant("RoPE's gradient turns forward", ATTENTION, "return left * cos_left + right * sin_right, right * cos_right - left * sin_left", "return left * cos_left - right * sin_right, right * cos_right + left * sin_left"),
-    Mutant("keys stay unrotated", ATTENTION, "        k = _rotate(k, cos, sin)\n", "        pass\n"),
+    Mutant("swapped halves of RoPE", INPUTS, "return left * cos_left - right * sin_left, right * cos_right + left * sin_right", "return left * cos_left + right * sin_left, right * cos_right - left * sin_right"),
+    Mutant("one table for both halves of RoPE", INPUTS, "cos_right = tl.load(cos_table + place + HALF", "cos_right = tl.load(cos_table + place"),
+    Mutant("RoPE's gradient turns forward", INPUTS, "return left * cos_left + right * sin_right, right * cos_right - left * sin_left", "return left * cos_left - right * sin_right, right * cos_right + left * sin_left"),
+    Mutant("keys stay unrotated", ATTENTION, "        k = rotate_tokens(k, cos, sin)\n", "        pass\n"),
     Mutant("scores accumulate in the input's type", ATTENTION, "scores = tl.dot(q_right, tl.trans(k_right), scores, input_precision=\"tf32x3\")", "scores = tl.dot(q_right, tl.trans(k_right), scores, input_precision=\"tf32x3\").to(q_right.dtype).to(tl.float32)"),
     Mutant("padded rows are not zeroed", ATTENTION, "acc = tl.where(inside, acc / total[:, None], 0.0)", "acc = acc / total[:, None]"),
     Mutant("out is stored past the end", ATTENTION, "tl.store(out_at, acc.to(OUT.dtype.element_ty), mask=rows[:, None] < tokens)", "tl.store(out_at, acc.to(OUT.dtype.element_ty))"),
-    Mutant("unscaled gradient of keys", ATTENTION, "dk_left * natural_scale", "dk_left"),
-    Mutant("unscaled gradient of queries", ATTENTION, "dq_right *= natural_scale", "dq_right *= 1.0"),
-    Mutant("delta is left out", ATTENTION, "dscores = (weights * (dweights - drift[None, :]))", "dscores = (weights * dweights)"),
-    Mutant("only the group's first head reaches the keys", ATTENTION, "for member in range(GROUP):", "for member in range(1):"),
-    Mutant("the last queries don't reach the keys", ATTENTION, "            if whole < length:\n                dk_left", "            if whole > length:\n                dk_left"),
+    Mutant("unscaled gradient of keys", BACKWARD, "dk_left * natural_scale", "dk_left"),
+    Mutant("unscaled gradient of queries", BACKWARD, "dq_right *= natural_scale", "dq_right *= 1.0"),
+    Mutant("delta is left out", BACKWARD, "dscores = (weights * (dweights - drift[None, :]))", "dscores = (weights * dweights)"),
+    Mutant("only the group's first head reaches the keys", BACKWARD, "for member in range(GROUP):", "for member in range(1):"),
+    Mutant("the last queries don't reach the keys", BACKWARD, "            if whole < length:\n                dk_left", "            if whole > length:\n                dk_left"),
     Mutant("log-sum-exp in base 2", ATTENTION, "* 0.6931471805599453", "* 1.0"),
     Mutant("the mean divides by all tokens", POOL, "tl.maximum(length, 1).to(tl.float32)\n    tl.store", "tl.maximum(tokens, 1).to(tl.float32)\n    tl.store"),
     Mutant("padding is summed", POOL, "inside = (row < length)[:, None]", "inside = (row < tokens)[:, None]"),
@@ -86,22 +93,27 @@ CAUGHT: list[str] = []
 
 
 def mutated(mutant: Mutant, folder: Path) -> ModuleType:
-    """The operation's module with the bug in it; its operators are registered under a namespace of their own."""
-    source = Path(load(mutant.operation).__file__ or "").read_text("utf-8")
-    assert source.count(mutant.old) > mutant.nth, f"{mutant.bug}: the line to change is gone from {mutant.operation}.py"
+    """The operation's module, made of files with the bug in one of them; its operators have a namespace of their own."""
     name = f"mutant_{MUTANTS.index(mutant)}"
-    changed = source.replace(mutant.old, mutant.new, 1).replace('"vljepa::', f'"{name}::')
-    assert mutant.new in changed and changed != source
-    path = folder / f"{name}.py"
-    path.write_text(changed, "utf-8")
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    files = (*PARTS.get(mutant.operation, ()), mutant.operation)
+    for file in files:
+        source = Path(load(file).__file__ or "").read_text("utf-8")
+        if file == mutant.file:
+            assert mutant.old in source, f"{mutant.bug}: the line to change is gone from {file}.py"
+            source = source.replace(mutant.old, mutant.new, 1)
+            assert mutant.new in source
+        for part in files:
+            source = source.replace(f"vljepa_edge.kernels.{part} ", f"{name}_{part} ")
+        path = folder / f"{name}_{file}.py"
+        path.write_text(source.replace('"vljepa::', f'"{name}::'), "utf-8")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None and spec.loader is not None
+        module = sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
     return module
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.operation}: {mutant.bug}")
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.file}: {mutant.bug}")
 def test_a_planted_bug_is_caught(mutant: Mutant, tmp_path: Path) -> None:
     checks, _ = CHECKS[mutant.operation]
     module = mutated(mutant, tmp_path)
@@ -114,7 +126,7 @@ def test_a_planted_bug_is_caught(mutant: Mutant, tmp_path: Path) -> None:
             assert isinstance(first_cause(error), MemoryFault), f"{mutant.bug}: {error}"
             break
     else:
-        raise AssertionError(f"nothing noticed that {mutant.bug} in {mutant.operation}")
+        raise AssertionError(f"nothing noticed that {mutant.bug} in {mutant.file}")
     CAUGHT.append(mutant.bug)
 
 
