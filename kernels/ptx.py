@@ -77,5 +77,5 @@ def for_tensorrt(kernel: Any, inputs: Sequence[str], integers: int, outputs: Seq
     for hidden in (line.split()[-1] for line in declared[len(given) :]):
         if len(re.findall(rf"\b{re.escape(hidden)}\b", ptx)) != 1:
             raise KernelError(f"{made.name} reads {hidden}, which TensorRT doesn't pass")
-    kept = ",".join(declared[: len(given)]) + "\n"
+    kept = ",".join(declared[: len(given)]).rstrip() + "\n"
     return made.name, ptx[: found.start(2)] + kept + ptx[found.end(2) :]
