@@ -16,7 +16,7 @@ from onnx.reference.op_run import OpRun
 from torch import Tensor, nn
 
 from vljepa_edge.bundle import Bundle, default_bundle
-from vljepa_edge.export import plugin_nodes
+from vljepa_edge.export import plugin_match
 from vljepa_edge.export.calibration import Arrays
 from vljepa_edge.export.half import to_half
 from vljepa_edge.export.onnx_graph import export_module
@@ -259,5 +259,5 @@ def test_attention_that_stays_fp32_is_left_alone(paper: bytes) -> None:
 
 
 def test_the_heads_and_widths_are_those_of_the_kernels() -> None:
-    assert plugin_nodes.HEAD_DIMS == bidirectional_attention.HEAD_DIMS
-    assert plugin_nodes.MAX_WIDTH == masked_mean_pool.MAX_WIDTH
+    assert plugin_match.HEAD_DIMS == bidirectional_attention.HEAD_DIMS
+    assert plugin_match.MAX_WIDTH == masked_mean_pool.MAX_WIDTH
