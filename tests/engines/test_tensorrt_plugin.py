@@ -126,6 +126,7 @@ def test_the_entry_declares_what_tensorrt_passes_and_nothing_more(
             subprocess.run(made, check=True, capture_output=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arch", [90, 110])
 def test_a_gpu_with_larger_tiles_gets_smaller_ones(arch: int) -> None:
     for answer in ask("11.4", arch, [REQUESTS["padded"], REQUESTS["whole"]]):
