@@ -2,12 +2,14 @@
 
 Triton appends pointers to the signature that no caller knows of: scratch memory in global memory, and for the profiler.
 Kernels here need neither (their metadata says 0 bytes), but the driver reads as many arguments as the entry declares,
-so whoever launches a cubin outside of Triton must pass a null pointer for each.
+so whoever launches a cubin outside of Triton must pass a null pointer for each. TensorRT can't be told to, so what it
+gets is PTX whose entry doesn't declare them.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from vljepa_edge.errors import KernelError
@@ -53,3 +55,27 @@ def entry(kernel: Any) -> Entry:
         if getattr(kernel.metadata, scratch, 0):
             raise KernelError(f"{found[1]} needs {scratch} bytes, which only Triton's own launcher allocates")
     return Entry(found[1], parameters, len(hidden))
+
+
+def for_tensorrt(kernel: Any, inputs: Sequence[str], integers: int, outputs: Sequence[str]) -> tuple[str, str]:
+    """Name and PTX of a kernel (one of Triton's CompiledKernels) that TensorRT can launch.
+
+    TensorRT passes a pointer to each input, then so many int32, then a pointer to each output
+    (https://docs.nvidia.com/deeplearning/tensorrt/latest/_static/python-api/infer/tensorrt.plugin/trt_plugin_aot_impl/),
+    and nothing more. `inputs` and `outputs` are Triton's types ("*fp16"). Triton's hidden parameters are taken off the
+    entry: they come last, so the others stay where they are, and no instruction may read them. Raises KernelError for
+    a kernel that has other parameters, or that uses its hidden ones.
+    """
+    made = entry(kernel)
+    given, passed = [p.type for p in made.parameters], [*inputs, *["i32"] * integers, *outputs]
+    if given != passed:
+        raise KernelError(f"{made.name} takes {given}, but TensorRT passes {passed}")
+    ptx: str = kernel.asm["ptx"]
+    found = _ENTRY.search(ptx)
+    assert found is not None  # entry() has found it
+    declared = found[2].split(",")
+    for hidden in (line.split()[-1] for line in declared[len(given) :]):
+        if len(re.findall(rf"\b{re.escape(hidden)}\b", ptx)) != 1:
+            raise KernelError(f"{made.name} reads {hidden}, which TensorRT doesn't pass")
+    kept = ",".join(declared[: len(given)]).rstrip() + "\n"
+    return made.name, ptx[: found.start(2)] + kept + ptx[found.end(2) :]

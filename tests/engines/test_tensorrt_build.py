@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -110,7 +111,7 @@ def test_progress_memory_and_timings_reach_tensorrt(machine: Machine, toy_opened
 
 
 def test_graphs_reach_tensorrt_in_fp16_with_their_inputs_as_they_were(machine: Machine, toy_opened: Bundle) -> None:
-    model, layers = machine.build.prepare(toy_opened.read("graphs/predictor.onnx"), "predictor")
+    model, layers, _ = machine.build.prepare(toy_opened.read("graphs/predictor.onnx"), "predictor")
     proto = onnx.load_from_string(model)
     given, before = proto.graph, onnx.load_from_string(toy_opened.read("graphs/predictor.onnx")).graph
     assert [value.SerializeToString() for value in given.input] == [v.SerializeToString() for v in before.input]
@@ -120,7 +121,7 @@ def test_graphs_reach_tensorrt_in_fp16_with_their_inputs_as_they_were(machine: M
 
 
 def test_int8_layers_are_counted(machine: Machine, tmp_path: Path) -> None:
-    _, layers = machine.build.prepare(quantised_block(tmp_path).SerializeToString(), "block")
+    _, layers, _ = machine.build.prepare(quantised_block(tmp_path).SerializeToString(), "block")
     assert sum(layer.kind == "int8" for layer in layers) == 6
 
 
@@ -140,7 +141,7 @@ def test_what_the_parser_says_is_told(machine: Machine) -> None:
 
 
 def test_an_input_that_varies_against_its_manifest_is_refused(machine: Machine, toy_opened: Bundle) -> None:
-    model, _ = machine.build.prepare(toy_opened.read("graphs/text.onnx"), "text")
+    model, _, _ = machine.build.prepare(toy_opened.read("graphs/text.onnx"), "text")
     with pytest.raises(EngineError, match="text: input input_ids varies, and the bundle's manifest has fixed"):
         machine.build.configure(machine.build.parse(model, "text"), {}, None)
 
@@ -209,3 +210,46 @@ def test_a_key_value_cache_begins_empty_and_holds_prefix_and_text() -> None:
     most = manifest.text.decoder_prefix + manifest.text.decoder_tokens
     _, rows, _, size = tensor.shape
     assert (past[0], past[2]) == ((1, rows, 0, size), (1, rows, most, size))
+
+
+# --- plugins ---
+
+
+def test_a_tensorrt_without_ahead_of_time_plugins_builds_without(machine: Machine, tmp_path: Path) -> None:
+    bundle = Bundle.open(default_bundle())
+    machine.build.build_engines(bundle, tmp_path / "engines")
+    plans = EngineFolder.open(tmp_path / "engines").manifest.plans
+    assert {plan.plugins for plan in plans.values()} == {0}
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_the_folder_says_how_many_plugins_each_plan_has(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    monkeypatch.setattr(machine.build, "can_plug_in", lambda here: True)
+    bundle = Bundle.open(default_bundle())
+    machine.build.build_engines(bundle, tmp_path / "engines", plugins=wanted)
+    plans = EngineFolder.open(tmp_path / "engines").manifest.plans
+    assert {file: plan.plugins for file, plan in plans.items() if plan.plugins} == (
+        {"graphs/predictor.onnx": 16} if wanted else {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "usable"),
+    [({}, True), ({"capability": "7.5"}, False), ({"triton": False}, False), ({"plugin": False}, False)],
+)
+def test_plugins_need_tensorrt_triton_and_a_gpu_with_tiles(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], usable: bool
+) -> None:
+    from vljepa_edge.kernels import aot
+
+    machine.trt.QuickPluginCreationRequest = object()  # type: ignore[attr-defined]
+    monkeypatch.setattr(aot, "HAS_TRITON", changed.get("triton", True))
+    monkeypatch.delenv("TRITON_INTERPRET", raising=False)
+    module = ModuleType("plugin") if changed.get("plugin", True) else None
+    monkeypatch.setitem(sys.modules, "vljepa_edge.kernels.tensorrt_plugin", module)  # type: ignore[arg-type]
+    here = machine.engine.this_platform().model_copy(
+        update={"compute_capability": changed.get("capability", "8.7"), "tensorrt": "10.16.1"}
+    )
+    assert machine.build.can_plug_in(here) == usable

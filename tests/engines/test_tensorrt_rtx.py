@@ -44,7 +44,7 @@ def build() -> Iterator[ModuleType]:
 
 def plan(build: ModuleType, model: bytes, shapes: Shapes, architecture: str) -> bytes:
     """Build as `build_engines` does, for an architecture instead of the GPU at hand."""
-    prepared, _ = build.prepare(model, "graph")
+    prepared, _, _ = build.prepare(model, "graph")
     network = build.parse(prepared, "graph")
     config = build.configure(network, shapes, 1 << 30)
     config.num_compute_capabilities = 1

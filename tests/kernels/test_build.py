@@ -86,6 +86,38 @@ def test_an_entry_that_disagrees_with_its_signature_is_refused() -> None:
         ptx.entry(kernel(two, global_scratch_size=64))
 
 
+def test_tensorrt_gets_ptx_without_the_hidden_parameters_or_nothing() -> None:
+    """They come last and are read by nothing, so without them the others stay where the instructions look for them."""
+
+    def kernel(hidden: str = "", body: str = "", **types: str) -> SimpleNamespace:
+        declared = ",\n".join(
+            f"\t.param {'.u64 .ptr .global .align 1' if t[0] == '*' else '.f32' if t == 'fp32' else '.u32'} k_param_{i}"
+            for i, t in enumerate(types.values())
+        )
+        inside = f"ld.param.b64 %rd1, [k_param_0];\n{body}"
+        text = f".version 8.7\n.visible .entry k(\n{declared}{hidden}\n)\n{{\n{inside}}}\n"
+        about = SimpleNamespace(name="k", global_scratch_size=0, profile_scratch_size=0)
+        return SimpleNamespace(asm={"ptx": text}, src=SimpleNamespace(signature=types), metadata=about)
+
+    right = {"X": "*fp16", "LENGTHS": "*i32", "n": "i32", "OUT": "*fp32"}
+    passed = (["*fp16", "*i32"], 1, ["*fp32"])
+    two = ",\n\t.param .u64 .ptr .global .align 1 k_param_4,\n\t.param .u64 .ptr .global .align 1 k_param_5"
+    assert ptx.for_tensorrt(kernel(two, **right), *passed) == ("k", kernel(**right).asm["ptx"])
+    assert ptx.for_tensorrt(kernel(**right), *passed) == ("k", kernel(**right).asm["ptx"])
+    with pytest.raises(KernelError, match="reads k_param_5, which TensorRT doesn't pass"):
+        ptx.for_tensorrt(kernel(two, "ld.param.b64 %rd2, [k_param_5];\n", **right), *passed)
+    wrong = {
+        "one too many": {**right, "OUT2": "*fp32"},
+        "one too few": {name: kind for name, kind in right.items() if name != "LENGTHS"},
+        "output before integer": {"X": "*fp16", "LENGTHS": "*i32", "OUT": "*fp32", "n": "i32"},
+        "other element": {**right, "X": "*fp32"},
+        "a float, which TensorRT can't pass": {**right, "n": "fp32"},
+    }
+    for types in wrong.values():
+        with pytest.raises(KernelError, match="but TensorRT passes"):
+            ptx.for_tensorrt(kernel(two, **types), *passed)
+
+
 def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sm_75.*87"):
         bundle.write_bundle(75, tmp_path)

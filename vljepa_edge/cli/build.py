@@ -34,6 +34,9 @@ def build(
             show_default="all that the bundle allows",
         ),
     ] = "",
+    no_plugins: Annotated[
+        bool, typer.Option("--no-plugins", help="Leave attention and pooling to TensorRT's own kernels.")
+    ] = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -60,7 +63,9 @@ def build(
             bar.update(task, description=what, completed=step, total=steps)
 
         size = None if workspace is None else workspace << 20
-        engines: EngineFolder = builder.build_engines(opened, out, workspace=size, profiles=profiles, report=report)
+        engines: EngineFolder = builder.build_engines(
+            opened, out, workspace=size, profiles=profiles, plugins=not no_plugins, report=report
+        )
     if as_json:
         print_json(summary(engines))
     else:
@@ -71,7 +76,7 @@ def summary(engines: EngineFolder) -> dict[str, Any]:
     """What was built, as JSON can hold it."""
     about = engines.manifest
     plans = {
-        graph: {"bytes": plan.bytes, "layers": plan.layers, "int8_layers": plan.int8_layers}
+        graph: {"bytes": plan.bytes, "layers": plan.layers, "int8_layers": plan.int8_layers, "plugins": plan.plugins}
         for graph, plan in about.plans.items()
     }
     platform = about.platform.model_dump()
@@ -82,5 +87,6 @@ def print_summary(engines: EngineFolder) -> None:
     """A line a graph, and how to run them."""
     out = console()
     for graph, plan in engines.manifest.plans.items():
-        out.print(f"{graph}: {plan.bytes / 1e6:.1f} MB, int8 in {plan.int8_layers} of {plan.layers} layers")
+        layers = f"int8 in {plan.int8_layers} of {plan.layers} layers, {plan.plugins} plugins"
+        out.print(f"{graph}: {plan.bytes / 1e6:.1f} MB, {layers}")
     out.print(f"built for {engines.manifest.platform}; run with --engine tensorrt:{engines.path}")

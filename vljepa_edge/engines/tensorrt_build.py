@@ -1,4 +1,5 @@
-"""From a bundle to TensorRT engines, on the device that will run them. Needs tensorrt, onnx and a GPU; no torch.
+"""From a bundle to TensorRT engines, on the device that will run them. Needs tensorrt, onnx and a GPU; no torch,
+unless our plugins are to be part of them.
 
 Networks are strongly typed: TensorRT computes in the types of the graph (fp16, int8 between Q and DQ nodes, fp32 in
 norms) and makes no choice of its own. That exists from TensorRT 10.3 (JetPack 6) to 11, which has nothing else.
@@ -9,6 +10,8 @@ for RTX, which builds without one, and calls against the bindings of TensorRT 10
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -30,10 +33,12 @@ from vljepa_edge.engines.tensorrt_store import (
     engine_writer,
     write_file,
 )
-from vljepa_edge.errors import EngineError
+from vljepa_edge.errors import EngineError, KernelError
 from vljepa_edge.export.half import to_half
+from vljepa_edge.export.plugin_nodes import to_plugins
 from vljepa_edge.export.qdq_check import Layer, check_qdq
 
+_log = logging.getLogger(__name__)
 Report = Callable[[str, int, int], None]
 """Called as (what is done, steps so far, steps in all) while TensorRT works on a graph."""
 
@@ -54,22 +59,25 @@ def build_engines(
     *,
     workspace: int | None = None,
     profiles: str = "",
+    plugins: bool = True,
     report: Report | None = None,
 ) -> EngineFolder:
     """Build an engine for each graph of a bundle into the folder `out`, which is replaced when all are built.
 
     `workspace`: bytes of GPU memory that a layer may use while it runs; None is TensorRT's own choice, all of it.
-    `profiles`: see Profiles.of. Raises InputError for arguments that can't be used, QuantizationError and GraphError
-    for a graph that can't be built as it is, EngineError when CUDA or TensorRT fails.
+    `profiles`: see Profiles.of. `plugins`: whether our own kernels of attention and pooling take the place of
+    TensorRT's, where it can launch them (docs/kernels.md). Raises InputError for arguments that can't be used,
+    QuantizationError and GraphError for a graph that can't be built as it is, EngineError when CUDA or TensorRT fails.
     """
     ranges = Profiles.of(bundle.manifest, profiles)
     here = this_platform()
     timings = _Timings(here)
+    plugins = plugins and can_plug_in(here)
     plans: dict[str, PlanEntry] = {}
     with engine_writer(out) as writer:
         for file, entry in {graph.file: graph for graph in bundle.manifest.graphs.values()}.items():
             graph = Path(file).stem
-            model, layers = prepare(bundle.read(file), graph)
+            model, layers, plugged = prepare(bundle.read(file), graph, plugins)
             network = parse(model, graph)
             shapes = ranges.shapes(bundle.manifest, file)
             config = configure(network, shapes, workspace)
@@ -79,7 +87,7 @@ def build_engines(
             name, digest = writer.add(graph, plan)
             plans[file] = PlanEntry(
                 file=name, sha256=digest, bytes=len(plan), source_sha256=entry.sha256, shapes=shapes,
-                layers=len(layers), int8_layers=sum(layer.kind == "int8" for layer in layers),
+                layers=len(layers), int8_layers=sum(layer.kind == "int8" for layer in layers), plugins=plugged,
             )  # fmt: skip
         about = bundle.manifest
         return writer.finish(
@@ -94,14 +102,35 @@ def build_engines(
         )
 
 
-def prepare(model: bytes, graph: str) -> tuple[bytes, tuple[Layer, ...]]:
-    """A graph of a bundle as TensorRT gets it, in fp16 and int8, and its layers.
+def can_plug_in(here: Platform) -> bool:
+    """Whether our plugins can be built into engines here; if so, they are registered now.
+
+    TensorRT must have plugins that are compiled ahead of time, torch and Triton be there, and the GPU be one that the
+    kernels have tiles for.
+    """
+    if not hasattr(trt, "QuickPluginCreationRequest") or int(here.compute_capability.replace(".", "")) < 80:
+        return False
+    try:
+        from vljepa_edge.kernels import aot
+
+        aot.require_compiler()
+        importlib.import_module("vljepa_edge.kernels.tensorrt_plugin")
+    except (ImportError, KernelError) as error:
+        _log.info("attention and pooling are left to TensorRT's own kernels: %s", error)
+        return False
+    return True
+
+
+def prepare(model: bytes, graph: str, plugins: bool = False) -> tuple[bytes, tuple[Layer, ...], int]:
+    """A graph of a bundle as TensorRT gets it, in fp16 and int8, its layers, and how many of its nodes are plugins.
 
     Raises QuantizationError and GraphError.
     """
     proto = onnx.load_from_string(model)
     layers = check_qdq(proto, graph)
-    return to_half(proto, layers, graph).SerializeToString(), layers
+    half = to_half(proto, layers, graph)
+    whole, plugged = to_plugins(half) if plugins else (half, 0)
+    return whole.SerializeToString(), layers, plugged
 
 
 def parse(model: bytes, graph: str) -> Network:

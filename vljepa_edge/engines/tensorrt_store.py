@@ -47,7 +47,8 @@ class Platform(_Part):
 
 class PlanEntry(_Part):
     """One plan. `source_sha256` is the hash of the ONNX file that it stands for, `shapes` the least, the best and the
-    largest shape of each input that varies, `int8_layers` of `layers` multiply int8."""
+    largest shape of each input that varies, `int8_layers` of `layers` multiply int8. `plugins` of its nodes run our own
+    kernels, whose code is in the plan."""
 
     file: Annotated[str, Field(pattern=_NAME)]
     sha256: Sha256
@@ -56,6 +57,7 @@ class PlanEntry(_Part):
     shapes: dict[str, tuple[Shape, Shape, Shape]]
     layers: int
     int8_layers: int
+    plugins: int = 0
 
 
 class EnginesManifest(_Part):
