@@ -6,7 +6,8 @@ no pointer and no size that varies is compiled in, as TensorRT passes no floats.
 
 from __future__ import annotations
 
-from vljepa_edge.kernels.bidirectional_attention import forward_kernel, rotate_kernel
+from vljepa_edge.kernels.attention_inputs import rotate_kernel
+from vljepa_edge.kernels.bidirectional_attention import forward_kernel
 from vljepa_edge.kernels.masked_mean_pool import project_kernel, sum_kernel
 from vljepa_edge.kernels.triton_or_none import tl, triton
 

@@ -27,7 +27,7 @@ import torch
 from vljepa_edge.engines.cuda_runtime import gpu
 from vljepa_edge.errors import KernelError
 from vljepa_edge.kernels import aot
-from vljepa_edge.kernels.bidirectional_attention import LOG2E
+from vljepa_edge.kernels.attention_inputs import LOG2E
 from vljepa_edge.kernels.launch import Launch
 from vljepa_edge.kernels.masked_mean_pool import SPAN
 from vljepa_edge.kernels.ptx import for_tensorrt
