@@ -132,8 +132,8 @@ def zero_training(seen: Sequence[Seen], scenes: Sequence[Scene], names: list[str
 
 
 def photos(model: Model) -> dict[str, Any]:
-    """Real single-object photographs: the model's classify against zero-training ConSE, same labels, the better of two
-    prompts."""
+    """Real single-object photographs: the model's classify against zero-training ConSE, same labels, the best of
+    training's three wordings."""
     right: dict[str, list[bool]] = {}
     rows: list[dict[str, Any]] = []
     for photo in real.photos():
@@ -142,7 +142,7 @@ def photos(model: Model) -> dict[str, Any]:
             model.vision.encode_frame(model.vision.prepare(photo.image))["appearance"][0, :, GRID_WIDTH:]
         )
         guesses = {"model": model.classify(photo.image, labels)[0].label}
-        for prompt in range(2):
+        for prompt in range(3):
             texts = model.embed_text([captions.object_captions(label)[prompt] for label in labels])
             guesses[f"conse_frame_{prompt}"] = labels[int((texts @ concepts[0]).argmax())]
             guesses[f"conse_windows_{prompt}"] = labels[int((texts @ concepts.mean(0)).argmax())]

@@ -136,7 +136,7 @@ def write_tiny_bundle(
     manifest = _manifest(parts)
     manifest |= {"name": name, "provenance": dict(provenance), "figures": dict(figures)}
     manifest["prompts"] = {
-        "classify": "A photo of {label}.",
+        "classify": "There is a {label} in the scene.",
         "classify_query": "What is this?",
         "scale": f"{scale:.2f}",
     }
