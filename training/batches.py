@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
+from vljepa_edge.training.checkpoint import restore_random
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.features import Clips
@@ -92,13 +93,11 @@ class Sampler:
 
     def draws(self) -> object:
         """The state of all randomness, for JSON: what `resume` takes."""
-        version, words, spare = self.py.getstate()
-        return {"numpy": self.rng.bit_generator.state, "python": [version, list(words), spare], "order": self._order}
+        return {"numpy": self.rng.bit_generator.state, "python": self.py.getstate(), "order": self._order}
 
     def resume(self, draws: Any) -> None:
         """Go on as the sampler would have whose `draws()` these are."""
-        version, words, spare = draws["python"]
-        self.py.setstate((version, tuple(words), spare))
+        restore_random(self.py, draws["python"])
         self.rng.bit_generator.state, self._order = draws["numpy"], draws["order"]
 
     def _kind(self) -> str:

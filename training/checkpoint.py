@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import random
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,15 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+EVERY = 100
+"""Steps between two checkpoints."""
+
+
+def restore_random(rng: random.Random, state: Any) -> None:
+    """Let `rng` go on from what getstate() gave, after JSON has made lists of its tuples."""
+    version, words, spare = state
+    rng.setstate((version, tuple(words), spare))
 
 
 def save_tensors(tensors: Mapping[str, Tensor], file: Path, header: dict[str, str] | None = None) -> None:
@@ -33,8 +43,13 @@ class Checkpoint:
     ) -> None:
         self.file, self._model, self._optimiser, self._average = file, model, optimiser, average
 
-    def save(self, step: int, draws: Any) -> None:
-        """`step`: how many are done. `draws`: what the random draws go on from, anything that JSON can say."""
+    def after(self, step: int, draws: Callable[[], Any]) -> None:
+        """Save if `step`, counted from 0, is the last of EVERY. `draws`: gives what the random draws go on from,
+        anything that JSON can say."""
+        if step % EVERY == EVERY - 1:
+            self._save(step + 1, draws())
+
+    def _save(self, step: int, draws: Any) -> None:
         moments = self._optimiser.state_dict()["state"]
         tensors = {f"model.{name}": value for name, value in self._model.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self._average.items()}

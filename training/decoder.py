@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vljepa_edge.nn.config import YDecoderConfig
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.checkpoint import Checkpoint
+from vljepa_edge.training.checkpoint import Checkpoint, restore_random
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data import vocabulary
 from vljepa_edge.training.data.captions import Scene
@@ -28,7 +28,6 @@ from vljepa_edge.training.texts import SentenceBank
 START, END = "<start>", "<end>"
 MAX_TOKENS = 32
 _IGNORED = -100
-_CHECKPOINT_EVERY = 100
 
 
 def sentences(names: list[str], seed: int, wide: int = 40_000) -> list[str]:
@@ -137,8 +136,8 @@ def train_decoder(
     checkpoint = Checkpoint(part, decoder, optimiser, {})
     first, running = 0, None
     if part.exists():
-        first, (version, words, spare) = checkpoint.load()
-        rng.setstate((version, tuple(words), spare))
+        first, state = checkpoint.load()
+        restore_random(rng, state)
     with Progress() as bar:
         task = bar.add_task("Y-decoder", total=recipe.steps, completed=first)
         for step in range(first, recipe.steps):
@@ -165,6 +164,5 @@ def train_decoder(
             optimiser.step()
             running = loss.item() if running is None else 0.97 * running + 0.03 * loss.item()
             bar.update(task, advance=1, description=f"Y-decoder, loss {running:.3f}")
-            if step % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
-                checkpoint.save(step + 1, rng.getstate())
+            checkpoint.after(step, rng.getstate)
     decoder.eval()

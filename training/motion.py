@@ -41,7 +41,7 @@ def pretrain_motion(
 ) -> float:
     """Train `stem` in place; returns the share of test clips whose motion is named right."""
     rng = np.random.default_rng(seed)
-    net = _Classifier(stem).train().to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+    net = _Classifier(stem).train()
     motion = np.array([MOTIONS.index(s.motion) for s in scenes])
     count = np.array([s.total() - 1 for s in scenes])
     optimiser = torch.optim.AdamW(net.parameters(), recipe.lr / 2, weight_decay=0.05)

@@ -20,7 +20,6 @@ from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.recipe import StageRecipe
 
 _CLIP = 1.0
-_CHECKPOINT_EVERY = 100
 _AVERAGE = 0.99
 
 
@@ -57,8 +56,7 @@ def train_stage(
             running = loss if running is None else 0.97 * running + 0.03 * loss
             _update_average(average, model)
             bar.update(task, advance=1, description=f"{name}, loss {running:.3f}")
-            if step % _CHECKPOINT_EVERY == _CHECKPOINT_EVERY - 1:
-                checkpoint.save(step + 1, sampler.draws())
+            checkpoint.after(step, sampler.draws)
     report(f"{name}: {stage.steps} steps, loss {running or 0:.3f}, temperature {1 / model.scale().item():.3f}")
     model.load_state_dict(average)
     model.eval()

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from tests.training.fakes import NAMES, FakeEncoder, vector
-from vljepa_edge.training import decoder
+from vljepa_edge.training import checkpoint
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data import vocabulary
 from vljepa_edge.training.data.captions import Scene
@@ -121,7 +121,7 @@ def test_it_learns_to_say_five_sentences(tmp_path: Path, tokenizer: Tokenizer) -
 def test_a_training_that_was_broken_off_ends_as_if_it_had_not_been(
     tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decoder, "_CHECKPOINT_EVERY", 3)
+    monkeypatch.setattr(checkpoint, "EVERY", 3)
     corpus = Corpus(FIVE, tokenizer, SentenceBank(tmp_path, FakeEncoder(384)))  # type: ignore[arg-type]
     recipe, predicted = DecoderRecipe(hidden=64, layers=1, steps=8, batch=4), torch.randn(2, 384)
 

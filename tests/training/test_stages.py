@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tests.training.fakes import stage
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
-from vljepa_edge.training import stages
+from vljepa_edge.training import checkpoint, stages
 from vljepa_edge.training.batches import Batch
 from vljepa_edge.training.losses import info_nce
 from vljepa_edge.training.model import TinyModel
@@ -159,7 +159,7 @@ def test_it_ends_with_the_moving_average_of_the_weights(tmp_path: Path) -> None:
 def test_a_stage_that_was_broken_off_ends_as_if_it_had_not_been(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stages, "_CHECKPOINT_EVERY", 3)
+    monkeypatch.setattr(checkpoint, "EVERY", 3)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
