@@ -26,6 +26,7 @@ CARD = ROOT / "vljepa_edge" / "models" / "tiny" / "MODEL_CARD.md"
 
 ROWS = (
     ("motion, top-1 of 11", "motion_top1_of_11"),
+    ("motion, seen by a moving camera", "motion_moving_camera"),
     ("motion, wording never trained on", "motion_unseen_paraphrase"),
     ("object, top-1 of 32", "object_top1_of_32"),
     ("text retrieval, R@1", "retrieval_R@1"),

@@ -20,7 +20,7 @@ from vljepa_edge.training.recipe import StageRecipe
 from vljepa_edge.training.renaming import Concepts
 from vljepa_edge.training.texts import QueryBank, SentenceBank
 
-_QUESTION_WEIGHTS = {"exists": 0.4, "count": 0.18, "direction": 0.1, "object": 0.12, "doing": 0.08, "moves": 0.12}
+_QUESTION_WEIGHTS = {"exists": 0.36, "count": 0.2, "direction": 0.06, "object": 0.12, "doing": 0.06, "moves": 0.2}
 _OBJECT_CAPTION_SHARE = 0.2
 _GRID_NOISE = 0.3
 _FILLED_SHARE = 0.35

@@ -26,7 +26,8 @@ from vljepa_edge.training.data.scenes import Painter, random_scene
 from vljepa_edge.training.evaluate import Array
 
 CLIPS = 660
-_SEEDS = {"seen": "card/1", "held": "card/2", "seen_asked": "card/3", "held_asked": "card/4"}
+_SEEDS = {"seen": "card/1", "held": "card/2", "seen_asked": "card/3", "held_asked": "card/4",
+          "seen_moving": "card/5", "held_moving": "card/6"}  # fmt: skip
 # Text, which no seed of training is: a recipe's seeds are numbers.
 _DECODED = 330
 
@@ -41,6 +42,7 @@ def evaluate(path: Path | None = None, clips: int = CLIPS) -> dict[str, Any]:
     for split in ("seen", "held"):
         names = [name for name in cutouts if (name in held) == (split == "held")]
         figures[split] = _split(model, painter, split, names, clips)
+        figures[split]["motion_moving_camera"] = moving_camera(model, painter, split, names, clips // 2)
     figures["real_photos"] = photos(model)
     figures["real_videos"] = videos(model)
     return figures
@@ -82,6 +84,19 @@ def _split(model: Model, painter: Painter, split: str, names: list[str], count: 
         [names[int(i)] == s.name for i, s in zip(nearest, scenes, strict=False)]
     )
     return out | _questions(model, painter, split, names, count)
+
+
+def moving_camera(model: Model, painter: Painter, split: str, names: list[str], count: int) -> float:
+    """Motion top-1 of 11 on clips whose camera pans, zooms and trembles while the object moves."""
+    seed = _SEEDS[split + "_moving"]
+    rng = random.Random(seed)
+    scenes = [Scene(captions.ONE[i % len(captions.ONE)], rng.choice(names)) for i in range(count)]
+    filming = Painter(painter.cutouts, painter.backgrounds, moving=1.0)
+    default = model.text.query(model.manifest.text.default_query)
+    seen = _encode(model, filming, scenes, seed, split + " (moving camera)")
+    z = np.stack([model.vision.predict(clip.features, default) for clip in seen])
+    table = judge.captions_table(names, model.embed_text, 0)
+    return judge.motion_accuracy(z, scenes, table, judge.draw_candidates(scenes, names, seed=0))
 
 
 def _questions(model: Model, painter: Painter, split: str, names: list[str], count: int) -> dict[str, float]:

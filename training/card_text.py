@@ -13,6 +13,7 @@ from vljepa_edge.training.data import real
 
 _COLUMNS = (
     ("motion, top-1 of 11", "motion_top1_of_11"),
+    ("motion, seen by a moving camera", "motion_moving_camera"),
     ("object, top-1 of 32", "object_top1_of_32"),
     ("text retrieval R@1", "retrieval_R@1"),
     ("text retrieval R@5", "retrieval_R@5"),

@@ -73,8 +73,8 @@ class Workshop:
     def seen_names(self) -> list[str]:
         return [name for name in self.cutouts if name not in set(self.held_names)]
 
-    def painter(self, test: bool) -> Painter:
-        return Painter(self.cutouts, load_backgrounds(assets.background_dirs(), test))
+    def painter(self, test: bool, moving: float = 0.0) -> Painter:
+        return Painter(self.cutouts, load_backgrounds(assets.background_dirs(), test), moving)
 
     @cached_property
     def sentence_encoder(self) -> SentenceEncoder:
@@ -127,7 +127,8 @@ class Workshop:
     def train(self) -> Clips:
         data = self.recipe.data
         scenes, seed = self._scenes("train", data.train_clips, self.seen_names, data.pairs, data.groups)
-        return encode_clips(self.folder, "train", scenes, self.painter(test=False).draw, self.frame_encoder, seed)
+        painter = self.painter(test=False, moving=data.moving_camera)
+        return encode_clips(self.folder, "train", scenes, painter.draw, self.frame_encoder, seed)
 
     def test(self, split: str) -> Clips:
         """Clips over backgrounds never trained on. `seen` and `held`: each of the eleven motions equally often, one
@@ -144,7 +145,7 @@ class Workshop:
     def motion_clips(self) -> tuple[NDArray[np.uint8], list[Scene]]:
         data = self.recipe.data
         scenes, seed = self._scenes("motion", data.motion_clips, self.seen_names, data.pairs, data.groups)
-        return draw_luma(self.folder, scenes, self.painter(test=False), seed), scenes
+        return draw_luma(self.folder, scenes, self.painter(test=False, moving=data.moving_camera), seed), scenes
 
     @cached_property
     def photos(self) -> Clips:

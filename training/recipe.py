@@ -14,7 +14,7 @@ from vljepa_edge.errors import InputError
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """How many clips of each kind are drawn."""
+    """How many clips of each kind are drawn, and shares of them."""
 
     train_clips: int = 14_000
     motion_clips: int = 30_000
@@ -22,6 +22,7 @@ class DataRecipe:
     test_clips: int = 660
     pairs: float = 0.2
     groups: float = 0.2
+    moving_camera: float = 0.25
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from scipy import ndimage
 from tests.training.fakes import cutout, grey_background
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data.captions import Scene
-from vljepa_edge.training.data.scenes import FRAMES, SIZE, Painter, motion_path, random_scene
+from vljepa_edge.training.data.scenes import FRAMES, SIZE, Painter, camera_path, motion_path, random_scene
 
 SEEDS = range(6)
 
@@ -162,3 +162,55 @@ def test_random_scenes_come_in_the_shares_that_are_asked_for() -> None:
     assert all(s.motion in say.COUNTED_MOTIONS and s.second is None for s in groups)
     assert {s.count for s in groups} == {2, 3}
     assert {s.motion for s in scenes} == set(say.MOTIONS)
+
+
+# --- a camera that moves ---
+
+
+def striped() -> list[list[Image.Image]]:
+    """A photograph whose blue tells how far right a pixel lies, and whose green how far down."""
+    across, down = np.meshgrid(np.arange(400) * 0.6, np.arange(400) * 0.6)
+    return [[Image.fromarray(np.stack([np.zeros_like(across), down, across], -1).astype(np.uint8))]]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_moving_camera_stays_inside_its_world_and_pans_evenly(seed: int) -> None:
+    boxes = np.array(camera_path(random.Random(seed)))
+    assert boxes.shape == (FRAMES, 4) and boxes.min() >= -1e-9 and boxes.max() <= 320 + 1e-9
+    widths, heights = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
+    np.testing.assert_allclose(widths, heights)
+    assert SIZE / widths.max() >= 0.86 and SIZE / widths.min() <= 1.17
+    middles = (boxes[:, 0] + boxes[:, 2]) / 2
+    line = np.polyval(np.polyfit(np.arange(FRAMES), middles, 1), np.arange(FRAMES))
+    assert np.abs(middles - line).max() < 16  # four times the strongest tremble
+
+
+def test_cameras_pan_to_every_side_and_tremble_and_half_of_them_zoom() -> None:
+    boxes = np.array([camera_path(random.Random(seed)) for seed in range(200)])
+    travel = (boxes[:, -1] - boxes[:, 0])[:, :2].mean(0), (boxes[:, -1] - boxes[:, 0])[:, 0]
+    assert np.abs(travel[0]).max() < 12 and travel[1].min() < -60 and travel[1].max() > 60
+    widths = boxes[:, :, 2] - boxes[:, :, 0]
+    assert 0.35 < (np.ptp(widths, axis=1) > 1e-6).mean() < 0.65
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_a_moving_camera_sees_at_rest_moves_with_the_background(seed: int) -> None:
+    """A still thing keeps its place on the photograph; one that moves right gains on it."""
+    filming = Painter({"apple": [cutout((220, 20, 20))]}, striped(), moving=1.0)
+
+    def gained(motion: str) -> float:
+        frames = draw(filming, Scene(motion, "apple"), seed).astype(float)
+        thing = centres(is_red(frames.astype(np.uint8)))[:, 0]
+        row = frames[:, 4, :, 2]  # above the thing
+        place = [np.interp(x, np.arange(SIZE), line) / 0.6 for x, line in zip(thing, row, strict=True)]
+        return abs(place[-1] - place[0])
+
+    assert gained("still") < 8 and gained("right") > 40
+
+
+def test_a_share_of_clips_has_a_moving_camera_and_the_others_are_drawn_as_without() -> None:
+    cutouts, backgrounds = {"apple": [cutout((220, 20, 20))]}, striped()
+    still, some = Painter(cutouts, backgrounds), Painter(cutouts, backgrounds, moving=0.25)
+    scene = Scene("left", "apple")
+    same = [np.array_equal(draw(still, scene, seed), draw(some, scene, seed)) for seed in range(120)]
+    assert 0.65 < np.mean(same) < 0.85

@@ -5,6 +5,7 @@ A clip is drawn from a seed and its `Scene` alone, so nothing but labels has to 
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Sequence
 
@@ -17,6 +18,10 @@ from vljepa_edge.training.data.captions import COUNTED_MOTIONS, DIRECTIONS, MAX_
 SIZE = 224
 FRAMES = 8
 _SHAKE = 6  # px; a third of the clips are hand-held
+_WORLD = 320  # px of the photograph that a moving camera passes over
+_PAN = (48.0, 24.0)  # px to each side of the middle, the farthest that it goes
+_ZOOM = 0.15
+_TREMBLE = 4.0
 
 
 class Pose:
@@ -72,7 +77,8 @@ class Item:
     def __init__(self, sprite: Image.Image, x: float, y: float, path: Sequence[Pose]) -> None:
         self.sprite, self.x, self.y, self.path = sprite, x, y, path
 
-    def paste(self, frame: Image.Image, index: int) -> None:
+    def paste(self, frame: Image.Image, index: int, margin: float = 0.0) -> None:
+        """Onto frame `index`, or onto a larger picture that reaches `margin` px beyond it on each side."""
         pose, sprite = self.path[index], self.sprite
         if not pose.visible:
             return
@@ -81,19 +87,39 @@ class Item:
             sprite = sprite.resize(size, Image.Resampling.BILINEAR)
         if pose.angle:
             sprite = sprite.rotate(pose.angle, Image.Resampling.BILINEAR, expand=True)
-        corner = (round(self.x + pose.dx - sprite.width / 2), round(self.y + pose.dy - sprite.height / 2))
+        x, y = self.x + pose.dx + margin, self.y + pose.dy + margin
+        corner = (round(x - sprite.width / 2), round(y - sprite.height / 2))
         frame.paste(sprite, corner, sprite)
 
 
-class Painter:
-    """Draws scenes from a set of cut-outs and backgrounds."""
+def camera_path(rng: random.Random) -> list[tuple[float, float, float, float]]:
+    """What a moving camera sees of the world in each frame, as a box (left, top, right, bottom) in px: it pans, half
+    the time comes closer or draws back, and trembles."""
+    travel = [rng.uniform(-far, far) for far in _PAN]
+    zooms = [math.exp(rng.uniform(-_ZOOM, _ZOOM)) for _ in range(2)] if rng.random() < 0.5 else [1.0, 1.0]
+    tremble = rng.uniform(0.0, _TREMBLE)
+    boxes = []
+    for t in _STEPS:
+        half = SIZE / 2 / (zooms[0] + (zooms[1] - zooms[0]) * t)
+        x, y = (
+            min(max(_WORLD / 2 + (2 * t - 1) * way + rng.gauss(0.0, tremble), half), _WORLD - half) for way in travel
+        )
+        boxes.append((x - half, y - half, x + half, y + half))
+    return boxes
 
-    def __init__(self, cutouts: dict[str, list[Image.Image]], backgrounds: list[list[Image.Image]]) -> None:
-        self.cutouts, self.backgrounds = cutouts, backgrounds
+
+class Painter:
+    """Draws scenes from a set of cut-outs and backgrounds, a share of them `moving`: seen by a camera that moves. What
+    an object does is what it does in the scene, not in the picture."""
+
+    def __init__(
+        self, cutouts: dict[str, list[Image.Image]], backgrounds: list[list[Image.Image]], moving: float = 0.0
+    ) -> None:
+        self.cutouts, self.backgrounds, self.moving = cutouts, backgrounds, moving
 
     def background(self, rng: random.Random, size: int = SIZE + _SHAKE) -> Image.Image:
         """A random crop, perhaps mirrored, brighter or darker."""
-        photo = rng.choice(rng.choice(self.backgrounds))
+        photo = rng.choice([photo for photo in rng.choice(self.backgrounds) if min(photo.size) >= size])
         x, y = rng.randint(0, photo.width - size), rng.randint(0, photo.height - size)
         crop = photo.crop((x, y, x + size, y + size))
         if rng.random() < 0.5:
@@ -153,8 +179,10 @@ class Painter:
 
     def draw(self, scene: Scene, rng: random.Random) -> NDArray[np.uint8]:
         """-> (8, 224, 224, 3) RGB."""
-        background = self.background(rng)
-        shaken = rng.random() < 0.3
+        background, held = self.background(rng), rng.random()
+        if held >= 1.0 - self.moving:
+            return self._draw_moving(scene, rng)
+        shaken = held < 0.3
         drift = (rng.uniform(-1, 1), rng.uniform(-1, 1)) if rng.random() < 0.15 else (0.0, 0.0)
         items = self._items(scene, rng)
         frames = np.empty((FRAMES, SIZE, SIZE, 3), np.uint8)
@@ -174,6 +202,16 @@ class Painter:
             for item in items:
                 item.paste(frame, i)
             frames[i] = np.asarray(frame)
+        return frames
+
+    def _draw_moving(self, scene: Scene, rng: random.Random) -> NDArray[np.uint8]:
+        world, items, margin = self.background(rng, _WORLD), self._items(scene, rng), (_WORLD - SIZE) / 2
+        frames = np.empty((FRAMES, SIZE, SIZE, 3), np.uint8)
+        for i, box in enumerate(camera_path(rng)):
+            frame = world.copy()
+            for item in items:
+                item.paste(frame, i, margin)
+            frames[i] = np.asarray(frame.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box=box))
         return frames
 
 
