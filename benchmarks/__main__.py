@@ -19,6 +19,7 @@ from benchmarks.comparison import Comparison
 from benchmarks.interleave import cpu_clock
 from benchmarks.limits import measure_limits
 from benchmarks.report import Bar, Report, markdown, print_report
+from vljepa_edge.atomic import replacing
 from vljepa_edge.cli.machine import machine
 from vljepa_edge.cli.output import progress
 
@@ -52,7 +53,8 @@ def main() -> None:
     print_report(report)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(markdown(report), encoding="utf-8")
+        with replacing(out) as part:
+            part.write_text(markdown(report), encoding="utf-8")
 
 
 def measure(given: argparse.Namespace, stages: tuple[str, ...]) -> Report:

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.bundle import Bundle, default_bundle
 from vljepa_edge.kernels import floors
 from vljepa_edge.manifest import Manifest
@@ -151,9 +152,8 @@ def main() -> int:
         if arguments.check:
             print(f"{path.relative_to(ROOT)} is out of date; run: python docs/fill_figures.py")
             continue
-        part = path.with_suffix(".part")
-        part.write_text(texts[path], encoding="utf-8")
-        part.replace(path)
+        with replacing(path) as part:
+            part.write_text(texts[path], encoding="utf-8")
         print(f"{path.relative_to(ROOT)}: filled from {bundle.manifest.name} {bundle.manifest.version}")
     return int(bool(old) and arguments.check)
 

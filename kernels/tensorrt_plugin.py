@@ -77,10 +77,10 @@ def rotate_keys(qkv: Desc, cos: Desc, sin: Desc, heads: str) -> Desc:
 def rotate_keys_code(qkv: Desc, cos: Desc, sin: Desc, heads: str, outputs: tuple[Desc], tactic: int) -> Code:
     sizes = _head_sizes(qkv, int(heads))
     tile = _tiles("attention_rotate")[0]
-    made = _compiled(rotate_keys_kernel, (qkv, cos, sin), 1, outputs, **sizes, **tile.options("BLOCK"))
+    made = _compiled(rotate_keys_kernel, (qkv, cos, sin), outputs, **sizes, **tile.options("BLOCK"))
     batch, tokens, _, _ = qkv.shape_expr
     grid = trtp.cdiv(tokens, tile.block_m), sizes["KV_HEADS"], batch
-    return _code(made, (qkv, cos, sin), (tokens,), outputs, grid)
+    return _code(made, (qkv, cos, sin), tokens, outputs, grid)
 
 
 @trtp.register("vljepa::BidirectionalAttention")
@@ -135,11 +135,11 @@ def pool_sum_code(x: Desc, lengths: Desc, eps: str, outputs: tuple[Desc], tactic
     channels = x.shape[2]
     width = next_power_of_2(channels)
     made = _compiled(
-        pool_sum_kernel, (x, lengths), 1, outputs, CHANNELS=channels, EPS=float(eps), SPAN=SPAN, WIDTH=width,
+        pool_sum_kernel, (x, lengths), outputs, CHANNELS=channels, EPS=float(eps), SPAN=SPAN, WIDTH=width,
         **_tiles(key("pool_sum", width))[0].options("ROWS"),
     )  # fmt: skip
     batch, tokens, _ = x.shape_expr
-    return _code(made, (x, lengths), (tokens,), outputs, (trtp.cdiv(tokens, SPAN), batch, 1))
+    return _code(made, (x, lengths), tokens, outputs, (trtp.cdiv(tokens, SPAN), batch, 1))
 
 
 @trtp.register("vljepa::PoolProject")
@@ -156,11 +156,11 @@ def pool_project_code(
     embedding, channels = weight.shape
     tile = _tiles("pool_project")[0]
     made = _compiled(
-        pool_project_kernel, inputs, 1, outputs, CHANNELS=channels, EMBEDDING=embedding, SPAN=SPAN,
+        pool_project_kernel, inputs, outputs, CHANNELS=channels, EMBEDDING=embedding, SPAN=SPAN,
         **tile.options("BLOCK_E", "BLOCK"),
     )  # fmt: skip
     batch, spans, _ = partial.shape_expr
-    return _code(made, inputs, (spans,), outputs, (cdiv(embedding, tile.block_m), batch, 1))
+    return _code(made, inputs, spans, outputs, (cdiv(embedding, tile.block_m), batch, 1))
 
 
 def _attention_tactics(
@@ -177,14 +177,14 @@ def _attention_code(inputs: Sequence[Desc | None], heads: int, outputs: tuple[De
     tile = _attention_tiles(inputs)[tactic - 1]
     made = _attention(inputs, heads, outputs, tile)
     batch, tokens, _, _ = inputs[0].shape_expr
-    return _code(made, inputs, (tokens,), outputs, (trtp.cdiv(tokens, tile.block_m), heads, batch))
+    return _code(made, inputs, tokens, outputs, (trtp.cdiv(tokens, tile.block_m), heads, batch))
 
 
 def _attention(inputs: Sequence[Desc | None], heads: int, outputs: tuple[Desc], tile: Tiles) -> Any:
     sizes = _head_sizes(inputs[0], heads)
     scale = sizes["HEAD_DIM"] ** -0.5 * LOG2E
     options = tile.options("BLOCK_M", "BLOCK_N")
-    return _compiled(attention_kernel, inputs, 1, outputs, SCALE=scale, **sizes, **options)
+    return _compiled(attention_kernel, inputs, outputs, SCALE=scale, **sizes, **options)
 
 
 def _attention_tiles(inputs: Sequence[Desc | None]) -> list[Tiles]:
@@ -208,25 +208,28 @@ def _tiles(name: str) -> list[Tiles]:
     return list(dict.fromkeys((line, replace(line, stages=2), half, replace(half, stages=1))))
 
 
-def _compiled(kernel: Any, inputs: Sequence[Desc | None], integers: int, outputs: Sequence[Desc], **config: Any) -> Any:
-    """For the GPU at hand, without the inputs that are None. Raises KernelError if it doesn't compile."""
+def _compiled(kernel: Any, inputs: Sequence[Desc | None], outputs: Sequence[Desc], **config: Any) -> Any:
+    """For the GPU at hand, without the inputs that are None; one integer, a count of tokens, follows the inputs.
+
+    Raises KernelError if it doesn't compile.
+    """
     pointers = [
         None if tensor is None else torch.empty(0, dtype=_TYPES[tensor.dtype].torch, device="meta")
         for tensor in (*inputs, *outputs)
     ]
-    arguments = (*pointers[: len(inputs)], *[ODD] * integers, *pointers[len(inputs) :])
+    arguments = (*pointers[: len(inputs)], ODD, *pointers[len(inputs) :])
     return aot.compiled(Launch(kernel, (1, 1, 1), arguments, config), _arch())
 
 
 def _code(
-    kernel: Any, inputs: Sequence[Desc | None], integers: Sequence[trtp.ShapeExpr], outputs: Sequence[Desc],
+    kernel: Any, inputs: Sequence[Desc | None], count: trtp.ShapeExpr, outputs: Sequence[Desc],
     grid: tuple[Any, Any, Any],
 ) -> Code:  # fmt: skip
     """What an aot_impl returns. Raises KernelError for a kernel that TensorRT can't launch."""
     if kernel.metadata.shared > SHARED_BYTES:
         raise KernelError(f"{kernel.metadata.name} takes {kernel.metadata.shared} bytes of shared memory")
     given, made = ([_TYPES[t.dtype].triton for t in tensors if t is not None] for tensors in (inputs, outputs))
-    name, ptx = for_tensorrt(kernel, given, len(integers), made)
+    name, ptx = for_tensorrt(kernel, given, 1, made)
     threads = 32 * kernel.metadata.num_warps
     launch = trtp.KernelLaunchParams(*grid, block_x=threads, shared_mem=kernel.metadata.shared)
-    return name, ptx, launch, trtp.SymIntExprs.from_tuple(tuple(integers))
+    return name, ptx, launch, trtp.SymIntExprs.from_tuple((count,))

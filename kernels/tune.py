@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.errors import KernelError
 from vljepa_edge.kernels import tiles, workloads
 from vljepa_edge.kernels.launch import Launch, arch_of, launch, recorded
@@ -59,11 +59,10 @@ def tune(report: Callable[[Timing], None]) -> tuple[Path, list[Timing]]:
 
 
 def write_table(path: Path, device: str, table: dict[str, tiles.Tiles]) -> None:
-    """Atomically: beside the target, then moved over it."""
+    """Whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(json.dumps({"device": device, "tiles": tiles.as_json(table)}, indent=1) + "\n", "utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(json.dumps({"device": device, "tiles": tiles.as_json(table)}, indent=1) + "\n", "utf-8")
 
 
 def _lines(workload: str, arch: int) -> list[str]:

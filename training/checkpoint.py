@@ -7,7 +7,6 @@ random draws. A training that goes on from it ends with the same weights as one 
 from __future__ import annotations
 
 import json
-import os
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,6 +16,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from vljepa_edge.atomic import replacing
 
 EVERY = 100
 """Steps between two checkpoints."""
@@ -30,9 +31,8 @@ def restore_random(rng: random.Random, state: Any) -> None:
 
 def save_tensors(tensors: Mapping[str, Tensor], file: Path, header: dict[str, str] | None = None) -> None:
     """Write a safetensors file; one that is there already stays whole until the new one is."""
-    part = file.with_name(file.name + ".part")
-    save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, part, header)
-    os.replace(part, file)
+    with replacing(file) as part:
+        save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, part, header)
 
 
 class Checkpoint:

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, LUMA_SIZE, REGIONS, AppearanceStream
 from vljepa_edge.training.data.captions import Scene
@@ -118,7 +119,8 @@ def encode_clips(
         flush()
         appearance.flush()
         luma.flush()
-        files[2].write_text(json.dumps([asdict(scene) for scene in scenes]))
+        with replacing(files[2]) as part:
+            part.write_text(json.dumps([asdict(scene) for scene in scenes]))
     kept = [Scene(**entry) for entry in json.loads(files[2].read_text())]
     return Clips(np.load(files[0]), np.load(files[1]), kept)
 
@@ -137,7 +139,8 @@ def draw_luma(folder: Path, scenes: Sequence[Scene], painter: Painter, seed: int
             _drawn(scenes, painter.draw, seed), f"drawing {len(scenes)} clips for the motion stem", total=len(scenes)
         ):
             out[i] = _small_luma(frames)
-        np.save(file, out)
+        with replacing(file) as part:
+            np.save(part, out)
     return np.load(file)  # type: ignore[no-any-return]
 
 

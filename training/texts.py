@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.training.precision import autocast
 
 _BATCH = 128
@@ -71,8 +72,9 @@ class SentenceBank:
             self.index[text] = len(self.index)
         self.vectors = torch.cat([self.vectors, *made])
         if keep:
-            np.save(self._vectors_file, self.vectors.numpy())
-            self._texts_file.write_text(json.dumps(list(self.index)))
+            with replacing(self._vectors_file) as vectors, replacing(self._texts_file) as texts_file:
+                np.save(vectors, self.vectors.numpy())
+                texts_file.write_text(json.dumps(list(self.index)))
 
     def ids(self, texts: Iterable[str]) -> list[int]:
         return [self.index[text] for text in texts]

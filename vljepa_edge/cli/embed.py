@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, number, print_json
 from vljepa_edge.errors import InputError
@@ -21,13 +21,8 @@ def save_npy(path: Path, array: NDArray[np.float32]) -> None:
     """Write a .npy file whole or not at all."""
     import numpy as np
 
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            np.save(file, array)
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path) as part, part.open("wb") as file:  # np.save would add a suffix to a name
+        np.save(file, array)
 
 
 def embed(

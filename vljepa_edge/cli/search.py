@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, number, print_json, progress
 from vljepa_edge.errors import IndexFileError, VideoError
@@ -55,9 +55,8 @@ def build_index(model: Model, folder: Path, files: dict[str, list[int]], saved: 
 
 def write_sources(path: Path, sources: dict[str, list[int]]) -> None:
     """Note beside the index which files it has seen, whole or not at all."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(json.dumps(sources), encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as part:
+        part.write_text(json.dumps(sources), encoding="utf-8")
 
 
 def read_sources(path: Path) -> dict[str, list[int]]:

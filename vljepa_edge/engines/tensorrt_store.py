@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.errors import EngineError, InputError
 from vljepa_edge.manifest import Sha256, Size
 
@@ -191,10 +191,6 @@ def rebuild(path: str | Path) -> str:
 
 
 def write_file(target: Path, data: bytes) -> None:
-    """Write beside the target, then move over it. Raises OSError."""
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
-    try:
+    """Whole or not at all. Raises OSError."""
+    with replacing(target) as part:
         part.write_bytes(data)
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)

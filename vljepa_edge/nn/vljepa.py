@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.nn.config import VLJepaConfig, from_dict, to_dict
 from vljepa_edge.nn.predictor import Predictor
@@ -127,9 +126,11 @@ class VLJepa(nn.Module):
         left_out = set() if include_frozen else set(self.frozen())
         state = {name: t.detach().contiguous() for name, t in self.state_dict().items() if name not in left_out}
         header = {"model_type": MODEL_TYPE, "architectures": [type(self).__name__]}
-        _write(folder / WEIGHTS, lambda path: save_file(state, path, metadata={"format": "pt"}))
+        with replacing(folder / WEIGHTS) as part:
+            save_file(state, part, metadata={"format": "pt"})
         text = json.dumps({**header, **to_dict(self.config)}, indent=2) + "\n"
-        _write(folder / CONFIG, lambda path: path.write_text(text, encoding="utf-8"))
+        with replacing(folder / CONFIG) as part:
+            part.write_text(text, encoding="utf-8")
         return folder
 
     @classmethod
@@ -203,15 +204,3 @@ def _read_config(path: Path) -> VLJepaConfig:
     return from_dict(
         VLJepaConfig, {key: value for key, value in data.items() if key not in ("model_type", "architectures")}
     )
-
-
-def _write(path: Path, write: Any) -> None:
-    """Whole or not at all: written beside the target, then moved over it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    os.close(handle)
-    try:
-        write(Path(name))
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
