@@ -32,13 +32,14 @@ _YES_NO = ("Yes.", "No.")
 
 @dataclass
 class Batch:
-    """appearance (B, 8, 10, 640), luma (B, 8, 56, 56), query (B, L, 384) with its mask or None, target (B, 384) frozen
-    sentence embeddings, same (B, B) texts that are no negatives, hard (B, K, 384) and hard_mask (B, K)."""
+    """appearance (B, 8, 10, 640), luma (B, 8, 56, 56), query (B, L, 384) with its mask or None, B texts, target (B, 384)
+    their frozen sentence embeddings, same (B, B) texts that are no negatives, hard (B, K, 384) and hard_mask (B, K)."""
 
     appearance: Tensor
     luma: Tensor
     query: Tensor | None
     query_mask: Tensor | None
+    texts: list[str]
     target: Tensor
     same: Tensor
     hard: Tensor
@@ -218,7 +219,8 @@ class Sampler:
         hard_mask = torch.tensor([[k < len(item.hard) for k in range(widest)] for item in items])
         asked = any(item.query for item in items)
         query, mask = self.queries.batch([item.query for item in items]) if asked else (None, None)
-        return Batch(appearance, luma, query, mask, self.sentences([item.text for item in items]), same_meaning(items),
+        texts = [item.text for item in items]
+        return Batch(appearance, luma, query, mask, texts, self.sentences(texts), same_meaning(items),
                      self.sentences.vectors[hard_ids].float(), hard_mask)  # fmt: skip
 
 

@@ -74,7 +74,8 @@ class StageRecipe:
 
 @dataclass(frozen=True)
 class DecoderRecipe:
-    """The Y-decoder, trained on text alone, with a share of predicted embeddings so that it knows their noise."""
+    """The Y-decoder, trained on text alone, with a share of predicted embeddings so that it knows their noise: those of
+    all clips, and of at least `renamed` with another word's concept."""
 
     vocab: int = 4096
     hidden: int = 256
@@ -84,6 +85,7 @@ class DecoderRecipe:
     lr: float = 1e-3
     noise: float = 0.6
     predicted_share: float = 0.3
+    renamed: int = 8_000
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import Progress
+from rich.progress import Progress, track
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
@@ -151,10 +151,32 @@ def _start_from_smollm2(model: TinyModel, recipe: Recipe) -> None:
     model.predictor.stack.load_state_dict(stack.state_dict())
 
 
+@torch.inference_mode()
+def renamed_clips(model: TinyModel, shop: Workshop) -> tuple[Tensor, list[str]]:
+    """Embeddings (n, 384) of training clips, most with another word's concept in the object's place, and their captions:
+    else the decoder would take whatever the predictor points at for one of the objects that clips show."""
+    recipe = shop.recipe
+    stage = dataclasses.replace(recipe.clips, rename_share=1.0, question_share=0.0)
+    sampler = Sampler(
+        shop.train, shop.photos, stage, shop.concepts, shop.sentences, shop.queries, shop.seen_names, recipe.seed
+    )
+    query, mask = shop.queries.batch([say.CAPTION_QUERIES[0]] * stage.batch)
+    made, texts = [], []
+    for _ in track(range(-(-recipe.decoder.renamed // stage.batch)), "embedding renamed clips"):
+        batch = sampler.batch()
+        with autocast():
+            made.append(model(batch.appearance, batch.luma, query, mask).float())
+        texts += batch.texts
+    return torch.cat(made), texts
+
+
 def train_text_out(model: TinyModel, shop: Workshop, log: Log) -> tuple[YDecoder, Tokenizer]:
     """The Y-decoder and its tokenizer, trained on the finished model's embeddings."""
     recipe, clips = shop.recipe.decoder, shop.train
-    texts = sorted({*sentences(shop.seen_names, shop.recipe.seed), *(t for s in clips.scenes for t in wordings(s))})
+    renamed, of_others = renamed_clips(model, shop)
+    texts = sorted(
+        {*sentences(shop.seen_names, shop.recipe.seed), *of_others, *(t for s in clips.scenes for t in wordings(s))}
+    )
     kept = shop.folder / "decoder_tokenizer.json"
     if not kept.exists():
         train_tokenizer(texts, recipe.vocab).save(str(kept))
@@ -164,8 +186,8 @@ def train_text_out(model: TinyModel, shop: Workshop, log: Log) -> tuple[YDecoder
         decoder.load_state_dict(load_file(file))
         return decoder.eval(), tokenizer
     corpus = Corpus(texts, tokenizer, shop.sentences)
-    predicted = embed(model, shop, clips, [say.CAPTION_QUERIES[0]] * len(clips))
-    said = [[corpus.where[t] for t in wordings(s)] for s in clips.scenes]
+    predicted = torch.cat([embed(model, shop, clips, [say.CAPTION_QUERIES[0]] * len(clips)), renamed])
+    said = [[corpus.where[t] for t in wordings(s)] for s in clips.scenes] + [[corpus.where[t]] for t in of_others]
     part = file.with_name("decoder.part.safetensors")
     train_decoder(decoder, model, corpus, predicted, said, recipe, shop.recipe.seed, part)
     save_tensors(decoder.state_dict(), file)

@@ -150,4 +150,4 @@ def cutout(colour: tuple[int, int, int], width: int = 120, height: int = 100) ->
 
 
 def grey_background(level: int = 90) -> list[list[Image.Image]]:
-    return [[Image.new("RGB", (300, 260), (level, level, level))]]
+    return [[Image.new("RGB", (360, 340), (level, level, level))]]

@@ -45,7 +45,7 @@ MICRO = Recipe(
     sft=StageRecipe(steps=2, batch=8, cosine=True, question_share=0.5, motion_lr=0.0, warmup=1),
     data=DataRecipe(train_clips=40, motion_clips=16, photo_crops=6, test_clips=40),
     motion=MotionRecipe(width=4, epochs=1, batch=16), predictor=PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48),
-    decoder=DecoderRecipe(vocab=400, hidden=64, layers=1, steps=2, batch=8),
+    decoder=DecoderRecipe(vocab=400, hidden=64, layers=1, steps=2, batch=8, renamed=20),
 )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     minilm = write_sentence_encoder(tmp_path / "minilm", ["the", "moves", "what", "is", *HELD_AND_SEEN], width=384)
     rng = np.random.default_rng(0)
     cutouts = {name: [cutout(tuple(rng.integers(0, 256, 3).tolist()))] for name in sorted(HELD_AND_SEEN)}
-    photo = Image.fromarray(rng.integers(0, 256, (30, 26, 3), np.uint8)).resize((300, 260))
+    photo = Image.fromarray(rng.integers(0, 256, (30, 26, 3), np.uint8)).resize((360, 340))
     net = efficientnet()
     net.classify.weight.mul_(50)  # sure of itself, so that some crops pass for photographs of a class
     monkeypatch.setattr(assets, "fetch", lambda asset, *_: pytest.fail(f"{asset.name} is fetched"))
@@ -82,6 +82,10 @@ def test_from_nothing_to_a_bundle_that_streams(tmp_path: Path, monkeypatch: pyte
     work = tmp_path / "work"
     model, shop, log = tiny.train(MICRO, work)
     decoder, tokenizer = tiny.train_text_out(model, shop, log)
+    renamed, texts = tiny.renamed_clips(model, shop)
+    assert len(renamed) == len(texts) >= 20
+    others = [word for word in shop.concepts.names if word not in shop.seen_names]
+    assert sum(any(f" {word} " in f"{text[:-1]} " for word in others) for text in texts) > len(texts) / 4
     assert len(shop.held_names) == 2 and not set(shop.held_names) & set(shop.seen_names)
     for clips in (shop.train, shop.test("seen"), shop.test("seen_asked")):
         assert not {name for scene in clips.scenes for name in scene.names()} & set(shop.held_names)
