@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -122,8 +125,51 @@ class TestThreadsEnd:
         assert (ended.returncode, ended.stdout, ended.stderr) == (0, "seen\n", "")
 
 
+class Broken:
+    """A container that gives its first 5 packets and then what `after` does."""
+
+    def __init__(self, container: Any, after: Iterable[av.Packet]) -> None:
+        self._container, self._after = container, after
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._container, name)
+
+    def demux(self, stream: Any) -> Iterator[av.Packet]:
+        yield from itertools.islice(self._container.demux(stream), 5)
+        yield from self._after
+
+
+def break_cameras(monkeypatch: pytest.MonkeyPatch, folder: Path, after: Iterable[av.Packet]) -> None:
+    """Puts a file in the place of every camera: 5 frames, then what `after` does."""
+    path = str(write_video(folder / "camera.avi", codec="mjpeg", pix_fmt="yuvj420p"))
+
+    def camera(device: str, stats: SourceStats, timeout: float) -> live.Connect:
+        def connect() -> Decoder:
+            decoder = Decoder(device, path, stats, options={}, live=True, timeout=timeout)
+            decoder._container = Broken(decoder._container, after)  # type: ignore[assignment]
+            return decoder
+
+        return connect
+
+    monkeypatch.setattr(live, "camera", camera)
+
+
+def reset() -> Iterator[av.Packet]:
+    raise av.error.ConnectionResetError(104, "Connection reset by peer")
+    yield
+
+
 class TestCamera:
     """No camera here: a file stands in for what FFmpeg's v4l2 would open."""
+
+    def test_a_connection_that_is_reset_is_a_video_error_when_read_frame_by_frame(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        break_cameras(monkeypatch, tmp_path, reset())
+        with open_source("camera:0", live=False) as source:
+            assert [number_of(next(source).image) for _ in range(5)] == [0, 1, 2, 3, 4]
+            with pytest.raises(VideoError, match="camera:0: Connection reset by peer"):
+                next(source)
 
     def test_frames_without_stamps_take_the_monotonic_clock_and_an_unplugged_camera_comes_back(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -25,8 +25,8 @@ _MAX_FAILED_READS = 50
 class Decoder:
     """One open container. Iterating gives (frame, stamp in seconds or None) in the order of showing.
 
-    Raises VideoError, naming `name`, if it can't be opened or has no video; FFmpegError while iterating, if `live`,
-    when the connection is lost. Counts frames and damage in `stats`.
+    Raises VideoError, naming `name`, if it has no video and, if `live`, when the connection is lost while iterating;
+    FFmpegError if it can't be opened. Counts frames and damage in `stats`.
     """
 
     def __init__(
@@ -101,9 +101,9 @@ class Decoder:
                     failed = 0
                     yield packet
                 return
-            except FFmpegError:
+            except FFmpegError as error:
                 if self._live:
-                    raise
+                    raise VideoError(self._name, error.strerror or "no data came") from error
                 self._stats.corrupt += 1
                 failed += 1
 

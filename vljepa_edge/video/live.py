@@ -111,8 +111,8 @@ def reconnecting(
                     if at is not None:
                         yield Picture(frame, at, decoder.aspect)
                 reason = "the stream ended"
-            except FFmpegError as error:
-                reason = error.strerror or "no data came"
+            except VideoError as error:
+                reason = str(error).removeprefix(f"{name}: ")
             finally:
                 decoder.close()
             decoder = None
