@@ -93,6 +93,22 @@ def test_another_thread_may_end_a_live_stream(model: Model) -> None:
     timer.join()
 
 
+def test_closing_does_not_wait_for_a_live_source_that_hangs(model: Model) -> None:
+    over = threading.Event()
+
+    def camera() -> Iterator[tuple[Image, float]]:
+        yield picture(RED), 0.0
+        over.wait()
+
+    events = model.stream(camera(), live=True)
+    next(events)
+    closing = threading.Thread(target=events.close, daemon=True)
+    closing.start()
+    closing.join(5)
+    over.set()
+    assert not closing.is_alive()
+
+
 def test_a_live_source_that_ends_ends_the_loop_with_its_last_segment(model: Model) -> None:
     def camera() -> Iterator[tuple[Image, float]]:
         for image, at in scenes(RED, GREEN):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import itertools
 import socket
@@ -92,6 +93,19 @@ class TestLatestWins:
 
 
 class TestThreadsEnd:
+    def test_closing_ends_the_wait_for_a_frame_that_does_not_come(self) -> None:
+        hang = Hang()
+        source = open_source(hang, live=True)
+        waiting = threading.Thread(target=list, args=(source,))
+        with hang.ended():
+            waiting.start()
+            time.sleep(0.2)
+            source.close()
+            waiting.join(5)
+            assert not waiting.is_alive()
+        for thread in video_threads():
+            thread.join()
+
     def test_close_in_the_middle(self, tmp_path: Path) -> None:
         for _ in range(3):
             source = open_source(write_video(tmp_path / "v.mp4", 100), live=True)
@@ -159,6 +173,33 @@ def reset() -> Iterator[av.Packet]:
     yield
 
 
+class Noise:
+    """Packets that hold no frame, for ever."""
+
+    def __iter__(self) -> Iterator[av.Packet]:
+        while True:
+            time.sleep(0.01)
+            yield av.Packet(b"noise")
+
+
+class Hang:
+    """A read that does not return before the block `ended()` is left."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+
+    def __iter__(self) -> Iterator[Any]:
+        self._over.wait()
+        yield from ()
+
+    @contextlib.contextmanager
+    def ended(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self._over.set()
+
+
 class TestCamera:
     """No camera here: a file stands in for what FFmpeg's v4l2 would open."""
 
@@ -170,6 +211,26 @@ class TestCamera:
             assert [number_of(next(source).image) for _ in range(5)] == [0, 1, 2, 3, 4]
             with pytest.raises(VideoError, match="camera:0: Connection reset by peer"):
                 next(source)
+
+    def test_a_camera_whose_driver_hangs_is_given_up(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        break_cameras(monkeypatch, tmp_path, hang := Hang())
+        begun = time.monotonic()
+        with open_source("camera:0", timeout=0.2, retry_for=0.3) as source, hang.ended():
+            with pytest.raises(VideoError, match=r"camera:0: no frame came for 1\.5 s"):
+                for _ in source:
+                    pass
+            assert 1.5 <= time.monotonic() - begun < 10
+
+    def test_packets_without_a_frame_in_them_are_no_sign_of_life(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        break_cameras(monkeypatch, tmp_path, Noise())
+        with open_source("camera:0", timeout=0.2) as source:
+            while source.stats.reconnects < 2:
+                next(source)
+        message = r"camera:0: no frame in what came for 0\.2 s"
+        with open_source("camera:0", timeout=0.2, live=False) as source, pytest.raises(VideoError, match=message):
+            list(source)
 
     def test_frames_without_stamps_take_the_monotonic_clock_and_an_unplugged_camera_comes_back(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
@@ -25,8 +26,9 @@ _MAX_FAILED_READS = 50
 class Decoder:
     """One open container. Iterating gives (frame, stamp in seconds or None) in the order of showing.
 
-    Raises VideoError, naming `name`, if it has no video and, if `live`, when the connection is lost while iterating;
-    FFmpegError if it can't be opened. Counts frames and damage in `stats`.
+    Raises VideoError, naming `name`, if it has no video and, while iterating, if `live` and the connection is lost, or
+    if packets come for `timeout` seconds but no frame; FFmpegError if it can't be opened. Counts frames and damage in
+    `stats`.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Decoder:
         self._name = name
         self._stats = stats
         self._live = live
+        self._timeout = timeout
         limits = {"max_pixels": str(MAX_PIXELS)}
         self._container = av.open(url, format=container_format, options={**options, **limits}, timeout=timeout)
         try:
@@ -79,19 +82,24 @@ class Decoder:
 
     def __iter__(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
         guess = StampGuess()
+        seen = time.monotonic()
         for packet in self._packets():
             self._stats.corrupt += packet.is_corrupt
             try:
                 frames = self._stream.decode(packet)
             except FFmpegError:
                 self._stats.corrupt += 1
-                continue
+                frames = []
             for frame in frames:
                 self._stats.frames_decoded += 1
                 self._stats.corrupt += frame.is_corrupt
                 stamp = guess(frame.pts, frame.dts)
                 time_base = frame.time_base or self._stream.time_base
                 yield frame, None if stamp is None or time_base is None else float(stamp * time_base)
+            if frames:
+                seen = time.monotonic()
+            elif self._timeout is not None and time.monotonic() - seen > self._timeout:
+                raise VideoError(self._name, f"no frame in what came for {self._timeout:g} s")
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         failed = 0

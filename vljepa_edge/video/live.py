@@ -137,13 +137,27 @@ def paced(pictures: Pictures, stopped: threading.Event) -> Pictures:
 
 
 class LatestReader:
-    """Reads `pictures` in a thread and keeps the latest one only, so that whoever makes them is never held up."""
+    """Reads `pictures` in a thread and keeps the latest one only, so that whoever makes them is never held up.
 
-    def __init__(self, pictures: Pictures, grid: Grid, stats: SourceStats, stopped: threading.Event, name: str) -> None:
+    `silence`: seconds without a frame after which nobody waits any more, even if the read hangs; None: for ever.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        grid: Grid,
+        stats: SourceStats,
+        stopped: threading.Event,
+        name: str,
+        silence: float | None,
+    ) -> None:
         self._pictures = pictures
         self._grid = grid
         self._stats = stats
         self._stopped = stopped
+        self._name = name
+        self._silence = silence
+        self._seen = time.monotonic()  # when the last frame came, taken or not
         self._changed = threading.Condition()
         self._latest: Picture | None = None
         self._ended = False
@@ -152,9 +166,14 @@ class LatestReader:
         self._thread.start()
 
     def take(self) -> Picture | None:
-        """The latest frame not yet taken; waits for one. None: no more will come. Raises what ended the reading."""
+        """The latest frame not yet taken; waits for one. None: no more will come, or stop() was called.
+
+        Raises what ended the reading, or VideoError after `silence` seconds without a frame.
+        """
         with self._changed:
-            while self._latest is None and not self._ended:
+            while self._latest is None and not self._ended and not self._stopped.is_set():
+                if self._silence is not None and time.monotonic() - self._seen >= self._silence:
+                    raise VideoError(self._name, f"no frame came for {self._silence:g} s, and the read does not return")
                 self._changed.wait(0.5)  # bounded, so that Ctrl-C is heard on every platform
             latest, self._latest = self._latest, None
             if latest is None and self._error is not None:
@@ -162,8 +181,10 @@ class LatestReader:
             return latest
 
     def stop(self, patience: float) -> None:
-        """Ends the thread; waits for it at most `patience` seconds, which a read that hangs can take."""
+        """Ends take() and the thread; waits for that at most `patience` seconds, which a read that hangs can take."""
         self._stopped.set()
+        with self._changed:
+            self._changed.notify_all()
         if self._thread is not threading.current_thread():
             self._thread.join(patience)
 
@@ -173,6 +194,7 @@ class LatestReader:
             for picture in self._pictures:
                 if self._stopped.is_set():
                     break
+                self._seen = time.monotonic()
                 if not self._grid.takes(picture.time):
                     continue
                 with self._changed:

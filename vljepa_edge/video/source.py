@@ -45,6 +45,7 @@ class Source(Iterator[Frame]):
         release: Callable[[], None],
         stopped: threading.Event,
         patience: float,
+        silence: float | None,
     ) -> None:
         self.name = name
         self.live = live
@@ -57,7 +58,7 @@ class Source(Iterator[Frame]):
         self._reader: alive.LatestReader | None = None
         self._closed = False
         if live:
-            self._reader = alive.LatestReader(pictures, self._grid, stats, stopped, name)
+            self._reader = alive.LatestReader(pictures, self._grid, stats, stopped, name, silence)
             # At the latest when nobody holds the source any more, or the interpreter ends.
             self._end = weakref.finalize(self, self._reader.stop, patience)
         self._release = release
@@ -69,8 +70,9 @@ class Source(Iterator[Frame]):
         while not self._closed:
             picture = self._take()
             if picture is None:
+                empty = self.stats.frames_yielded == 0 and not self._closed
                 self.close()
-                if self.stats.frames_yielded == 0:
+                if empty:
                     raise VideoError(self.name, self._why_empty())
                 break
             try:
@@ -137,8 +139,9 @@ def open_source(
     fps: sample by timestamp on a grid of 1 / fps seconds: the first frame at or after each due time. None gives all.
     live: whether a thread reads ahead and only the latest frame is kept. By default cameras and RTSP are live. A file
         opened so plays in real time; a camera or RTSP URL opened with live=False is read frame by frame to its end.
-    timeout: seconds without data after which an RTSP connection counts as dead.
-    retry_for: seconds for which a live source that died is tried again.
+    timeout: seconds without a frame after which a connection counts as dead.
+    retry_for: seconds for which a live source that died is tried again. A camera whose driver hangs can't be; nobody
+        waits for it longer than `timeout` and `retry_for` together, and a second.
 
     Raises VideoError when it can't be opened, InputError for an illegal argument; each says what is legal.
     """
@@ -150,6 +153,7 @@ def open_source(
     stats = SourceStats()
     stopped = threading.Event()
     patience = 1.0
+    silence: float | None = None
     release: Callable[[], None] = stopped.set
 
     text = os.fspath(source) if isinstance(source, (str, Path, os.PathLike)) else None
@@ -161,6 +165,7 @@ def open_source(
         if live:
             pictures = alive.reconnecting(name, connect, decoder, stats, retry_for, stopped)
             patience += timeout
+            silence = patience + retry_for
         else:
             pictures, release = recorded.decoded(decoder, stats), decoder.close
     elif text is not None:
@@ -188,6 +193,7 @@ def open_source(
         release=release,
         stopped=stopped,
         patience=patience,
+        silence=silence,
     )
 
 
