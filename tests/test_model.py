@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from av import VideoFrame
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,6 +22,8 @@ from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.bundle import Bundle
 from vljepa_edge.errors import BundleError, EngineError, FrameError, InputError, VideoError
 from vljepa_edge.model import Model, load
+from vljepa_edge.tasks.retrieve import Index
+from vljepa_edge.video import live
 
 QUERY = "Which colour?"
 
@@ -89,6 +95,28 @@ def test_a_short_clip_is_filled_with_its_first_frame(model: Model) -> None:
     first, second = picture(RED), picture(BLUE)
     expected = Scratch(model.bundle).embed_window([first] * 7 + [second], QUERY)
     np.testing.assert_allclose(model.embed_video([first, second], QUERY), expected, atol=1e-5)
+
+
+class EndlessCamera:
+    """A red frame every 5 ms, stamped as at the toy model's rate."""
+
+    interval, aspect = 0.25, 1.0
+
+    def __iter__(self) -> Iterator[tuple[VideoFrame, float | None]]:
+        for number in itertools.count():
+            time.sleep(0.005)
+            yield VideoFrame.from_ndarray(picture(RED), format="rgb24"), number / 4
+
+    def close(self) -> None:
+        pass
+
+
+def test_of_a_camera_the_first_full_window_is_looked_at(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "camera", lambda *_: EndlessCamera)
+    (window,) = model.windows("camera:0", QUERY)
+    assert window.end - window.start >= 1.75
+    assert len(model.classify("camera:0", ["red", "blue"])) == 2
+    assert Index(model).add("camera:0") == 1
 
 
 def test_the_query_changes_the_embedding(model: Model) -> None:

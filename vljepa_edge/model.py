@@ -92,8 +92,8 @@ class Model:
         """One embedding [E], unit norm, of a whole video or image: the mean over windows that overlap by half.
 
         The windows keep the model's frame rate, so motion looks as it did in training. A source that is shorter than a
-        window fills it by repeating its first frame (an image: all of it, as in section 3.1 of the paper). Raises
-        VideoError when there is no frame to see.
+        window fills it by repeating its first frame (an image: all of it, as in section 3.1 of the paper). A camera or
+        RTSP URL has no end: the first full window is looked at. Raises VideoError when there is no frame to see.
         """
         _, embeddings = self.embed_windows(source, query, hop=max(1, self.manifest.video.window // 2))
         mean = embeddings.mean(0)
@@ -110,8 +110,8 @@ class Model:
     def windows(self, source: Any, query: str | None = None, *, hop: int | None = None) -> Iterator[WindowEmbedding]:
         """Embed full windows, `hop` frames apart (the manifest's hop when None), and one that ends at the last frame.
 
-        A source shorter than a window gives one, filled by repeating the first frame. Raises VideoError when the source
-        has no frames.
+        A source shorter than a window gives one, filled by repeating the first frame. A camera or RTSP URL has no end
+        and gives its first full window only; `stream` watches on. Raises VideoError when the source has no frames.
         """
         video = self.manifest.video
         step = video.hop if hop is None else hop
@@ -132,6 +132,8 @@ class Model:
                 seen = count >= video.window and (count - video.window) % step == 0
                 if seen:
                     yield embed()
+                if seen and frames.live:
+                    break
         if not seen:
             yield embed()
 

@@ -61,6 +61,7 @@ class Index:
     def add(self, source: Any, name: str | None = None) -> int:
         """Embed a video or image and add its windows; how many those are. A path needs no `name`.
 
+        A camera or RTSP URL has no end and adds one window, of what is seen now; its times count from then.
         Raises InputError for a name that is there already, VideoError for the source; the index is then as before.
         """
         if name is None:
