@@ -30,6 +30,22 @@ def test_it_yields_what_pushing_the_same_frames_gives(model: Model) -> None:
     assert events.stats().seconds == pytest.approx(frames[-1][1])
 
 
+@pytest.mark.parametrize(
+    "times",
+    [
+        [100 + i / 4 for i in range(8)] + [95 + i / 4 for i in range(8)],
+        [3600.0 if i == 4 else i / 4 for i in range(12)],
+    ],
+)
+def test_a_clock_that_goes_back_restarts_the_stream_as_it_does_in_push(model: Model, times: list[float]) -> None:
+    frames = [(picture(RED, index), time) for index, time in enumerate(times)]
+    with model.open_stream(policy="uniform:period=1") as stream:
+        expected = run(stream, frames)
+    events = model.stream(iter(frames), policy="uniform:period=1")
+    assert facts(list(events)) == facts(expected)
+    assert events.stats().restarts == stream.stats().restarts == 1
+
+
 def test_a_video_file_is_sampled_at_the_models_rate(model: Model, tmp_path: Path) -> None:
     path = write_video(
         tmp_path / "clip.mp4", [picture(RED, size=(48, 64))] * 30 + [picture(BLUE, size=(48, 64))] * 30, fps=15

@@ -265,6 +265,11 @@ class TestArrays:
         assert stats.bad_timestamps == 4
         assert [time for _, time in frames] == sorted(time for _, time in frames)
 
+    def test_a_clock_that_is_set_back_keeps_its_times(self) -> None:
+        times = [100, 100.25, 100.5, 95, 95.25, 95.5]
+        frames, _ = seen([(flat(number), time) for number, time in enumerate(times)], fps=4.0)
+        assert frames == list(enumerate(times))
+
     def test_each_is_scaled_as_it_comes(self) -> None:
         frames = [Frame(flat(1, 640, 480), 0.0), Frame(flat(2, 30, 300), 1.0), Frame(flat(3)[:, :, :1], 2.0)]
         with open_source(frames, size=(32, 24)) as source:

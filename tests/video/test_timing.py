@@ -38,6 +38,22 @@ def test_stamps_to_times(stamps: list[float | None], times: list[float], bad: in
     assert placed(stamps) == (times, bad)
 
 
+@pytest.mark.parametrize(
+    ("stamps", "times", "bad"),
+    [
+        ([100.0, 100.5, 95.0, 95.5], [100, 100.5, 95, 95.5], 1),  # a clock that was set back
+        ([0.0, 0.5, 3600.0, 1.0, 1.5], [0, 0.5, 3600, 1, 1.5], 1),  # one wild stamp
+        ([0.0, 0.9, *[0.5, 0.6] * 6, 1.0], [0, 0.9, 1.0], 12),  # back by less: skipped until it has caught up
+        ([0.0, None, 0.04, 0.08, 0.12], [0, 0.1, 0.12], 3),
+    ],
+)
+def test_stamps_that_are_kept(stamps: list[float | None], times: list[float], bad: int) -> None:
+    stats = SourceStats()
+    timeline = Timeline(stats, 0.1, 0.0, keeps=True)
+    kept = [time for time in map(timeline.place, stamps) if time is not None]
+    assert (kept, stats.bad_timestamps) == (pytest.approx(times), bad)
+
+
 def test_an_origin_is_second_zero_and_not_the_first_stamp() -> None:
     assert placed([1.5, 1.6], origin=1.4) == ([0.1, 0.2], 0)
 
@@ -91,6 +107,10 @@ def test_no_rate_takes_all_and_slow_sources_lose_nothing() -> None:
 
 def test_a_gap_is_one_frame_and_the_grid_stays() -> None:
     assert sampled(1, [0.0, 0.5, 7.3, 7.9, 8.0, 8.5]) == [0.0, 7.3, 8.0]
+
+
+def test_a_clock_that_goes_back_begins_a_grid() -> None:
+    assert sampled(4, [100, 100.1, 100.25, 95.1, 95.2, 95.35]) == [100, 100.25, 95.1, 95.35]
 
 
 @pytest.mark.parametrize(("rate", "fps"), [(30, 15), (30, 10), (24, 12), (60, 20), (29.97, 9.99)])

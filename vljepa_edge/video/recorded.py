@@ -46,11 +46,12 @@ def decoded(decoder: Decoder, stats: SourceStats) -> Pictures:
 
 
 def arrays(items: Iterable[object], fps: float | None, stats: SourceStats) -> Pictures:
-    """Frames, (array, seconds) pairs or, where `fps` is known, bare arrays. Times are kept as they are.
+    """Frames, (array, seconds) pairs or, where `fps` is known, bare arrays. Times are kept as they are: a frame that is
+    older than the one before it by less than a second is left out; by more, time goes back.
 
     Raises FrameError, naming the frame, when one is not legal.
     """
-    timeline = Timeline(stats, 0.04 if fps is None else 1 / fps, origin=0.0)
+    timeline = Timeline(stats, 0.04 if fps is None else 1 / fps, origin=0.0, keeps=True)
     for number, item in enumerate(items):
         if isinstance(item, (tuple, list)) and len(item) == 2:
             array, stamp = item

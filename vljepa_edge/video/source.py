@@ -26,8 +26,9 @@ LEGAL = "legal are video and image files, rtsp:// URLs, /dev/videoN, camera:N, a
 
 
 class Source(Iterator[Frame]):
-    """Frames in rising time. Iterate over it once; close it, or use it in a `with`.
+    """Frames in rising time, unless the clock of an iterable goes back by more than a second: then so does time.
 
+    Iterate over it once; close it, or use it in a `with`.
     `live` sources are read by a thread that keeps the latest frame only. `stats` counts what was met on the way.
     Iterating raises VideoError when the source holds no frame or is lost, FrameError for an array that is no frame.
     """

@@ -7,7 +7,7 @@ import math
 from vljepa_edge.video.frame import SourceStats
 
 # A step back of less than this is a frame out of order and is skipped; a longer one is a new beginning (a splice, a
-# wrapped counter, a restarted camera), after which time goes on from where it was.
+# wrapped counter, a restarted camera).
 NEW_BEGINNING = 1.0  # seconds
 
 # Containers round stamps, Matroska to a millisecond. A frame that is early by no more than this is on time.
@@ -38,11 +38,15 @@ class Timeline:
     """Places stamps (seconds, any origin, possibly missing or wrong) on one strictly rising time line.
 
     `interval` is the expected time between frames, `origin` the stamp that is second 0 (None: the first that comes).
+    After a new beginning time goes on from where it was; if `keeps`, stamps stay as they are and time goes back.
     """
 
-    def __init__(self, stats: SourceStats, interval: float, origin: float | None = None) -> None:
+    def __init__(
+        self, stats: SourceStats, interval: float, origin: float | None = None, *, keeps: bool = False
+    ) -> None:
         self._stats = stats
         self._interval = interval
+        self._keeps = keeps
         self._start = 0.0
         self._shift = None if origin is None else -origin
         self._stamp: float | None = None
@@ -65,10 +69,12 @@ class Timeline:
             if self._last is not None and time <= self._last:
                 self._stats.bad_timestamps += 1
                 self._late += 1
-                if self._last - time < NEW_BEGINNING and self._late * self._interval <= NEW_BEGINNING:
+                soon = self._keeps or self._late * self._interval <= NEW_BEGINNING
+                if soon and self._last - time < NEW_BEGINNING:
                     return None
-                time = self._expected()
-                self._shift = time - stamp
+                if not self._keeps:
+                    time = self._expected()
+                    self._shift = time - stamp
             self._stamp = stamp
         self._late = 0
         self._last = time
@@ -89,19 +95,23 @@ class Timeline:
 
 
 class Grid:
-    """Samples at `fps`: the first frame at or after each due time. The first frame sets the grid; None takes all."""
+    """Samples at `fps`: the first frame at or after each due time. None takes all.
+
+    The first frame sets the grid, and so does one that is older than the frame before it.
+    """
 
     def __init__(self, fps: float | None) -> None:
         self._fps = fps
         self._rounding = 0.0 if fps is None else min(ROUNDING, 0.1 / fps)
-        self._first: float | None = None
+        self._first = self._newest = math.inf
         self._due = 0
 
     def takes(self, time: float) -> bool:
         if self._fps is None:
             return True
-        if self._first is None:
-            self._first = time
+        if time < self._newest:
+            self._first, self._due = time, 0
+        self._newest = time
         step = math.floor((time - self._first + self._rounding) * self._fps)
         if step < self._due:
             return False
