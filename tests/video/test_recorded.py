@@ -187,6 +187,13 @@ class TestSampling:
         frames, _ = seen(write_video(tmp_path / "v.mkv", times=times), fps=4.0)
         assert frames == [(0, 0), (2, 0.3), (4, 0.5), (5, 0.9), (7, 2.6), (9, 2.75)]
 
+    def test_frames_that_tremble_at_the_rate_itself_are_all_taken_but_of_a_recording(self, tmp_path: Path) -> None:
+        times = [0, 0.255, 0.495, 0.751, 0.995, 1.246]
+        expected = [(number, time) for number, time in enumerate(times)]
+        assert seen([(flat(number), time) for number, time in expected], fps=4.0)[0] == expected
+        recording = write_video(tmp_path / "v.mkv", len(times), times=times)
+        assert seen(recording, fps=4.0)[0] == [expected[0], expected[1], expected[3], expected[5]]
+
     def test_frames_between_are_not_scaled(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         scaled = []
         upright = preprocess.Scaler.upright

@@ -20,7 +20,7 @@ from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
 from vljepa_edge.video.frame import MAX_PIXELS, Frame, Image, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode
-from vljepa_edge.video.timing import Grid
+from vljepa_edge.video.timing import EARLY, Grid
 
 LEGAL = "legal are video and image files, rtsp:// URLs, /dev/videoN, camera:N, arrays and iterables of (array, seconds)"
 
@@ -41,7 +41,7 @@ class Source(Iterator[Frame]):
         *,
         size: tuple[int, int] | None,
         resize: ResizeMode,
-        fps: float | None,
+        grid: Grid,
         live: bool,
         release: Callable[[], None],
         stopped: threading.Event,
@@ -54,7 +54,7 @@ class Source(Iterator[Frame]):
         self._size = size
         self._resize = resize
         self._scaler = preprocess.Scaler()
-        self._grid = Grid(fps)
+        self._grid = grid
         self._pictures = pictures
         self._reader: alive.LatestReader | None = None
         self._closed = False
@@ -137,7 +137,8 @@ def open_source(
     source: the path of a video or image file; an rtsp:// URL; a camera as `/dev/video0` or `camera:0`; one uint8 array
         (a photo); an iterable of Frame, of (array, seconds) or, together with `fps`, of bare arrays.
     size: (width, height) to scale to as `resize` says; None keeps the decoded size.
-    fps: sample by timestamp on a grid of 1 / fps seconds: the first frame at or after each due time. None gives all.
+    fps: sample by timestamp on a grid of 1 / fps seconds: the first frame at or after each due time, or a little
+        before it if the source is no file and its stamps may tremble. None gives all.
     live: whether a thread reads ahead and only the latest frame is kept. By default cameras and RTSP are live. A file
         opened so plays in real time; a camera or RTSP URL opened with live=False is read frame by frame to its end.
     timeout: seconds without a frame after which a connection counts as dead.
@@ -155,6 +156,7 @@ def open_source(
     stopped = threading.Event()
     patience = 1.0
     silence: float | None = None
+    grid = Grid(fps, EARLY)
     release: Callable[[], None] = stopped.set
 
     text = os.fspath(source) if isinstance(source, (str, Path, os.PathLike)) else None
@@ -173,6 +175,7 @@ def open_source(
         name = text
         decoder = recorded.open_file(text.removeprefix("file://"), stats)
         pictures, release = recorded.decoded(decoder, stats), decoder.close
+        grid = Grid(fps)
         if live:
             pictures = alive.paced(pictures, stopped)
     elif isinstance(source, np.ndarray) and source.ndim != 4:
@@ -189,7 +192,7 @@ def open_source(
         stats,
         size=size,
         resize=resize,
-        fps=fps,
+        grid=grid,
         live=bool(live),
         release=release,
         stopped=stopped,
