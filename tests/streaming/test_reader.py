@@ -94,6 +94,49 @@ def test_closing_ends_the_iteration(model: Model, live: bool) -> None:
     assert not [thread for thread in threading.enumerate() if thread.name == "vljepa-source"]
 
 
+def test_another_thread_may_end_the_reading_of_a_long_recording(model: Model) -> None:
+    read = []
+
+    def recording() -> Iterator[tuple[Image, float]]:
+        for index in range(1000):
+            read.append(index)
+            if index == 20:
+                closing = threading.Thread(target=events.close)
+                closing.start()
+                closing.join()
+            yield picture(RED), index / 4
+
+    events = model.stream(recording(), policy="uniform:period=1000")
+    assert [event.status for event in events] == ["open"]
+    assert read[-1] == 20
+    assert list(events.source) == []
+
+
+def test_another_thread_may_close_while_the_loop_asks_for_the_next_event(model: Model) -> None:
+    left, asks = threading.Event(), threading.Event()
+
+    def camera() -> Iterator[tuple[Image, float]]:
+        yield picture(RED), 0.0
+        left.wait()
+
+    events = model.stream(camera(), live=True)
+    next(events)
+    close = events.source.close
+
+    def slow_close() -> None:
+        asks.set()
+        time.sleep(0.2)
+        close()
+
+    events.source.close = slow_close  # type: ignore[method-assign]
+    closing = threading.Thread(target=events.close)
+    closing.start()
+    assert asks.wait(5)
+    assert list(events) == []
+    left.set()
+    closing.join()
+
+
 def test_another_thread_may_end_a_live_stream(model: Model) -> None:
     def camera() -> Iterator[tuple[Image, float]]:
         index = 0

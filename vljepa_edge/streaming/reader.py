@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vljepa_edge.streaming.event import Event
@@ -30,25 +29,34 @@ class EventReader(Iterator[Event]):
         wake = self._wake.set
         self.stream = Stream(model, query, policy, live=source.live, callback=lambda _: wake())
         self._closing = threading.Event()
-        self._events = (
-            _read_live(self.stream, source, self._wake, self._closing) if source.live else _read(self.stream, source)
-        )
+        self._running = threading.Lock()  # held while the generator runs
+        if source.live:
+            self._events = _read_live(self.stream, source, self._wake, self._closing)
+        else:
+            self._events = _read(self.stream, source, self._closing)
 
     def __next__(self) -> Event:
-        return next(self._events)
+        with self._running:
+            return next(self._events)
 
     def stats(self) -> Stats:
         """The stream's counts and latencies; what the source itself has met is in `source.stats`."""
         return self.stream.stats()
 
     def close(self) -> None:
-        """Stop reading: the loop ends. Any thread may call it."""
+        """Stop reading: the loop ends. Any thread may call it.
+
+        A loop that waits for an event in another thread closes the source itself, once the frame in work is done.
+        """
         self._closing.set()
         self._wake.set()
-        with suppress(ValueError):  # the generator is running, in another thread: it closes what it uses
-            self._events.close()
-            self.source.close()
-            self.stream.close()
+        if self._running.acquire(blocking=False):
+            try:
+                self._events.close()
+                self.source.close()
+                self.stream.close()
+            finally:
+                self._running.release()
 
     def __enter__(self) -> EventReader:
         return self
@@ -57,11 +65,13 @@ class EventReader(Iterator[Event]):
         self.close()
 
 
-def _read(stream: Stream, source: Source) -> Generator[Event, None, None]:
+def _read(stream: Stream, source: Source, closing: threading.Event) -> Generator[Event, None, None]:
     with source, stream:
         for image, time in source:
             stream.push(image, time)
             yield from stream.poll()
+            if closing.is_set():
+                return
         stream.flush()
         yield from stream.poll()
 
@@ -70,6 +80,7 @@ def _read_live(
     stream: Stream, source: Source, wake: threading.Event, closing: threading.Event
 ) -> Generator[Event, None, None]:
     failure: list[Exception] = []
+    ended = threading.Event()
 
     def feed() -> None:
         try:
@@ -77,25 +88,24 @@ def _read_live(
                 stream.push(image, time)
             stream.flush()
         except Exception as error:
-            if not closing.is_set():
-                failure.append(error)
+            failure.append(error)
         finally:
-            closing.set()
+            ended.set()
             wake.set()
 
     thread = threading.Thread(target=feed, name="vljepa-source", daemon=True)
     with stream, source:
         thread.start()
         try:
-            ended = False
-            while not ended:
+            over = False
+            while not over:
                 wake.wait()
                 wake.clear()
-                ended = closing.is_set()
+                over = ended.is_set() or closing.is_set()
                 yield from stream.poll()
         finally:
-            closing.set()
             source.close()
+            stream.close()  # the feeder may wait for it, in flush()
             thread.join()
-    if failure:
+    if failure and not closing.is_set():
         raise failure[0]
