@@ -186,6 +186,22 @@ def test_what_is_wrong_with_the_source_is_raised(model: Model, live: bool) -> No
         list(model.stream(iter(frames), live=live))
 
 
+@pytest.mark.parametrize("live", [False, True])
+def test_the_last_segment_of_a_source_that_fails_is_closed_before_its_error_is_raised(model: Model, live: bool) -> None:
+    def camera() -> Iterator[tuple[Image, float]]:
+        for index in range(8):
+            time.sleep(0.02)
+            yield picture(RED), index / 4
+        time.sleep(0.2)  # the latest frame wins: let it be taken
+        raise VideoError("camera:0", "lost")
+
+    events, seen = model.stream(camera(), live=live), []
+    with pytest.raises(VideoError, match="camera:0: lost"):
+        for event in events:
+            seen.append((event.status, event.end))
+    assert seen == [("open", None), ("closed", 1.75)]
+
+
 def test_a_source_that_does_not_exist_is_refused_at_once(model: Model) -> None:
     with pytest.raises(VideoError, match=r"nowhere\.mp4"):
         model.stream("nowhere.mp4")

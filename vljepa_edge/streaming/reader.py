@@ -13,6 +13,7 @@ from vljepa_edge.streaming.stream import Stream
 if TYPE_CHECKING:
     from vljepa_edge.model import Model
     from vljepa_edge.streaming.policy import Policy
+    from vljepa_edge.video.frame import Frame
     from vljepa_edge.video.source import Source
 
 
@@ -20,7 +21,7 @@ class EventReader(Iterator[Event]):
     """Iterate over the events of a source. It owns the source and closes it when the loop ends or is left.
 
     A live source is read by a thread of its own, so that the loop's body may take its time: the camera is not kept
-    waiting.
+    waiting. When the source fails, the frames before are finished and their segments closed; then its error is raised.
     """
 
     def __init__(self, model: Model, source: Source, query: str | Sequence[str] | None, policy: str | Policy) -> None:
@@ -65,30 +66,41 @@ class EventReader(Iterator[Event]):
         self.close()
 
 
+def _frames(source: Source, failures: list[Exception]) -> Iterator[Frame]:
+    """The frames of a source; the error that ends it goes to `failures`, so that what came before is finished first."""
+    try:
+        yield from source
+    except Exception as error:
+        failures.append(error)
+
+
 def _read(stream: Stream, source: Source, closing: threading.Event) -> Generator[Event, None, None]:
+    failures: list[Exception] = []
     with source, stream:
-        for image, time in source:
+        for image, time in _frames(source, failures):
             stream.push(image, time)
             yield from stream.poll()
             if closing.is_set():
                 return
         stream.flush()
         yield from stream.poll()
+    if failures:
+        raise failures[0]
 
 
 def _read_live(
     stream: Stream, source: Source, wake: threading.Event, closing: threading.Event
 ) -> Generator[Event, None, None]:
-    failure: list[Exception] = []
+    failures: list[Exception] = []
     ended = threading.Event()
 
     def feed() -> None:
         try:
-            for image, time in source:
+            for image, time in _frames(source, failures):
                 stream.push(image, time)
             stream.flush()
         except Exception as error:
-            failure.append(error)
+            failures.append(error)
         finally:
             ended.set()
             wake.set()
@@ -107,5 +119,5 @@ def _read_live(
             source.close()
             stream.close()  # the feeder may wait for it, in flush()
             thread.join()
-    if failure and not closing.is_set():
-        raise failure[0]
+    if failures and not closing.is_set():
+        raise failures[0]
