@@ -32,8 +32,9 @@ _YES_NO = ("Yes.", "No.")
 
 @dataclass
 class Batch:
-    """appearance (B, 8, 10, 640), luma (B, 8, 56, 56), query (B, L, 384) with its mask or None, B texts, target (B, 384)
-    their frozen sentence embeddings, same (B, B) texts that are no negatives, hard (B, K, 384) and hard_mask (B, K)."""
+    """appearance (B, 8, 10, 640), luma (B, 8, 56, 56), query (B, L, 384) with its mask or None, B texts, target
+    (B, 384) their frozen sentence embeddings, same (B, B) texts that are no negatives, hard (B, K, 384) and
+    hard_mask (B, K)."""
 
     appearance: Tensor
     luma: Tensor

@@ -16,8 +16,9 @@ from rich.progress import track
 
 import vljepa_edge
 from vljepa_edge.bundle import default_bundle
+from vljepa_edge.errors import InputError
 from vljepa_edge.model import Model
-from vljepa_edge.nn.tiny_streams import GRID_WIDTH
+from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH
 from vljepa_edge.training import evaluate as judge
 from vljepa_edge.training.data import assets, captions, real
 from vljepa_edge.training.data.captions import Scene
@@ -33,8 +34,18 @@ _DECODED = 330
 
 
 def evaluate(path: Path | None = None, clips: int = CLIPS) -> dict[str, Any]:
-    """All figures. Needs the training extra and, once, the pinned packages (about 600 MB)."""
+    """All figures. Needs the training extra and, once, the pinned packages (about 600 MB).
+
+    Raises InputError for a bundle that isn't of the default's shape, whose appearance stream has concepts.
+    """
     model = vljepa_edge.load(default_bundle() if path is None else path)
+    outputs = {tensor.name: tensor.shape[-1] for graph in model.manifest.graphs.values() for tensor in graph.outputs}
+    width = GRID_WIDTH + CONCEPT_WIDTH
+    if outputs.get("appearance") != width:
+        raise InputError(
+            f"{model.manifest.name} has no output 'appearance' of width {width}, with concepts to compare it with; "
+            "the model card judges bundles that make tiny wrote"
+        )
     cutouts = load_cutouts(assets.stamps_dir())
     held = held_out(cutouts)
     painter = Painter(cutouts, load_backgrounds(assets.background_dirs(), test=True))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from vljepa_edge.assets import cache_dir
 from vljepa_edge.bundle import Bundle
+from vljepa_edge.errors import ExportError, VLJepaError
 from vljepa_edge.export.int8 import Card, export_int8
 from vljepa_edge.export.tiny_bundle import TinyParts, write_tiny_bundle
 from vljepa_edge.nn.tiny_streams import MotionStem
@@ -153,8 +155,8 @@ def _start_from_smollm2(model: TinyModel, recipe: Recipe) -> None:
 
 @torch.inference_mode()
 def renamed_clips(model: TinyModel, shop: Workshop) -> tuple[Tensor, list[str]]:
-    """Embeddings (n, 384) of training clips, most with another word's concept in the object's place, and their captions:
-    else the decoder would take whatever the predictor points at for one of the objects that clips show."""
+    """Embeddings (n, 384) of training clips, most with another word's concept in the object's place, and their
+    captions: else the decoder would take whatever the predictor points at for one of the objects that clips show."""
     recipe = shop.recipe
     stage = dataclasses.replace(recipe.clips, rename_share=1.0, question_share=0.0)
     sampler = Sampler(
@@ -234,8 +236,13 @@ def quantise(floating: Path, shop: Workshop, out: Path, log: Log) -> None:
         figures = card.evaluate(bundle)
         return Card(figures, card_text.markdown(figures))
 
-    with Progress() as bar:
-        report = export_int8(Bundle.open(floating), clips, out, measure=measure, force=False, bar=bar)
+    try:
+        with Progress() as bar:
+            report = export_int8(Bundle.open(floating), clips, out, measure=measure, force=False, bar=bar)
+    except ExportError as error:
+        for line in error.report.lines() if error.report else ():
+            log(line)
+        raise
     for line in report.lines():
         log(line)
 
@@ -255,13 +262,21 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="work folder (default: the cache folder)")
     parser.add_argument("--out", type=Path, help="bundle folder to write (default: in the work folder)")
     arguments = parser.parse_args()
-    recipe = load_recipe(arguments.recipe)
-    if arguments.seed is not None:
-        recipe = dataclasses.replace(recipe, seed=arguments.seed)
-    folder = arguments.work or cache_dir() / "runs" / f"{recipe.name}-{recipe.seed}"
+    try:
+        recipe = load_recipe(arguments.recipe)
+        if arguments.seed is not None:
+            recipe = dataclasses.replace(recipe, seed=arguments.seed)
+        folder = arguments.work or cache_dir() / "runs" / f"{recipe.name}-{recipe.seed}"
+        make(recipe, folder, arguments.out or folder / "bundle")
+    except VLJepaError as error:
+        sys.exit(f"error: {error}")
+
+
+def make(recipe: Recipe, folder: Path, out: Path) -> None:
+    """Everything, from nothing or from where a run in `folder` stopped, to the bundle in INT8 at `out`."""
     model, shop, log = train(recipe, folder)
     decoder, tokenizer = train_text_out(model, shop, log)
-    floating, out = folder / "bundle-fp16", arguments.out or folder / "bundle"
+    floating = folder / "bundle-fp16"
     export(model, decoder, tokenizer, shop, floating, None)
     log(f"bundle in 16 bits written to {floating}; measuring its card")
     figures = card.evaluate(floating)

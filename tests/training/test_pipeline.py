@@ -19,6 +19,7 @@ from tests.engines.chain import cosine
 from tests.export.small_parts import efficientnet
 from tests.training.fakes import NAMES, cutout, grey_background
 from tests.training.tiny_bert import write_sentence_encoder
+from vljepa_edge.errors import ExportError
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training import calibration, card, prepare, tiny
@@ -194,6 +195,16 @@ def test_the_command_reads_its_arguments(monkeypatch: pytest.MonkeyPatch, tmp_pa
     assert calls == [
         "train tiny 7 True", "export bundle-fp16 None", f"export bundle-fp16 {figures}", "bundle-fp16 to out",
     ]  # fmt: skip
+
+
+def test_a_refused_int8_form_ends_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def refuse(*_: object) -> None:
+        raise ExportError("cosine 0.91 is below 0.99")
+
+    monkeypatch.setattr("sys.argv", ["tiny", "--work", str(tmp_path)])
+    monkeypatch.setattr(tiny, "make", refuse)
+    with pytest.raises(SystemExit, match=r"^error: cosine 0.91 is below 0.99$"):
+        tiny.main()
 
 
 @pytest.mark.usefixtures("no_network")

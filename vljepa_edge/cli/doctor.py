@@ -34,7 +34,7 @@ LIBRARIES = ("libavcodec", "libavformat", "libswscale")
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
 DEFAULT_ENGINE = "openvino"
 MEND = "; mend it with: "
-REINSTALL = "pip install --force-reinstall vljepa-edge"
+REINSTALL = "pip install --force-reinstall .  # in its clone: the package is not on PyPI"
 
 
 @dataclass(frozen=True)

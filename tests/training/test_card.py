@@ -1,0 +1,54 @@
+"""The model card: which bundles it judges, and what it films."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.toy_bundle import write_toy_bundle
+from tests.training.fakes import NAMES, cutout, grey_background, vector
+from vljepa_edge.errors import InputError
+from vljepa_edge.training import card
+from vljepa_edge.training.data import captions as say
+from vljepa_edge.training.data.scenes import Painter
+
+
+def test_a_bundle_of_another_shape_is_refused_before_anything_is_fetched(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"has no output 'appearance' of width 640.*make tiny"):
+        card.evaluate(write_toy_bundle(tmp_path / "toy"))
+
+
+class Seer:
+    """A model whose features are texts, and which predicts just that text."""
+
+    def __init__(self) -> None:
+        self.manifest = SimpleNamespace(text=SimpleNamespace(default_query="What is happening?"))
+        self.text = SimpleNamespace(query=lambda text: text)
+        self.vision = SimpleNamespace(predict=lambda features, query: vector(features).numpy())
+
+    def embed_text(self, texts: list[str]) -> np.ndarray:
+        return np.stack([vector(text).numpy() for text in texts])
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_the_moving_camera_films_every_motion_and_moves_in_every_clip(
+    monkeypatch: pytest.MonkeyPatch, wrong: bool
+) -> None:
+    filmed: list[tuple[float, str]] = []
+
+    def encode(model: Seer, painter: Painter, scenes: list[say.Scene], seed: str, what: str) -> list[Any]:
+        filmed.extend((painter.moving, scene.motion) for scene in scenes)
+        other = {motion: say.ONE[(i + wrong) % len(say.ONE)] for i, motion in enumerate(say.ONE)}
+        shown = [say.caption(say.Scene(other[scene.motion], scene.name), 0) for scene in scenes]
+        return [SimpleNamespace(features=text) for text in shown]
+
+    monkeypatch.setattr(card, "_encode", encode)
+    painter = Painter({name: [cutout((220, 20, 20))] for name in NAMES}, grey_background())
+    right = card.moving_camera(Seer(), painter, "seen", NAMES, 22)  # type: ignore[arg-type]
+    assert right == (0.0 if wrong else 100.0)
+    assert filmed == [(1.0, motion) for motion in say.ONE] * 2
+    assert painter.moving == 0.0
