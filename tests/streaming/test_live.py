@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from tests.streaming.test_stream import embeddings_of, facts, run
 from tests.streaming.test_times import assert_adds_up
 from tests.streaming.wrapped import WrappedEngine
 from vljepa_edge.bundle import Bundle
-from vljepa_edge.errors import EngineError
+from vljepa_edge.errors import EngineError, InputError
 from vljepa_edge.model import Model
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.queue import LatestQueue
@@ -161,6 +162,47 @@ def test_a_callback_may_use_the_stream(model: Model, use: str) -> None:
     assert done.wait(5)
     stream.close()
     assert stream.last_error is None
+
+
+def at_once(go: threading.Event, *uses: Callable[[], object]) -> list[Exception]:
+    """Call all from threads of their own while the worker is held, then let it go on; what they raised."""
+    raised: list[Exception] = []
+
+    def work(use: Callable[[], object]) -> None:
+        try:
+            use()
+        except InputError as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=work, args=(use,)) for use in uses]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)  # they wait for the hop
+    go.set()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def test_queries_that_threads_add_at_once_are_all_asked(toy: Path) -> None:
+    model, waits, go = held(toy)
+    with model.open_stream("a", live=True) as stream:
+        stream.push(IMAGE, 0.0)
+        assert waits.wait(5)
+        uses = [partial(stream.add_query, query) for query in ("b", "c", "c")]
+        (error,) = at_once(go, *uses)
+        assert "already" in str(error)
+        assert sorted(stream.queries) == ["a", "b", "c"]
+
+
+def test_of_queries_that_threads_remove_at_once_one_stays(toy: Path) -> None:
+    model, waits, go = held(toy)
+    with model.open_stream(["a", "b"], live=True) as stream:
+        stream.push(IMAGE, 0.0)
+        assert waits.wait(5)
+        (error,) = at_once(go, partial(stream.remove_query, "a"), partial(stream.remove_query, "b"))
+        assert "must stay" in str(error)
+        assert stream.queries in (("a",), ("b",))
 
 
 def test_flush_waits_for_the_frames_before_it_and_not_for_those_after(toy: Path) -> None:

@@ -216,20 +216,31 @@ class Stream:
 
     def set_query(self, query: str | Sequence[str]) -> list[Event]:
         """Ask this instead, from the next hop on. The open segments close at the last frame; returns those events."""
-        return self._change([self._track(text, self._policy) for text in self._texts(query)], keep=())
+        asked = [self._track(text, self._policy) for text in self._texts(query)]
+        return self._change(lambda tracks: asked)
 
     def add_query(self, query: str, policy: str | Policy | None = None) -> None:
         """Ask this too, from the next hop on, with a policy of its own if given."""
         chosen = parse_policy(policy) if isinstance(policy, str) else policy or self._policy
-        if query in self.queries:
-            raise InputError(f"the query {query!r} is asked already")
-        self._change([self._track(query, chosen)], keep=self.queries)
+        added = self._track(query, chosen)
+
+        def change(tracks: list[Track]) -> list[Track]:
+            if any(track.query.text == query for track in tracks):
+                raise InputError(f"the query {query!r} is asked already")
+            return [*tracks, added]
+
+        self._change(change)
 
     def remove_query(self, query: str) -> list[Event]:
         """Ask this no more. Its open segment closes at the last frame; returns that event."""
-        if query not in self.queries or len(self.queries) == 1:
-            raise InputError(f"can't remove the query {query!r}; of {self.queries} one must stay")
-        return self._change([], keep=[text for text in self.queries if text != query])
+
+        def change(tracks: list[Track]) -> list[Track]:
+            kept = [track for track in tracks if track.query.text != query]
+            if not kept or len(kept) == len(tracks):
+                raise InputError(f"can't remove the query {query!r}; of {self.queries} one must stay")
+            return kept
+
+        return self._change(change)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call subscriber(time of the newest frame, embedding, query) at every hop, before its events; returns an undo.
@@ -408,13 +419,14 @@ class Stream:
     def _track(self, text: str, policy: Policy) -> Track:
         return Track(self.model.text.query(text), policy, self.model.manifest.embedding.width, self._half_window)
 
-    def _change(self, added: list[Track], keep: Sequence[str]) -> list[Event]:
+    def _change(self, change: Callable[[list[Track]], list[Track]]) -> list[Event]:
+        """Replace the tracks by what `change` makes of them, under the lock; those that go close their segments."""
         output = _Output()
         try:
             with self._work:
                 self._check_open()
-                removed = [track for track in self._tracks if track.query.text not in keep]
-                self._tracks = [track for track in self._tracks if track not in removed] + added
+                before, self._tracks = self._tracks, change(self._tracks)
+                removed = [track for track in before if track not in self._tracks]
                 if self._last is not None:
                     self._end_segments(removed, self._last, self._last, output)
         finally:
