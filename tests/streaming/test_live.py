@@ -77,6 +77,26 @@ def test_push_does_not_wait_for_the_model_and_the_latest_frames_win(toy: Path) -
     assert_adds_up(stats)
 
 
+def test_poll_does_not_wait_for_the_model(toy: Path) -> None:
+    model, waits, go = held(toy)
+    go.set()
+    with model.open_stream(live=True) as stream:
+        stream.push(IMAGE, 0.0)
+        stream.flush()
+        waits.clear()
+        go.clear()
+        stream.push(IMAGE, 0.25)
+        assert waits.wait(5)
+        polled: list[Event] = []
+        polling = threading.Thread(target=lambda: polled.extend(stream.poll()))
+        polling.start()
+        polling.join(5)
+        seen = [event.status for event in polled]
+        go.set()
+        polling.join()
+    assert seen == ["open", "closed"]
+
+
 def test_frames_that_waited_too_long_are_left_out(toy: Path) -> None:
     model, waits, go = held(toy)
     with model.open_stream(live=True, queue=4, max_staleness=0.05) as stream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from collections.abc import Mapping, Sequence
 from time import perf_counter
@@ -19,12 +20,16 @@ POLLED = 256
 
 
 class Emitter:
-    """Makes the events of a stream and keeps the latest `POLLED` of them until they are taken."""
+    """Makes the events of a stream and keeps the latest `POLLED` of them until they are taken.
+
+    One thread at a time may emit. Any thread may take, and never waits for a graph.
+    """
 
     def __init__(self, model: Model, tally: Tally, latencies: Latencies) -> None:
         self._model = model
         self._tally = tally
         self._latencies = latencies
+        self._lock = threading.Lock()  # pending
         self._pending: deque[Event] = deque()
 
     def emit(
@@ -66,8 +71,9 @@ class Emitter:
 
     def take(self) -> list[Event]:
         """The events kept since the last call, oldest first."""
-        events = list(self._pending)
-        self._pending.clear()
+        with self._lock:
+            events = list(self._pending)
+            self._pending.clear()
         return events
 
     def _decode(self, cut: Cut, failures: list[Exception]) -> str:
@@ -82,10 +88,11 @@ class Emitter:
 
     def _keep(self, event: Event) -> None:
         self._tally.add("events")
-        if len(self._pending) == POLLED:
-            self._pending.popleft()
-            self._tally.add("unpolled")
-        self._pending.append(event)
+        with self._lock:
+            if len(self._pending) == POLLED:
+                self._pending.popleft()
+                self._tally.add("unpolled")
+            self._pending.append(event)
 
 
 def _stages(latency_ms: Mapping[str, float]) -> dict[str, float]:

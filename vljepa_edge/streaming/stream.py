@@ -108,7 +108,7 @@ class Stream:
         self._half_window = (video.window - 1) / video.fps / 2
 
         self._door = threading.RLock()  # admits frames; taken before _work
-        self._work = threading.RLock()  # window, tracks, emitter
+        self._work = threading.RLock()  # window, tracks, making events
         self._sampler = Sampler(video.fps, jump)
         self._tally = Tally()
         self._latencies = Latencies()
@@ -157,9 +157,11 @@ class Stream:
         return output.events
 
     def poll(self) -> list[Event]:
-        """The events since the last poll(), oldest first. The latest 256 are kept; Stats.unpolled counts the others."""
-        with self._work:
-            return self._emitter.take()
+        """The events since the last poll(), oldest first, without waiting for the frame in work.
+
+        The latest 256 are kept; Stats.unpolled counts the others.
+        """
+        return self._emitter.take()
 
     def flush(self) -> list[Event]:
         """Finish the frames pushed so far and close the open segments at the last frame. The stream can go on."""
