@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.streaming.scenes import RED, picture
-from tests.streaming.wrapped import WrappedEngine
+from tests.streaming.wrapped import Overflowing, WrappedEngine
 from vljepa_edge.bundle import Bundle
 from vljepa_edge.errors import EngineError
 from vljepa_edge.model import Model
@@ -120,6 +120,12 @@ def test_a_clock_that_starts_again_does_so_even_when_a_text_fails(toy: Path) -> 
         later = [event for index in range(1, 9) for event in stream.push(IMAGE, index / 4)]
     assert {e.start for e in later if e.status == "open"} >= {0.25, 0.375}
     assert all(e.start <= e.decided_at <= 2.0 for e in later)
+
+
+def test_numbers_that_overflow_are_the_engines_fault(toy: Path) -> None:
+    model = Model(Bundle.open(toy), Overflowing("motion"))
+    with model.open_stream(QUERY) as stream, pytest.raises(EngineError, match=r"predictor: .*not finite"):
+        stream.push(IMAGE, 0.0)
 
 
 def test_the_last_segment_ends_even_when_its_text_fails(toy: Path) -> None:
