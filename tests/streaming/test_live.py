@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 import weakref
@@ -164,6 +165,26 @@ def test_callbacks_run_on_the_worker_and_their_errors_do_no_harm(model: Model) -
         assert stream.stats().encoded == 8
         assert str(stream.last_error) == "mine"
     assert threads == {"vljepa-stream"}
+
+
+@pytest.mark.parametrize("listener", ["callback", "subscriber"])
+def test_a_listener_that_exits_does_not_end_the_worker(model: Model, listener: str) -> None:
+    with model.open_stream(live=True, callback=sys.exit if listener == "callback" else None) as stream:
+        if listener == "subscriber":
+            stream.subscribe(lambda *_: sys.exit())
+        stream.push(IMAGE, 0.0)
+        stream._queue.join()  # type: ignore[union-attr]
+        assert stream._worker.is_alive()
+        assert stream.stats().callback_errors == 1
+        assert isinstance(stream.last_error, SystemExit)
+        stream.push(IMAGE, 0.25)
+        stream._queue.join()  # type: ignore[union-attr]
+        assert stream.stats().encoded == 2
+
+
+def test_a_callback_that_exits_ends_a_plain_push(model: Model) -> None:
+    with model.open_stream(callback=sys.exit) as stream, pytest.raises(SystemExit):
+        stream.push(IMAGE, 0.0)
 
 
 @pytest.mark.parametrize("use", ["flush", "reset", "close", "set_query"])

@@ -61,8 +61,8 @@ class Stream:
     live           False: push() does the work and returns the new events. True: a worker does it; push() copies a
                    frame that is due into a queue (microseconds; a frame that is not due costs nothing) and returns []
     callback       called with each event: in push() or, live, on the worker. Its exceptions are counted, logged and
-                   kept in `last_error`; they don't stop the stream. No lock is held: it may call any method of the
-                   stream
+                   kept in `last_error`; they don't stop the stream (SystemExit neither on the worker; elsewhere it
+                   is raised). No lock is held: it may call any method of the stream
     queue          live: frames that may wait; when one more comes the oldest is dropped, and counted
     max_staleness  live: seconds a frame may wait before it is dropped as stale, and counted
     gap            a jump of the clock by more than this many seconds, forward or back, starts anew: the open segment
@@ -99,7 +99,7 @@ class Stream:
             raise InputError(f"gap={gap} is not legal; frames are {1 / video.fps:g} s apart, so use more than that")
         self.model = model
         self.live = live
-        self.last_error: Exception | None = None
+        self.last_error: BaseException | None = None
         self._policy = parse_policy(policy) if isinstance(policy, str) else policy
         self._callback = callback
         self._subscribers: tuple[Subscriber, ...] = ()
@@ -288,7 +288,7 @@ class Stream:
         return _Item(image, seconds, called, perf_counter(), self._life)
 
     def _work_on(self, item: _Item) -> None:
-        """The worker's step: as push() does it, but nothing is raised."""
+        """The worker's step: as push() does it, but nothing is raised, not even SystemExit: it would end the worker."""
         output = _Output()
         with self._work:
             if item.life == self._life and not self._closed:
@@ -297,14 +297,14 @@ class Stream:
                 else:
                     try:
                         self._counted_step(item, output)
-                    except Exception as error:
+                    except BaseException as error:
                         self._note("a live stream failed on a frame", error)
-        self._deliver(output)
+        self._deliver(output, caught=BaseException)
 
     def _counted_step(self, item: _Item, output: _Output) -> None:
         try:
             self._step(item, output)
-        except Exception:
+        except BaseException:
             self._tally.add("errors")
             raise
         self._tally.add("encoded")
@@ -387,24 +387,24 @@ class Stream:
         cuts = [(track, cut) for track in tracks for cut in track.end(last)]
         self._emitter.emit(cuts, decided_at, begun, {}, output.events)
 
-    def _deliver(self, output: _Output) -> None:
-        """Call subscribers and the callback, outside all locks."""
+    def _deliver(self, output: _Output, caught: type[BaseException] = Exception) -> None:
+        """Call subscribers and the callback, outside all locks. What they raise is counted when it is a `caught`."""
         for time, embedding, query in output.embeddings:
             for subscriber in self._subscribers:
                 try:
                     subscriber(time, embedding, query)
-                except Exception as error:
+                except caught as error:
                     self._tally.add("callback_errors")
                     self._note("a subscriber failed", error)
         if self._callback is not None:
             for event in output.events:
                 try:
                     self._callback(event)
-                except Exception as error:
+                except caught as error:
                     self._tally.add("callback_errors")
                     self._note("an event callback failed", error)
 
-    def _note(self, what: str, error: Exception) -> None:
+    def _note(self, what: str, error: BaseException) -> None:
         self.last_error = error
         logger.warning("%s: %s", what, error, exc_info=error)
 
