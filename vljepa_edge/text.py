@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from vljepa_edge.embedding import check_finite
 from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.manifest import TEXT_BATCH
 
@@ -44,16 +45,18 @@ class Text:
         """Embed a query for the predictor; tokens beyond the manifest's `query_tokens` are cut off.
 
         The empty query is legal (pretraining is query-free, section 3.2 of the paper). Raises InputError when `text` is
-        not a string.
+        not a string, EngineError when its embedding is not finite.
         """
         ids, mask = _pad([_encode(self._query_tokenizer, [text], "a query")[0]])
-        return Query(text, self._query({"input_ids": ids, "attention_mask": mask})["query_tokens"], mask)
+        tokens = self._query({"input_ids": ids, "attention_mask": mask})["query_tokens"]
+        check_finite("query", tokens)
+        return Query(text, tokens, mask)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Target embeddings [N, E] of unit norm, in the order of `texts`; tokens beyond `target_tokens` are cut off.
 
         Texts of similar length run together, so that padding costs little. Raises InputError when one is empty or not a
-        string.
+        string, EngineError when an embedding is not finite.
         """
         for text in texts:
             if isinstance(text, str) and not text.strip():
@@ -65,6 +68,7 @@ class Text:
             rows = order[first : first + TEXT_BATCH]
             ids, mask = _pad([encoded[row] for row in rows])
             found[rows] = self._y_encoder({"input_ids": ids, "attention_mask": mask})["embedding"]
+        check_finite("y_encoder", found)
         return found
 
     def decode(self, embedding: NDArray[np.float32]) -> str:

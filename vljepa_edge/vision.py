@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.embedding import check_finite
 from vljepa_edge.text import Query
 from vljepa_edge.video.preprocess import resize
 
@@ -59,9 +60,10 @@ class Vision:
         return found
 
     def predict(self, features: Features, query: Query) -> NDArray[np.float32]:
-        """The predicted target embedding [E], of unit norm and read-only."""
+        """The predicted target embedding [E], of unit norm and read-only. Raises EngineError when it is not finite."""
         given = {**features, "query_tokens": query.tokens, "query_mask": query.mask}
         embedding: NDArray[np.float32] = self._predictor({name: given[name] for name in self._asked})["embedding"][0]
+        check_finite("predictor", embedding)
         embedding.flags.writeable = False
         return embedding
 

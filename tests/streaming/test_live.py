@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +19,7 @@ from tests.streaming.test_stream import embeddings_of, facts, run
 from tests.streaming.test_times import assert_adds_up
 from tests.streaming.wrapped import WrappedEngine
 from vljepa_edge.bundle import Bundle
-from vljepa_edge.errors import EngineError
+from vljepa_edge.errors import EngineError, InputError
 from vljepa_edge.model import Model
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.queue import LatestQueue
@@ -74,6 +76,26 @@ def test_push_does_not_wait_for_the_model_and_the_latest_frames_win(toy: Path) -
     assert (stats.encoded, stats.dropped) == (3, 47)
     assert [at for at, _ in rows] == [0.0, 12.0, 12.25]
     assert_adds_up(stats)
+
+
+def test_poll_does_not_wait_for_the_model(toy: Path) -> None:
+    model, waits, go = held(toy)
+    go.set()
+    with model.open_stream(live=True) as stream:
+        stream.push(IMAGE, 0.0)
+        stream.flush()
+        waits.clear()
+        go.clear()
+        stream.push(IMAGE, 0.25)
+        assert waits.wait(5)
+        polled: list[Event] = []
+        polling = threading.Thread(target=lambda: polled.extend(stream.poll()))
+        polling.start()
+        polling.join(5)
+        seen = [event.status for event in polled]
+        go.set()
+        polling.join()
+    assert seen == ["open", "closed"]
 
 
 def test_frames_that_waited_too_long_are_left_out(toy: Path) -> None:
@@ -145,6 +167,26 @@ def test_callbacks_run_on_the_worker_and_their_errors_do_no_harm(model: Model) -
     assert threads == {"vljepa-stream"}
 
 
+@pytest.mark.parametrize("listener", ["callback", "subscriber"])
+def test_a_listener_that_exits_does_not_end_the_worker(model: Model, listener: str) -> None:
+    with model.open_stream(live=True, callback=sys.exit if listener == "callback" else None) as stream:
+        if listener == "subscriber":
+            stream.subscribe(lambda *_: sys.exit())
+        stream.push(IMAGE, 0.0)
+        stream._queue.join()  # type: ignore[union-attr]
+        assert stream._worker.is_alive()
+        assert stream.stats().callback_errors == 1
+        assert isinstance(stream.last_error, SystemExit)
+        stream.push(IMAGE, 0.25)
+        stream._queue.join()  # type: ignore[union-attr]
+        assert stream.stats().encoded == 2
+
+
+def test_a_callback_that_exits_ends_a_plain_push(model: Model) -> None:
+    with model.open_stream(callback=sys.exit) as stream, pytest.raises(SystemExit):
+        stream.push(IMAGE, 0.0)
+
+
 @pytest.mark.parametrize("use", ["flush", "reset", "close", "set_query"])
 def test_a_callback_may_use_the_stream(model: Model, use: str) -> None:
     calls: list[Event] = []
@@ -161,6 +203,47 @@ def test_a_callback_may_use_the_stream(model: Model, use: str) -> None:
     assert done.wait(5)
     stream.close()
     assert stream.last_error is None
+
+
+def at_once(go: threading.Event, *uses: Callable[[], object]) -> list[Exception]:
+    """Call all from threads of their own while the worker is held, then let it go on; what they raised."""
+    raised: list[Exception] = []
+
+    def work(use: Callable[[], object]) -> None:
+        try:
+            use()
+        except InputError as error:
+            raised.append(error)
+
+    threads = [threading.Thread(target=work, args=(use,)) for use in uses]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)  # they wait for the hop
+    go.set()
+    for thread in threads:
+        thread.join()
+    return raised
+
+
+def test_queries_that_threads_add_at_once_are_all_asked(toy: Path) -> None:
+    model, waits, go = held(toy)
+    with model.open_stream("a", live=True) as stream:
+        stream.push(IMAGE, 0.0)
+        assert waits.wait(5)
+        uses = [partial(stream.add_query, query) for query in ("b", "c", "c")]
+        (error,) = at_once(go, *uses)
+        assert "already" in str(error)
+        assert sorted(stream.queries) == ["a", "b", "c"]
+
+
+def test_of_queries_that_threads_remove_at_once_one_stays(toy: Path) -> None:
+    model, waits, go = held(toy)
+    with model.open_stream(["a", "b"], live=True) as stream:
+        stream.push(IMAGE, 0.0)
+        assert waits.wait(5)
+        (error,) = at_once(go, partial(stream.remove_query, "a"), partial(stream.remove_query, "b"))
+        assert "must stay" in str(error)
+        assert stream.queries in (("a",), ("b",))
 
 
 def test_flush_waits_for_the_frames_before_it_and_not_for_those_after(toy: Path) -> None:

@@ -16,7 +16,7 @@ from tests.streaming.scratch import Scratch
 from tests.streaming.wrapped import WrappedEngine
 from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.bundle import Bundle, write_bundle
-from vljepa_edge.errors import EngineError, FrameError, InputError
+from vljepa_edge.errors import FrameError, InputError
 from vljepa_edge.model import Model, load
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.policy import RunningWard
@@ -271,27 +271,6 @@ def test_a_time_that_is_no_number_is_refused(model: Model) -> None:
         with pytest.raises(InputError, match="seconds"):
             stream.push(picture(RED), None)  # type: ignore[arg-type]
         assert stream.push(picture(RED), 0)[0].status == "open"
-
-
-@pytest.mark.parametrize("graph", ["x_encoder_appearance", "x_encoder_motion", "predictor", "y_decoder"])
-def test_a_stream_goes_on_after_a_graph_failed(toy: Path, graph: str) -> None:
-    failing = threading.Event()
-
-    def before(name: str) -> None:
-        if failing.is_set() and name == graph:
-            raise EngineError("out of order")
-
-    model = Model(Bundle.open(toy), WrappedEngine(before))
-    with model.open_stream(QUERY, "uniform:period=0.25") as stream:
-        stream.push(picture(RED), 0.0)
-        failing.set()
-        with pytest.raises(EngineError, match="out of order"):
-            stream.push(picture(RED), 0.25)
-        failing.clear()
-        assert stream.push(picture(RED), 0.5)[-1].status == "open"
-        assert stream.flush()[-1].end == 0.5
-    stats = stream.stats()
-    assert (stats.frames, stats.encoded, stats.errors) == (3, 2, 1)
 
 
 # --- life of a stream ---

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.engines import Graph, Precision, open_engine
@@ -19,6 +20,16 @@ class WrappedGraph:
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         self._before()
         return self._graph(inputs)
+
+
+class OverflowingGraph:
+    def __init__(self, graph: Graph, output: str) -> None:
+        self.inputs, self.outputs = graph.inputs, graph.outputs
+        self._graph, self._output = graph, output
+
+    def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        found = self._graph(inputs)
+        return {name: array * np.nan if name == self._output else array for name, array in found.items()}
 
 
 class WrappedEngine:
@@ -38,3 +49,14 @@ class WrappedEngine:
             self.before(name)
 
         return WrappedGraph(self._engine.compile(model, name), note)
+
+
+class Overflowing(WrappedEngine):
+    """One output is NaN throughout, as when half precision overflows."""
+
+    def __init__(self, output: str) -> None:
+        super().__init__()
+        self.output = output
+
+    def compile(self, model: bytes, name: str) -> Graph:
+        return OverflowingGraph(super().compile(model, name), self.output)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
 from tests.streaming.scratch import Scratch
-from vljepa_edge.errors import BundleError, InputError, VideoError
+from tests.streaming.wrapped import Overflowing
+from vljepa_edge.bundle import Bundle
+from vljepa_edge.errors import BundleError, EngineError, InputError, VideoError
 from vljepa_edge.model import Model
 from vljepa_edge.tasks.classify import DEFAULT_SCALE, rank, scale
 
@@ -63,6 +66,19 @@ def test_extreme_cosines_stay_finite() -> None:
     scores = rank(["a", "b", "c"], np.array([1, -1, 1], np.float32), 1e6)
     assert [item.label for item in scores] == ["a", "c", "b"]
     assert [item.score for item in scores] == [0.5, 0.5, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("output", "graph"), [("motion", "predictor"), ("query_tokens", "query"), ("embedding", "y_encoder")]
+)
+def test_numbers_that_overflow_give_no_answer(toy: Path, output: str, graph: str) -> None:
+    model = Model(Bundle.open(toy), Overflowing(output))
+    for ask in (
+        lambda: model.classify(picture(RED), ["cat", "dog"]),
+        lambda: model.answer(picture(RED), "Which?", ["cat", "dog"]),
+    ):
+        with pytest.raises(EngineError, match=rf"{graph}: .*not finite.*precision='f32'"):
+            ask()
 
 
 @pytest.mark.parametrize(("text", "value"), [("33.5", 33.5), ("x", None), ("nan", None), ("-1", None), ("inf", None)])

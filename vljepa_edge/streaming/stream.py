@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.latency import Latencies
 from vljepa_edge.streaming.policy import parse_policy
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from vljepa_edge.model import Model
     from vljepa_edge.streaming.policy import Policy
 
-POLLED = 256
 logger = logging.getLogger("vljepa_edge")
 
 Callback = Callable[[Event], object]
@@ -62,8 +61,8 @@ class Stream:
     live           False: push() does the work and returns the new events. True: a worker does it; push() copies a
                    frame that is due into a queue (microseconds; a frame that is not due costs nothing) and returns []
     callback       called with each event: in push() or, live, on the worker. Its exceptions are counted, logged and
-                   kept in `last_error`; they don't stop the stream. No lock is held: it may call any method of the
-                   stream
+                   kept in `last_error`; they don't stop the stream (SystemExit neither on the worker; elsewhere it
+                   is raised). No lock is held: it may call any method of the stream
     queue          live: frames that may wait; when one more comes the oldest is dropped, and counted
     max_staleness  live: seconds a frame may wait before it is dropped as stale, and counted
     gap            a jump of the clock by more than this many seconds, forward or back, starts anew: the open segment
@@ -72,7 +71,8 @@ class Stream:
     Frames are sampled by their times at the model's rate (see Sampler). What is wrong with a time is counted (see
     Stats) and the frame is left out. An array that is no frame raises FrameError from push(), and a failing graph
     raises EngineError from push() or, live, is counted and kept in `last_error`; either way the stream goes on with
-    the next frame.
+    the next frame. No segment is lost to it: when its text can't be decoded its event goes to poll() and the callback
+    with an empty text, then the error is raised.
 
     Any thread may call any method. A stream that is dropped without close() ends its worker by itself.
     """
@@ -99,7 +99,7 @@ class Stream:
             raise InputError(f"gap={gap} is not legal; frames are {1 / video.fps:g} s apart, so use more than that")
         self.model = model
         self.live = live
-        self.last_error: Exception | None = None
+        self.last_error: BaseException | None = None
         self._policy = parse_policy(policy) if isinstance(policy, str) else policy
         self._callback = callback
         self._subscribers: tuple[Subscriber, ...] = ()
@@ -108,12 +108,12 @@ class Stream:
         self._half_window = (video.window - 1) / video.fps / 2
 
         self._door = threading.RLock()  # admits frames; taken before _work
-        self._work = threading.RLock()  # window, tracks, pending
+        self._work = threading.RLock()  # window, tracks, making events
         self._sampler = Sampler(video.fps, jump)
         self._tally = Tally()
         self._latencies = Latencies()
         self._window = Window(video.window)
-        self._pending: deque[Event] = deque()
+        self._emitter = Emitter(model, self._tally, self._latencies)
         self._last: float | None = None
         self._size: tuple[int, ...] | None = None
         self._since_hop = 0
@@ -157,11 +157,11 @@ class Stream:
         return output.events
 
     def poll(self) -> list[Event]:
-        """The events since the last poll(), oldest first. The latest 256 are kept; Stats.unpolled counts the others."""
-        with self._work:
-            events = list(self._pending)
-            self._pending.clear()
-            return events
+        """The events since the last poll(), oldest first, without waiting for the frame in work.
+
+        The latest 256 are kept; Stats.unpolled counts the others.
+        """
+        return self._emitter.take()
 
     def flush(self) -> list[Event]:
         """Finish the frames pushed so far and close the open segments at the last frame. The stream can go on."""
@@ -172,7 +172,7 @@ class Stream:
             with self._work:
                 self._check_open()
                 if self._last is not None:
-                    self._end_segments(self._tracks, self._last, output)
+                    self._end_segments(self._tracks, self._last, self._last, output)
         finally:
             self._deliver(output)
         return output.events
@@ -186,7 +186,7 @@ class Stream:
                 self._queue.clear()
             self._sampler.restart()
             self._window.clear()
-            self._pending.clear()
+            self._emitter.take()
             self._last = self._size = None
             self._since_hop = 0
             for track in self._tracks:
@@ -218,20 +218,31 @@ class Stream:
 
     def set_query(self, query: str | Sequence[str]) -> list[Event]:
         """Ask this instead, from the next hop on. The open segments close at the last frame; returns those events."""
-        return self._change([self._track(text, self._policy) for text in self._texts(query)], keep=())
+        asked = [self._track(text, self._policy) for text in self._texts(query)]
+        return self._change(lambda tracks: asked)
 
     def add_query(self, query: str, policy: str | Policy | None = None) -> None:
         """Ask this too, from the next hop on, with a policy of its own if given."""
         chosen = parse_policy(policy) if isinstance(policy, str) else policy or self._policy
-        if query in self.queries:
-            raise InputError(f"the query {query!r} is asked already")
-        self._change([self._track(query, chosen)], keep=self.queries)
+        added = self._track(query, chosen)
+
+        def change(tracks: list[Track]) -> list[Track]:
+            if any(track.query.text == query for track in tracks):
+                raise InputError(f"the query {query!r} is asked already")
+            return [*tracks, added]
+
+        self._change(change)
 
     def remove_query(self, query: str) -> list[Event]:
         """Ask this no more. Its open segment closes at the last frame; returns that event."""
-        if query not in self.queries or len(self.queries) == 1:
-            raise InputError(f"can't remove the query {query!r}; of {self.queries} one must stay")
-        return self._change([], keep=[text for text in self.queries if text != query])
+
+        def change(tracks: list[Track]) -> list[Track]:
+            kept = [track for track in tracks if track.query.text != query]
+            if not kept or len(kept) == len(tracks):
+                raise InputError(f"can't remove the query {query!r}; of {self.queries} one must stay")
+            return kept
+
+        return self._change(change)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call subscriber(time of the newest frame, embedding, query) at every hop, before its events; returns an undo.
@@ -277,7 +288,7 @@ class Stream:
         return _Item(image, seconds, called, perf_counter(), self._life)
 
     def _work_on(self, item: _Item) -> None:
-        """The worker's step: as push() does it, but nothing is raised."""
+        """The worker's step: as push() does it, but nothing is raised, not even SystemExit: it would end the worker."""
         output = _Output()
         with self._work:
             if item.life == self._life and not self._closed:
@@ -286,14 +297,14 @@ class Stream:
                 else:
                     try:
                         self._counted_step(item, output)
-                    except Exception as error:
+                    except BaseException as error:
                         self._note("a live stream failed on a frame", error)
-        self._deliver(output)
+        self._deliver(output, caught=BaseException)
 
     def _counted_step(self, item: _Item, output: _Output) -> None:
         try:
             self._step(item, output)
-        except Exception:
+        except BaseException:
             self._tally.add("errors")
             raise
         self._tally.add("encoded")
@@ -327,103 +338,73 @@ class Stream:
         milliseconds = {stage: 1e3 * seconds for stage, seconds in spent.items()}
         self._latencies.record(milliseconds)
         if is_hop:
-            for track, cut in cuts:
-                self._emit(track, cut, item.time, item.called, milliseconds, output)
+            self._emitter.emit(cuts, item.time, item.called, milliseconds, output.events)
 
     def _follow_clock(self, item: _Item, output: _Output) -> None:
         """Notice gaps, restarts of the clock and new frame sizes."""
-        if self._last is not None:
-            elapsed = item.time - self._last
-            if 0 < elapsed <= self._gap:
-                self._tally.add("seconds", elapsed)
-            else:
-                if elapsed > 0:
-                    self._tally.add("gaps")
-                last, self._last, self._since_hop = self._last, None, 0
-                self._window.clear()
-                self._end_segments(self._tracks, last, output, decided_at=max(last, item.time))
-                for track in self._tracks:
-                    track.restart_clock()
         size = item.image.shape[:2]
         if self._size is not None and size != self._size:
             self._tally.add("resized")
         self._size = size
+        if self._last is None:
+            return
+        elapsed = item.time - self._last
+        if 0 < elapsed <= self._gap:
+            self._tally.add("seconds", elapsed)
+            return
+        if elapsed > 0:
+            self._tally.add("gaps")
+        self._start_anew(self._last, max(self._last, item.time), output)
+
+    def _start_anew(self, last: float, decided_at: float, output: _Output) -> None:
+        """Clear the window and close the open segments at the last frame; the next one may have any time."""
+        self._last, self._since_hop = None, 0
+        self._window.clear()
+        try:
+            self._end_segments(self._tracks, last, decided_at, output)
+        finally:
+            for track in self._tracks:
+                track.restart_clock()
 
     def _decide(
         self, encoded: dict[str, NDArray[Any]], time: float, spent: dict[str, float], output: _Output
     ) -> list[tuple[Track, Cut]]:
-        """Predict each query's embedding and ask its policy."""
-        spent["predict"] = spent["policy"] = 0.0
-        cuts = []
-        for track in self._tracks:
-            begun = perf_counter()
-            embedding = self.model.vision.predict(encoded, track.query)
-            predicted = perf_counter()
-            cuts += [(track, cut) for cut in track.push(embedding, time)]
-            spent["predict"] += predicted - begun
-            spent["policy"] += perf_counter() - predicted
-            if self._subscribers:
-                output.embeddings.append((time, embedding, track.query.text))
+        """Predict each query's embedding, then ask the policies: a prediction that fails moves none of them."""
+        begun = perf_counter()
+        embeddings = [self.model.vision.predict(encoded, track.query) for track in self._tracks]
+        predicted = perf_counter()
+        hops = list(zip(self._tracks, embeddings, strict=True))
+        cuts = [(track, cut) for track, embedding in hops for cut in track.push(embedding, time)]
+        spent["predict"] = predicted - begun
+        spent["policy"] = perf_counter() - predicted
+        if self._subscribers:
+            output.embeddings += [(time, embedding, track.query.text) for track, embedding in hops]
         return cuts
 
-    def _end_segments(
-        self, tracks: Sequence[Track], last: float, output: _Output, decided_at: float | None = None
-    ) -> None:
-        """Close the open segments at the last frame. All of them are closed even when decoding one fails."""
+    def _end_segments(self, tracks: Sequence[Track], last: float, decided_at: float, output: _Output) -> None:
+        """Close the open segments at the last frame."""
         begun = perf_counter()
-        ended = [(track, track.end(last)) for track in tracks]
-        for track, cut in [(track, cut) for track, cuts in ended for cut in cuts]:
-            self._emit(track, cut, last if decided_at is None else decided_at, begun, {}, output)
+        cuts = [(track, cut) for track in tracks for cut in track.end(last)]
+        self._emitter.emit(cuts, decided_at, begun, {}, output.events)
 
-    def _emit(
-        self, track: Track, cut: Cut, decided_at: float, called: float, latency_ms: dict[str, float], output: _Output
-    ) -> None:
-        """Decode a cut and make its event."""
-        begun = perf_counter()
-        text = self.model.decode_text(cut.embedding)
-        now = perf_counter()
-        decode = {"decode": 1e3 * (now - begun)}
-        self._latencies.record(decode)
-        self._tally.add("decodes")
-        kept = {stage: value for stage, value in latency_ms.items() if stage not in ("hop", "overhead")}
-        cut.embedding.flags.writeable = False
-        event = Event(
-            status="open" if cut.end is None else "closed",
-            start=cut.start,
-            end=cut.end,
-            decided_at=decided_at,
-            text=text,
-            embedding=cut.embedding,
-            score=cut.score,
-            query=track.query.text,
-            segment=cut.segment,
-            latency_ms=kept | decode | {"total": 1e3 * (now - called)},
-        )
-        self._tally.add("events")
-        if len(self._pending) == POLLED:
-            self._pending.popleft()
-            self._tally.add("unpolled")
-        self._pending.append(event)
-        output.events.append(event)
-
-    def _deliver(self, output: _Output) -> None:
-        """Call subscribers and the callback, outside all locks."""
+    def _deliver(self, output: _Output, caught: type[BaseException] = Exception) -> None:
+        """Call subscribers and the callback, outside all locks. What they raise is counted when it is a `caught`."""
         for time, embedding, query in output.embeddings:
             for subscriber in self._subscribers:
                 try:
                     subscriber(time, embedding, query)
-                except Exception as error:
+                except caught as error:
                     self._tally.add("callback_errors")
                     self._note("a subscriber failed", error)
         if self._callback is not None:
             for event in output.events:
                 try:
                     self._callback(event)
-                except Exception as error:
+                except caught as error:
                     self._tally.add("callback_errors")
                     self._note("an event callback failed", error)
 
-    def _note(self, what: str, error: Exception) -> None:
+    def _note(self, what: str, error: BaseException) -> None:
         self.last_error = error
         logger.warning("%s: %s", what, error, exc_info=error)
 
@@ -440,15 +421,16 @@ class Stream:
     def _track(self, text: str, policy: Policy) -> Track:
         return Track(self.model.text.query(text), policy, self.model.manifest.embedding.width, self._half_window)
 
-    def _change(self, added: list[Track], keep: Sequence[str]) -> list[Event]:
+    def _change(self, change: Callable[[list[Track]], list[Track]]) -> list[Event]:
+        """Replace the tracks by what `change` makes of them, under the lock; those that go close their segments."""
         output = _Output()
         try:
             with self._work:
                 self._check_open()
-                removed = [track for track in self._tracks if track.query.text not in keep]
-                self._tracks = [track for track in self._tracks if track not in removed] + added
+                before, self._tracks = self._tracks, change(self._tracks)
+                removed = [track for track in before if track not in self._tracks]
                 if self._last is not None:
-                    self._end_segments(removed, self._last, output)
+                    self._end_segments(removed, self._last, self._last, output)
         finally:
             self._deliver(output)
         return output.events

@@ -37,7 +37,8 @@ def classify(model: Model, source: Any, labels: Sequence[str], query: str | None
     training; 20 when it has none). `query` is what the predictor is asked (None: the manifest's prompt
     "classify_query", else its default).
 
-    Raises InputError for no labels, empty, repeated or overlong labels, or more than 10,000; VideoError for the source.
+    Raises InputError for no labels, empty, repeated or overlong labels, or more than 10,000; VideoError for the source;
+    EngineError when a graph fails or an embedding is not finite.
     """
     names = check_labels(labels, "labels")
     texts = [fill(model.manifest, "classify", "label", name) for name in names]

@@ -1,0 +1,141 @@
+"""A graph that fails costs a text or a hop, never a segment or the clock."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from pathlib import Path
+
+import pytest
+
+from tests.streaming.scenes import RED, picture
+from tests.streaming.wrapped import Overflowing, WrappedEngine
+from vljepa_edge.bundle import Bundle
+from vljepa_edge.errors import EngineError
+from vljepa_edge.model import Model
+from vljepa_edge.streaming.event import Event
+from vljepa_edge.streaming.stream import Stream
+
+QUERY = "What is happening?"
+IMAGE = picture(RED)
+
+
+class Switch:
+    """A model one of whose graphs fails at chosen calls, counted from the last call of `arm`."""
+
+    def __init__(self, toy: Path, graph: str) -> None:
+        self._graph = graph
+        self._due: dict[int, None] = {}
+        self._calls = itertools.count()
+        self.model = Model(Bundle.open(toy), WrappedEngine(self._before))
+
+    def arm(self, *calls: int) -> None:
+        self._due, self._calls = dict.fromkeys(calls), itertools.count()
+
+    def _before(self, name: str) -> None:
+        if name == self._graph and next(self._calls) in self._due:
+            raise EngineError("out of order")
+
+
+def segments(events: list[Event]) -> list[tuple[object, ...]]:
+    """What events say of time, without their texts."""
+    return [(e.query, e.status, e.segment, e.start, e.end, e.decided_at) for e in events]
+
+
+def push_failing(stream: Stream, time: float) -> list[Event]:
+    """The events of a push that raises."""
+    stream.poll()
+    with pytest.raises(EngineError, match="out of order"):
+        stream.push(IMAGE, time)
+    return stream.poll()
+
+
+@pytest.mark.parametrize("graph", ["x_encoder_appearance", "x_encoder_motion", "predictor", "y_decoder"])
+def test_a_stream_goes_on_after_a_graph_failed(toy: Path, graph: str) -> None:
+    failing = threading.Event()
+
+    def before(name: str) -> None:
+        if failing.is_set() and name == graph:
+            raise EngineError("out of order")
+
+    model = Model(Bundle.open(toy), WrappedEngine(before))
+    with model.open_stream(QUERY, "uniform:period=0.25") as stream:
+        stream.push(IMAGE, 0.0)
+        failing.set()
+        with pytest.raises(EngineError, match="out of order"):
+            stream.push(IMAGE, 0.25)
+        failing.clear()
+        assert stream.push(IMAGE, 0.5)[-1].status == "open"
+        assert stream.flush()[-1].end == 0.5
+    stats = stream.stats()
+    assert (stats.frames, stats.encoded, stats.errors) == (3, 2, 1)
+
+
+@pytest.mark.parametrize("call", [0, 5], ids=["of the closing", "of the opening"])
+def test_a_cut_whose_text_fails_goes_out_without_it(toy: Path, call: int) -> None:
+    switch = Switch(toy, "y_decoder")
+    heard: list[Event] = []
+    policy = "uniform:period=0.25"
+    with (
+        switch.model.open_stream(QUERY, policy, callback=heard.append) as stream,
+        switch.model.open_stream(QUERY, policy) as sound,
+    ):
+        for each in (stream, sound):
+            each.push(IMAGE, 0.0)
+        expected = sound.push(IMAGE, 0.25)
+        switch.arm(call)
+        events = push_failing(stream, 0.25)
+    assert segments(events) == segments(expected)
+    texts = [event.text for event in expected]
+    texts[0 if call == 0 else 1] = ""
+    assert [event.text for event in events] == texts
+    assert heard[1:] == events
+    assert (stream.stats().events, stream.stats().decodes) == (3, 2)
+
+
+def test_a_query_whose_prediction_fails_holds_the_others_back(toy: Path) -> None:
+    switch = Switch(toy, "predictor")
+    with switch.model.open_stream(["a", "b"], "uniform:period=0.5") as stream:
+        stream.push(IMAGE, 0.0)
+        stream.push(IMAGE, 0.25)
+        switch.arm(1)
+        assert push_failing(stream, 0.5) == []
+        events = stream.push(IMAGE, 0.75)
+    assert [(e.query, e.status, e.segment) for e in events] == [
+        (query, status, segment) for query in "ab" for status, segment in (("closed", 0), ("open", 1))
+    ]
+
+
+def test_a_clock_that_starts_again_does_so_even_when_a_text_fails(toy: Path) -> None:
+    switch = Switch(toy, "y_decoder")
+    with switch.model.open_stream(["a", "b"], "uniform:period=0.5") as stream:
+        for index in range(6):
+            stream.push(IMAGE, 1000 + index / 4)
+        switch.arm(0)
+        ended = push_failing(stream, 0.0)
+        assert [(e.query, e.status, e.end, e.text != "") for e in ended] == [
+            ("a", "closed", 1001.25, False),
+            ("b", "closed", 1001.25, True),
+        ]
+        later = [event for index in range(1, 9) for event in stream.push(IMAGE, index / 4)]
+    assert {e.start for e in later if e.status == "open"} >= {0.25, 0.375}
+    assert all(e.start <= e.decided_at <= 2.0 for e in later)
+
+
+def test_numbers_that_overflow_are_the_engines_fault(toy: Path) -> None:
+    model = Model(Bundle.open(toy), Overflowing("motion"))
+    with model.open_stream(QUERY) as stream, pytest.raises(EngineError, match=r"predictor: .*not finite"):
+        stream.push(IMAGE, 0.0)
+
+
+def test_the_last_segment_ends_even_when_its_text_fails(toy: Path) -> None:
+    switch = Switch(toy, "y_decoder")
+    with switch.model.open_stream(QUERY) as stream:
+        stream.push(IMAGE, 0.0)
+        stream.push(IMAGE, 0.25)
+        stream.poll()
+        switch.arm(0)
+        with pytest.raises(EngineError, match="out of order"):
+            stream.flush()
+        assert [(e.status, e.end, e.text) for e in stream.poll()] == [("closed", 0.25, "")]
+        assert stream.flush() == []

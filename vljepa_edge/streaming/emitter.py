@@ -1,0 +1,100 @@
+"""From cuts to events: each is decoded, counted, and kept until it is polled."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from vljepa_edge.streaming.event import Event
+
+if TYPE_CHECKING:
+    from vljepa_edge.model import Model
+    from vljepa_edge.streaming.latency import Latencies
+    from vljepa_edge.streaming.stats import Tally
+    from vljepa_edge.streaming.track import Cut, Track
+
+POLLED = 256
+
+
+class Emitter:
+    """Makes the events of a stream and keeps the latest `POLLED` of them until they are taken.
+
+    One thread at a time may emit. Any thread may take, and never waits for a graph.
+    """
+
+    def __init__(self, model: Model, tally: Tally, latencies: Latencies) -> None:
+        self._model = model
+        self._tally = tally
+        self._latencies = latencies
+        self._lock = threading.Lock()  # pending
+        self._pending: deque[Event] = deque()
+
+    def emit(
+        self,
+        cuts: Sequence[tuple[Track, Cut]],
+        decided_at: float,
+        called: float,
+        latency_ms: Mapping[str, float],
+        events: list[Event],
+    ) -> None:
+        """Decode cuts and append their events to `events`: all of them, with an empty text where decoding fails.
+
+        decided_at: seconds, the time of the newest frame. called: when (perf_counter) the work on it began.
+        latency_ms: of the stages before this one. Raises the first error of decoding once all events are out.
+        """
+        failures: list[Exception] = []
+        for track, cut in cuts:
+            begun = perf_counter()
+            text = self._decode(cut, failures)
+            now = perf_counter()
+            decode = {"decode": 1e3 * (now - begun)}
+            self._latencies.record(decode)
+            event = Event(
+                status="open" if cut.end is None else "closed",
+                start=cut.start,
+                end=cut.end,
+                decided_at=decided_at,
+                text=text,
+                embedding=cut.embedding,
+                score=cut.score,
+                query=track.query.text,
+                segment=cut.segment,
+                latency_ms=_stages(latency_ms) | decode | {"total": 1e3 * (now - called)},
+            )
+            self._keep(event)
+            events.append(event)
+        if failures:
+            raise failures[0]
+
+    def take(self) -> list[Event]:
+        """The events kept since the last call, oldest first."""
+        with self._lock:
+            events = list(self._pending)
+            self._pending.clear()
+        return events
+
+    def _decode(self, cut: Cut, failures: list[Exception]) -> str:
+        cut.embedding.flags.writeable = False
+        try:
+            text = self._model.decode_text(cut.embedding)
+        except Exception as error:
+            failures.append(error)
+            return ""
+        self._tally.add("decodes")
+        return text
+
+    def _keep(self, event: Event) -> None:
+        self._tally.add("events")
+        with self._lock:
+            if len(self._pending) == POLLED:
+                self._pending.popleft()
+                self._tally.add("unpolled")
+            self._pending.append(event)
+
+
+def _stages(latency_ms: Mapping[str, float]) -> dict[str, float]:
+    """The stages that events name: those that don't hold others."""
+    return {stage: value for stage, value in latency_ms.items() if stage not in ("hop", "overhead")}
