@@ -119,6 +119,14 @@ def test_of_a_camera_the_first_full_window_is_looked_at(model: Model, monkeypatc
     assert Index(model).add("camera:0") == 1
 
 
+def test_no_window_spans_a_clock_that_is_set_back(model: Model) -> None:
+    before = [(picture(RED), 100 + i / 4) for i in range(10)]
+    after = [(picture(GREEN), 50 + i / 4) for i in range(3)]
+    found = list(model.windows([*before, *after], QUERY, hop=8))
+    assert [(window.start, window.end) for window in found] == [(100.0, 101.75), (100.5, 102.25), (50.0, 50.5)]
+    np.testing.assert_allclose(found[2].embedding, model.embed_video(picture(GREEN), QUERY), atol=1e-5)
+
+
 def test_the_query_changes_the_embedding(model: Model) -> None:
     image = picture(RED)
     assert model.embed_video(image, "one") @ model.embed_video(image, "something else") < 0.9999

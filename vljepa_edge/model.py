@@ -110,7 +110,8 @@ class Model:
     def windows(self, source: Any, query: str | None = None, *, hop: int | None = None) -> Iterator[WindowEmbedding]:
         """Embed full windows, `hop` frames apart (the manifest's hop when None), and one that ends at the last frame.
 
-        A source shorter than a window gives one, filled by repeating the first frame. A camera or RTSP URL has no end
+        A source shorter than a window gives one, filled by repeating the first frame; so does a stretch between two
+        times at which an iterable's clock goes back, which no window spans. A camera or RTSP URL has no end
         and gives its first full window only; `stream` watches on. Raises VideoError when the source has no frames.
         """
         video = self.manifest.video
@@ -127,6 +128,11 @@ class Model:
 
         with self.open(source) as frames:
             for image, time in frames:
+                if count and time < window.times[-1]:  # the clock was set back
+                    if not seen:
+                        yield embed()
+                    window.clear()
+                    count = 0
                 window.push(self.vision.encode_frame(self.vision.prepare(image)), time)
                 count += 1
                 seen = count >= video.window and (count - video.window) % step == 0
