@@ -51,7 +51,7 @@ class Source:
         self.drawn += 1
         nothing = torch.zeros(SIZE, 1, dtype=torch.bool)
         return Batch(
-            self.appearance, self.luma, self.query, torch.ones(SIZE, 3, dtype=torch.bool), self.target,
+            self.appearance, self.luma, self.query, torch.ones(SIZE, 3, dtype=torch.bool), [""] * SIZE, self.target,
             torch.eye(SIZE, dtype=torch.bool), torch.zeros(SIZE, 1, 384), nothing,
         )  # fmt: skip
 
