@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,6 @@ def replacing(target: Path) -> Iterator[Path]:
     part = target.with_name(f".{secrets.token_hex(4)}.{target.name}")
     try:
         yield part
-        os.replace(part, target)
+        part.replace(target)
     finally:
         part.unlink(missing_ok=True)

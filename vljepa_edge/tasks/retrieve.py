@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.errors import IndexFileError, InputError
 
 if TYPE_CHECKING:
@@ -112,7 +113,6 @@ class Index:
         target = Path(folder)
         stamp = secrets.token_hex(4)
         files = {kind: target / f"{kind}-{stamp}.npy" for kind in ("embeddings", "spans")}
-        part = target / f".{INDEX}.{stamp}"
         width = self.model.manifest.embedding.width
         try:
             target.mkdir(parents=True, exist_ok=True)
@@ -126,10 +126,10 @@ class Index:
                 "names": list(self._names),
                 "arrays": {kind: {"file": file.name, "sha256": _sha256(file)} for kind, file in files.items()},
             }
-            part.write_text(json.dumps(note, ensure_ascii=False, indent=1), encoding="utf-8")
-            part.replace(target / INDEX)
+            with replacing(target / INDEX) as part:
+                part.write_text(json.dumps(note, ensure_ascii=False, indent=1), encoding="utf-8")
         except BaseException as error:
-            for file in (part, *files.values()):
+            for file in files.values():
                 with suppress(OSError):
                     file.unlink(missing_ok=True)
             if isinstance(error, OSError):
