@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from vljepa_edge.embedding import check_finite
+from vljepa_edge.embedding import check_finite, not_finite
 from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.manifest import TEXT_BATCH
 
@@ -74,7 +74,8 @@ class Text:
     def decode(self, embedding: NDArray[np.float32]) -> str:
         """Read an embedding [E] out as text: greedy, until the end token or the manifest's `decoder_tokens`.
 
-        Raises InputError when `embedding` has another shape, or is zero or not finite.
+        Raises InputError when `embedding` has another shape, or is zero or not finite, EngineError when the Y-decoder's
+        numbers are not finite.
         """
         vector = np.asarray(embedding, np.float32)
         norm = float(np.linalg.norm(vector))
@@ -88,7 +89,8 @@ def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[
     """The likeliest token at each step, without the start and the end token, at most `decoder_tokens` of them.
 
     graph: the Y-decoder that `entry` describes. embedding: (1, E), unit norm. A graph with `past` keeps the keys and
-    values of what it has read, so each step gives it one token; one without reads the whole text again.
+    values of what it has read, so each step gives it one token; one without reads the whole text again. Raises
+    EngineError when the logits are not finite.
     """
     start = text.decoder_end if text.decoder_start is None else text.decoder_start
     given: dict[str, NDArray[Any]] = {"embedding": embedding, "ids": np.array([[start]], np.int64)}
@@ -98,7 +100,10 @@ def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[
     said: list[int] = []
     while len(said) < text.decoder_tokens:
         out = graph(given)
-        token = int(out["logits"][0].argmax())
+        logits = out["logits"][0]
+        token = int(logits.argmax())  # the first NaN, if there is one
+        if not np.isfinite(logits[token]):
+            raise not_finite("y_decoder", "logits are")
         if token == text.decoder_end:
             break
         said.append(token)

@@ -6,7 +6,9 @@ import itertools
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tests.streaming.scenes import RED, picture
 from tests.streaming.wrapped import Overflowing, WrappedEngine
@@ -14,6 +16,7 @@ from vljepa_edge.bundle import Bundle
 from vljepa_edge.errors import EngineError
 from vljepa_edge.model import Model
 from vljepa_edge.streaming.event import Event
+from vljepa_edge.streaming.policy import parse_policy
 from vljepa_edge.streaming.stream import Stream
 
 QUERY = "What is happening?"
@@ -126,6 +129,57 @@ def test_numbers_that_overflow_are_the_engines_fault(toy: Path) -> None:
     model = Model(Bundle.open(toy), Overflowing("motion"))
     with model.open_stream(QUERY) as stream, pytest.raises(EngineError, match=r"predictor: .*not finite"):
         stream.push(IMAGE, 0.0)
+
+
+def test_a_text_of_numbers_that_overflow_is_no_text(toy: Path) -> None:
+    model = Model(Bundle.open(toy), Overflowing("logits"))
+    with model.open_stream(QUERY) as stream, pytest.raises(EngineError, match=r"y_decoder: the logits are not finite"):
+        stream.push(IMAGE, 0.0)
+    assert [e.text for e in stream.poll()] == [""]
+
+
+class Moody:
+    """A policy in Python that fails at the chosen times and else cuts at every hop."""
+
+    def __init__(self, *bad: float) -> None:
+        self._bad = bad
+        self._every = parse_policy("uniform:period=0.1")
+
+    def start(self, width: int) -> Moody:
+        self._state = self._every.start(width)
+        return self
+
+    def push(self, embedding: NDArray[np.float32], time: float) -> object:
+        if time in self._bad:
+            raise RuntimeError("out of sorts")
+        return self._state.push(embedding, time)
+
+    def flush(self, time: float) -> object:
+        if time in self._bad:
+            raise RuntimeError("out of sorts")
+        return self._state.flush(time)
+
+    def reset(self) -> None:
+        self._state.reset()
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_policy_that_fails_costs_the_other_queries_nothing(toy: Path, first: bool) -> None:
+    model = Model(Bundle.open(toy), WrappedEngine())
+    names = ["moody", "steady"] if first else ["steady", "moody"]
+    with model.open_stream(names[0], Moody(0.5, 0.75) if first else "uniform:period=0.1") as stream:
+        stream.add_query(names[1], "uniform:period=0.1" if first else Moody(0.5, 0.75))  # type: ignore[arg-type]
+        for time in (0.0, 0.25):
+            stream.push(IMAGE, time)
+        for time in (0.5, 0.75):
+            stream.poll()
+            with pytest.raises(RuntimeError, match="out of sorts"):
+                stream.push(IMAGE, time)
+            assert [(e.query, e.status) for e in stream.poll()] == [("steady", "closed"), ("steady", "open")]
+        with pytest.raises(RuntimeError, match="out of sorts"):
+            stream.flush()
+        assert [(e.query, e.status, e.end) for e in stream.poll()] == [("steady", "closed", 0.75)]
+        assert stream.stats().errors == 2
 
 
 def test_the_last_segment_ends_even_when_its_text_fails(toy: Path) -> None:

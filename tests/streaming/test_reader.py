@@ -112,6 +112,24 @@ def test_another_thread_may_end_the_reading_of_a_long_recording(model: Model) ->
     assert list(events.source) == []
 
 
+def test_a_listener_may_end_the_reading_but_not_wait_for_the_next_event(model: Model) -> None:
+    hops: list[float] = []
+    events = model.stream(((picture(RED), i / 4) for i in range(1000)), policy="uniform:period=1000")
+
+    def listen(time: float, *_: object) -> None:
+        hops.append(time)
+        if time == 0.5:
+            next(events)
+        if time == 5.0:
+            events.close()
+
+    events.stream.subscribe(listen)
+    assert [event.status for event in events] == ["open"]
+    assert isinstance(events.stream.last_error, InputError) and events.stats().callback_errors == 1
+    assert hops[-1] == 5.0
+    assert list(events.source) == []
+
+
 def test_another_thread_may_close_while_the_loop_asks_for_the_next_event(model: Model) -> None:
     left, asks = threading.Event(), threading.Event()
 

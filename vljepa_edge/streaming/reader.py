@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterator, Sequence
+from inspect import GEN_RUNNING, getgeneratorstate
 from typing import TYPE_CHECKING
 
+from vljepa_edge.errors import InputError
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.stats import Stats
 from vljepa_edge.streaming.stream import Stream
@@ -30,7 +32,7 @@ class EventReader(Iterator[Event]):
         wake = self._wake.set
         self.stream = Stream(model, query, policy, live=source.live, callback=lambda _: wake())
         self._closing = threading.Event()
-        self._running = threading.Lock()  # held while the generator runs
+        self._running = threading.RLock()  # held while the generator runs
         if source.live:
             self._events = _read_live(self.stream, source, self._wake, self._closing)
         else:
@@ -38,6 +40,8 @@ class EventReader(Iterator[Event]):
 
     def __next__(self) -> Event:
         with self._running:
+            if getgeneratorstate(self._events) == GEN_RUNNING:
+                raise InputError("a listener of this stream asked it for its next event, which waits for the listener")
             return next(self._events)
 
     def stats(self) -> Stats:
@@ -47,15 +51,16 @@ class EventReader(Iterator[Event]):
     def close(self) -> None:
         """Stop reading: the loop ends. Any thread may call it.
 
-        A loop that waits for an event in another thread closes the source itself, once the frame in work is done.
+        A loop that is waiting for an event closes the source itself, once the frame in work is done.
         """
         self._closing.set()
         self._wake.set()
         if self._running.acquire(blocking=False):
             try:
-                self._events.close()
-                self.source.close()
-                self.stream.close()
+                if getgeneratorstate(self._events) != GEN_RUNNING:
+                    self._events.close()
+                    self.source.close()
+                    self.stream.close()
             finally:
                 self._running.release()
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +15,7 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.latency import Latencies
+from vljepa_edge.streaming.listeners import Callback, Listeners, Output, Subscriber
 from vljepa_edge.streaming.policy import parse_policy
 from vljepa_edge.streaming.queue import LatestQueue
 from vljepa_edge.streaming.sampler import Sampler, Verdict
@@ -28,11 +28,6 @@ if TYPE_CHECKING:
     from vljepa_edge.model import Model
     from vljepa_edge.streaming.policy import Policy
 
-logger = logging.getLogger("vljepa_edge")
-
-Callback = Callable[[Event], object]
-Subscriber = Callable[[float, NDArray[np.float32], str], object]
-
 
 class _Item(NamedTuple):
     """A frame on its way: the image, its time, and when (perf_counter) push was called and had admitted it."""
@@ -42,14 +37,6 @@ class _Item(NamedTuple):
     called: float
     admitted: float
     life: int
-
-
-class _Output:
-    """What one step has made, delivered once the locks are free."""
-
-    def __init__(self) -> None:
-        self.embeddings: list[tuple[float, NDArray[np.float32], str]] = []
-        self.events: list[Event] = []
 
 
 class Stream:
@@ -99,10 +86,7 @@ class Stream:
             raise InputError(f"gap={gap} is not legal; frames are {1 / video.fps:g} s apart, so use more than that")
         self.model = model
         self.live = live
-        self.last_error: BaseException | None = None
         self._policy = parse_policy(policy) if isinstance(policy, str) else policy
-        self._callback = callback
-        self._subscribers: tuple[Subscriber, ...] = ()
         self._gap = jump
         self._max_staleness = max_staleness
         self._half_window = (video.window - 1) / video.fps / 2
@@ -111,6 +95,7 @@ class Stream:
         self._work = threading.RLock()  # window, tracks, making events
         self._sampler = Sampler(video.fps, jump)
         self._tally = Tally()
+        self._listeners = Listeners(callback, self._tally)
         self._latencies = Latencies()
         self._window = Window(video.window)
         self._emitter = Emitter(model, self._tally, self._latencies)
@@ -138,7 +123,7 @@ class Stream:
         frame, InputError for a time that is no number or a closed stream, EngineError when a graph fails.
         """
         called = perf_counter()
-        output = _Output()
+        output = Output()
         try:
             with self._door:
                 self._check_open()
@@ -153,7 +138,7 @@ class Stream:
                 with self._work:
                     self._counted_step(item, output)
         finally:
-            self._deliver(output)
+            self._listeners.deliver(output)
         return output.events
 
     def poll(self) -> list[Event]:
@@ -167,14 +152,14 @@ class Stream:
         """Finish the frames pushed so far and close the open segments at the last frame. The stream can go on."""
         if self._queue is not None and threading.current_thread() is not self._worker:
             self._queue.join()
-        output = _Output()
+        output = Output()
         try:
             with self._work:
                 self._check_open()
                 if self._last is not None:
                     self._end_segments(self._tracks, self._last, self._last, output)
         finally:
-            self._deliver(output)
+            self._listeners.deliver(output)
         return output.events
 
     def reset(self) -> None:
@@ -193,7 +178,7 @@ class Stream:
                 track.reset()
             self._tally.clear()
             self._latencies.clear()
-            self.last_error = None
+            self._listeners.last_error = None
 
     def close(self) -> None:
         """Stop, dropping what waits; call flush() first to have the last segment closed. Events stay to be polled."""
@@ -249,14 +234,12 @@ class Stream:
 
         The embedding is float32 [E], unit norm, read-only. Exceptions are handled as the callback's are.
         """
-        with self._work:
-            self._subscribers += (subscriber,)
+        return self._listeners.subscribe(subscriber)
 
-        def unsubscribe() -> None:
-            with self._work:
-                self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
-
-        return unsubscribe
+    @property
+    def last_error(self) -> BaseException | None:
+        """The latest error that was counted but not raised: of a callback, a subscriber or, live, of a frame."""
+        return self._listeners.last_error
 
     def stats(self) -> Stats:
         """Counts and latencies so far."""
@@ -289,7 +272,7 @@ class Stream:
 
     def _work_on(self, item: _Item) -> None:
         """The worker's step: as push() does it, but nothing is raised, not even SystemExit: it would end the worker."""
-        output = _Output()
+        output = Output()
         with self._work:
             if item.life == self._life and not self._closed:
                 if perf_counter() - item.admitted > self._max_staleness:
@@ -298,10 +281,10 @@ class Stream:
                     try:
                         self._counted_step(item, output)
                     except BaseException as error:
-                        self._note("a live stream failed on a frame", error)
-        self._deliver(output, caught=BaseException)
+                        self._listeners.note("a live stream failed on a frame", error)
+        self._listeners.deliver(output, caught=BaseException)
 
-    def _counted_step(self, item: _Item, output: _Output) -> None:
+    def _counted_step(self, item: _Item, output: Output) -> None:
         try:
             self._step(item, output)
         except BaseException:
@@ -309,7 +292,7 @@ class Stream:
             raise
         self._tally.add("encoded")
 
-    def _step(self, item: _Item, output: _Output) -> None:
+    def _step(self, item: _Item, output: Output) -> None:
         """Take one frame: resize, encode, and at a hop predict, decide and decode."""
         begun = perf_counter()
         self._follow_clock(item, output)
@@ -331,7 +314,8 @@ class Stream:
             encoding = perf_counter()
             encoded = vision.encode_clip(gathered)
             spent["encode"] += perf_counter() - encoding
-            cuts = self._decide(encoded, item.time, spent, output)
+            failures: list[Exception] = []
+            cuts = self._decide(encoded, item.time, spent, output, failures)
             spent["hop"] = perf_counter() - marks[0] + item.admitted - item.called
             spent["overhead"] = spent["hop"] - spent["scale"] - spent["encode"] - spent["predict"]
             self._tally.add("hops")
@@ -339,8 +323,10 @@ class Stream:
         self._latencies.record(milliseconds)
         if is_hop:
             self._emitter.emit(cuts, item.time, item.called, milliseconds, output.events)
+            if failures:
+                raise failures[0]
 
-    def _follow_clock(self, item: _Item, output: _Output) -> None:
+    def _follow_clock(self, item: _Item, output: Output) -> None:
         """Notice gaps, restarts of the clock and new frame sizes."""
         size = item.image.shape[:2]
         if self._size is not None and size != self._size:
@@ -356,7 +342,7 @@ class Stream:
             self._tally.add("gaps")
         self._start_anew(self._last, max(self._last, item.time), output)
 
-    def _start_anew(self, last: float, decided_at: float, output: _Output) -> None:
+    def _start_anew(self, last: float, decided_at: float, output: Output) -> None:
         """Clear the window and close the open segments at the last frame; the next one may have any time."""
         self._last, self._since_hop = None, 0
         self._window.clear()
@@ -367,46 +353,33 @@ class Stream:
                 track.restart_clock()
 
     def _decide(
-        self, encoded: dict[str, NDArray[Any]], time: float, spent: dict[str, float], output: _Output
+        self,
+        encoded: dict[str, NDArray[Any]],
+        time: float,
+        spent: dict[str, float],
+        output: Output,
+        failures: list[Exception],
     ) -> list[tuple[Track, Cut]]:
         """Predict each query's embedding, then ask the policies: a prediction that fails moves none of them."""
         begun = perf_counter()
         embeddings = [self.model.vision.predict(encoded, track.query) for track in self._tracks]
         predicted = perf_counter()
-        hops = list(zip(self._tracks, embeddings, strict=True))
-        cuts = [(track, cut) for track, embedding in hops for cut in track.push(embedding, time)]
+        made = dict(zip(self._tracks, embeddings, strict=True))
+        cuts = _ask(made, lambda track: track.push(made[track], time), failures)
         spent["predict"] = predicted - begun
         spent["policy"] = perf_counter() - predicted
-        if self._subscribers:
-            output.embeddings += [(time, embedding, track.query.text) for track, embedding in hops]
+        if self._listeners:
+            output.embeddings += [(time, embedding, track.query.text) for track, embedding in made.items()]
         return cuts
 
-    def _end_segments(self, tracks: Sequence[Track], last: float, decided_at: float, output: _Output) -> None:
+    def _end_segments(self, tracks: Sequence[Track], last: float, decided_at: float, output: Output) -> None:
         """Close the open segments at the last frame."""
         begun = perf_counter()
-        cuts = [(track, cut) for track in tracks for cut in track.end(last)]
+        failures: list[Exception] = []
+        cuts = _ask(tracks, lambda track: track.end(last), failures)
         self._emitter.emit(cuts, decided_at, begun, {}, output.events)
-
-    def _deliver(self, output: _Output, caught: type[BaseException] = Exception) -> None:
-        """Call subscribers and the callback, outside all locks. What they raise is counted when it is a `caught`."""
-        for time, embedding, query in output.embeddings:
-            for subscriber in self._subscribers:
-                try:
-                    subscriber(time, embedding, query)
-                except caught as error:
-                    self._tally.add("callback_errors")
-                    self._note("a subscriber failed", error)
-        if self._callback is not None:
-            for event in output.events:
-                try:
-                    self._callback(event)
-                except caught as error:
-                    self._tally.add("callback_errors")
-                    self._note("an event callback failed", error)
-
-    def _note(self, what: str, error: BaseException) -> None:
-        self.last_error = error
-        logger.warning("%s: %s", what, error, exc_info=error)
+        if failures:
+            raise failures[0]
 
     # --- queries ---
 
@@ -423,7 +396,7 @@ class Stream:
 
     def _change(self, change: Callable[[list[Track]], list[Track]]) -> list[Event]:
         """Replace the tracks by what `change` makes of them, under the lock; those that go close their segments."""
-        output = _Output()
+        output = Output()
         try:
             with self._work:
                 self._check_open()
@@ -432,12 +405,25 @@ class Stream:
                 if self._last is not None:
                     self._end_segments(removed, self._last, self._last, output)
         finally:
-            self._deliver(output)
+            self._listeners.deliver(output)
         return output.events
 
     def _check_open(self) -> None:
         if self._closed:
             raise InputError("this stream is closed; open another with model.open_stream()")
+
+
+def _ask(
+    tracks: Iterable[Track], ask: Callable[[Track], list[Cut]], failures: list[Exception]
+) -> list[tuple[Track, Cut]]:
+    """The cuts of each track's policy. One that fails, as a policy in Python may, costs the others nothing."""
+    cuts: list[tuple[Track, Cut]] = []
+    for track in tracks:
+        try:
+            cuts += [(track, cut) for cut in ask(track)]
+        except Exception as error:
+            failures.append(error)
+    return cuts
 
 
 def _serve(stream: weakref.ref[Stream], queue: LatestQueue[_Item]) -> None:

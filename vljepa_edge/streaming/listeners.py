@@ -1,0 +1,79 @@
+"""Who is told of a stream's embeddings and events: subscribers and one callback, none of which can stop the stream."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.streaming.event import Event
+
+if TYPE_CHECKING:
+    from vljepa_edge.streaming.stats import Tally
+
+logger = logging.getLogger("vljepa_edge")
+
+Callback = Callable[[Event], object]
+Subscriber = Callable[[float, NDArray[np.float32], str], object]
+
+
+class Output:
+    """What one step has made, delivered once the locks are free."""
+
+    def __init__(self) -> None:
+        self.embeddings: list[tuple[float, NDArray[np.float32], str]] = []
+        self.events: list[Event] = []
+
+
+class Listeners:
+    """Calls subscribers and the callback. What they raise is counted, logged and kept in `last_error`."""
+
+    def __init__(self, callback: Callback | None, tally: Tally) -> None:
+        self.last_error: BaseException | None = None
+        self._callback = callback
+        self._tally = tally
+        self._lock = threading.Lock()  # changes of subscribers
+        self._subscribers: tuple[Subscriber, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anyone wants embeddings."""
+        return bool(self._subscribers)
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """Call subscriber(time, embedding, query) at every delivery; returns an undo."""
+        with self._lock:
+            self._subscribers += (subscriber,)
+
+        def unsubscribe() -> None:
+            with self._lock:
+                self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
+
+        return unsubscribe
+
+    def deliver(self, output: Output, caught: type[BaseException] = Exception) -> None:
+        """Tell of embeddings, then of events. Errors that are not `caught` are raised. Call it with no lock held."""
+        for time, embedding, query in output.embeddings:
+            for subscriber in self._subscribers:
+                try:
+                    subscriber(time, embedding, query)
+                except caught as error:
+                    self._failed("a subscriber failed", error)
+        if self._callback is not None:
+            for event in output.events:
+                try:
+                    self._callback(event)
+                except caught as error:
+                    self._failed("an event callback failed", error)
+
+    def note(self, what: str, error: BaseException) -> None:
+        """Keep and log an error that is not raised."""
+        self.last_error = error
+        logger.warning("%s: %s", what, error, exc_info=error)
+
+    def _failed(self, what: str, error: BaseException) -> None:
+        self._tally.add("callback_errors")
+        self.note(what, error)
