@@ -49,13 +49,14 @@ def write_video(
     rotation: int = 0,
     mirrored: bool = False,
     aspect: Fraction | None = None,
-    audio: bool = False,
+    audio: float = 0.0,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
     """A video of `images` (or of that many numbered flat ones) at `fps`, or at `times` in seconds. Returns `path`.
 
-    rotation: counter-clockwise degrees by which a player has to turn it; mirrored: and then flip left and right.
+    rotation: counter-clockwise degrees by which a player has to turn it; mirrored: and then flip left and right;
+    audio: seconds of silence beside it.
     """
     frames = [flat(number) for number in range(images)] if isinstance(images, int) else images
     stamps = [number / fps for number in range(len(frames))] if times is None else times
@@ -78,7 +79,7 @@ def write_video(
         if frames:
             container.mux(stream.encode())
         if sound is not None:
-            _silence(container, sound, seconds=1.0)
+            _silence(container, sound, seconds=audio)
     return path
 
 

@@ -308,6 +308,7 @@ def server(tmp_path: Path) -> Iterator[RtspServer]:
     # Frame n shows n; key frames often, so that a stream can be picked up anywhere.
     write_video(tmp_path / "v.mp4", 200, fps=20, options={"g": "5", "tune": "zerolatency"})
     write_video(tmp_path / "short.mp4", 10, fps=20, options={"g": "5", "tune": "zerolatency"})
+    write_video(tmp_path / "sound.mp4", 10, fps=20, options={"g": "5", "tune": "zerolatency"}, audio=30.0)
     running = RtspServer(tmp_path)
     running.start()
     yield running
@@ -363,6 +364,11 @@ class TestRtsp:
             assert not source.live
             numbers = [number_of(frame.image) for frame in source]
         assert numbers == list(range(10))
+
+    def test_pictures_that_stop_are_missed_though_the_sound_goes_on(self, server: RtspServer) -> None:
+        with open_source(server.url("sound.mp4"), timeout=1.0, retry_for=5.0) as source:
+            while source.stats.reconnects < 2:
+                next(source)
 
     def test_a_stream_that_is_not_there(self, server: RtspServer) -> None:
         with pytest.raises(VideoError, match=r"can't be connected to.*404"):

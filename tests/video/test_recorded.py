@@ -49,7 +49,7 @@ class TestContainers:
         [
             ("plain.mp4", {}),
             ("b_frames.mp4", {"options": {"bf": "3"}}),
-            ("sound.mp4", {"audio": True}),
+            ("sound.mp4", {"audio": 1.0}),
             ("front.mp4", {"container_options": {"movflags": "faststart"}}),
             ("starts_at_5.mp4", {"times": [5 + number / 10 for number in range(10)]}),
             ("starts_at_5.mkv", {"times": [5 + number / 10 for number in range(10)]}),

@@ -41,6 +41,7 @@ def rtsp(url: str, stats: SourceStats, timeout: float) -> Connect:
         "rtsp_transport": "tcp",
         "timeout": str(round(timeout * 1e6)),  # of one socket operation, in microseconds
         "analyzeduration": "1000000",  # microseconds
+        "allowed_media_types": "video",  # audio that goes on would hide that the pictures have stopped
         "fpsprobesize": "0",  # connects three times as fast; the stamps say what the rate is
     }
 
