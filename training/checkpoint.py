@@ -43,7 +43,7 @@ class Checkpoint:
     ) -> None:
         self.file, self._model, self._optimiser, self._average = file, model, optimiser, average
 
-    def after(self, step: int, draws: Callable[[], Any]) -> None:
+    def after(self, step: int, draws: Callable[[], Any] = lambda: None) -> None:
         """Save if `step`, counted from 0, is the last of EVERY. `draws`: gives what the random draws go on from,
         anything that JSON can say."""
         if step % EVERY == EVERY - 1:

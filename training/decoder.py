@@ -11,12 +11,12 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from rich.progress import Progress
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import Tensor
 
 from vljepa_edge.nn.config import YDecoderConfig
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.checkpoint import Checkpoint, restore_random
+from vljepa_edge.training.checkpoint import Checkpoint
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data import vocabulary
 from vljepa_edge.training.data.captions import Scene
@@ -28,6 +28,7 @@ from vljepa_edge.training.texts import SentenceBank
 START, END = "<start>", "<end>"
 MAX_TOKENS = 32
 _IGNORED = -100
+_DRAWN = 10
 
 
 def sentences(names: list[str], seed: int, wide: int = 40_000) -> list[str]:
@@ -65,21 +66,17 @@ def sentences(names: list[str], seed: int, wide: int = 40_000) -> list[str]:
     return sorted(texts)
 
 
-def train_tokenizer(texts: list[str], size: int) -> Tokenizer:
-    """Byte-level BPE of `size` tokens; each text is put between <start> and <end>. Any text can be written in it."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        special_tokens=[START, END],
-        show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )
-    tokenizer.train_from_iterator(texts, trainer)
+def word_tokenizer(texts: list[str]) -> Tokenizer:
+    """One token a word or mark of `texts`, each text between <start> and <end>: what is said is made of words that
+    exist, and few steps say it. A text with another word can't be encoded."""
+    split = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    words = sorted({word for text in texts for word, _ in split.pre_tokenize_str(text)})
+    ids = {token: i for i, token in enumerate((START, END, *words))}
+    tokenizer = Tokenizer(models.WordLevel(ids))
+    tokenizer.pre_tokenizer, tokenizer.decoder = split, decoders.ByteLevel()
+    tokenizer.add_special_tokens([START, END])
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{START} $A {END}",
-        special_tokens=[(START, tokenizer.token_to_id(START)), (END, tokenizer.token_to_id(END))],
+        single=f"{START} $A {END}", special_tokens=[(token, ids[token]) for token in (START, END)]
     )
     return tokenizer
 
@@ -92,6 +89,7 @@ class Corpus:
         self.ids = torch.full((len(rows), max(map(len, rows))), _IGNORED)
         for i, row in enumerate(rows):
             self.ids[i, : len(row)] = torch.tensor(row)
+        self.lengths = (self.ids >= 0).sum(1)
         bank.add(texts, "sentences for the decoder")
         self.where = {text: i for i, text in enumerate(texts)}
         self.rows = torch.tensor(bank.ids(texts))
@@ -130,14 +128,12 @@ def train_decoder(
     """Train `decoder` in place. `predicted` (n, 384): the model's own embeddings of training clips, `said[i]`: rows of
     the corpus that are right for clip i. Keeps a checkpoint at `part`, and goes on from it."""
     torch.manual_seed(seed)
-    rng = random.Random(seed)
     decoder.train()
     optimiser = torch.optim.AdamW(decoder.parameters(), recipe.lr, weight_decay=0.02, betas=(0.9, 0.98))
     checkpoint = Checkpoint(part, decoder, optimiser, {})
     first, running = 0, None
     if part.exists():
-        first, state = checkpoint.load()
-        restore_random(rng, state)
+        first, _ = checkpoint.load()
     with Progress() as bar:
         task = bar.add_task("Y-decoder", total=recipe.steps, completed=first)
         for step in range(first, recipe.steps):
@@ -145,18 +141,14 @@ def train_decoder(
                 group["lr"] = (
                     recipe.lr * min(1.0, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / recipe.steps))
                 )
-            rows = torch.tensor([rng.randrange(len(corpus.rows)) for _ in range(recipe.batch)])
-            own = int(recipe.predicted_share * recipe.batch)
-            clips = [rng.randrange(len(said)) for _ in range(own)]
-            rows[:own] = torch.tensor([rng.choice(said[i]) for i in clips])
+            rows, clips = _batch(step, corpus, said, recipe, seed)
             target = corpus.targets(model, rows)
             noise = F.normalize(torch.randn_like(target), dim=-1) * torch.rand(len(target), 1) * recipe.noise
-            noisy = F.normalize(target + noise, dim=-1)
-            noisy[:own] = predicted[clips]
-            ids = corpus.ids[rows]
-            ids = ids[:, : int((ids >= 0).sum(1).max())]
+            given = F.normalize(target + noise, dim=-1)
+            given[clips >= 0] = predicted[clips[clips >= 0]]
+            ids = corpus.ids[rows, : int(corpus.lengths[rows].max())]
             with autocast():
-                logits = decoder(noisy, ids[:, :-1].clamp(min=0))
+                logits = decoder(given, ids[:, :-1].clamp(min=0))
             loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=_IGNORED)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -164,5 +156,18 @@ def train_decoder(
             optimiser.step()
             running = loss.item() if running is None else 0.97 * running + 0.03 * loss.item()
             bar.update(task, advance=1, description=f"Y-decoder, loss {running:.3f}")
-            checkpoint.after(step, rng.getstate)
+            checkpoint.after(step)
     decoder.eval()
+
+
+def _batch(step: int, corpus: Corpus, said: list[list[int]], recipe: DecoderRecipe, seed: int) -> tuple[Tensor, Tensor]:
+    """Rows of the corpus for one step, and for each the clip whose predicted embedding it is read from, or -1: from its
+    own. `_DRAWN` batches are drawn together and sorted by length: else half of a batch would be padding."""
+    group, which = divmod(step, _DRAWN)
+    rng = random.Random(f"{seed}/{group}")
+    own = int(recipe.predicted_share * recipe.batch) * _DRAWN
+    clips = [rng.randrange(len(said)) for _ in range(own)] + [-1] * (recipe.batch * _DRAWN - own)
+    rows = torch.tensor([rng.randrange(len(corpus.rows)) if i < 0 else rng.choice(said[i]) for i in clips])
+    order = rng.sample(range(_DRAWN), _DRAWN)
+    chosen = corpus.lengths[rows].argsort(stable=True).reshape(_DRAWN, recipe.batch)[order[which]]
+    return rows[chosen], torch.tensor(clips)[chosen]

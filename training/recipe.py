@@ -77,7 +77,6 @@ class DecoderRecipe:
     """The Y-decoder, trained on text alone, with a share of predicted embeddings so that it knows their noise: those of
     all clips, and of at least `renamed` with another word's concept."""
 
-    vocab: int = 4096
     hidden: int = 256
     layers: int = 4
     steps: int = 3_000

@@ -35,7 +35,7 @@ from vljepa_edge.training.calibration import write_calibration
 from vljepa_edge.training.checkpoint import save_tensors
 from vljepa_edge.training.data import assets
 from vljepa_edge.training.data import captions as say
-from vljepa_edge.training.decoder import END, START, Corpus, new_decoder, sentences, train_decoder, train_tokenizer
+from vljepa_edge.training.decoder import END, START, Corpus, new_decoder, sentences, train_decoder, word_tokenizer
 from vljepa_edge.training.features import Clips
 from vljepa_edge.training.model import TinyModel
 from vljepa_edge.training.motion import pretrain_motion
@@ -179,10 +179,7 @@ def train_text_out(model: TinyModel, shop: Workshop, log: Log) -> tuple[YDecoder
     texts = sorted(
         {*sentences(shop.seen_names, shop.recipe.seed), *of_others, *(t for s in clips.scenes for t in wordings(s))}
     )
-    kept = shop.folder / "decoder_tokenizer.json"
-    if not kept.exists():
-        train_tokenizer(texts, recipe.vocab).save(str(kept))
-    tokenizer = Tokenizer.from_file(str(kept))
+    tokenizer = word_tokenizer(texts)
     decoder, file = new_decoder(tokenizer.get_vocab_size(), recipe), shop.folder / "decoder.safetensors"
     if file.exists():
         decoder.load_state_dict(load_file(file))
@@ -203,7 +200,7 @@ def export(
 ) -> Path:
     """Write the bundle at `out`; `figures` of its card, once they are measured."""
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
-    assert start is not None and end is not None  # special tokens of every tokenizer that train_tokenizer makes
+    assert start is not None and end is not None  # special tokens of every tokenizer that word_tokenizer makes
     parts = TinyParts(
         appearance=shop.appearance_stream, motion=model.motion.eval(), predictor=model.predictor.eval(),
         sentence_encoder=shop.sentence_encoder.model, y_head=model.y_head, decoder=decoder,

@@ -15,7 +15,7 @@ from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.predictor import Predictor
 from vljepa_edge.nn.tiny_streams import REGIONS, AppearanceStream, MotionStem
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.decoder import END, START, train_tokenizer
+from vljepa_edge.training.decoder import END, START, word_tokenizer
 
 GRID, HIDDEN, EMBEDDING, CONCEPT = 16, 32, 24, 24
 TEXTS = ["The owl moves to the left.", "A red fox.", "What is happening?", "Yes."]
@@ -58,7 +58,7 @@ def small_parts() -> TinyParts:
     )
     predictor = Predictor(config).eval()
     nn.init.normal_(predictor.head.weight, std=0.1)  # else an untrained predictor repeats its concepts
-    spelling = train_tokenizer(TEXTS, 300)
+    spelling = word_tokenizer(TEXTS)
     decoder = YDecoder(YDecoderConfig(spelling.get_vocab_size(), 32, 1, 2, 48, max_tokens=12, embedding=EMBEDDING))
     nn.init.normal_(decoder.tokens.weight, std=0.5)
     words = tokenizer(WORDS)

@@ -29,10 +29,10 @@ from vljepa_edge.nn.config import (
     YEncoderConfig,
 )  # fmt: skip
 from vljepa_edge.nn.vljepa import VLJepa
-from vljepa_edge.training.decoder import train_tokenizer
+from vljepa_edge.training.decoder import word_tokenizer
 
 QUESTION = "What is happening?"
-SPELLING, READING = train_tokenizer(TEXTS, 300), tokenizer(WORDS)
+SPELLING, READING = word_tokenizer(TEXTS), tokenizer(WORDS)
 
 
 def config(language: bool = True, decoder: bool = True) -> VLJepaConfig:

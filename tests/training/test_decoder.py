@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from vljepa_edge.training.decoder import (
     new_decoder,
     sentences,
     train_decoder,
-    train_tokenizer,
+    word_tokenizer,
 )
 from vljepa_edge.training.recipe import DecoderRecipe
 from vljepa_edge.training.texts import SentenceBank
@@ -51,7 +52,7 @@ class Plain:
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Tokenizer:
-    return train_tokenizer(FIVE * 3, 320)
+    return word_tokenizer(FIVE)
 
 
 def test_sentences_hold_every_trained_caption_and_answer() -> None:
@@ -76,22 +77,33 @@ def test_sentences_hold_wider_words_and_no_unseen_wording() -> None:
     assert not unseen & set(taught)
 
 
-@pytest.mark.parametrize("text", [*FIVE, "Ünïcode, 猫 and 🦉!", "Words never seen before?", "Two  spaces.", ""])
-def test_any_text_comes_back_as_it_was(tokenizer: Tokenizer, text: str) -> None:
+STRANGE = ["Ünïcode, 猫 and 🦉!", "It's the dog's kite-string (red).", "Two  spaces.", ""]
+
+
+@pytest.mark.parametrize("text", [*FIVE, *STRANGE])
+def test_a_text_of_the_corpus_comes_back_as_it_was(text: str) -> None:
+    tokenizer = word_tokenizer([*FIVE, *STRANGE])
     ids = tokenizer.encode(text).ids
     assert ids[0] == tokenizer.token_to_id(START) and ids[-1] == tokenizer.token_to_id(END)
     assert tokenizer.decode(ids).strip() == text
     assert Tokenizer.from_str(tokenizer.to_str()).encode(text).ids == ids
 
 
-def test_the_tokenizer_has_the_size_that_was_asked_for_and_joins_frequent_words(tokenizer: Tokenizer) -> None:
-    assert 258 < tokenizer.get_vocab_size() <= 320
-    assert len(tokenizer.encode("The teapot spins around.").ids) < 12
+def test_a_token_is_a_word_or_a_mark(tokenizer: Tokenizer) -> None:
+    said = {tokenizer.decode([i]).strip() for i in range(2, tokenizer.get_vocab_size())}
+    assert said == {word for text in FIVE for word in re.findall(r"\w+|\.", text)}
+    assert len(tokenizer.encode("The teapot spins around.").ids) == 7
+    assert tokenizer.to_str() == word_tokenizer([*reversed(FIVE), *FIVE]).to_str()  # whatever the order of texts
+
+
+def test_a_word_that_is_in_no_text_cannot_be_encoded(tokenizer: Tokenizer) -> None:
+    with pytest.raises(Exception, match="WordLevel"):
+        tokenizer.encode("The citament spins around.")
 
 
 def test_a_corpus_pads_with_what_the_loss_ignores(tmp_path: Path, tokenizer: Tokenizer) -> None:
     bank = SentenceBank(tmp_path, FakeEncoder(384))  # type: ignore[arg-type]
-    long = "word " * 60
+    long = " ".join(["teapot"] * 60)
     corpus = Corpus([*FIVE, long], tokenizer, bank)
     assert corpus.ids.shape == (6, MAX_TOKENS)  # the long one is cut
     for text, row in zip(FIVE, corpus.ids.tolist(), strict=False):

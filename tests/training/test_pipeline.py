@@ -46,7 +46,7 @@ MICRO = Recipe(
     sft=StageRecipe(steps=2, batch=8, cosine=True, question_share=0.5, motion_lr=0.0, warmup=1),
     data=DataRecipe(train_clips=40, motion_clips=16, photo_crops=6, test_clips=40),
     motion=MotionRecipe(width=4, epochs=1, batch=16), predictor=PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48),
-    decoder=DecoderRecipe(vocab=400, hidden=64, layers=1, steps=2, batch=8, renamed=20),
+    decoder=DecoderRecipe(hidden=64, layers=1, steps=2, batch=8, renamed=20),
 )  # fmt: skip
 
 
