@@ -120,6 +120,24 @@ def test_a_card_that_fell_refuses_and_force_writes_and_says_why(source: Bundle, 
     assert caught.value.report.problems == ("seen.motion fell from 90 to 80; 0.5 points are the most",)
 
 
+def test_while_the_gate_refuses_more_of_it_stays_at_16_bits(source: Bundle, clips: Path, tmp_path: Path) -> None:
+    cards = iter([{"seen": {"motion": 80.0}}, {"seen": {"motion": 89.8}}])
+    sizes = []
+
+    def measure(path: Path) -> Card:
+        sizes.append(sum(graph.bytes for graph in Bundle.open(path).manifest.graphs.values()))
+        return Card(next(cards), "# Card")
+
+    with Progress(disable=True) as bar:
+        report = export_int8(source, clips, tmp_path / "int8", measure=measure, force=False, bar=bar)
+    assert [attempt.target for attempt in report.tried] == list(int8.PART_TARGETS[:2])
+    assert "fell from 90 to 80" in report.tried[0].problems[0] and report.problems == ()
+    assert report.tried[1].target.mean <= min(o.mean for part in report.parts for o in part.outputs.values())
+    assert sizes[0] <= sizes[1] and report.figures_after == {"seen.motion": 89.8}
+    assert any("refused with graphs at a cosine of 0.999 mean" in line for line in report.lines())
+    assert Bundle.open(tmp_path / "int8").manifest.figures == {"seen": {"motion": 89.8}}
+
+
 def test_embeddings_too_far_from_fp32_refuse(
     source: Bundle, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,7 +11,7 @@ from tests.export.encoders import net
 from vljepa_edge.engines import open_engine
 from vljepa_edge.export.fidelity import Fidelity, cosine_rows, fidelity, least
 from vljepa_edge.export.qdq import layers, quantise
-from vljepa_edge.export.sensitivity import Choice, choose
+from vljepa_edge.export.sensitivity import Choice, Sensitivity
 
 
 def spoilt(model: onnx.ModelProto, layer: str, factor: float) -> None:
@@ -34,7 +34,8 @@ def chosen(target: Fidelity, *broken: int) -> tuple[list[str], Choice]:
         spoilt(quantised, names[layer], 60)
     engine = open_engine("onnxruntime")
     with Progress(disable=True) as bar:
-        return names, choose(example.model, quantised, names, example.held_out, target, engine, bar, "net")
+        measured = Sensitivity(example.model, quantised, names, example.held_out, engine, bar, "net")
+    return names, measured.choose(target)
 
 
 def test_nothing_goes_back_when_all_is_well() -> None:

@@ -1,14 +1,14 @@
 """A bundle in floating point -> the same bundle in INT8, measured and judged before it is written.
 
-Each graph file in turn: SmoothQuant, QDQ, bias correction, then the layers that don't bear it back to 16 bits. What is
-left in floating point is stored at 16 bits, or at 8 where the source has it so; embedding tables at 8.
+Each graph file in turn: SmoothQuant, QDQ, bias correction, then the layers that don't bear it back to 16 bits, and more
+of them while the gate refuses the whole. What is left in floating point is stored at 16 bits, or at 8 where the source
+has it so; embedding tables at 8.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -26,15 +26,16 @@ from vljepa_edge.export.calibration import Arrays, Calibration, embed_clip, read
 from vljepa_edge.export.fidelity import Fidelity, cosine_rows, summary
 from vljepa_edge.export.onnx_graph import has_8bit_weights, restore_weights, store_weights
 from vljepa_edge.export.qdq import layers, prepare, quantise
-from vljepa_edge.export.report import Part, Report
-from vljepa_edge.export.sensitivity import choose
+from vljepa_edge.export.report import Attempt, Part, Report
+from vljepa_edge.export.sensitivity import Sensitivity
 from vljepa_edge.export.smooth import smooth
 from vljepa_edge.export.speed import compare_bundles
 from vljepa_edge.memory import peak_memory
 from vljepa_edge.model import Model
 
-PART_TARGET = Fidelity(0.99, 0.97)
-_FIT_INPUTS, _JUDGE_INPUTS = 24, 6
+PART_TARGETS = (Fidelity(0.999, 0.995), Fidelity(0.9995, 0.9975), Fidelity(0.9998, 0.999))
+"""What the outputs of every graph must keep; while the gate refuses the whole, the next one."""
+_FIT_INPUTS, _JUDGE_INPUTS = 48, 12
 SPEED_SECONDS = 3.0  # for each stage
 
 
@@ -43,6 +44,16 @@ class Card(NamedTuple):
 
     figures: dict[str, Any]
     markdown: str
+
+
+class _File(NamedTuple):
+    """One graph file, its layers measured. `bits`: of weights that are not in INT8."""
+
+    sensitivity: Sensitivity
+    smoothed: int
+    bits: int
+    size: int
+    seconds: float
 
 
 def export_int8(
@@ -59,26 +70,28 @@ def export_int8(
     data = read_folder(folder, reference, bar)
     fit = record(source, data.fit, data.queries, data.texts, _FIT_INPUTS, bar)
     held_out = record(source, data.held_out, data.queries, data.texts, _JUDGE_INPUTS, bar)
-    parts, graphs = [], {}
-    for file in fit:
-        graphs[file], part = _quantise_file(source.read(file), file, fit[file], held_out[file], engine, bar)
-        parts.append(part)
+    files = {file: _measure(source.read(file), file, fit[file], held_out[file], engine, bar) for file in fit}
+    tried: list[Attempt] = []
     with TemporaryDirectory(prefix="vljepa-export-") as work:
-        candidate = Bundle.open(_write(Path(work) / "int8", source, graphs, {}, None))
-        card = None if measure is None else measure(candidate.path)
-        embeddings, agreement = _judge(reference, candidate, data)
+        for target in PART_TARGETS:
+            parts, graphs = _choose(files, target)
+            candidate = Bundle.open(_write(Path(work) / f"int8-{len(tried)}", source, graphs, {}, None))
+            card = None if measure is None else measure(candidate.path)
+            embeddings, agreement = _judge(reference, candidate, data)
+            found = gate.failures(embeddings, source.manifest.figures, None if card is None else card.figures)
+            tried.append(Attempt(target, tuple(found)))
+            if not tried[-1].problems:
+                break
         speed = compare_bundles(source, candidate, data.held_out[0], data.texts[-1], SPEED_SECONDS)
         report = Report(
             source=f"{source.manifest.name} {source.manifest.version} {source.digest}", engine="openvino",
-            clips_fit=len(data.fit), clips_held_out=len(data.held_out), parts=tuple(parts), embeddings=embeddings,
-            agreement=agreement, speed=speed, bytes_before=_graph_bytes(source), bytes_16=_bytes_at_16(source),
-            bytes_after=_graph_bytes(candidate),
+            clips_fit=len(data.fit), clips_held_out=len(data.held_out), tried=tuple(tried), parts=parts,
+            embeddings=embeddings, agreement=agreement, speed=speed, bytes_before=_graph_bytes(source),
+            bytes_16=_bytes_at_16(source), bytes_after=_graph_bytes(candidate),
             seconds=time.perf_counter() - begun, peak_bytes=peak_memory(),
             figures_before=gate.task_figures(source.manifest.figures),
             figures_after=None if card is None else gate.task_figures(card.figures),
         )  # fmt: skip
-    found = gate.failures(embeddings, source.manifest.figures, None if card is None else card.figures)
-    report = replace(report, problems=tuple(found))
     if report.problems and not force:
         why = "; ".join(report.problems)
         raise ExportError(f"{out} was not written: {why}. --force writes it all the same", report)
@@ -86,9 +99,10 @@ def export_int8(
     return report
 
 
-def _quantise_file(
+def _measure(
     model: bytes, file: str, fit: Sequence[Arrays], held_out: Sequence[Arrays], engine: Engine, bar: Progress
-) -> tuple[bytes, Part]:
+) -> _File:
+    """Quantise every layer of a graph, and see what each does to it."""
     begun = time.perf_counter()
     original = onnx.load_from_string(restore_weights(model))
     prepare(original)
@@ -96,12 +110,21 @@ def _quantise_file(
     names = layers(original)
     quantised = quantise(original, names, fit)
     correct_biases(quantised, original, names, fit)
-    title = file.rpartition("/")[2]
-    choice = choose(original, quantised, names, held_out, PART_TARGET, engine, bar, title)
+    sensitivity = Sensitivity(original, quantised, names, held_out, engine, bar, file.rpartition("/")[2])
     bits = 8 if has_8bit_weights(model) else 16  # rounded before: at 16 bits it would only take more room
-    stored = store_weights(choice.model.SerializeToString(), bits, table_bits=8)
-    seconds = time.perf_counter() - begun
-    return stored, Part(file, choice.layers, choice.outputs, smoothed, len(model), len(stored), seconds)
+    return _File(sensitivity, smoothed, bits, len(model), time.perf_counter() - begun)
+
+
+def _choose(files: Mapping[str, _File], target: Fidelity) -> tuple[tuple[Part, ...], dict[str, bytes]]:
+    """Every graph with as much in INT8 as the target allows."""
+    parts, graphs = [], {}
+    for name, file in files.items():
+        begun = time.perf_counter()
+        choice = file.sensitivity.choose(target)
+        stored = graphs[name] = store_weights(choice.model.SerializeToString(), file.bits, table_bits=8)
+        seconds = file.seconds + time.perf_counter() - begun
+        parts.append(Part(name, choice.layers, choice.outputs, file.smoothed, file.size, len(stored), seconds))
+    return tuple(parts), graphs
 
 
 def _judge(reference: Model, candidate: Bundle, data: Calibration) -> tuple[dict[str, Fidelity], dict[str, Fidelity]]:

@@ -26,14 +26,24 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """What was asked of the outputs of every graph, and why the gate refused what came of it; empty: it didn't."""
+
+    target: Fidelity
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Report:
-    """An INT8 export. `agreement`: of embeddings on other engines with OpenVINO's. `bytes_16`: the source's graphs with
-    every weight at 16 bits, since a source may hold some at 8 already. `problems`: why it may not ship."""
+    """An INT8 export. `tried`: the attempts, the last of which the rest is about. `agreement`: of embeddings on other
+    engines with OpenVINO's. `bytes_16`: the source's graphs with every weight at 16 bits, since a source may hold some
+    at 8 already."""
 
     source: str
     engine: str
     clips_fit: int
     clips_held_out: int
+    tried: tuple[Attempt, ...]
     parts: tuple[Part, ...]
     embeddings: dict[str, Fidelity]
     agreement: dict[str, Fidelity]
@@ -45,15 +55,22 @@ class Report:
     peak_bytes: int | None
     figures_before: dict[str, float] = field(default_factory=dict)
     figures_after: dict[str, float] | None = None
-    problems: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """Why it may not ship."""
+        return self.tried[-1].problems
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, rounded to what the measurement holds."""
         rounded: dict[str, Any] = _rounded(dataclasses.asdict(self))
-        return rounded
+        return rounded | {"problems": list(self.problems)}
 
     def lines(self) -> Iterator[str]:
         """For people: each layer, each part, the whole, speed, figures, problems."""
+        for attempt in self.tried[:-1]:
+            asked = f"{attempt.target.mean} mean, {attempt.target.worst} worst token"
+            yield f"refused with graphs at a cosine of {asked}: {'; '.join(attempt.problems)}"
         for part in self.parts:
             yield from _part_lines(part)
         yield f"whole model, {self.clips_held_out} held-out clips, on {self.engine}, against fp32:"

@@ -37,49 +37,55 @@ class Choice:
     outputs: dict[str, Fidelity]
 
 
-def choose(
-    original: onnx.ModelProto, quantised: onnx.ModelProto, names: Sequence[str], held_out: Sequence[Arrays],
-    target: Fidelity, engine: Engine, bar: Progress, title: str,
-) -> Choice:  # fmt: skip
-    """Keep as many of the layers `names` at 8 bits as `target` allows.
+class Sensitivity:
+    """How much of one graph each of its layers loses at 8 bits: measured once, then any target can be asked for.
 
-    original, quantised: the graph in fp32 and with all of them at 8 bits. held_out: inputs to judge on. engine: what
-    runs them; its own faults with a layer count as much as rounding. target: below 1.
+    original, quantised: the graph in fp32 and with all of the layers `names` at 8 bits. held_out: inputs to judge on.
+    engine: what runs them; its own faults with a layer count as much as rounding.
     """
 
-    def run(model: onnx.ModelProto) -> list[Arrays]:
-        graph = engine.compile(model.SerializeToString(), title)
-        return [graph(inputs) for inputs in held_out]
+    def __init__(
+        self, original: onnx.ModelProto, quantised: onnx.ModelProto, names: Sequence[str], held_out: Sequence[Arrays],
+        engine: Engine, bar: Progress, title: str,
+    ) -> None:  # fmt: skip
+        self._original, self._quantised, self._names = original, quantised, names
+        self._held_out, self._engine, self._title = held_out, engine, title
+        self._expected = self._run(original)
+        self._alone = {
+            name: least(self._judge([other for other in names if other != name])[1])
+            for name in bar.track(names, description=f"{title}: layer by layer")
+        }
 
-    def judge(float_names: Sequence[str]) -> tuple[onnx.ModelProto, dict[str, Fidelity]]:
-        mixed = keep_float(quantised, original, set(float_names))
-        return mixed, fidelity(expected, run(mixed))
+    def choose(self, target: Fidelity) -> Choice:
+        """As many layers at 8 bits as `target`, which is below 1, allows."""
 
-    expected = run(original)
+        def harm(name: str) -> float:  # by the measure that the target allows the least of
+            found = self._alone[name]
+            return max((1 - found.mean) / (1 - target.mean), (1 - found.worst) / (1 - target.worst))
 
-    alone = {}
-    for name in bar.track(names, description=f"{title}: layer by layer"):
-        alone[name] = least(judge([other for other in names if other != name])[1])
-
-    def harm(name: str) -> float:  # by the measure that the target allows the least of
-        found = alone[name]
-        return max((1 - found.mean) / (1 - target.mean), (1 - found.worst) / (1 - target.worst))
-
-    order = sorted(names, key=harm, reverse=True)
-    low, high = 0, len(order)  # with `high` layers at 16 bits the target is met
-    model, outputs = judge([])
-    if least(outputs).meets(target.mean, target.worst):
-        high = 0
-    while low < high:
-        middle = (low + high) // 2
-        model, outputs = judge(order[:middle])
+        order = sorted(self._names, key=harm, reverse=True)
+        low, high = 0, len(order)  # with `high` layers at 16 bits the target is met
+        model, outputs = self._judge([])
         if least(outputs).meets(target.mean, target.worst):
-            high = middle
-        else:
-            low = middle + 1
-    if high:
-        model, outputs = judge(order[:high])
-    kept = set(order[:high])
-    kinds = {node.name: node.op_type for node in original.graph.node}
-    layers = tuple(Layer(name, kinds[name], alone[name], 16 if name in kept else 8) for name in names)
-    return Choice(model, layers, outputs)
+            high = 0
+        while low < high:
+            middle = (low + high) // 2
+            model, outputs = self._judge(order[:middle])
+            if least(outputs).meets(target.mean, target.worst):
+                high = middle
+            else:
+                low = middle + 1
+        if high:
+            model, outputs = self._judge(order[:high])
+        kept = set(order[:high])
+        kinds = {node.name: node.op_type for node in self._original.graph.node}
+        layers = (Layer(name, kinds[name], self._alone[name], 16 if name in kept else 8) for name in self._names)
+        return Choice(model, tuple(layers), outputs)
+
+    def _run(self, model: onnx.ModelProto) -> list[Arrays]:
+        graph = self._engine.compile(model.SerializeToString(), self._title)
+        return [graph(inputs) for inputs in self._held_out]
+
+    def _judge(self, float_names: Sequence[str]) -> tuple[onnx.ModelProto, dict[str, Fidelity]]:
+        mixed = keep_float(self._quantised, self._original, set(float_names))
+        return mixed, fidelity(self._expected, self._run(mixed))
