@@ -123,6 +123,8 @@ def _questions(model: Model, painter: Painter, split: str, names: list[str], cou
                 queries[question.text] = model.text.query(question.text)
         z = np.stack([model.vision.predict(seen[i].features, queries[q.text]) for i, q in asked])
         out[f"answers_{kind}"] = judge.judge_answers(asked, z, kind, model.embed_text)
+        if kind == "exists":
+            out["zero_training_exists"] = zero_training_exists(seen, asked, model)
     return out
 
 
@@ -155,6 +157,17 @@ def zero_training(seen: Sequence[Seen], scenes: Sequence[Scene], names: list[str
         out[name + "_centred"] = judge.object_accuracy(z - 0.8 * centre * scale.clip(max=1), centred, candidates)
     out["best"] = max(out.values())
     return out
+
+
+def zero_training_exists(seen: Sequence[Seen], asked: Sequence[tuple[int, captions.Question]], model: Model) -> float:
+    """Yes or no from ConSE alone: the cosine of what is asked for with the frame's concept, the mean of the windows'
+    and the nearest of all. Of the three the best, with the best threshold in hindsight: what frozen parts can tell."""
+    vectors = np.stack([seen[i].conse() for i, _ in asked])  # (n, 8, 10, 384)
+    texts = model.embed_text([captions.object_captions(question.about)[0] for _, question in asked])
+    cosines = np.einsum("ntrd,nd->ntr", vectors, texts) / np.linalg.norm(vectors, axis=-1)
+    yes = np.array([question.answer == "Yes." for _, question in asked])
+    readouts = (cosines[:, :, 0].mean(1), cosines[:, :, 1:].mean((1, 2)), cosines.max((1, 2)))
+    return max(judge.best_threshold(scores, yes) for scores in readouts)
 
 
 def photos(model: Model) -> dict[str, Any]:

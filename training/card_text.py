@@ -19,6 +19,7 @@ _COLUMNS = (
     ("text retrieval R@5", "retrieval_R@5"),
     ("captions ranked", "retrieval_captions"),
     ("yes or no, is it there", "answers_exists"),
+    ("the same, best zero-training read-out", "zero_training_exists"),
     ("yes or no, does it move so", "answers_moves"),
     ("direction of 4", "answers_direction"),
     ("count of 1 to 3", "answers_count"),

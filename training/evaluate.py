@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,6 +103,14 @@ def judge_answers(questions: list[tuple[int, say.Question]], embeddings: Array, 
             for z, (_, q) in zip(embeddings, questions, strict=True)
         ]
     )
+
+
+def best_threshold(scores: NDArray[Any], yes: NDArray[np.bool_]) -> float:
+    """The most that are right, in per cent, when scores above a threshold mean yes."""
+    ordered = yes[np.argsort(scores, kind="stable")]
+    no_below = np.concatenate([[0], np.cumsum(~ordered)])
+    yes_above = yes.sum() - np.concatenate([[0], np.cumsum(ordered)])
+    return round(100.0 * float((no_below + yes_above).max()) / len(yes), 1)
 
 
 def judge_texts(texts: Sequence[str], scenes: Sequence[Scene]) -> dict[str, float]:

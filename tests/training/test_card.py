@@ -12,7 +12,7 @@ import pytest
 from tests.toy_bundle import write_toy_bundle
 from tests.training.fakes import NAMES, cutout, grey_background, vector
 from vljepa_edge.errors import InputError
-from vljepa_edge.training import card
+from vljepa_edge.training import card, evaluate
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data.scenes import Painter
 
@@ -52,3 +52,21 @@ def test_the_moving_camera_films_every_motion_and_moves_in_every_clip(
     assert right == (0.0 if wrong else 100.0)
     assert filmed == [(1.0, motion) for motion in say.ONE] * 2
     assert painter.moving == 0.0
+
+
+@pytest.mark.parametrize("place", [(slice(None), 0), (slice(None), slice(1, None)), (3, 4)])
+def test_the_best_read_out_of_the_concepts_answers_whether_something_is_there(place: tuple[Any, ...]) -> None:
+    """Wherever the thing shows: in the whole frame, in all windows, in one window of one frame."""
+    scenes = [say.Scene("still", name) for name in NAMES for _ in range(20)]
+    asked = evaluate.draw_questions(scenes, "exists", NAMES, seed=0)
+    noise = np.random.default_rng(0)
+
+    def shows(name: str) -> Any:
+        concepts = noise.normal(size=(8, 10, 384)).astype(np.float32)
+        concepts[place] = 30 * vector(say.object_captions(name)[0]).numpy()
+        return SimpleNamespace(conse=lambda: concepts)
+
+    right = card.zero_training_exists([shows(scene.name) for scene in scenes], asked, Seer())  # type: ignore[arg-type]
+    assert right > 97
+    blind = card.zero_training_exists([shows("zebra crossing")] * len(scenes), asked, Seer())  # type: ignore[arg-type]
+    assert 50 <= blind < 75

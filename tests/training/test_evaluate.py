@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, top_k_accuracy_score
 
 from vljepa_edge.training import evaluate
@@ -158,6 +160,16 @@ def test_answers_are_judged_by_the_nearest(kind: str) -> None:
     assert evaluate.judge_answers(asked, first, kind, embed) == pytest.approx(
         100 / len(evaluate.ANSWERS[kind]), abs=0.1
     )
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.booleans()), min_size=1, max_size=12))
+def test_the_best_threshold_is_the_best_of_all(pairs: list[tuple[float, bool]]) -> None:
+    scores, yes = np.array([score for score, _ in pairs]), np.array([answer for _, answer in pairs])
+    tried = [np.mean((scores > threshold) == yes) for threshold in [-9.0, *scores]]
+    found = evaluate.best_threshold(scores, yes)
+    assert found >= round(100 * max(tried), 1)
+    if len(set(scores)) == len(scores):
+        assert found == round(100 * max(tried), 1)
 
 
 @pytest.mark.parametrize(

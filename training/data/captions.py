@@ -259,11 +259,13 @@ def object_captions(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Question:
-    """`kind` is one of caption, object, doing, direction, count, exists, moves."""
+    """`kind` is one of caption, object, doing, direction, count, exists, moves. `about`: the thing that "exists" asks
+    for."""
 
     kind: str
     text: str
     answer: str
+    about: str = ""
 
 
 def _count_question(scene: Scene, rng: random.Random) -> Question:
@@ -279,7 +281,7 @@ def _exists_question(scene: Scene, rng: random.Random, others: list[str]) -> Que
     while not yes and name in scene.names():
         name = rng.choice(others)
     text = rng.choice(("Is there {a}?", "Is there {a} in the scene?", "Do you see {a}?")).format(a=article(name))
-    return Question("exists", text, "Yes." if yes else "No.")
+    return Question("exists", text, "Yes." if yes else "No.", name)
 
 
 def _moves_question(scene: Scene, rng: random.Random) -> Question:
