@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from vljepa_edge.video.frame import SourceStats
-from vljepa_edge.video.timing import Grid, StampGuess, Timeline
+from vljepa_edge.video.recorded import decoded
+from vljepa_edge.video.timing import Grid, StampGuess, Timeline, without_wild
 
 
 def placed(stamps: list[float | None], interval: float = 0.1, origin: float | None = None) -> tuple[list[float], int]:
@@ -52,6 +54,51 @@ def test_stamps_that_are_kept(stamps: list[float | None], times: list[float], ba
     timeline = Timeline(stats, 0.1, 0.0, keeps=True)
     kept = [time for time in map(timeline.place, stamps) if time is not None]
     assert (kept, stats.bad_timestamps) == (pytest.approx(times), bad)
+
+
+class Container:
+    """What a decoder gives of a file with these stamps."""
+
+    interval, start, aspect = 0.1, None, 1.0
+
+    def __init__(self, stamps: list[float | None]) -> None:
+        self.stamps, self.is_closed = stamps, False
+
+    def __iter__(self) -> Iterator[tuple[int, float | None]]:
+        yield from enumerate(self.stamps)
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize(
+    ("stamps", "times", "bad"),
+    [
+        ([0.0, 0.1, 3600.0, 0.3, 0.4], [0, 0.1, 0.2, 0.3, 0.4], 1),  # one wild stamp: as if missing
+        ([0.0, 3600.0, 0.2, 7200.0, 0.4], [0, 0.1, 0.2, 0.3, 0.4], 2),
+        ([0.0, 0.1, 3600.0, 3600.1], [0, 0.1, 3600, 3600.1], 0),  # a leap that lasts: a gap
+        ([0.0, 0.1, 3600.0], [0, 0.1, 3600], 0),  # nothing speaks against it
+        ([7.0, 7.1, 9.0, 0.0, 0.1], [0, 0.1, 2, 2.1, 2.2], 1),  # a new beginning after a gap
+        ([0.0, 0.5, None, 0.7], [0, 0.5, 0.6, 0.7], 1),
+        ([0.0, 0.3, 0.2, 0.4], [0, 0.3, 0.4], 1),  # out of order by little: skipped
+        ([], [], 0),
+    ],
+)
+def test_a_recording_keeps_its_times_though_one_stamp_is_wild(
+    stamps: list[float | None], times: list[float], bad: int
+) -> None:
+    stats, container = SourceStats(), Container(stamps)
+    pictures = list(decoded(container, stats))  # type: ignore[arg-type]
+    assert [picture.time for picture in pictures] == pytest.approx(times)
+    assert stats.bad_timestamps == bad and container.is_closed
+
+
+@given(st.lists(st.none() | st.floats(width=32), max_size=40))
+def test_wild_stamps_are_taken_away_and_nothing_else_is(stamps: list[float | None]) -> None:
+    found = list(without_wild(enumerate(stamps)))
+    assert [number for number, _ in found] == list(range(len(stamps)))
+    for (_, kept), stamp, following in zip(found, stamps, [*stamps, None][1:], strict=True):
+        assert kept is stamp or (kept is None and following is not None and stamp is not None and following < stamp)
 
 
 def test_an_origin_is_second_zero_and_not_the_first_stamp() -> None:

@@ -16,7 +16,7 @@ from vljepa_edge.errors import FrameError, VideoError
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import as_rgb
-from vljepa_edge.video.timing import Timeline
+from vljepa_edge.video.timing import Timeline, without_wild
 
 # Playlists can't reach the network, and a % or a colon in a file's name means nothing.
 _OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
@@ -37,7 +37,7 @@ def decoded(decoder: Decoder, stats: SourceStats) -> Pictures:
     timeline = Timeline(stats, decoder.interval, decoder.start)
     aspect = decoder.aspect
     try:
-        for frame, stamp in decoder:
+        for frame, stamp in without_wild(decoder):
             time = timeline.place(stamp)
             if time is not None:
                 yield Picture(frame, time, aspect)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 from vljepa_edge.video.frame import SourceStats
 
@@ -16,6 +18,9 @@ ROUNDING = 1e-3  # seconds
 # The share of the time since the frame before by which a frame of a camera may come early, so that the jitter of one at
 # the model's own rate does not halve it. Recordings have no jitter.
 EARLY = 0.25
+
+
+T = TypeVar("T")
 
 
 class StampGuess:
@@ -36,6 +41,29 @@ class StampGuess:
         if pts is not None and (dts is None or self._faults["pts"] <= self._faults["dts"]):
             return pts
         return dts
+
+
+def without_wild(frames: Iterable[tuple[T, float | None]]) -> Iterator[tuple[T, float | None]]:
+    """The frames of a recording; a stamp that leaps ahead of the one before it, and behind which the next one falls
+    back, is taken away: that frame comes when it was to be expected, and the rest of the recording where it was.
+
+    Looks one frame ahead. A leap that lasts is a gap, and stays.
+    """
+    before: float | None = None
+    held: list[tuple[T, float | None]] = []
+    try:
+        for frame, stamp in frames:
+            if held:
+                waiting, at = held.pop()
+                if at is not None and before is not None and stamp is not None:
+                    at = None if at - before > NEW_BEGINNING and before < stamp < at else at
+                before = before if at is None else at
+                yield waiting, at
+            held.append((frame, stamp))
+    except Exception:  # what came before the end is not lost to it
+        yield from held
+        raise
+    yield from held
 
 
 class Timeline:
