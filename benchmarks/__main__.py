@@ -84,7 +84,7 @@ def measure(given: argparse.Namespace, stages: tuple[str, ...]) -> Report:
             bundle=f"{bundle.name} {bundle.version} (digest {bench.bundle.digest[:12]})",
             clip=bench.clip[1],
             clock=given.clock,
-            precision=bench.precision,
+            precision=bench.computes_in(bench.precision),
             limits=limits,
             comparisons=comparisons,
             bars=bars(hop, {name: value for item in comparisons for name, value in item.figures.items()}),

@@ -52,6 +52,11 @@ class Bench:
         """What "auto" means here."""
         return self._engine("openvino", "auto").precision
 
+    def computes_in(self, precision: Precision) -> str:
+        """In words: an INT8 bundle's layers run in INT8 whatever the rest is computed in."""
+        exported = self.bundle.manifest.provenance.get("export", {})
+        return f"INT8 and {precision}" if exported.get("precision") == "int8" else precision
+
     def _engine(self, engine: str, precision: Precision) -> Engine:
         return open_engine(engine, threads=THREADS, precision=precision)
 
@@ -103,10 +108,13 @@ class Bench:
     def limit(self, cost: Cost) -> Limit:
         """The floor of `cost` in the engine's precision on one thread, in words too."""
         compute, read = (f(cost, self.precision, THREADS) for f in (self.limits.compute_s, self.limits.read_s))
-        bound = f"{self.precision} matrix products" if compute >= read else "reading the weights from memory"
+        kinds = f"{self.precision} and int8" if cost.int8_flops else self.precision
+        bound = f"{kinds} matrix products" if compute >= read else "reading the weights from memory"
         text = f"{cost.flops / 1e9:.3g} GFLOP, {cost.weights / 1e6:.3g} M weights; bound by {bound}"
         if cost.depthwise > 0.01 * cost.flops:
             text += f"; {cost.depthwise / cost.flops:.0%} of it depthwise, which no matrix unit helps"
+        if cost.int8_flops:
+            text += f"; {cost.int8_flops / cost.flops:.0%} of it in INT8"
         return Limit(1e3 * max(compute, read), text)
 
     def run(self, cases: Sequence[Case], share: float = 1.0) -> tuple[Samples, ...]:

@@ -9,34 +9,39 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import openvino as ov
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
+_DEQUANTISING = ("Multiply", "Subtract", "Convert", "Transpose", "Reshape")
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Operations of one run, those in depthwise convolutions among them, and how many weights it reads."""
+    """Operations of one run, those in depthwise convolutions among them, and how many weights it reads; and how many
+    of either are in INT8."""
 
     flops: int = 0
     depthwise: int = 0
     weights: int = 0
+    int8_flops: int = 0
+    int8_weights: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.flops + other.flops, self.depthwise + other.depthwise, self.weights + other.weights)
+        return Cost(*(a + b for a, b in zip(astuple(self), astuple(other), strict=True)))
 
     def __mul__(self, times: int) -> Cost:
-        return Cost(self.flops * times, self.depthwise * times, self.weights * times)
+        return Cost(*(times * number for number in astuple(self)))
 
 
 def graph_cost(model: bytes, shapes: Mapping[str, Sequence[int]]) -> Cost:
     """The cost of one run of a serialised ONNX model with inputs of these shapes."""
     network = ov.Core().read_model(model, b"")
     network.reshape({item.node.friendly_name: list(shapes[item.node.friendly_name]) for item in network.inputs})
-    total, weights, constant = Cost(), {}, {}
+    total, constant = Cost(), {}
+    weights: dict[bool, dict[str, int]] = {True: {}, False: {}}  # by whether they are in INT8
     for node in network.get_ordered_ops():
         kind = node.get_type_name()
         constant[node.friendly_name] = kind != "Parameter" and all(
@@ -44,11 +49,21 @@ def graph_cost(model: bytes, shapes: Mapping[str, Sequence[int]]) -> Cost:
         )
         if constant[node.friendly_name] or kind not in (*_CONVOLUTIONS, "MatMul"):
             continue
-        total += _convolution(node) if kind in _CONVOLUTIONS else _product(node)
+        cost, int8 = _convolution(node) if kind in _CONVOLUTIONS else _product(node), _is_int8(node)
+        total += replace(cost, int8_flops=int8 * cost.flops)
         for parent in node.input_values():
             if constant[parent.get_node().friendly_name]:
-                weights[parent.get_node().friendly_name] = math.prod(parent.get_shape())
-    return replace(total, weights=sum(weights.values()))
+                weights[int8][parent.get_node().friendly_name] = math.prod(parent.get_shape())
+    read = {int8: sum(sizes.values()) for int8, sizes in weights.items()}
+    return replace(total, weights=read[True] + read[False], int8_weights=read[True])
+
+
+def _is_int8(node: Any) -> bool:
+    """Whether what it reads was rounded to 8 bits: QuantizeLinear, which OpenVINO reads as FakeQuantize, and back."""
+    parent = node.input_value(0).get_node()
+    while parent.get_type_name() in _DEQUANTISING:
+        parent = parent.input_value(0).get_node()
+    return bool(parent.get_type_name() == "FakeQuantize")
 
 
 def _convolution(node: Any) -> Cost:

@@ -34,12 +34,14 @@ class Limits:
     memory: dict[int, float]
 
     def compute_s(self, cost: Cost, precision: str, threads: int = 1) -> float:
-        """Seconds for the operations at the peak of matrix products."""
-        return cost.flops / self.products[precision, threads]
+        """Seconds for the operations at the peak of matrix products, those in INT8 at the peak of INT8."""
+        rest = (cost.flops - cost.int8_flops) / self.products[precision, threads]
+        return rest + cost.int8_flops / self.products["int8", threads]
 
     def read_s(self, cost: Cost, precision: str, threads: int = 1) -> float:
         """Seconds to read the weights once from memory."""
-        return cost.weights * _BYTES[precision] / self.memory[threads]
+        rest = (cost.weights - cost.int8_weights) * _BYTES[precision]
+        return (rest + cost.int8_weights * _BYTES["int8"]) / self.memory[threads]
 
 
 def measure_limits(clock: Clock, threads: tuple[int, ...], *, is_cpu_clock: bool = False) -> Limits:

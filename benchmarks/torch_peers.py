@@ -66,10 +66,10 @@ def predictor(manifest: Manifest) -> Predictor:
 def decoder_config(manifest: Manifest, steps: int) -> YDecoderConfig:
     """The Y-decoder's sizes, with room for `steps` tokens: random weights never say the end token."""
     body = manifest.provenance["recipe"]["decoder"]
-    hidden = body["hidden"]
-    width = manifest.embedding.width
+    hidden, width = body["hidden"], manifest.embedding.width
+    vocab = next(tensor.shape[-1] for tensor in manifest.graphs["y_decoder"].outputs if tensor.name == "logits")
     return YDecoderConfig(
-        body["vocab"], hidden, body["layers"], hidden // 64, hidden * 11 // 4, max_tokens=steps + 1, embedding=width
+        vocab, hidden, body["layers"], hidden // 64, hidden * 11 // 4, max_tokens=steps + 1, embedding=width
     )
 
 

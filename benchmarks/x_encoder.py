@@ -34,12 +34,13 @@ def _role(bench: Bench, role: str, unit: str) -> Comparison:
 def same_weights(bench: Bench, role: str) -> tuple[list[Case], list[str]]:
     """The bundle's graph on every engine that is here, and notes: how well they agree, and what is missing."""
     inputs = bench.inputs[role]
-    variants = [(f"OpenVINO, {bench.precision}", "openvino", "auto")]
+    exact = bench.computes_in("f32")
+    variants = [(f"OpenVINO, {bench.computes_in(bench.precision)}", "openvino", "auto")]
     if bench.precision != "f32":
-        variants.append(("OpenVINO, f32", "openvino", "f32"))
+        variants.append((f"OpenVINO, {exact}", "openvino", "f32"))
     notes = []
     for name, engine, modules in (
-        ("ONNX Runtime, f32", "onnxruntime", ("onnxruntime",)),
+        (f"ONNX Runtime, {exact}", "onnxruntime", ("onnxruntime",)),
         ("the graph in PyTorch, node by node", "torch", ("torch", "onnx")),
     ):
         missing = installed(*modules)

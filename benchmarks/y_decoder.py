@@ -29,7 +29,8 @@ def compare(bench: Bench) -> list[Comparison]:
     notes = [f"The caption: {bench.model.decode_text(embedding[0])!r}, {steps} steps."]
     if (missing := installed("onnxruntime")) is None:
         other = bench.graph("y_decoder", "onnxruntime")
-        cases.append(Case("ONNX Runtime, f32, the same loop", lambda: greedy(other, entry, text, embedding)))
+        name = f"ONNX Runtime, {bench.computes_in('f32')}, the same loop"
+        cases.append(Case(name, lambda: greedy(other, entry, text, embedding)))
     else:
         notes.append(f"ONNX Runtime: {missing}.")
     if (missing := installed("torch")) is None and "recipe" in manifest.provenance:

@@ -70,6 +70,24 @@ def test_a_conv_in_three_dimensions():
     assert graph_cost(net, {"x": (1, 2, 4, 6, 6)}) == Cost(2 * 5 * 2 * 4 * 4 * 2 * 27, 0, 5 * 2 * 27)
 
 
+def test_layers_in_int8_are_counted_apart():
+    pytest.importorskip("onnxruntime")
+    from tests.export.encoders import net
+    from vljepa_edge.export.qdq import layers, quantise
+
+    example = net()
+    shapes = {name: array.shape for name, array in example.fit[0].items()}
+    names = layers(example.model)
+    whole = graph_cost(example.model.SerializeToString(), shapes)
+    quantised = graph_cost(quantise(example.model, names, example.fit).SerializeToString(), shapes)
+    assert whole.int8_flops == whole.int8_weights == 0
+    assert (quantised.flops, quantised.depthwise) == (whole.flops, whole.depthwise)
+    small = whole.flops - quantised.int8_flops  # layers too small for two more nodes
+    assert 0 <= small < 0.1 * whole.flops
+    one = graph_cost(quantise(example.model, names[:1], example.fit).SerializeToString(), shapes)
+    assert 0 < one.int8_flops < quantised.int8_flops and 0 < one.int8_weights < quantised.int8_weights
+
+
 def test_costs_add_up_and_repeat():
     assert Cost(2, 1, 3) + Cost(4, 0, 5) == Cost(6, 1, 8)
     assert Cost(2, 1, 3) * 3 == Cost(6, 3, 9)

@@ -9,7 +9,7 @@ from benchmarks.limits import Limits
 from benchmarks.report import Bar, Report, markdown, milliseconds, print_report, rows, table
 
 OURS, PEER = Samples("ours", (2.0, 2.0, 4.0)), Samples("peer", (6.0, 6.0, 12.0))
-LIMITS = Limits({("f32", 1): 1e9, ("f32", 2): 2e9}, {1: 4e9, 2: 6e9})
+LIMITS = Limits({("f32", 1): 1e9, ("f32", 2): 2e9, ("int8", 1): 4e9, ("int8", 2): 8e9}, {1: 4e9, 2: 6e9})
 MACHINE = {
     "cpu": "A CPU", "cores": 2, "features": ["avx2"], "os": "Linux", "load": 0.1, "python": "3.11",
     "packages": {"numpy": "2"},
@@ -53,6 +53,12 @@ def test_a_graph_is_bound_by_products_or_by_its_weights():
     assert LIMITS.compute_s(Cost(2_000_000, 0, 10), "f32") == pytest.approx(0.002)
     assert LIMITS.read_s(Cost(0, 0, 1_000_000), "f32") == pytest.approx(0.001)
     assert LIMITS.compute_s(Cost(2_000_000), "f32", threads=2) == pytest.approx(0.001)
+
+
+def test_the_layers_in_int8_are_bound_by_int8():
+    half = Cost(2_000_000, weights=10_000, int8_flops=1_000_000, int8_weights=4_000)
+    assert LIMITS.compute_s(half, "f32") == pytest.approx(0.00125)
+    assert LIMITS.read_s(half, "f32") == pytest.approx(7e-6)
 
 
 def test_the_document_holds_every_figure_and_names_the_machine(capsys):
