@@ -39,8 +39,9 @@ class Listeners:
         self._lock = threading.Lock()  # changes of subscribers
         self._subscribers: tuple[Subscriber, ...] = ()
 
-    def __bool__(self) -> bool:
-        """Whether anyone wants embeddings."""
+    @property
+    def wants_embeddings(self) -> bool:
+        """Whether anyone has subscribed."""
         return bool(self._subscribers)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:

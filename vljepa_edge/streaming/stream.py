@@ -368,7 +368,7 @@ class Stream:
         cuts = _ask(made, lambda track: track.push(made[track], time), failures)
         spent["predict"] = predicted - begun
         spent["policy"] = perf_counter() - predicted
-        if self._listeners:
+        if self._listeners.wants_embeddings:
             output.embeddings += [(time, embedding, track.query.text) for track, embedding in made.items()]
         return cuts
 
