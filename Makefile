@@ -36,7 +36,7 @@ cpp-test: $(DEV)/.installed  ## run the C++ tests, plain and under the address a
 bench: $(DEV)/.installed  ## time every stage beside its peers and write docs/performance.md (a quiet machine)
 	$(DEV)/bin/python -m benchmarks $(ARGS)
 
-tiny: $(DEV)/.installed  ## train the default model from nothing (about 110 minutes on 2 cores with AVX2)
+tiny: $(DEV)/.installed  ## train the default model from nothing (about two hours on 2 cores with AVX2)
 	$(DEV)/bin/python -m vljepa_edge.training.tiny $(ARGS)
 
 clean:  ## remove environments, builds and caches

@@ -57,6 +57,8 @@ def quality(manifest: Manifest) -> str:
         "|---|---:|---:|",
         *(f"| {label} | {_number(seen, key)} | {_number(held, key)} |" for label, key in ROWS),
         f"| object, best zero-training read-out, for comparison | {_untrained(seen)} | {_untrained(held)} |",
+        f"| is it there, best zero-training read-out, for comparison | {_number(seen, 'zero_training_exists')} "
+        f"| {_number(held, 'zero_training_exists')} |",
         "",
         f"Retrieval ranks all captions of a split: {seen['retrieval_captions']:,} and {held['retrieval_captions']:,}.",
         "",
