@@ -23,7 +23,7 @@ from vljepa_edge.errors import ExportError
 from vljepa_edge.export import gate
 from vljepa_edge.export.bias_correction import correct_biases
 from vljepa_edge.export.calibration import Arrays, Calibration, embed_clip, read_folder, record
-from vljepa_edge.export.fidelity import Fidelity, cosine_rows, summary
+from vljepa_edge.export.fidelity import Fidelity, fidelity
 from vljepa_edge.export.onnx_graph import has_8bit_weights, restore_weights, store_weights
 from vljepa_edge.export.qdq import layers, prepare, quantise
 from vljepa_edge.export.report import Attempt, Part, Report
@@ -70,18 +70,20 @@ def export_int8(
     data = read_folder(folder, reference, bar)
     fit = record(source, data.fit, data.queries, data.texts, _FIT_INPUTS, bar)
     held_out = record(source, data.held_out, data.queries, data.texts, _JUDGE_INPUTS, bar)
-    files = {file: _measure(source.read(file), file, fit[file], held_out[file], engine, bar) for file in fit}
+    files = {file: _quantise(source.read(file), file, fit[file], held_out[file], engine, bar) for file in fit}
+    expected = _embed(reference, data)
     tried: list[Attempt] = []
     with TemporaryDirectory(prefix="vljepa-export-") as work:
         for target in PART_TARGETS:
             parts, graphs = _choose(files, target)
             candidate = Bundle.open(_write(Path(work) / f"int8-{len(tried)}", source, graphs, {}, None))
             card = None if measure is None else measure(candidate.path)
-            embeddings, agreement = _judge(reference, candidate, data)
+            embeddings = fidelity([expected], [_embed(Model(candidate, open_engine("openvino")), data)])
             found = gate.failures(embeddings, source.manifest.figures, None if card is None else card.figures)
             tried.append(Attempt(target, tuple(found)))
             if not tried[-1].problems:
                 break
+        agreement = _agreement(candidate, data)
         speed = compare_bundles(source, candidate, data.held_out[0], data.texts[-1], SPEED_SECONDS)
         report = Report(
             source=f"{source.manifest.name} {source.manifest.version} {source.digest}", engine="openvino",
@@ -99,7 +101,7 @@ def export_int8(
     return report
 
 
-def _measure(
+def _quantise(
     model: bytes, file: str, fit: Sequence[Arrays], held_out: Sequence[Arrays], engine: Engine, bar: Progress
 ) -> _File:
     """Quantise every layer of a graph, and see what each does to it."""
@@ -127,20 +129,17 @@ def _choose(files: Mapping[str, _File], target: Fidelity) -> tuple[tuple[Part, .
     return tuple(parts), graphs
 
 
-def _judge(reference: Model, candidate: Bundle, data: Calibration) -> tuple[dict[str, Fidelity], dict[str, Fidelity]]:
-    """Embeddings of the candidate, as a user gets them, to fp32; and of other engines to OpenVINO in fp32."""
-    expected = _embed(reference, data)
-    user = _embed(Model(candidate, open_engine("openvino")), data)
-    embeddings = {kind: summary(cosine_rows(expected[kind], user[kind])) for kind in expected}
+def _agreement(candidate: Bundle, data: Calibration) -> dict[str, Fidelity]:
+    """Embeddings of other engines that are here, to those of OpenVINO in fp32."""
+    if available()["onnxruntime"] is not None:
+        return {}
     same = _embed(Model(candidate, open_engine("openvino", precision="f32")), data)
-    agreement = {}
-    if available()["onnxruntime"] is None:
-        other = _embed(Model(candidate, open_engine("onnxruntime")), data)
-        agreement = {f"onnxruntime, {kind}": summary(cosine_rows(same[kind], other[kind])) for kind in same}
-    return embeddings, agreement
+    other = fidelity([same], [_embed(Model(candidate, open_engine("onnxruntime")), data)])
+    return {f"onnxruntime, {kind}": found for kind, found in other.items()}
 
 
 def _embed(model: Model, data: Calibration) -> Arrays:
+    """Embeddings of the held-out clips under every query, and of the texts, as a user gets them."""
     queries = [model.text.query(query) for query in data.queries]
     return {
         "video": np.concatenate([embed_clip(model, clip, queries) for clip in data.held_out]),
