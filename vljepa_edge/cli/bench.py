@@ -24,6 +24,9 @@ CLIP_SECONDS = 12
 CLIP_FPS = 30
 CLIP_SIZE = (640, 480)
 PERCENTILES = (50, 90, 99)
+_SCENE_SECONDS = 3.0
+_DIRECTIONS = ((110, 0), (0, 90), (-110, 0), (0, -90))
+_SCENES = len(_DIRECTIONS)
 
 _STARTUP = """
 import sys, time
@@ -35,25 +38,28 @@ print(imported - start, loaded - imported, first - loaded)
 
 
 def write_clip(path: Path, seconds: float = CLIP_SECONDS) -> None:
-    """Write a 640x480 video at 30 frames a second: chequered shapes that move, come and go over a noisy background."""
+    """Write a 640x480 video at 30 frames a second: chequered shapes that move over a noisy background; both change
+    every three seconds."""
     import av
     import numpy as np
 
     width, height = CLIP_SIZE
     draw = np.random.default_rng(0)
-    coarse = draw.integers(40, 200, (height // 16, width // 16, 3))
-    background = coarse.repeat(16, axis=0).repeat(16, axis=1).astype(np.int16)
+    coarse = draw.integers(40, 200, (_SCENES, height // 16, width // 16, 3))
+    backgrounds = coarse.repeat(16, axis=1).repeat(16, axis=2).astype(np.int16)
     chequers = 30 * (np.indices((110, 110)).sum(0) // 16 % 2)[..., None]
     grain = draw.integers(-12, 13, (8, height, width, 3), dtype=np.int16)
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=CLIP_FPS)
         stream.width, stream.height, stream.pix_fmt, stream.bit_rate = width, height, "yuv420p", 4_000_000
         for i in range(int(seconds * CLIP_FPS)):
-            image = background + grain[i % len(grain)]
-            scene, t = divmod(i / CLIP_FPS, 3.0)
-            for shape in range(1 + int(scene) % 3):
-                left = int((60 + 170 * shape + 110 * t) % (width - 120))
-                top = int((40 + 120 * shape + (50 * t if shape % 2 else 0)) % (height - 120))
+            number, t = divmod(i / CLIP_FPS, _SCENE_SECONDS)
+            scene = int(number) % _SCENES
+            across, down = _DIRECTIONS[scene]
+            image = backgrounds[scene] + grain[i % len(grain)]
+            for shape in range(1 + scene % 3):
+                left = int((60 + 170 * shape + across * t) % (width - 120))
+                top = int((40 + 120 * shape + down * t) % (height - 120))
                 image[top : top + 110, left : left + 110] = 60 * shape + chequers
             frame = av.VideoFrame.from_ndarray(image.clip(0, 255).astype(np.uint8), format="rgb24")
             container.mux(stream.encode(frame))
