@@ -17,6 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from vljepa_edge.export.onnx_graph import OPSET, export_module, has_8bit_weights, restore_weights, store_weights
+from vljepa_edge.export.qdq import layers, prepare
 
 
 class Small(nn.Module):
@@ -194,6 +195,41 @@ def test_tables_may_have_bits_of_their_own(graph: bytes) -> None:
     stored = weights(store_weights(graph, 16, table_bits=8))
     assert {name for name in stored if name.endswith("/i8")} == {"table.weight/i8"}
     assert sum(name.endswith("/f16") for name in stored) == 3
+
+
+class Tied(nn.Module):
+    """An output layer that is the embedding table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(60, 32)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return torch.tanh(self.table(ids)) @ self.table.weight.T
+
+
+@pytest.mark.parametrize(("bits", "tolerance"), [(16, 3e-3), (8, 3e-2)])
+def test_a_tied_output_layer_is_stored_once(bits: int, tolerance: float) -> None:
+    torch.manual_seed(0)
+    tied = Tied().eval()
+    graph = export_module(tied, {"ids": IDS}, ("logits",), {"ids": {0: "batch", 1: "tokens"}})
+    stored = store_weights(graph, bits)
+    assert sum(value.size for value in weights(stored).values() if value.ndim == 2) == 60 * 32
+    with torch.no_grad():
+        wanted = tied(IDS).numpy()
+    for model in (stored, restore_weights(stored)):
+        assert np.abs(run(model, ids=IDS.numpy())[0] - wanted).max() < tolerance * np.abs(wanted).max()
+    prepared = onnx.load_from_string(restore_weights(stored))
+    prepare(prepared)
+    assert [node.op_type for node in prepared.graph.node if node.name in layers(prepared)] == ["MatMul"]
+    found = run(prepared.SerializeToString(), ids=IDS.numpy())[0]
+    np.testing.assert_allclose(found, run(stored, ids=IDS.numpy())[0], rtol=1e-4, atol=1e-5)
+
+
+def test_an_output_layer_is_not_read_from_a_coarser_table() -> None:
+    graph = export_module(Tied().eval(), {"ids": IDS}, ("logits",))
+    stored = weights(store_weights(graph, 16, table_bits=8))
+    assert sum(name.endswith("/f16") for name in stored) == sum(name.endswith("/i8") for name in stored) == 1
 
 
 def test_integers_are_left_alone() -> None:

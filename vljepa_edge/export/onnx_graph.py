@@ -44,9 +44,11 @@ def export_module(
 
 def store_weights(model: bytes, bits: int, table_bits: int | None = None) -> bytes:
     """The same graph with its large weights kept at 16 bits (float) or at 8 (symmetric, one scale a row or output
-    channel). `table_bits`: of embedding tables, when they are stored otherwise. What QDQ nodes read stays as it is."""
+    channel). `table_bits`: of embedding tables, when they are stored otherwise. What QDQ nodes read stays as it is. An
+    output layer that is an embedding table's transpose is read from the table where both are stored alike."""
     proto = onnx.load_from_string(model)
     graph = proto.graph
+    tied = _tie(graph) if table_bits in (None, bits) else []
     scales = {name for node in graph.node if node.op_type in _QDQ for name in node.input[1:]}
     tables = {node.input[0] for node in graph.node if node.op_type == "Gather"}
     kept, added = [], []
@@ -66,7 +68,7 @@ def store_weights(model: bytes, bits: int, table_bits: int | None = None) -> byt
             added.append(helper.make_node("Cast", [weight.name + "/f16"], [weight.name], to=TensorProto.FLOAT))
     del graph.initializer[:]
     graph.initializer.extend(kept)
-    nodes = [*added, *graph.node]
+    nodes = [*added, *tied, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
     onnx.checker.check_model(proto)
@@ -118,6 +120,22 @@ def dequantised(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> np.ndarra
     scale, *zero = (x.reshape(shape) if x.size > 1 else x.reshape(()) for x in arrays[1:])
     levels = arrays[0].astype(np.float32)
     return np.asarray((levels - zero[0].astype(np.float32) if zero else levels) * scale)
+
+
+def _tie(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
+    """Drop every weight that is the transpose of an embedding table; returns the nodes that make it of the table."""
+    matrices = {w.name: numpy_helper.to_array(w) for w in graph.initializer if len(w.dims) == 2}
+    tables = {node.input[0] for node in graph.node if node.op_type == "Gather"} & set(matrices)
+    copies = {
+        name: table
+        for table in sorted(tables)
+        for name, matrix in matrices.items()
+        if name not in tables and np.array_equal(matrix.T, matrices[table])
+    }
+    kept = [w for w in graph.initializer if w.name not in copies]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+    return [helper.make_node("Transpose", [table], [name], perm=[1, 0]) for name, table in copies.items()]
 
 
 def _channel_axis(graph: onnx.GraphProto, name: str) -> int:

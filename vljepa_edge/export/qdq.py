@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from vljepa_edge.export.calibration import Arrays
@@ -42,10 +43,11 @@ def prepare(model: onnx.ModelProto) -> None:
     """Give every node a name of its own and make every constant an initialiser, in place.
 
     Layers are known by name, and weights looked up among the initialisers: PyTorch's exporter writes small ones as
-    Constant nodes, and weights of equal value as the Identity of the first.
+    Constant nodes, and weights of equal value as the Identity of the first; bundles store an output layer that is tied
+    to the embedding table as the Transpose of it.
     """
     graph = model.graph
-    weights = {weight.name for weight in graph.initializer}
+    weights = {weight.name: weight for weight in graph.initializer}
     same: dict[str, str] = {}
     taken: set[str] = set()
     nodes = []
@@ -60,6 +62,11 @@ def prepare(model: onnx.ModelProto) -> None:
             continue
         for place, name in enumerate(node.input):
             node.input[place] = same.get(name, name)
+        if node.op_type == "Transpose" and node.input[0] in weights:
+            array = numpy_helper.to_array(weights[node.input[0]])
+            axes = next((list(a.ints) for a in node.attribute if a.name == "perm"), None)
+            graph.initializer.append(numpy_helper.from_array(array.transpose(axes), node.output[0]))
+            continue
         if not node.name or node.name in taken:
             node.name = f"{node.op_type}_{i}"
         taken.add(node.name)
