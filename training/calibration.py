@@ -39,9 +39,9 @@ def write_calibration(folder: Path, painter: Painter, names: Sequence[str]) -> P
         scene = random_scene(rng, names, pairs=0.2, groups=0.3)
         _write_video(folder / f"clip{i:02}.mkv", painter.draw(scene, rng))
         texts |= dict.fromkeys(wordings(scene)[:2])
-        for kind in ("exists", "direction", "count"):
+        for kind in say.QUESTION_KINDS:
             question = say.question(scene, kind, rng, list(names))
-            if question is not None and len(queries) < 3 * len(say.CAPTION_QUERIES):
+            if question is not None:
                 queries[question.text] = None
     for i in range(STILLS):
         Image.fromarray(np.asarray(painter.background(rng, SIZE))).save(folder / f"still{i}.png")

@@ -26,6 +26,7 @@ from vljepa_edge.video.window import Window
 Arrays = dict[str, NDArray[Any]]
 Clip = NDArray[np.uint8]
 CLIPS_PER_FILE = 4
+_ASKED = 4
 QUERY_FILE, TEXT_FILE = "queries.txt", "texts.txt"
 _QUERIES = (
     "What is this?", "What moves in the video?", "Which way does it move?", "How many are there?", "Is there a dog?",
@@ -100,14 +101,15 @@ def record(
 ) -> dict[str, list[Arrays]]:
     """Inputs that each graph file meets while the bundle, in fp32, embeds, asks and decodes: file -> at most `most`.
 
-    Every clip is asked two of the queries, in turn; each embedding is decoded, and what is said is embedded again.
+    Every clip is asked four of the queries, in turn; each embedding is decoded, and what is said is embedded again.
     """
     engine = _RecordingEngine(open_engine("openvino", precision="f32"), most)
     model = Model(bundle, engine)
     asked = [model.text.query(query) for query in queries]
     model.embed_text(texts)
     for i, clip in enumerate(bar.track(clips, description="recording inputs")):
-        for embedding in embed_clip(model, clip, [asked[i % len(asked)], asked[(i + 1) % len(asked)]]):
+        turn = [asked[place % len(asked)] for place in range(_ASKED * i, _ASKED * (i + 1))]
+        for embedding in embed_clip(model, clip, turn):
             said = model.decode_text(embedding)
             if said:
                 model.embed_text([said])

@@ -35,7 +35,7 @@ from vljepa_edge.model import Model
 
 PART_TARGETS = (Fidelity(0.999, 0.995), Fidelity(0.9995, 0.9975), Fidelity(0.9998, 0.999))
 """What the outputs of every graph must keep; while the gate refuses the whole, the next one."""
-_FIT_INPUTS, _JUDGE_INPUTS = 48, 12
+_FIT_INPUTS, _JUDGE_INPUTS = 64, 32
 SPEED_SECONDS = 3.0  # for each stage
 
 
