@@ -21,6 +21,8 @@ from vljepa_edge.training.renaming import Concepts
 from vljepa_edge.training.texts import QueryBank, SentenceBank
 
 _QUESTION_WEIGHTS = {"exists": 0.36, "count": 0.2, "direction": 0.06, "object": 0.12, "doing": 0.06, "moves": 0.2}
+_COUNTED_PAIRS = 0.1
+"""Of questions how many: about two different things. The rest ask for one, two and three alike, each equally often."""
 _OBJECT_CAPTION_SHARE = 0.2
 _GRID_NOISE = 0.3
 _FILLED_SHARE = 0.35
@@ -68,13 +70,14 @@ class Sampler:
         self.clips, self.photos, self.stage, self.concepts = clips, photos, stage, concepts
         self.sentences, self.queries, self.names = sentences, queries, names
         self.rng, self.py = np.random.default_rng(seed), random.Random(seed)
-        self._others = names * 3 + concepts.names
         self._order: list[int] = []
         scenes = clips.scenes
         self._directed = [i for i, s in enumerate(scenes) if s.motion in say.DIRECTIONS]
         self._single = [i for i, s in enumerate(scenes) if s.motion in say.ONE and s.count == 1]
-        self._counted = [
-            [i for i, s in enumerate(scenes) if s.total() == n and _countable(s)] for n in range(1, say.MAX_COUNT + 1)
+        self._pairs = [i for i, s in enumerate(scenes) if s.second is not None and _countable(s)]
+        self._alike = [
+            [i for i, s in enumerate(scenes) if s.second is None and s.count == n and _countable(s)]
+            for n in range(1, say.MAX_COUNT + 1)
         ]
 
     def batch(self) -> Batch:
@@ -111,7 +114,9 @@ class Sampler:
         if kind == "direction":
             return self.py.choice(self._directed)
         if kind == "count":
-            return self.py.choice(self._counted[self.py.randrange(say.MAX_COUNT)])
+            if self._pairs and self.py.random() < _COUNTED_PAIRS:
+                return self.py.choice(self._pairs)
+            return self.py.choice(self._alike[self.py.randrange(say.MAX_COUNT)])
         if kind in ("object", "doing", "moves"):
             return self.py.choice(self._single)
         if not self._order:  # pairs of clips of one object, so that a batch holds the same thing doing different things
@@ -141,29 +146,37 @@ class Sampler:
         thing fills), and hide its looks."""
         word, vector = self.concepts.draw(self.rng)
         concept = appearance[i, :, :, GRID_WIDTH:]
+        shares = torch.zeros(concept.shape[1], 1)
         if self.py.random() < _FILLED_SHARE:
-            shares = torch.from_numpy(self.rng.uniform(0.3, 1.0, (concept.shape[1], 1))).float()
-            concept.lerp_(vector, shares)
+            shares += torch.from_numpy(self.rng.uniform(0.3, 1.0, shares.shape))
         else:
-            strongest = concept.norm(dim=-1).mean(0)[1:].topk(int(self.rng.integers(1, 5))).indices + 1
             share = float(self.rng.uniform(0.5, 1.0))
-            concept[:, strongest] = share * vector + (1 - share) * concept[:, strongest]
-            concept[:, 0] = 0.5 * share * vector + (1 - 0.5 * share) * concept[:, 0]
+            strongest = concept.norm(dim=-1).mean(0)[1:].topk(int(self.rng.integers(1, 5))).indices + 1
+            shares[strongest], shares[0] = share, 0.5 * share
+        concept.lerp_(vector, shares)
         appearance[i, :, :, :GRID_WIDTH] = 0
         return Scene(scene.motion, self.concepts.names[word])
 
     def _say(self, kind: str, scene: Scene, renamed: bool) -> _Item:
         if kind != "caption":
-            asked = say.question(scene, kind, self.py, self._others)
+            asked = self._ask(kind, scene, renamed)
             if asked is not None:
-                key = scene.name if asked.kind == "object" else asked.answer
-                return _Item(scene, asked.answer, asked.text, key, self._wrong_answers(asked, scene))
+                return asked
         query = self.py.choice(say.CAPTION_QUERIES) if self.stage.question_share and self.py.random() < 0.8 else ""
         if self.py.random() < _OBJECT_CAPTION_SHARE and scene.second is None and scene.count == 1 and not query:
             return _Item(scene, self.py.choice(say.object_captions(scene.name)), query, scene.name, [])
         texts = wordings(scene, renamed)
         wrong = [self.py.choice(wordings(other, renamed)) for other in self._wrong_scenes(scene, renamed)]
         return _Item(scene, self.py.choice(texts), query, scene, wrong)
+
+    def _ask(self, kind: str, scene: Scene, renamed: bool) -> _Item | None:
+        """A question with its answer, None where the kind does not apply. A wrong object is a word of the kind of the
+        right one: what is asked for must not give the answer away."""
+        asked = say.question(scene, kind, self.py, self.concepts.names if renamed else self.names)
+        if asked is None:
+            return None
+        key = scene.name if asked.kind == "object" else asked.answer
+        return _Item(scene, asked.answer, asked.text, key, self._wrong_answers(asked, scene))
 
     def _wrong_answers(self, asked: say.Question, scene: Scene) -> list[str]:
         others = [n for n in self.py.sample(self.names, 8) if n != scene.name]

@@ -38,8 +38,8 @@ def pretrain_motion(
     test: tuple[NDArray[np.uint8], list[Scene]],
     recipe: MotionRecipe,
     seed: int,
-) -> float:
-    """Train `stem` in place; returns the share of test clips whose motion is named right."""
+) -> tuple[float, float]:
+    """Train `stem` in place; returns the shares of test clips whose motion and whose count is right."""
     rng = np.random.default_rng(seed)
     net = _Classifier(stem).train()
     motion = np.array([MOTIONS.index(s.motion) for s in scenes])
@@ -61,16 +61,19 @@ def pretrain_motion(
                 with autocast():
                     by_motion, by_count = net(luma_to_float(x) * gain)
                     loss = F.cross_entropy(by_motion.float(), torch.from_numpy(y), label_smoothing=0.05)
-                    loss = loss + 0.3 * F.cross_entropy(by_count.float(), torch.from_numpy(count[rows]))
+                    counted = F.cross_entropy(by_count.float(), torch.from_numpy(count[rows]))
+                    loss = loss + recipe.count_weight * counted
                 optimiser.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
                 schedule.step()
                 bar.update(task, advance=1, description=f"motion stem, loss {loss.item():.2f}")
     net.eval()
-    right = 0
+    right = np.zeros(2)
     with torch.inference_mode():
         for start in range(0, len(test[0]), 100):
-            guess = net(luma_to_float(test[0][start : start + 100]))[0].argmax(-1).tolist()
-            right += sum(MOTIONS[g] == s.motion for g, s in zip(guess, test[1][start : start + 100], strict=True))
-    return right / len(test[1])
+            by_motion, by_count = (h.argmax(-1).tolist() for h in net(luma_to_float(test[0][start : start + 100])))
+            for m, c, scene in zip(by_motion, by_count, test[1][start : start + 100], strict=True):
+                right += (MOTIONS[m] == scene.motion, c + 1 == scene.total())
+    motions, counts = right / len(test[1])
+    return float(motions), float(counts)

@@ -144,7 +144,7 @@ class Workshop:
     @cached_property
     def motion_clips(self) -> tuple[NDArray[np.uint8], list[Scene]]:
         data = self.recipe.data
-        scenes, seed = self._scenes("motion", data.motion_clips, self.seen_names, data.pairs, data.groups)
+        scenes, seed = self._scenes("motion", data.motion_clips, self.seen_names, data.pairs, self.recipe.motion.groups)
         return draw_luma(self.folder, scenes, self.painter(test=False, moving=data.moving_camera), seed), scenes
 
     @cached_property

@@ -27,9 +27,12 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class MotionRecipe:
-    """The motion stem's own training: motions and counts as classes."""
+    """The motion stem's own training: motions and counts as classes. `groups`: share of its clips that show two or
+    three of a kind; `count_weight`: of the loss of counts beside that of motions."""
 
     width: int = 32
+    groups: float = 0.2
+    count_weight: float = 0.3
     epochs: int = 3
     batch: int = 64
     lr: float = 4e-3

@@ -135,13 +135,16 @@ def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Log) -> None:
     if not file.exists():
         luma, scenes = shop.motion_clips
         clips = shop.train
-        held = shop.test("held")
+        held = shop.test("held_asked")
         both = np.concatenate([luma, clips.luma])
-        right = pretrain_motion(
+        motions, counts = pretrain_motion(
             stem, both, [*scenes, *clips.scenes], (held.luma, held.scenes), shop.recipe.motion, shop.recipe.seed
         )
         save_tensors(stem.state_dict(), file)
-        log(f"motion stem alone names {100 * right:.1f} % of the motions of held-out clips (of {len(say.MOTIONS)})")
+        log(
+            f"motion stem alone, held-out clips: {100 * motions:.1f} % of motions (of {len(say.MOTIONS)}), "
+            f"{100 * counts:.1f} % of counts"
+        )
     stem.load_state_dict(load_file(file))
 
 

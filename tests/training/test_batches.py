@@ -225,6 +225,31 @@ def test_questions_are_answered_truly_and_evenly(tmp_path: Path, image_share: fl
     assert min(counts) > 25 and max(counts) < 1.6 * min(counts)
 
 
+def test_what_is_asked_for_does_not_give_the_answer_away(tmp_path: Path) -> None:
+    """Else "no" would be learnt for every word that training shows in no clip, held-out ones among them."""
+    made, _ = sampler(tmp_path, ONE + PAIRS + GROUPS, question_share=1.0, rename_share=0.6, batch=64)
+    queries: list[str] = []
+    batch_of = made.queries.batch
+    made.queries.batch = lambda asked: (queries.extend(asked), batch_of(asked))[1]  # type: ignore[method-assign]
+    answers = [text for _ in range(20) for text in made.batch().texts]
+    for words in (NAMES, [*CLASSES, *NOUNS]):
+        yes = [
+            answer == "Yes."
+            for query, answer in zip(queries, answers, strict=True)
+            if query.startswith(("Is there a", "Do you see a")) and any(has_word(query, word) for word in words)
+        ]
+        assert len(yes) > 100
+        assert abs(np.mean(yes) - 0.5) < 4 * 0.5 / len(yes) ** 0.5
+
+
+def test_two_and_three_of_a_kind_are_counted_equally_often_however_many_pairs_there_are(tmp_path: Path) -> None:
+    made, _ = sampler(tmp_path, ONE + PAIRS * 20 + GROUPS)
+    scenes = [made.clips.scenes[made._row_for("count")] for _ in range(3000)]
+    alike = Counter(scene.count for scene in scenes if scene.second is None)
+    assert set(alike) == {1, 2, 3} and max(alike.values()) < 1.2 * min(alike.values())
+    assert 0 < len(scenes) - alike.total() < 0.2 * len(scenes)
+
+
 def test_nothing_is_said_of_names_that_were_not_given(tmp_path: Path) -> None:
     """The sampler knows the trained names alone, so held-out ones can't come up, not even as a wrong answer."""
     known = [*NAMES, *CLASSES, *NOUNS]

@@ -49,7 +49,10 @@ def test_what_is_left_out_keeps_its_default(tmp_path: Path) -> None:
     ("text", "said"),
     [
         (LEGAL + "epochs: 3\n", "unknown key epochs; legal keys: clips, data, decoder, images"),
-        (LEGAL + "motion: {rate: 1}\n", "unknown key motion.rate; legal keys: batch, epochs, lr, width"),
+        (
+            LEGAL + "motion: {rate: 1}\n",
+            "unknown key motion.rate; legal keys: batch, count_weight, epochs, groups, lr, width",
+        ),
         (LEGAL.replace("{steps: 2, lr: 0.5}", "{lr: 0.5}"), "missing 1 required positional argument: 'steps'"),
         (LEGAL.replace("seed: 3\n", ""), "missing 1 required positional argument: 'seed'"),
         (LEGAL + "data: 12\n", "data must hold keys and values, not 12"),
