@@ -124,18 +124,24 @@ def dequantised(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> np.ndarra
 
 def _tie(graph: onnx.GraphProto) -> list[onnx.NodeProto]:
     """Drop every weight that is the transpose of an embedding table; returns the nodes that make it of the table."""
-    matrices = {w.name: numpy_helper.to_array(w) for w in graph.initializer if len(w.dims) == 2}
+    matrices = {w.name: w for w in graph.initializer if len(w.dims) == 2}
     tables = {node.input[0] for node in graph.node if node.op_type == "Gather"} & set(matrices)
     copies = {
         name: table
         for table in sorted(tables)
         for name, matrix in matrices.items()
-        if name not in tables and np.array_equal(matrix.T, matrices[table])
+        if name not in tables and _is_transpose(matrix, matrices[table])
     }
     kept = [w for w in graph.initializer if w.name not in copies]
     del graph.initializer[:]
     graph.initializer.extend(kept)
     return [helper.make_node("Transpose", [table], [name], perm=[1, 0]) for name, table in copies.items()]
+
+
+def _is_transpose(a: TensorProto, b: TensorProto) -> bool:
+    """Shapes first: reading a weight copies it."""
+    same_shape = list(a.dims) == list(b.dims)[::-1]
+    return same_shape and np.array_equal(numpy_helper.to_array(a).T, numpy_helper.to_array(b))
 
 
 def _channel_axis(graph: onnx.GraphProto, name: str) -> int:
