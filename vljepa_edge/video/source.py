@@ -7,7 +7,8 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -18,7 +19,9 @@ from av.error import FFmpegError
 from vljepa_edge.errors import InputError, VideoError
 from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
-from vljepa_edge.video.frame import MAX_PIXELS, Frame, Image, Picture, Pictures, SourceStats
+from vljepa_edge.video.ahead import AheadReader
+from vljepa_edge.video.decoder import Decoder
+from vljepa_edge.video.frame import MAX_PIXELS, Frame, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode
 from vljepa_edge.video.timing import EARLY, Grid
 
@@ -28,62 +31,46 @@ LEGAL = "legal are video and image files, rtsp:// URLs, /dev/videoN, camera:N, a
 class Source(Iterator[Frame]):
     """Frames in rising time, unless the clock of an iterable goes back by more than a second: then so does time.
 
-    Iterate over it once; close it, or use it in a `with`.
-    `live` sources are read by a thread that keeps the latest frame only. `stats` counts what was met on the way.
+    Iterate over it once; close it, or use it in a `with`. A thread reads for it: of a `live` source it keeps the latest
+    frame only, of a file it decodes and scales a few frames ahead. Iterables are read in the thread that iterates.
+    `stats` counts what was met on the way, in frames read ahead too.
     Iterating raises VideoError when the source holds no frame or is lost, FrameError for an array that is no frame.
     """
 
     def __init__(
         self,
         name: str,
-        pictures: Pictures,
+        frames: Iterator[Frame],
         stats: SourceStats,
         *,
-        size: tuple[int, int] | None,
-        resize: ResizeMode,
-        grid: Grid,
         live: bool,
-        release: Callable[[], None],
-        stopped: threading.Event,
-        patience: float,
-        silence: float | None,
+        stop: Callable[[], None],
     ) -> None:
         self.name = name
         self.live = live
         self.stats = stats
-        self._size = size
-        self._resize = resize
-        self._scaler = preprocess.Scaler()
-        self._grid = grid
-        self._pictures = pictures
-        self._reader: alive.LatestReader | None = None
+        self._frames = frames
         self._closed = False
-        if live:
-            self._reader = alive.LatestReader(pictures, self._grid, stats, stopped, name, silence)
-            # At the latest when nobody holds the source any more, or the interpreter ends.
-            self._end = weakref.finalize(self, self._reader.stop, patience)
-        self._release = release
+        # At the latest when nobody holds the source any more, or the interpreter ends.
+        self._stop = weakref.finalize(self, stop)
 
     def __iter__(self) -> Source:
         return self
 
     def __next__(self) -> Frame:
-        while not self._closed:
-            picture = self._take()
-            if picture is None:
-                empty = self.stats.frames_yielded == 0 and not self._closed
-                self.close()
-                if empty:
-                    raise VideoError(self.name, self._why_empty())
-                break
-            try:
-                frame = Frame(self._image(picture), picture.time)
-            except FFmpegError:
-                self.stats.corrupt += 1
-                continue
-            self.stats.frames_yielded += 1
-            return frame
-        raise StopIteration
+        try:
+            frame = None if self._closed else next(self._frames, None)
+        except BaseException:
+            self.close()
+            raise
+        if frame is None:
+            empty = self.stats.frames_yielded == 0 and not self._closed
+            self.close()
+            if empty:
+                raise VideoError(self.name, self._why_empty())
+            raise StopIteration
+        self.stats.frames_yielded += 1
+        return frame
 
     def __enter__(self) -> Source:
         return self
@@ -96,30 +83,13 @@ class Source(Iterator[Frame]):
     def close(self) -> None:
         """Ends the reading and gives files, sockets, devices and threads back. Can be called twice."""
         self._closed = True
-        if self._reader is not None:
-            self._end()
-        else:
-            self._release()
+        self._stop()
 
     def _why_empty(self) -> str:
         if self.stats.corrupt == 0:
             return "no frames in it"
         damage = f"{self.stats.corrupt} damaged packet{'s' * (self.stats.corrupt > 1)}"
         return f"no frame in it can be decoded ({damage}); legal are frames of at most {MAX_PIXELS} pixels"
-
-    def _take(self) -> Picture | None:
-        if self._reader is not None:
-            return self._reader.take()
-        for picture in self._pictures:
-            if self._grid.takes(picture.time):
-                return picture
-        return None
-
-    def _image(self, picture: Picture) -> Image:
-        pixels = picture.pixels
-        if isinstance(pixels, av.VideoFrame):
-            return self._scaler.upright(pixels, self._size, self._resize, picture.aspect)
-        return pixels if self._size is None else preprocess.resize(pixels, *self._size, self._resize)
 
 
 def open_source(
@@ -157,7 +127,8 @@ def open_source(
     patience = 1.0
     silence: float | None = None
     grid = Grid(fps, EARLY)
-    release: Callable[[], None] = stopped.set
+    stop: Callable[[], None] = stopped.set
+    file: Decoder | None = None
 
     text = os.fspath(source) if isinstance(source, (str, Path, os.PathLike)) else None
     connect = None if text is None else _live_connection(text, stats, timeout)
@@ -170,11 +141,11 @@ def open_source(
             patience += timeout
             silence = patience + retry_for
         else:
-            pictures, release = recorded.decoded(decoder, stats), decoder.close
+            pictures, stop = recorded.decoded(decoder, stats), decoder.close
     elif text is not None:
         name = text
-        decoder = recorded.open_file(text.removeprefix("file://"), stats)
-        pictures, release = recorded.decoded(decoder, stats), decoder.close
+        file = recorded.open_file(text.removeprefix("file://"), stats)
+        pictures = recorded.decoded(file, stats)
         grid = Grid(fps)
         if live:
             pictures = alive.paced(pictures, stopped)
@@ -186,19 +157,37 @@ def open_source(
         raise VideoError(
             f"{source!r:.80}", f"objects of type {type(source).__name__} are not a source of frames; {LEGAL}"
         )
-    return Source(
-        name,
-        pictures,
-        stats,
-        size=size,
-        resize=resize,
-        grid=grid,
-        live=bool(live),
-        release=release,
-        stopped=stopped,
-        patience=patience,
-        silence=silence,
-    )
+    if live:
+        latest = alive.LatestReader(pictures, grid, stats, stopped, name, silence)
+        frames = _scaled(iter(latest.take, None), size, resize, stats)
+        return Source(name, frames, stats, live=True, stop=partial(latest.stop, patience))
+    frames = _scaled(_sampled(pictures, grid), size, resize, stats)
+    if file is None:
+        return Source(name, frames, stats, live=False, stop=stop)
+    ahead = AheadReader(frames, name, file.close)
+    return Source(name, ahead, stats, live=False, stop=ahead.stop)
+
+
+def _sampled(pictures: Pictures, grid: Grid) -> Iterator[Picture]:
+    """Those that are due."""
+    return (picture for picture in pictures if grid.takes(picture.time))
+
+
+def _scaled(
+    pictures: Iterable[Picture], size: tuple[int, int] | None, resize: ResizeMode, stats: SourceStats
+) -> Generator[Frame, None, None]:
+    """Pictures as the model wants them. One that can't be converted is counted as damage and left out."""
+    scaler = preprocess.Scaler()
+    for pixels, time, aspect in pictures:
+        try:
+            if isinstance(pixels, av.VideoFrame):
+                image = scaler.upright(pixels, size, resize, aspect)
+            else:
+                image = pixels if size is None else preprocess.resize(pixels, *size, resize)
+        except FFmpegError:
+            stats.corrupt += 1
+            continue
+        yield Frame(image, time)
 
 
 def _live_connection(text: str, stats: SourceStats, timeout: float) -> alive.Connect | None:
