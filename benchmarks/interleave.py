@@ -62,6 +62,8 @@ def interleave(
     draw = random.Random(0)
     collecting = gc.isenabled()
     gc.disable()
+    gc.collect()
+    gc.freeze()  # what is there already isn't looked at after every round: that would empty the caches before the next
     try:
         begun, rounds = time.perf_counter(), 0
         while rounds < least or (rounds < most and time.perf_counter() - begun < seconds):
@@ -74,6 +76,7 @@ def interleave(
             rounds += 1
             gc.collect()
     finally:
+        gc.unfreeze()
         if collecting:
             gc.enable()
     return tuple(Samples(case.name, tuple(found[case.name])) for case in cases)

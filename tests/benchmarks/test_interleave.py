@@ -1,5 +1,7 @@
 """Interleaved timing: rounds, medians, ratios."""
 
+import gc
+
 import pytest
 
 from benchmarks.interleave import Case, Samples, cpu_clock, interleave
@@ -44,6 +46,14 @@ def test_samples_are_milliseconds_of_one_call_in_the_order_of_the_cases():
 def test_rounds_end_at_most():
     (only,) = interleave([Case("nothing", lambda: None)], 1000.0, most=7)
     assert len(only.ms) == 7
+
+
+def test_garbage_is_collected_between_rounds_only_and_what_was_there_before_is_left_alone():
+    seen: list[tuple[bool, bool]] = []
+    interleave([Case("look", lambda: seen.append((gc.isenabled(), gc.get_freeze_count() > 0)))], 0.0, least=3)
+    assert seen[1:] == [(False, True)] * 3
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
 
 
 def test_median_and_spread():
