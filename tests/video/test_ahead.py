@@ -5,25 +5,16 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from tests.media import cut, flat, number_of, write_png, write_video
+from tests.video.threads import video_threads
 from vljepa_edge.errors import VideoError
 from vljepa_edge.video import Frame, ahead, open_source
 from vljepa_edge.video.ahead import DEPTH, AheadReader
-
-
-def video_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("video ")]
-
-
-@pytest.fixture(autouse=True)
-def no_thread_stays() -> Iterator[None]:
-    yield
-    assert video_threads() == []
 
 
 class Film:

@@ -20,20 +20,11 @@ import pytest
 from numpy.typing import NDArray
 
 from tests.media import flat, number_of, write_video
+from tests.video.threads import video_threads
 from vljepa_edge.errors import FrameError, VideoError
 from vljepa_edge.video import live, open_source
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import SourceStats
-
-
-def video_threads() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name.startswith("video ")]
-
-
-@pytest.fixture(autouse=True)
-def no_thread_stays() -> Iterator[None]:
-    yield
-    assert video_threads() == []
 
 
 def camera_at(rate: float, count: int) -> Iterator[tuple[NDArray[np.uint8], float]]:
