@@ -37,6 +37,10 @@ class SentenceEncoder:
             states = self.model(**batch).last_hidden_state
         return states.float(), batch["attention_mask"]
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        """Tokens of each."""
+        return [len(row) for row in self.tokenizer(list(texts), truncation=True, max_length=_MAX_TOKENS)["input_ids"]]
+
     def sentences(self, texts: Sequence[str]) -> Tensor:
         """(B, D), unit length."""
         states, mask = self.tokens(texts)
@@ -59,10 +63,13 @@ class SentenceBank:
                 self.index, self.vectors = {text: i for i, text in enumerate(texts)}, vectors
 
     def add(self, texts: Iterable[str], what: str = "texts", keep: bool = True) -> None:
-        """Embed what is new; `keep` writes it to disk."""
-        new = sorted({text for text in texts if text not in self.index}, key=lambda text: (len(text), text))
+        """Embed what is new, texts of one length together, else a fifth of the work would be padding. `keep` writes it
+        to disk."""
+        new = sorted({text for text in texts if text not in self.index})
         if not new:
             return
+        lengths = dict(zip(new, self.encoder.lengths(new), strict=True))
+        new.sort(key=lengths.__getitem__)
         batches = [new[i : i + _BATCH] for i in range(0, len(new), _BATCH)]
         made = [
             self.encoder.sentences(batch).half()

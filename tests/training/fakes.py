@@ -53,6 +53,7 @@ class FakeEncoder:
         self.model = SimpleNamespace(config=SimpleNamespace(hidden_size=width))
         self.width = width
         self.asked: list[str] = []
+        self.batches: list[list[str]] = []
 
     def tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
         rows = [[vector(word, self.width) for word in text.split()] for text in texts]
@@ -64,7 +65,11 @@ class FakeEncoder:
             states[i, : len(row)], mask[i, : len(row)] = torch.stack(row), 1
         return states, mask
 
+    def lengths(self, texts: Sequence[str]) -> list[int]:
+        return [len(text.split()) for text in texts]
+
     def sentences(self, texts: Sequence[str]) -> Tensor:
+        self.batches.append(list(texts))
         self.asked.extend(texts)
         return torch.stack([vector(text, self.width) for text in texts])
 

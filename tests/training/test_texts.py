@@ -11,6 +11,7 @@ import torch
 
 from tests.training.fakes import FakeEncoder, vector
 from tests.training.tiny_bert import write_sentence_encoder
+from vljepa_edge.training import texts
 from vljepa_edge.training.texts import QueryBank, SentenceBank, SentenceEncoder
 
 TEXTS = ["An owl.", "A red fox moves to the left.", "Yes."]
@@ -43,6 +44,18 @@ def test_each_text_is_embedded_once(tmp_path: Path) -> None:
     found.add([*TEXTS, *TEXTS])
     found.add(iter(TEXTS))
     assert sorted(found.encoder.asked) == sorted(TEXTS)  # type: ignore[attr-defined]
+
+
+def test_texts_of_one_length_are_embedded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "_BATCH", 2)
+    found = bank(tmp_path)
+    found.add(["a b c d", "extraordinarily", "x y z w", "no", "one two"])
+    lengths = [found.encoder.lengths(batch) for batch in found.encoder.batches]
+    assert lengths == [[1, 1], [2, 4], [4]]
+
+
+def test_lengths_are_those_of_the_mask(encoder: SentenceEncoder) -> None:
+    assert encoder.lengths(TEXTS) == encoder.tokens(TEXTS)[1].sum(1).tolist()
 
 
 def test_what_was_kept_is_not_embedded_again_by_the_next_run(tmp_path: Path) -> None:
