@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import os
 import threading
 import time
-from collections.abc import Generator
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,28 +21,27 @@ from vljepa_edge.video.ahead import DEPTH, AheadReader
 
 
 class Film:
-    """Numbered frames; knows how many were read, and whether it was ended and given back."""
+    """Numbered frames; knows how many were read, and whether it was given back, by whom, and read after that."""
 
     def __init__(self, count: int, error: Exception | None = None) -> None:
-        self.read, self.ended, self.released = 0, False, 0
+        self.read = 0
+        self.released: list[str] = []
+        self.stopped = threading.Event()
         self._count, self._error = count, error
 
-    def frames(self) -> Generator[Frame, None, None]:
-        try:
-            for number in range(self._count):
-                self.read += 1
-                yield Frame(flat(number), number / 10)
-            if self._error is not None:
-                raise self._error
-        finally:
-            self.ended = True
+    def frames(self) -> Iterator[Frame]:
+        for number in range(self._count):
+            assert not self.released, "read after it was given back"
+            self.read += 1
+            yield Frame(flat(number), number / 10)
+        if self._error is not None:
+            raise self._error
 
     def release(self) -> None:
-        assert self.ended or self.read == 0, "given back while it was read"
-        self.released += 1
+        self.released.append(threading.current_thread().name)
 
     def reader(self) -> AheadReader:
-        return AheadReader(self.frames(), "film", self.release)
+        return AheadReader(self.frames(), "film", self.release, self.stopped)
 
     def wait_for(self, count: int) -> None:
         until = time.monotonic() + 5
@@ -66,24 +68,58 @@ def test_reads_on_while_nobody_asks_but_only_so_far() -> None:
     reader.stop()
 
 
-def test_an_error_comes_after_the_frames_before_it_and_again() -> None:
+def test_an_error_comes_once_and_after_the_frames_before_it() -> None:
     film = Film(5, ValueError("torn"))
     reader = film.reader()
     assert len([next(reader) for _ in range(5)]) == 5
-    for _ in range(2):
-        with pytest.raises(ValueError, match="torn"):
-            next(reader)
+    with pytest.raises(ValueError, match="torn"):
+        next(reader)
+    assert list(reader) == []
     reader.stop()
-    assert film.released == 1
 
 
-def test_stopping_in_the_middle_gives_the_file_back() -> None:
+def test_what_failed_is_kept_by_nobody() -> None:
+    def torn() -> Iterator[Frame]:
+        yield Frame(flat(0), 0.0)
+        raise ValueError("torn")
+
+    def read_and_fail() -> weakref.ref[AheadReader]:
+        reader = AheadReader(torn(), "film", lambda: None, threading.Event())
+        next(reader)
+        with contextlib.suppress(ValueError):
+            next(reader)
+        reader.stop()
+        reader._thread.join()
+        return weakref.ref(reader)
+
+    gc.disable()
+    try:
+        assert read_and_fail()() is None, "it is part of a cycle"
+    finally:
+        gc.enable()
+
+
+def test_the_thread_that_reads_gives_the_file_back() -> None:
     film = Film(1000)
     reader = film.reader()
     next(reader)
+    film.wait_for(1 + DEPTH)
     reader.stop()
-    assert (film.ended, film.released) == (True, 1)
+    assert film.released == ["video film"]
+    assert film.read == 1 + DEPTH
     assert list(reader) == []
+
+
+def test_stopping_twice_gives_nothing_back_twice_and_waits_again() -> None:
+    film = Film(1000)
+    reader = film.reader()
+    next(reader)
+    stops = [threading.Thread(target=reader.stop) for _ in range(4)]
+    for stop in stops:
+        stop.start()
+    for stop in stops:
+        stop.join()
+        assert film.released == ["video film"]
 
 
 def test_one_that_is_never_asked_has_no_thread_and_gives_the_file_back() -> None:
@@ -91,7 +127,7 @@ def test_one_that_is_never_asked_has_no_thread_and_gives_the_file_back() -> None
     reader = film.reader()
     assert video_threads() == []
     reader.stop()
-    assert (film.read, film.released) == (0, 1)
+    assert (film.read, len(film.released)) == (0, 1)
     assert list(reader) == []
     assert video_threads() == []
 
@@ -100,29 +136,89 @@ def test_a_read_that_hangs_is_not_waited_for_and_its_file_left_to_it(monkeypatch
     monkeypatch.setattr(ahead, "_PATIENCE", 0.05)
     answers, released = threading.Event(), threading.Event()
 
-    def frames() -> Generator[Frame, None, None]:
+    def frames() -> Iterator[Frame]:
         yield Frame(flat(0), 0.0)
         answers.wait()
 
-    reader = AheadReader(frames(), "film", released.set)
+    reader = AheadReader(frames(), "film", released.set, threading.Event())
     next(reader)
     begun = time.monotonic()
     reader.stop()
     assert time.monotonic() - begun < 2
     assert not released.is_set()
     answers.set()
+    assert released.wait(5)
     for thread in video_threads():
         thread.join()
+
+
+def test_an_interrupt_while_the_thread_starts_takes_nothing_from_under_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = threading.Event()
+    bootstrap = threading.Thread._bootstrap_inner  # type: ignore[attr-defined]
+
+    def begins_late(thread: threading.Thread) -> None:
+        late.wait(5)
+        bootstrap(thread)
+
+    def interrupted(event: threading.Event, timeout: float | None = None) -> bool:
+        raise KeyboardInterrupt
+
+    film = Film(10)
+    reader = film.reader()
+    monkeypatch.setattr(threading.Thread, "_bootstrap_inner", begins_late)
+    monkeypatch.setattr(reader._thread._started, "wait", interrupted.__get__(reader._thread._started))  # type: ignore[attr-defined]
+    with pytest.raises(KeyboardInterrupt):
+        next(reader)
+    monkeypatch.undo()
+    reader.stop()
+    assert film.released == []
+    late.set()
+    until = time.monotonic() + 5
+    while not film.released and time.monotonic() < until:
+        time.sleep(0.002)
+    assert (film.read, film.released) == (0, ["video film"])
+    reader._thread.join(5)
+
+
+def test_no_thread_to_be_had_is_an_error_and_gives_the_file_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    film = Film(10)
+    reader = film.reader()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    with pytest.raises(RuntimeError, match="can't start"):
+        next(reader)
+    reader.stop()
+    assert len(film.released) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_the_child_of_a_fork_is_told_and_does_not_wait_for_ever() -> None:
+    film = Film(10)
+    reader = film.reader()
+    next(reader)
+    film.wait_for(1 + DEPTH)
+    child = os.fork()
+    if child == 0:
+        try:
+            for _ in range(20):
+                next(reader)
+        except VideoError as error:
+            os._exit(0 if "reader is gone" in str(error) else 2)
+        os._exit(3)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    reader.stop()
 
 
 def test_stopped_from_another_thread_while_one_waits() -> None:
     answers = threading.Event()
 
-    def frames() -> Generator[Frame, None, None]:
+    def frames() -> Iterator[Frame]:
         answers.wait()
         yield Frame(flat(0), 0.0)
 
-    reader = AheadReader(frames(), "film", lambda: None)
+    reader = AheadReader(frames(), "film", lambda: None, threading.Event())
     got: list[Frame] = []
     waiting = threading.Thread(target=lambda: got.extend(reader))
     waiting.start()
@@ -143,6 +239,12 @@ class TestFiles:
                 time.sleep(0.002)
             assert source.stats.frames_decoded >= 1 + DEPTH
             assert source.stats.frames_yielded == 1
+
+    def test_closing_does_not_wait_for_the_next_frame_that_is_due(self, tmp_path: Path) -> None:
+        source = open_source(write_video(tmp_path / "v.mp4", 3000, fps=100), fps=0.01)
+        next(source)
+        source.close()
+        assert source.stats.frames_decoded < 2000
 
     def test_closed_in_the_middle(self, tmp_path: Path) -> None:
         for _ in range(20):

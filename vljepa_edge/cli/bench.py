@@ -79,7 +79,8 @@ def percentiles(samples: list[float]) -> dict[str, float | None]:
 def measure(model: Model, source: str, seconds: float, policy: str) -> dict[str, Any]:
     """Stream the source again and again until `seconds` of wall time are over; latencies in milliseconds.
 
-    The stage `source` is what a frame costs before the model: reading, decoding and scaling at the model's frame rate.
+    The stage `source` is the wait for a frame: a thread reads, decodes and scales it while the model looks at the one
+    before.
     """
     from vljepa_edge.video.source import open_source
 

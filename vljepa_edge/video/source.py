@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import weakref
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,7 @@ from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
 from vljepa_edge.video.ahead import AheadReader
 from vljepa_edge.video.decoder import Decoder
-from vljepa_edge.video.frame import MAX_PIXELS, Frame, Picture, Pictures, SourceStats
+from vljepa_edge.video.frame import MAX_PIXELS, Frame, Image, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode
 from vljepa_edge.video.timing import EARLY, Grid
 
@@ -50,19 +50,16 @@ class Source(Iterator[Frame]):
         self.live = live
         self.stats = stats
         self._frames = frames
+        self._stop = stop
         self._closed = False
         # At the latest when nobody holds the source any more, or the interpreter ends.
-        self._stop = weakref.finalize(self, stop)
+        self._finalizer = weakref.finalize(self, stop)
 
     def __iter__(self) -> Source:
         return self
 
     def __next__(self) -> Frame:
-        try:
-            frame = None if self._closed else next(self._frames, None)
-        except BaseException:
-            self.close()
-            raise
+        frame = None if self._closed else next(self._frames, None)
         if frame is None:
             empty = self.stats.frames_yielded == 0 and not self._closed
             self.close()
@@ -81,9 +78,13 @@ class Source(Iterator[Frame]):
         self.close()
 
     def close(self) -> None:
-        """Ends the reading and gives files, sockets, devices and threads back. Can be called twice."""
+        """Ends the reading and gives files, sockets, devices and threads back. Can be called twice, from any thread.
+
+        A read that hangs is waited for a few seconds, and gives back what it holds when it returns.
+        """
         self._closed = True
         self._stop()
+        self._finalizer.detach()
 
     def _why_empty(self) -> str:
         if self.stats.corrupt == 0:
@@ -159,35 +160,46 @@ def open_source(
         )
     if live:
         latest = alive.LatestReader(pictures, grid, stats, stopped, name, silence)
-        frames = _scaled(iter(latest.take, None), size, resize, stats)
+        frames = _Scaled(iter(latest.take, None), size, resize, stats)
         return Source(name, frames, stats, live=True, stop=partial(latest.stop, patience))
-    frames = _scaled(_sampled(pictures, grid), size, resize, stats)
+    frames = _Scaled(_sampled(pictures, grid, stopped), size, resize, stats)
     if file is None:
         return Source(name, frames, stats, live=False, stop=stop)
-    ahead = AheadReader(frames, name, file.close)
+    ahead = AheadReader(frames, name, file.close, stopped)
     return Source(name, ahead, stats, live=False, stop=ahead.stop)
 
 
-def _sampled(pictures: Pictures, grid: Grid) -> Iterator[Picture]:
-    """Those that are due."""
-    return (picture for picture in pictures if grid.takes(picture.time))
+def _sampled(pictures: Pictures, grid: Grid, stopped: threading.Event) -> Iterator[Picture]:
+    """Those that are due, until `stopped`: between two of them there may be thousands."""
+    for picture in pictures:
+        if stopped.is_set():
+            return
+        if grid.takes(picture.time):
+            yield picture
 
 
-def _scaled(
-    pictures: Iterable[Picture], size: tuple[int, int] | None, resize: ResizeMode, stats: SourceStats
-) -> Generator[Frame, None, None]:
+class _Scaled(Iterator[Frame]):
     """Pictures as the model wants them. One that can't be converted is counted as damage and left out."""
-    scaler = preprocess.Scaler()
-    for pixels, time, aspect in pictures:
-        try:
-            if isinstance(pixels, av.VideoFrame):
-                image = scaler.upright(pixels, size, resize, aspect)
-            else:
-                image = pixels if size is None else preprocess.resize(pixels, *size, resize)
-        except FFmpegError:
-            stats.corrupt += 1
-            continue
-        yield Frame(image, time)
+
+    def __init__(
+        self, pictures: Iterator[Picture], size: tuple[int, int] | None, resize: ResizeMode, stats: SourceStats
+    ) -> None:
+        self._pictures, self._size, self._resize, self._stats = pictures, size, resize, stats
+        self._scaler = preprocess.Scaler()
+
+    def __next__(self) -> Frame:
+        while True:
+            picture = next(self._pictures)
+            try:
+                return Frame(self._image(picture), picture.time)
+            except FFmpegError:
+                self._stats.corrupt += 1
+
+    def _image(self, picture: Picture) -> Image:
+        pixels = picture.pixels
+        if isinstance(pixels, av.VideoFrame):
+            return self._scaler.upright(pixels, self._size, self._resize, picture.aspect)
+        return pixels if self._size is None else preprocess.resize(pixels, *self._size, self._resize)
 
 
 def _live_connection(text: str, stats: SourceStats, timeout: float) -> alive.Connect | None:
