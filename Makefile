@@ -5,8 +5,11 @@ DEV := .venv-dev
 
 PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 PINS := $(if $(filter 3.11,$(PYTHON_VERSION)),requirements/ci-3.11.txt,requirements/any-python.txt)
-# What the compiled module and the installed metadata depend on; other Python files are seen without a reinstall.
+# What an installation depends on: the compiled module's sources, the metadata, and which Python files there are (not what
+# is in them). The last is in the name of the mark that an installation leaves, so that a moved file calls for another.
 SOURCES := pyproject.toml $(PINS) $(shell find bindings -name '*.[ch]pp' -o -name CMakeLists.txt)
+FILES := $(shell find vljepa_edge kernels training -name '*.py' | LC_ALL=C sort | cksum | cut -d' ' -f1)
+INSTALLED := .installed-$(FILES)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint cpp-test bench tiny clean
@@ -14,17 +17,17 @@ SOURCES := pyproject.toml $(PINS) $(shell find bindings -name '*.[ch]pp' -o -nam
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1	/' | expand -t 18
 
-demo: $(RUNTIME)/.installed  ## stream a real video and print what happens in it (runtime only, no torch)
+demo: $(RUNTIME)/$(INSTALLED)  ## stream a real video and print what happens in it (runtime only, no torch)
 	$(RUNTIME)/bin/vljepa demo
 
-test: $(DEV)/.installed  ## run the Python tests
+test: $(DEV)/$(INSTALLED)  ## run the Python tests
 	$(DEV)/bin/python -m pytest $(ARGS)
 
-lint: $(DEV)/.installed  ## ruff and mypy --strict
+lint: $(DEV)/$(INSTALLED)  ## ruff and mypy --strict
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/mypy --strict vljepa_edge
 
-cpp-test: $(DEV)/.installed  ## run the C++ tests, plain and under the address and undefined-behaviour sanitizers
+cpp-test: $(DEV)/$(INSTALLED)  ## run the C++ tests, plain and under the address and undefined-behaviour sanitizers
 	$(DEV)/bin/cmake -S bindings -B build/cpp -DVLJEPA_PYTHON=OFF -DVLJEPA_TESTS=ON -DCMAKE_BUILD_TYPE=Release
 	$(DEV)/bin/cmake --build build/cpp --parallel
 	$(DEV)/bin/ctest --test-dir build/cpp --output-on-failure
@@ -33,22 +36,22 @@ cpp-test: $(DEV)/.installed  ## run the C++ tests, plain and under the address a
 	$(DEV)/bin/cmake --build build/cpp-sanitize --parallel
 	$(DEV)/bin/ctest --test-dir build/cpp-sanitize --output-on-failure
 
-bench: $(DEV)/.installed  ## time every stage beside its peers and write docs/performance.md (a quiet machine)
+bench: $(DEV)/$(INSTALLED)  ## time every stage beside its peers and write docs/performance.md (a quiet machine)
 	$(DEV)/bin/python -m benchmarks $(ARGS)
 
-tiny: $(DEV)/.installed  ## train the default model from nothing (about two hours on 2 cores with AVX2)
+tiny: $(DEV)/$(INSTALLED)  ## train the default model from nothing (about two hours on 2 cores with AVX2)
 	$(DEV)/bin/python -m vljepa_edge.training.tiny $(ARGS)
 
 clean:  ## remove environments, builds and caches
 	rm -rf $(RUNTIME) $(DEV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
 
-$(RUNTIME)/.installed: $(SOURCES)
+$(RUNTIME)/$(INSTALLED): $(SOURCES)
 	$(PYTHON) -m venv $(RUNTIME)
 	$(RUNTIME)/bin/python -m pip install --quiet --no-compile -c $(PINS) -e .
 	$(RUNTIME)/bin/vljepa slim --apply
-	@touch $@
+	@rm -f $(@D)/.installed* && touch $@
 
-$(DEV)/.installed: $(SOURCES)
+$(DEV)/$(INSTALLED): $(SOURCES)
 	$(PYTHON) -m venv $(DEV)
 	$(DEV)/bin/python -m pip install --quiet -c $(PINS) -e '.[dev,train,onnxruntime]'
-	@touch $@
+	@rm -f $(@D)/.installed* && touch $@
