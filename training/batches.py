@@ -20,7 +20,7 @@ from vljepa_edge.training.recipe import StageRecipe
 from vljepa_edge.training.renaming import Concepts
 from vljepa_edge.training.texts import QueryBank, SentenceBank
 
-_QUESTION_WEIGHTS = {"exists": 0.36, "count": 0.2, "direction": 0.06, "object": 0.12, "doing": 0.06, "moves": 0.2}
+_QUESTION_WEIGHTS = {"exists": 0.34, "count": 0.24, "direction": 0.06, "object": 0.12, "doing": 0.04, "moves": 0.2}
 _COUNTED_PAIRS = 0.1
 """Of questions how many: about two different things. The rest ask for one, two and three alike, each equally often."""
 _OBJECT_CAPTION_SHARE = 0.2

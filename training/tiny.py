@@ -120,6 +120,7 @@ def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
             _run_stage(model, shop, name, stage, recipe.seed * 10 + number, log)
             if not measured:
                 log(json.dumps(quick_figures(model, shop)))
+    model.weigh_grid(recipe.predictor.grid_gain)
     return model, shop, log
 
 

@@ -18,7 +18,8 @@ from torch import Tensor
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, LUMA_SIZE, REGIONS
 from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.features import WIDTH, Clips
-from vljepa_edge.training.recipe import StageRecipe
+from vljepa_edge.training.model import TinyModel
+from vljepa_edge.training.recipe import MotionRecipe, PredictorRecipe, Recipe, StageRecipe
 from vljepa_edge.training.renaming import Concepts
 from vljepa_edge.training.texts import QueryBank, SentenceBank
 
@@ -156,3 +157,11 @@ def cutout(colour: tuple[int, int, int], width: int = 120, height: int = 100) ->
 
 def grey_background(level: int = 90) -> list[list[Image.Image]]:
     return [[Image.new("RGB", (360, 340), (level, level, level))]]
+
+
+def small_model() -> TinyModel:
+    """Untrained, the same in every call."""
+    torch.manual_seed(0)
+    plain = stage()
+    predictor = PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48)
+    return TinyModel(Recipe("small", 0, plain, plain, plain, motion=MotionRecipe(width=4), predictor=predictor))

@@ -12,24 +12,16 @@ import torch.nn.functional as F
 from safetensors.torch import load_file
 from torch import Tensor
 
-from tests.training.fakes import stage
+from tests.training.fakes import small_model, stage
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
 from vljepa_edge.training import checkpoint, stages
 from vljepa_edge.training.batches import Batch
 from vljepa_edge.training.losses import info_nce
 from vljepa_edge.training.model import TinyModel
-from vljepa_edge.training.recipe import MotionRecipe, PredictorRecipe, Recipe
 from vljepa_edge.training.stages import train_stage
 
 SIZE = 8
 State = dict[str, Tensor]
-
-
-def small_model() -> TinyModel:
-    torch.manual_seed(0)
-    plain = stage()
-    predictor = PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48)
-    return TinyModel(Recipe("small", 0, plain, plain, plain, motion=MotionRecipe(width=4), predictor=predictor))
 
 
 class Source:

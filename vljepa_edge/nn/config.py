@@ -288,7 +288,7 @@ class VLJepaConfig:
 
     @classmethod
     def tiny(cls) -> VLJepaConfig:
-        """The default's shape: EfficientNet regions with ConSE, a motion stem, 4 layers, MiniLM as Y-encoder."""
+        """The default's shape: EfficientNet regions with ConSE, a motion stem, 3 layers, MiniLM as Y-encoder."""
         return cls(
             predictor=PredictorConfig(
                 streams=(
@@ -297,7 +297,7 @@ class VLJepaConfig:
                 ),
                 query_dim=384,
                 embedding=384,
-                stack=LlamaStackConfig(hidden=256, layers=4, heads=4, kv_heads=4, ffn=704, max_positions=128),
+                stack=LlamaStackConfig(hidden=256, layers=3, heads=4, kv_heads=4, ffn=704, max_positions=128),
                 concept=ConceptConfig("appearance", start=256, width=384, scale=10.0),
             ),
             y_encoder=YEncoderConfig("sentence-transformers/all-MiniLM-L6-v2", 384, 384, frozen=True, max_tokens=64),
