@@ -8,7 +8,7 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,13 @@ from tests.video.threads import video_threads
 from vljepa_edge.errors import VideoError
 from vljepa_edge.video import Frame, ahead, open_source
 from vljepa_edge.video.ahead import DEPTH, AheadReader
+
+
+def wait_until(reached: Callable[[], bool]) -> None:
+    """Five seconds at most: what follows says what is missing."""
+    until = time.monotonic() + 5
+    while not reached() and time.monotonic() < until:
+        time.sleep(0.002)
 
 
 class Film:
@@ -44,9 +51,7 @@ class Film:
         return AheadReader(self.frames(), "film", self.release, self.stopped)
 
     def wait_for(self, count: int) -> None:
-        until = time.monotonic() + 5
-        while self.read < count and time.monotonic() < until:
-            time.sleep(0.002)
+        wait_until(lambda: self.read >= count)
 
 
 def test_all_frames_come_in_order() -> None:
@@ -173,9 +178,7 @@ def test_an_interrupt_while_the_thread_starts_takes_nothing_from_under_it(monkey
     reader.stop()
     assert film.released == []
     late.set()
-    until = time.monotonic() + 5
-    while not film.released and time.monotonic() < until:
-        time.sleep(0.002)
+    wait_until(lambda: bool(film.released))
     assert (film.read, film.released) == (0, ["video film"])
     reader._thread.join(5)
 
@@ -234,9 +237,7 @@ class TestFiles:
     def test_a_file_is_decoded_while_the_caller_is_busy(self, tmp_path: Path) -> None:
         with open_source(write_video(tmp_path / "v.mp4", 40)) as source:
             next(source)
-            until = time.monotonic() + 5
-            while source.stats.frames_decoded < 1 + DEPTH and time.monotonic() < until:
-                time.sleep(0.002)
+            wait_until(lambda: source.stats.frames_decoded >= 1 + DEPTH)
             assert source.stats.frames_decoded >= 1 + DEPTH
             assert source.stats.frames_yielded == 1
 
