@@ -24,7 +24,7 @@ from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.data.scenes import FRAMES, SIZE, Painter
 from vljepa_edge.training.precision import autocast, bf16_is_native
 
-_BATCH = 16
+_BATCH = 4
 WIDTH = GRID_WIDTH + CONCEPT_WIDTH
 
 
@@ -59,7 +59,7 @@ def fit_projection(net: EfficientNetLite0, frames: NDArray[np.uint8]) -> tuple[t
 
 
 class FrameEncoder:
-    """The appearance stream on OpenVINO, frames in batches of 16."""
+    """The appearance stream on OpenVINO, four frames at a time: few enough for the caches to hold their activations."""
 
     def __init__(self, stream: AppearanceStream, folder: Path) -> None:
         import openvino as ov
@@ -76,7 +76,11 @@ class FrameEncoder:
         self._request = core.compile_model(core.read_model(graph), "CPU", options).create_infer_request()
 
     def __call__(self, frames: NDArray[np.uint8]) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
-        """(n <= 16, 224, 224, 3) -> appearance (n, 10, 640), luma (n, 56, 56)."""
+        """(n, 224, 224, 3) -> appearance (n, 10, 640), luma (n, 56, 56)."""
+        made = [self._encode(frames[start : start + _BATCH]) for start in range(0, len(frames), _BATCH)]
+        return np.concatenate([appearance for appearance, _ in made]), np.concatenate([luma for _, luma in made])
+
+    def _encode(self, frames: NDArray[np.uint8]) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
         count = len(frames)
         if count < _BATCH:
             frames = np.concatenate([frames, np.zeros((_BATCH - count, SIZE, SIZE, 3), np.uint8)])

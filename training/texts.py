@@ -55,12 +55,17 @@ class SentenceBank:
         self._texts_file, self._vectors_file = folder / "sentences.json", folder / "sentences.npy"
         self.encoder = encoder
         self.index: dict[str, int] = {}
-        self.vectors = torch.zeros(0, encoder.model.config.hidden_size, dtype=torch.float16)
+        self._rows = torch.zeros(0, encoder.model.config.hidden_size, dtype=torch.float16)  # with room for more texts
         if self._texts_file.exists() and self._vectors_file.exists():
             texts = json.loads(self._texts_file.read_text())
             vectors = torch.from_numpy(np.load(self._vectors_file))
             if len(texts) == len(vectors):
-                self.index, self.vectors = {text: i for i, text in enumerate(texts)}, vectors
+                self.index, self._rows = {text: i for i, text in enumerate(texts)}, vectors
+
+    @property
+    def vectors(self) -> Tensor:
+        """(N, D) in fp16, a row for each text in the order of `index`."""
+        return self._rows[: len(self.index)]
 
     def add(self, texts: Iterable[str], what: str = "texts", keep: bool = True) -> None:
         """Embed what is new, texts of one length together, else a fifth of the work would be padding. `keep` writes it
@@ -75,9 +80,14 @@ class SentenceBank:
             self.encoder.sentences(batch).half()
             for batch in track(batches, f"embedding {len(new)} {what}", disable=not keep)
         ]
+        have, need = len(self.index), len(self.index) + len(new)
+        if need > len(self._rows):  # a quarter more than needed: a batch of training brings a few new texts at a time
+            rows = self._rows.new_empty(need + need // 4, self._rows.shape[1])
+            rows[:have] = self.vectors
+            self._rows = rows
+        torch.cat(made, out=self._rows[have:need])
         for text in new:
             self.index[text] = len(self.index)
-        self.vectors = torch.cat([self.vectors, *made])
         if keep:
             with replacing(self._vectors_file) as vectors, replacing(self._texts_file) as texts_file:
                 np.save(vectors, self.vectors.numpy())
