@@ -262,28 +262,31 @@ def main() -> None:
     parser.add_argument("--seed", type=int, help="in place of the recipe's; the work folder is named after it")
     parser.add_argument("--work", type=Path, help="work folder (default: the cache folder)")
     parser.add_argument("--out", type=Path, help="bundle folder to write (default: in the work folder)")
+    parser.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True,
+                        help="without it, --out gets the bundle in 16 bits (default: INT8)")  # fmt: skip
     arguments = parser.parse_args()
     try:
         recipe = load_recipe(arguments.recipe)
         if arguments.seed is not None:
             recipe = dataclasses.replace(recipe, seed=arguments.seed)
         folder = arguments.work or cache_dir() / "runs" / f"{recipe.name}-{recipe.seed}"
-        make(recipe, folder, arguments.out or folder / "bundle")
+        make(recipe, folder, arguments.out or folder / "bundle", int8=arguments.int8)
     except VLJepaError as error:
         sys.exit(f"error: {error}")
 
 
-def make(recipe: Recipe, folder: Path, out: Path) -> None:
-    """Everything, from nothing or from where a run in `folder` stopped, to the bundle in INT8 at `out`."""
+def make(recipe: Recipe, folder: Path, out: Path, *, int8: bool = True) -> None:
+    """Everything, from nothing or from where a run in `folder` stopped, to the bundle at `out`, in INT8 or 16 bits."""
     model, shop, log = train(recipe, folder)
     decoder, tokenizer = train_text_out(model, shop, log)
-    floating = folder / "bundle-fp16"
+    floating = folder / "bundle-fp16" if int8 else out
     export(model, decoder, tokenizer, shop, floating, None)
     log(f"bundle in 16 bits written to {floating}; measuring its card")
     figures = card.evaluate(floating)
     export(model, decoder, tokenizer, shop, floating, figures)
     log(json.dumps({split: figures[split] for split in ("seen", "held")}))
-    quantise(floating, shop, out, log)
+    if int8:
+        quantise(floating, shop, out, log)
 
 
 if __name__ == "__main__":

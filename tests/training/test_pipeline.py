@@ -174,11 +174,17 @@ def test_a_log_keeps_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert (tmp_path / "log.txt").read_text() == capsys.readouterr().out == "   0.0 min  one\n   0.0 min  two\n"
 
 
-def test_the_command_reads_its_arguments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("option", "floating", "last"), [([], "bundle-fp16", ["bundle-fp16 to out"]), (["--no-int8"], "out", [])]
+)
+def test_the_command_reads_its_arguments(
+    option: list[str], floating: str, last: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """`python -m vljepa_edge.training.tiny`: train, decode, export, measure, export with figures, quantise."""
     calls: list[str] = []
     figures = {"seen": {"motion": 1}, "held": {"motion": 2}}
-    monkeypatch.setattr("sys.argv", ["tiny", "--work", str(tmp_path), "--out", str(tmp_path / "out"), "--seed", "7"])
+    arguments = ["--work", str(tmp_path), "--out", str(tmp_path / "out"), "--seed", "7", *option]
+    monkeypatch.setattr("sys.argv", ["tiny", *arguments])
 
     def train(recipe: Recipe, folder: Path) -> tuple[None, None, object]:
         calls.append(f"train {recipe.name} {recipe.seed} {folder == tmp_path}")
@@ -192,9 +198,7 @@ def test_the_command_reads_its_arguments(monkeypatch: pytest.MonkeyPatch, tmp_pa
         tiny, "quantise", lambda floating, shop, out, log: calls.append(f"{floating.name} to {out.name}")
     )
     tiny.main()
-    assert calls == [
-        "train tiny 7 True", "export bundle-fp16 None", f"export bundle-fp16 {figures}", "bundle-fp16 to out",
-    ]  # fmt: skip
+    assert calls == ["train tiny 7 True", f"export {floating} None", f"export {floating} {figures}", *last]
 
 
 def test_a_refused_int8_form_ends_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
