@@ -8,21 +8,27 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 from rich.progress import Progress
 
 import vljepa_edge
 from tests.engines.chain import cosine, run_chain, smooth_frames
 from tests.export.test_checkpoint import QUESTION, checkpoint
 from tests.media import write_png, write_video
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle import Bundle, write_bundle
 from vljepa_edge.engines import compile_all, open_engine
 from vljepa_edge.errors import BundleError, ExportError, InputError
 from vljepa_edge.export import gate, int8
 from vljepa_edge.export.calibration import read_folder, record
+from vljepa_edge.export.fidelity import Fidelity
 from vljepa_edge.export.int8 import Card, export_int8
+from vljepa_edge.export.judge import Judge, decisive, embeddings_of
+from vljepa_edge.export.onnx_graph import restore_weights, store_weights
 from vljepa_edge.export.pipeline import Plan, export_any
 from vljepa_edge.export.report import Report
+from vljepa_edge.model import Model
 
 FIGURES: dict[str, Any] = {"seen": {"motion": 90.0}}
 
@@ -112,6 +118,40 @@ def test_every_engine_runs_it_and_says_what_fp32_says(made: tuple[Bundle, Report
     assert vljepa_edge.load(bundle.path).decode_text(reference["predictor"][0])
 
 
+def test_graphs_of_the_x_encoder_are_judged_by_the_embeddings_that_come_of_them(
+    made: tuple[Bundle, Report], source: Bundle, clips: Path
+) -> None:
+    engine = open_engine("onnxruntime")
+    with Progress(disable=True) as bar:
+        data = read_folder(clips, Model(source, engine), bar)
+    graphs = compile_all(engine, source)
+    (role, entry), *_ = source.manifest.x_encoders.items()
+    model = onnx.load_from_string(restore_weights(source.read(entry.file)))
+    judge = Judge(model, [], embeddings_of(source, graphs, data, entry.file), engine, role)
+    assert judge(model)["video embedding"].worst == pytest.approx(1, abs=1e-6)
+    largest = max(model.graph.initializer, key=lambda weight: len(weight.raw_data))
+    largest.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(largest), largest.name))
+    assert judge(model)["video embedding"].worst < 0.999
+    predictor = source.manifest.graphs["predictor"].file
+    assert embeddings_of(source, graphs, data, predictor)(graphs["predictor"]) == []
+    judged = {part.file: set(part.outputs) for part in made[1].parts}
+    assert "video embedding" in judged[entry.file] and judged[predictor] == {"embedding"}
+    found = {"tokens": Fidelity(0.5, 0.1), "luma": Fidelity(0.9, 0.8)}
+    assert decisive(found) == Fidelity(0.5, 0.1)
+    assert decisive(found | {"video embedding": Fidelity(0.99, 0.98)}) == Fidelity(0.99, 0.98)
+
+
+def test_a_graph_whose_weights_have_8_bits_already_stays_as_it_is(source: Bundle, clips: Path, tmp_path: Path) -> None:
+    manifest = source.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
+    files = {name: source.read(name) for name in source.manifest.entries()}
+    small = source.manifest.graphs["y_encoder"].file
+    files[small] = store_weights(restore_weights(files[small]), 8)
+    write_bundle(tmp_path / "small", manifest, files)
+    report = to_int8(Bundle.open(tmp_path / "small"), clips, tmp_path / "int8", None)
+    assert Bundle.open(tmp_path / "int8").read(small) == files[small]
+    assert small not in {part.file for part in report.parts} and len(report.parts) > 2
+
+
 def test_a_card_that_fell_refuses_and_force_writes_and_says_why(source: Bundle, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "int8.vljepa"
     with pytest.raises(ExportError, match=r"was not written: seen.motion fell from 90 to 80.*--force") as caught:
@@ -132,9 +172,9 @@ def test_while_the_gate_refuses_more_of_it_stays_at_16_bits(source: Bundle, clip
         report = export_int8(source, clips, tmp_path / "int8", measure=measure, force=False, bar=bar)
     assert [attempt.target for attempt in report.tried] == list(int8.PART_TARGETS[:2])
     assert "fell from 90 to 80" in report.tried[0].problems[0] and report.problems == ()
-    assert report.tried[1].target.mean <= min(o.mean for part in report.parts for o in part.outputs.values())
+    assert report.tried[1].target.mean <= min(decisive(part.outputs).mean for part in report.parts)
     assert sizes[0] <= sizes[1] and report.figures_after == {"seen.motion": 89.8}
-    assert any("refused with graphs at a cosine of 0.999 mean" in line for line in report.lines())
+    assert any("refused with graphs at a cosine of 0.9995 mean" in line for line in report.lines())
     assert Bundle.open(tmp_path / "int8").manifest.figures == {"seen": {"motion": 89.8}}
 
 

@@ -10,6 +10,7 @@ from rich.progress import Progress
 from tests.export.encoders import net
 from vljepa_edge.engines import open_engine
 from vljepa_edge.export.fidelity import Fidelity, cosine_rows, fidelity, least
+from vljepa_edge.export.judge import Judge
 from vljepa_edge.export.qdq import layers, quantise
 from vljepa_edge.export.sensitivity import Choice, Sensitivity
 
@@ -32,9 +33,9 @@ def chosen(target: Fidelity, *broken: int) -> tuple[list[str], Choice]:
     quantised = quantise(example.model, names, example.fit)
     for layer in broken:
         spoilt(quantised, names[layer], 60)
-    engine = open_engine("onnxruntime")
+    judge = Judge(example.model, example.held_out, lambda graph: [], open_engine("onnxruntime"), "net")
     with Progress(disable=True) as bar:
-        measured = Sensitivity(example.model, quantised, names, example.held_out, engine, bar, "net")
+        measured = Sensitivity(example.model, quantised, names, judge, bar, "net")
     return names, measured.choose(target)
 
 

@@ -22,11 +22,13 @@ from vljepa_edge.media_files import media_files
 from vljepa_edge.model import Model
 from vljepa_edge.text import Query
 from vljepa_edge.video.window import Window
+from vljepa_edge.vision import Vision
 
 Arrays = dict[str, NDArray[Any]]
 Clip = NDArray[np.uint8]
 CLIPS_PER_FILE = 4
-_ASKED = 4
+_ASKED = 16
+"""Queries of each clip: what few of them are met by, such as the thing that is asked for being there, sets ranges."""
 QUERY_FILE, TEXT_FILE = "queries.txt", "texts.txt"
 _QUERIES = (
     "What is this?", "What moves in the video?", "Which way does it move?", "How many are there?", "Is there a dog?",
@@ -87,13 +89,18 @@ def _lines(file: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def embed_clip(model: Model, clip: Clip, queries: Sequence[Query]) -> NDArray[np.float32]:
+def embed_clip(vision: Vision, clip: Clip, queries: Sequence[Query]) -> NDArray[np.float32]:
     """One clip [T, H, W, 3] under each query, as a stream would: [queries, E]."""
-    window = Window(model.manifest.video.window)
+    window = Window(vision.video.window)
     for i, frame in enumerate(clip):
-        window.push(model.vision.encode_frame(frame), i / model.manifest.video.fps)
-    features = model.vision.encode_clip(model.vision.gather(window))
-    return np.stack([model.vision.predict(features, query) for query in queries])
+        window.push(vision.encode_frame(frame), i / vision.video.fps)
+    features = vision.encode_clip(vision.gather(window))
+    return np.stack([vision.predict(features, query) for query in queries])
+
+
+def turn(queries: Sequence[Query], place: int) -> list[Query]:
+    """Those of the queries that the clip at this place is asked: a few, all of them in turn."""
+    return [queries[i % len(queries)] for i in range(_ASKED * place, _ASKED * (place + 1))]
 
 
 def record(
@@ -101,15 +108,14 @@ def record(
 ) -> dict[str, list[Arrays]]:
     """Inputs that each graph file meets while the bundle, in fp32, embeds, asks and decodes: file -> at most `most`.
 
-    Every clip is asked four of the queries, in turn; each embedding is decoded, and what is said is embedded again.
+    Every clip is asked some of the queries, in turn; each embedding is decoded, and what is said is embedded again.
     """
     engine = _RecordingEngine(open_engine("openvino", precision="f32"), most)
     model = Model(bundle, engine)
     asked = [model.text.query(query) for query in queries]
     model.embed_text(texts)
     for i, clip in enumerate(bar.track(clips, description="recording inputs")):
-        turn = [asked[place % len(asked)] for place in range(_ASKED * i, _ASKED * (i + 1))]
-        for embedding in embed_clip(model, clip, turn):
+        for embedding in embed_clip(model.vision, clip, turn(asked, i)):
             said = model.decode_text(embedding)
             if said:
                 model.embed_text([said])

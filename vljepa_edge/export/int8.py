@@ -1,14 +1,15 @@
 """A bundle in floating point -> the same bundle in INT8, measured and judged before it is written.
 
 Each graph file in turn: SmoothQuant, QDQ, bias correction, then the layers that don't bear it back to 16 bits, and more
-of them while the gate refuses the whole. What is left in floating point is stored at 16 bits, or at 8 where the source
-has it so; embedding tables at 8.
+of them while the gate refuses the whole. What is left in floating point is stored at 16 bits, embedding tables at 8. A
+file whose weights the source has at 8 bits stays as it is: rounding its activations too would save no room.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
@@ -18,12 +19,13 @@ import onnx
 from rich.progress import Progress
 
 from vljepa_edge.bundle import Bundle, write_bundle
-from vljepa_edge.engines import Engine, available, open_engine
+from vljepa_edge.engines import available, compile_all, open_engine
 from vljepa_edge.errors import ExportError
 from vljepa_edge.export import gate
 from vljepa_edge.export.bias_correction import correct_biases
 from vljepa_edge.export.calibration import Arrays, Calibration, embed_clip, read_folder, record
 from vljepa_edge.export.fidelity import Fidelity, fidelity
+from vljepa_edge.export.judge import Judge, embeddings_of
 from vljepa_edge.export.onnx_graph import has_8bit_weights, restore_weights, store_weights
 from vljepa_edge.export.qdq import layers, prepare, quantise
 from vljepa_edge.export.report import Attempt, Part, Report
@@ -33,9 +35,10 @@ from vljepa_edge.export.speed import compare_bundles
 from vljepa_edge.memory import peak_memory
 from vljepa_edge.model import Model
 
-PART_TARGETS = (Fidelity(0.999, 0.995), Fidelity(0.9995, 0.9975), Fidelity(0.9998, 0.999))
-"""What the outputs of every graph must keep; while the gate refuses the whole, the next one."""
-_FIT_INPUTS, _JUDGE_INPUTS = 64, 32
+PART_TARGETS = (Fidelity(0.9995, 0.995), Fidelity(0.9998, 0.999), Fidelity(0.9999, 0.9995))
+"""What every graph must keep of the embeddings that come of it, or else of its outputs; while the gate refuses the
+whole, the next one."""
+_FIT_INPUTS, _JUDGE_INPUTS = 256, 64
 SPEED_SECONDS = 3.0  # for each stage
 
 
@@ -47,11 +50,10 @@ class Card(NamedTuple):
 
 
 class _File(NamedTuple):
-    """One graph file, its layers measured. `bits`: of weights that are not in INT8."""
+    """One graph file, its layers measured."""
 
     sensitivity: Sensitivity
     smoothed: int
-    bits: int
     size: int
     seconds: float
 
@@ -70,13 +72,20 @@ def export_int8(
     data = read_folder(folder, reference, bar)
     fit = record(source, data.fit, data.queries, data.texts, _FIT_INPUTS, bar)
     held_out = record(source, data.held_out, data.queries, data.texts, _JUDGE_INPUTS, bar)
-    files = {file: _quantise(source.read(file), file, fit[file], held_out[file], engine, bar) for file in fit}
+    graphs = compile_all(engine, source)
+    files: dict[str, _File] = {}
+    for file in fit:
+        if has_8bit_weights(source.read(file)):
+            continue
+        beyond = embeddings_of(source, graphs, data, file)
+        judge = partial(Judge, inputs=held_out[file], beyond=beyond, engine=engine, title=file)
+        files[file] = _quantise(source.read(file), file, fit[file], judge, bar)
     expected = _embed(reference, data)
     tried: list[Attempt] = []
     with TemporaryDirectory(prefix="vljepa-export-") as work:
         for target in PART_TARGETS:
-            parts, graphs = _choose(files, target)
-            candidate = Bundle.open(_write(Path(work) / f"int8-{len(tried)}", source, graphs, {}, None))
+            parts, chosen = _choose(files, target)
+            candidate = Bundle.open(_write(Path(work) / f"int8-{len(tried)}", source, chosen, {}, None))
             card = None if measure is None else measure(candidate.path)
             embeddings = fidelity([expected], [_embed(Model(candidate, open_engine("openvino")), data)])
             found = gate.failures(embeddings, source.manifest.figures, None if card is None else card.figures)
@@ -97,12 +106,12 @@ def export_int8(
     if report.problems and not force:
         why = "; ".join(report.problems)
         raise ExportError(f"{out} was not written: {why}. --force writes it all the same", report)
-    _write(out, source, graphs, report.to_dict(), card)
+    _write(out, source, chosen, report.to_dict(), card)
     return report
 
 
 def _quantise(
-    model: bytes, file: str, fit: Sequence[Arrays], held_out: Sequence[Arrays], engine: Engine, bar: Progress
+    model: bytes, file: str, fit: Sequence[Arrays], judge: Callable[[onnx.ModelProto], Judge], bar: Progress
 ) -> _File:
     """Quantise every layer of a graph, and see what each does to it."""
     begun = time.perf_counter()
@@ -112,9 +121,8 @@ def _quantise(
     names = layers(original)
     quantised = quantise(original, names, fit)
     correct_biases(quantised, original, names, fit)
-    sensitivity = Sensitivity(original, quantised, names, held_out, engine, bar, file.rpartition("/")[2])
-    bits = 8 if has_8bit_weights(model) else 16  # rounded before: at 16 bits it would only take more room
-    return _File(sensitivity, smoothed, bits, len(model), time.perf_counter() - begun)
+    sensitivity = Sensitivity(original, quantised, names, judge(original), bar, file.rpartition("/")[2])
+    return _File(sensitivity, smoothed, len(model), time.perf_counter() - begun)
 
 
 def _choose(files: Mapping[str, _File], target: Fidelity) -> tuple[tuple[Part, ...], dict[str, bytes]]:
@@ -123,7 +131,7 @@ def _choose(files: Mapping[str, _File], target: Fidelity) -> tuple[tuple[Part, .
     for name, file in files.items():
         begun = time.perf_counter()
         choice = file.sensitivity.choose(target)
-        stored = graphs[name] = store_weights(choice.model.SerializeToString(), file.bits, table_bits=8)
+        stored = graphs[name] = store_weights(choice.model.SerializeToString(), 16, table_bits=8)
         seconds = file.seconds + time.perf_counter() - begun
         parts.append(Part(name, choice.layers, choice.outputs, file.smoothed, file.size, len(stored), seconds))
     return tuple(parts), graphs
@@ -142,7 +150,7 @@ def _embed(model: Model, data: Calibration) -> Arrays:
     """Embeddings of the held-out clips under every query, and of the texts, as a user gets them."""
     queries = [model.text.query(query) for query in data.queries]
     return {
-        "video": np.concatenate([embed_clip(model, clip, queries) for clip in data.held_out]),
+        "video": np.concatenate([embed_clip(model.vision, clip, queries) for clip in data.held_out]),
         "text": model.embed_text(data.texts),
     }
 

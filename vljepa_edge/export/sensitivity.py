@@ -12,15 +12,14 @@ from dataclasses import dataclass
 import onnx
 from rich.progress import Progress
 
-from vljepa_edge.engines import Engine
-from vljepa_edge.export.calibration import Arrays
-from vljepa_edge.export.fidelity import Fidelity, fidelity, least
+from vljepa_edge.export.fidelity import Fidelity
+from vljepa_edge.export.judge import Judge, decisive
 from vljepa_edge.export.qdq import keep_float
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One product or convolution. `alone`: of the graph's outputs when only this layer has 8 bits."""
+    """One product or convolution. `alone`: what decides, when only this layer has 8 bits."""
 
     name: str
     kind: str
@@ -30,7 +29,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class Choice:
-    """The graph with the chosen layers in INT8, every layer's report, and the fidelity of each output."""
+    """The graph with the chosen layers in INT8, every layer's report, and the fidelity of all that its judge sees."""
 
     model: onnx.ModelProto
     layers: tuple[Layer, ...]
@@ -40,19 +39,16 @@ class Choice:
 class Sensitivity:
     """How much of one graph each of its layers loses at 8 bits: measured once, then any target can be asked for.
 
-    original, quantised: the graph in fp32 and with all of the layers `names` at 8 bits. held_out: inputs to judge on.
-    engine: what runs them; its own faults with a layer count as much as rounding.
+    original, quantised: the graph in fp32 and with all of the layers `names` at 8 bits.
     """
 
     def __init__(
-        self, original: onnx.ModelProto, quantised: onnx.ModelProto, names: Sequence[str], held_out: Sequence[Arrays],
-        engine: Engine, bar: Progress, title: str,
+        self, original: onnx.ModelProto, quantised: onnx.ModelProto, names: Sequence[str], judge: Judge, bar: Progress,
+        title: str,
     ) -> None:  # fmt: skip
-        self._original, self._quantised, self._names = original, quantised, names
-        self._held_out, self._engine, self._title = held_out, engine, title
-        self._expected = self._run(original)
+        self._original, self._quantised, self._names, self._judge = original, quantised, names, judge
         self._alone = {
-            name: least(self._judge([other for other in names if other != name])[1])
+            name: decisive(self._with_float([other for other in names if other != name])[1])
             for name in bar.track(names, description=f"{title}: layer by layer")
         }
 
@@ -65,27 +61,23 @@ class Sensitivity:
 
         order = sorted(self._names, key=harm, reverse=True)
         low, high = 0, len(order)  # with `high` layers at 16 bits the target is met
-        model, outputs = self._judge([])
-        if least(outputs).meets(target.mean, target.worst):
+        model, outputs = self._with_float([])
+        if decisive(outputs).meets(target.mean, target.worst):
             high = 0
         while low < high:
             middle = (low + high) // 2
-            model, outputs = self._judge(order[:middle])
-            if least(outputs).meets(target.mean, target.worst):
+            model, outputs = self._with_float(order[:middle])
+            if decisive(outputs).meets(target.mean, target.worst):
                 high = middle
             else:
                 low = middle + 1
         if high:
-            model, outputs = self._judge(order[:high])
+            model, outputs = self._with_float(order[:high])
         kept = set(order[:high])
         kinds = {node.name: node.op_type for node in self._original.graph.node}
         layers = (Layer(name, kinds[name], self._alone[name], 16 if name in kept else 8) for name in self._names)
         return Choice(model, tuple(layers), outputs)
 
-    def _run(self, model: onnx.ModelProto) -> list[Arrays]:
-        graph = self._engine.compile(model.SerializeToString(), self._title)
-        return [graph(inputs) for inputs in self._held_out]
-
-    def _judge(self, float_names: Sequence[str]) -> tuple[onnx.ModelProto, dict[str, Fidelity]]:
+    def _with_float(self, float_names: Sequence[str]) -> tuple[onnx.ModelProto, dict[str, Fidelity]]:
         mixed = keep_float(self._quantised, self._original, set(float_names))
-        return mixed, fidelity(self._expected, self._run(mixed))
+        return mixed, self._judge(mixed)
