@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from av import VideoFrame
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
@@ -29,6 +29,7 @@ QUERY = "Which colour?"
 
 
 @settings(max_examples=10)
+@example(["a" * 200, "short"])  # longer than the model's 64 tokens
 @given(st.lists(st.text(min_size=1, max_size=100).filter(str.strip), min_size=1, max_size=70))
 def test_a_text_has_the_same_embedding_in_every_batch(model: Model, texts: list[str]) -> None:
     scratch = Scratch(model.bundle)

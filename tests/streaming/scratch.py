@@ -24,8 +24,9 @@ class Scratch:
         return list(self._sessions[file].run(None, inputs))
 
     def ids(self, tokenizer: str, text: str) -> NDArray[np.int64]:
-        found = Tokenizer.from_str(self.bundle.read(f"tokenizers/{tokenizer}.json").decode()).encode(text).ids[:64]
-        return np.array([found], np.int64)
+        found = Tokenizer.from_str(self.bundle.read(f"tokenizers/{tokenizer}.json").decode()).encode(text).ids
+        cut = found if len(found) <= 64 else [*found[:63], found[-1]]  # a text that is too long keeps its end token
+        return np.array([cut], np.int64)
 
     def embed_text(self, text: str) -> NDArray[np.float32]:
         ids = self.ids("target", text)
