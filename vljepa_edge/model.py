@@ -64,9 +64,9 @@ class Model:
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         self.bundle = bundle
         self.engine = engine.name
-        graphs = compile_all(engine, bundle)
-        self.text = Text(bundle, graphs)
-        self.vision = Vision(bundle.manifest, graphs)
+        self.graphs = compile_all(engine, bundle)  # by role
+        self.text = Text(bundle, self.graphs)
+        self.vision = Vision(bundle.manifest, self.graphs)
 
     @property
     def manifest(self) -> Manifest:

@@ -122,18 +122,18 @@ def test_graphs_of_the_x_encoder_are_judged_by_the_embeddings_that_come_of_them(
     made: tuple[Bundle, Report], source: Bundle, clips: Path
 ) -> None:
     engine = open_engine("onnxruntime")
+    whole = Model(source, engine)
     with Progress(disable=True) as bar:
-        data = read_folder(clips, Model(source, engine), bar)
-    graphs = compile_all(engine, source)
+        data = read_folder(clips, whole, bar)
     (role, entry), *_ = source.manifest.x_encoders.items()
     model = onnx.load_from_string(restore_weights(source.read(entry.file)))
-    judge = Judge(model, [], embeddings_of(source, graphs, data, entry.file), engine, role)
+    judge = Judge(model, [], embeddings_of(whole, data, entry.file), engine, role)
     assert judge(model)["video embedding"].worst == pytest.approx(1, abs=1e-6)
     largest = max(model.graph.initializer, key=lambda weight: len(weight.raw_data))
     largest.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(largest), largest.name))
     assert judge(model)["video embedding"].worst < 0.999
     predictor = source.manifest.graphs["predictor"].file
-    assert embeddings_of(source, graphs, data, predictor)(graphs["predictor"]) == []
+    assert embeddings_of(whole, data, predictor)(whole.graphs["predictor"]) == []
     judged = {part.file: set(part.outputs) for part in made[1].parts}
     assert "video embedding" in judged[entry.file] and judged[predictor] == {"embedding"}
     found = {"tokens": Fidelity(0.5, 0.1), "luma": Fidelity(0.9, 0.8)}

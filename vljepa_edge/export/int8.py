@@ -19,7 +19,7 @@ import onnx
 from rich.progress import Progress
 
 from vljepa_edge.bundle import Bundle, write_bundle
-from vljepa_edge.engines import available, compile_all, open_engine
+from vljepa_edge.engines import available, open_engine
 from vljepa_edge.errors import ExportError
 from vljepa_edge.export import gate
 from vljepa_edge.export.bias_correction import correct_biases
@@ -72,20 +72,20 @@ def export_int8(
     data = read_folder(folder, reference, bar)
     fit = record(source, data.fit, data.queries, data.texts, _FIT_INPUTS, bar)
     held_out = record(source, data.held_out, data.queries, data.texts, _JUDGE_INPUTS, bar)
-    graphs = compile_all(engine, source)
     files: dict[str, _File] = {}
     for file in fit:
-        if has_8bit_weights(source.read(file)):
+        model = source.read(file)
+        if has_8bit_weights(model):
             continue
-        beyond = embeddings_of(source, graphs, data, file)
+        beyond = embeddings_of(reference, data, file)
         judge = partial(Judge, inputs=held_out[file], beyond=beyond, engine=engine, title=file)
-        files[file] = _quantise(source.read(file), file, fit[file], judge, bar)
+        files[file] = _quantise(model, file, fit[file], judge, bar)
     expected = _embed(reference, data)
     tried: list[Attempt] = []
     with TemporaryDirectory(prefix="vljepa-export-") as work:
         for target in PART_TARGETS:
-            parts, chosen = _choose(files, target)
-            candidate = Bundle.open(_write(Path(work) / f"int8-{len(tried)}", source, chosen, {}, None))
+            parts, graphs = _choose(files, target)
+            candidate = Bundle.open(_write(Path(work) / f"int8-{len(tried)}", source, graphs, {}, None))
             card = None if measure is None else measure(candidate.path)
             embeddings = fidelity([expected], [_embed(Model(candidate, open_engine("openvino")), data)])
             found = gate.failures(embeddings, source.manifest.figures, None if card is None else card.figures)
@@ -106,7 +106,7 @@ def export_int8(
     if report.problems and not force:
         why = "; ".join(report.problems)
         raise ExportError(f"{out} was not written: {why}. --force writes it all the same", report)
-    _write(out, source, chosen, report.to_dict(), card)
+    _write(out, source, graphs, report.to_dict(), card)
     return report
 
 

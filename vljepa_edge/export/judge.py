@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 
 import onnx
 
-from vljepa_edge.bundle import Bundle
 from vljepa_edge.engines import Engine, Graph
 from vljepa_edge.export.calibration import Arrays, Calibration, embed_clip, turn
 from vljepa_edge.export.fidelity import Fidelity, fidelity, least
-from vljepa_edge.text import Text
+from vljepa_edge.model import Model
 from vljepa_edge.vision import Vision
 
-_CLIPS = 12
+_CLIPS = 12  # at least, where there are as many
 _EMBEDDING = "video embedding"
 
 Beyond = Callable[[Graph], list[Arrays]]
@@ -50,20 +49,19 @@ def decisive(found: Mapping[str, Fidelity]) -> Fidelity:
     return found[_EMBEDDING] if _EMBEDDING in found else least(found)
 
 
-def embeddings_of(bundle: Bundle, graphs: Mapping[str, Graph], data: Calibration, file: str) -> Beyond:
+def embeddings_of(model: Model, data: Calibration, file: str) -> Beyond:
     """Embeddings of some of the held-out clips, each under a few of the queries, for a graph file of the X-encoder.
 
-    graphs: the whole bundle's, in fp32. The predictor's own output is the embedding, and text has one graph only.
+    model: the whole bundle, in fp32. The predictor's own output is the embedding, and text has one graph only.
     """
-    roles = [role for role, graph in bundle.manifest.x_encoders.items() if graph.file == file]
+    roles = [role for role, graph in model.manifest.x_encoders.items() if graph.file == file]
     if not roles:
         return lambda graph: []
-    text = Text(bundle, graphs)
-    queries = [text.query(query) for query in data.queries]
+    queries = [model.text.query(query) for query in data.queries]
     clips = data.held_out[:: max(1, len(data.held_out) // _CLIPS)]
 
     def embed(graph: Graph) -> list[Arrays]:
-        vision = Vision(bundle.manifest, {**graphs, **dict.fromkeys(roles, graph)})
+        vision = Vision(model.manifest, {**model.graphs, **dict.fromkeys(roles, graph)})
         return [{_EMBEDDING: embed_clip(vision, clip, turn(queries, i))} for i, clip in enumerate(clips)]
 
     return embed

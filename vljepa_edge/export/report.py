@@ -14,7 +14,8 @@ from vljepa_edge.export.speed import Speed
 
 @dataclass(frozen=True)
 class Part:
-    """One graph file: its layers, how close its outputs are to fp32 token by token, and what it cost to make."""
+    """One graph file: its layers, how close its outputs are to fp32 token by token, and for the
+    X-encoder the embeddings that come of them, and what it cost to make."""
 
     file: str
     layers: tuple[Layer, ...]
@@ -27,7 +28,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What was asked of the outputs of every graph, and why the gate refused what came of it; empty: it didn't."""
+    """What was asked of what every graph is for (see judge.py), and why the gate refused it; empty: it didn't."""
 
     target: Fidelity
     problems: tuple[str, ...]
