@@ -54,6 +54,17 @@ class PostNorm(nn.Module):
         return x + self.linear(x)  # type: ignore[no-any-return]
 
 
+class Twice(nn.Module):
+    """A stack run on what it is given and again, as the default's predictor runs its own: first less, then more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = LlamaStack(LlamaStackConfig(96, 2, 4, 2, 256))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((self.stack(x), self.stack(torch.cat((x, 3 * x[:, :6].flip(-1)), 1))), 1)
+
+
 def wide(module: nn.Module) -> nn.Module:
     """Weights that keep the spread of what passes: with small ones a layer hardly matters, and errors hide."""
     torch.manual_seed(0)
@@ -104,6 +115,15 @@ def llama(outliers: bool = False) -> Example:
     draw = np.random.default_rng(1)
     inputs = [{"x": draw.normal(size=(1, 24, 96)).astype(np.float32)} for _ in range(10)]
     return _example(module, {"x": torch.from_numpy(inputs[0]["x"])}, 4 * 2, inputs)
+
+
+def twice(outliers: bool = False) -> Example:
+    module = wide(Twice())
+    if outliers:
+        inject_outliers(module)
+    draw = np.random.default_rng(4)
+    inputs = [{"x": draw.normal(size=(1, 12, 96)).astype(np.float32)} for _ in range(10)]
+    return _example(module, {"x": torch.from_numpy(inputs[0]["x"])}, 2 * 4 * 2, inputs)
 
 
 def net() -> Example:

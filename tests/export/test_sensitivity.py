@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import onnx
 from onnx import numpy_helper
 from rich.progress import Progress
 
-from tests.export.encoders import net
+from tests.export.encoders import Example, net, twice
 from vljepa_edge.engines import open_engine
 from vljepa_edge.export.fidelity import Fidelity, cosine_rows, fidelity, least
 from vljepa_edge.export.judge import Judge
@@ -27,8 +29,8 @@ def spoilt(model: onnx.ModelProto, layer: str, factor: float) -> None:
         part.input[1] = name
 
 
-def chosen(target: Fidelity, *broken: int) -> tuple[list[str], Choice]:
-    example = net()
+def chosen(target: Fidelity, *broken: int, make: Callable[[], Example] = net) -> tuple[list[str], Choice]:
+    example = make()
     names = layers(example.model)
     quantised = quantise(example.model, names, example.fit)
     for layer in broken:
@@ -52,6 +54,15 @@ def test_the_broken_layers_go_back_and_only_they() -> None:
     assert [layer.name for layer in choice.layers if layer.bits == 16] == [names[1], names[3]]
     assert all(layer.alone.mean < 0.99 for layer in choice.layers if layer.bits == 16)
     assert least(choice.outputs).meets(0.99, 0.97)
+
+
+def test_layers_that_share_weights_go_back_together() -> None:
+    _, choice = chosen(Fidelity(0.99, 0.97), 1, make=twice)
+    weights = {node.name: node.input[1] for node in twice().model.graph.node if len(node.input) > 1}
+    back = [layer.name for layer in choice.layers if layer.bits == 16]
+    assert len(back) == 2 and len({weights[name] for name in back}) == 1
+    stored = [weight for weight in choice.model.graph.initializer if len(weight.dims) == 2 and 96 in weight.dims]
+    assert len(stored) == 4 * 2  # each weight of the stack's two layers, once
 
 
 def test_a_target_that_int8_can_not_reach_leaves_the_float_graph() -> None:

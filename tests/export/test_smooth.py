@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from tests.export.encoders import Example, llama, net, x_encoder
+from tests.export.encoders import Example, llama, net, twice, x_encoder
 from vljepa_edge.export.fidelity import Fidelity, fidelity
 from vljepa_edge.export.onnx_run import run_all, run_outputs
 from vljepa_edge.export.qdq import layers, quantise
@@ -27,7 +27,7 @@ def quality(example: Example, model: onnx.ModelProto) -> Fidelity:
     return fidelity(expected, run_all(quantised.SerializeToString(), example.held_out))["y"]
 
 
-@pytest.mark.parametrize(("make", "folds"), [(x_encoder, 2 * 2), (llama, 3 * 2), (net, 0)])
+@pytest.mark.parametrize(("make", "folds"), [(x_encoder, 2 * 2), (llama, 3 * 2), (twice, 2 * 3 * 2), (net, 0)])
 def test_the_function_and_the_nodes_stay(make: Callable[[], Example], folds: int) -> None:
     example = make()
     model, count = smoothed(example)
@@ -40,7 +40,7 @@ def test_the_function_and_the_nodes_stay(make: Callable[[], Example], folds: int
         np.testing.assert_allclose(a["y"], b["y"], atol=2e-4)
 
 
-@pytest.mark.parametrize("make", [x_encoder, llama])
+@pytest.mark.parametrize("make", [x_encoder, llama, twice])
 def test_with_outliers_int8_meets_the_gate_and_without_smoothing_it_does_not(make: Callable[..., Example]) -> None:
     plain, example = make(), make(outliers=True)
     same = fidelity(*(run_all(e.model.SerializeToString(), plain.held_out) for e in (plain, example)))["y"]
@@ -49,6 +49,37 @@ def test_with_outliers_int8_meets_the_gate_and_without_smoothing_it_does_not(mak
     assert not without.meets(0.99, 0.97), without
     found = quality(example, smoothed(example)[0])
     assert found.meets(0.99, 0.97), found
+
+
+def test_weights_that_run_twice_are_still_stored_once() -> None:
+    example = twice(outliers=True)
+    model, _ = smoothed(example)
+    assert sizes(model) == sizes(example.model)
+
+
+def test_a_run_that_can_not_be_smoothed_keeps_the_weights_as_they_were() -> None:
+    example = twice(outliers=True)
+    norm = next(node for node in example.model.graph.node if node.op_type == "Mul" and norm_gain(example.model, node))
+    example.model.graph.output.append(onnx.helper.make_empty_tensor_value_info(norm.output[0]))
+    model, count = smoothed(example)
+    assert count == 2 * 3 * 2 - 1
+    assert len(sizes(model)) == len(sizes(example.model)) + 2  # the gain and the weights of the one that was smoothed
+    for a, b in zip(
+        run_all(example.model.SerializeToString(), example.held_out),
+        run_all(model.SerializeToString(), example.held_out), strict=True,
+    ):  # fmt: skip
+        np.testing.assert_allclose(a["y"], b["y"], atol=2e-4)
+
+
+def norm_gain(model: onnx.ModelProto, node: onnx.NodeProto) -> bool:
+    """Whether a product is a norm's with its gain."""
+    gains = {weight.name for weight in model.graph.initializer if list(weight.dims) == [96]}
+    return bool(gains.intersection(node.input))
+
+
+def sizes(model: onnx.ModelProto) -> list[list[int]]:
+    """Shapes of a graph's weights."""
+    return sorted(list(weight.dims) for weight in model.graph.initializer)
 
 
 def test_channels_become_even() -> None:

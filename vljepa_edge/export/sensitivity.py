@@ -1,7 +1,8 @@
 """Which layers of a graph bear 8 bits: each is quantised alone, and the worst of them go back to 16 bits.
 
 Layers are put back, the most sensitive first, until the graph as a whole is as close to fp32 as asked; no more than
-needed, found by bisection. Nothing is kept at 16 bits by habit.
+needed, found by bisection. Nothing is kept at 16 bits by habit. Layers that share their weights go together, so that
+the weights are stored in one form.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from vljepa_edge.export.qdq import keep_float
 
 @dataclass(frozen=True)
 class Layer:
-    """One product or convolution. `alone`: what decides, when only this layer has 8 bits."""
+    """One product or convolution. `alone`: what decides, when only this layer, and those that share its weights, have 8
+    bits."""
 
     name: str
     kind: str
@@ -46,21 +48,25 @@ class Sensitivity:
         self, original: onnx.ModelProto, quantised: onnx.ModelProto, names: Sequence[str], judge: Judge, bar: Progress,
         title: str,
     ) -> None:  # fmt: skip
-        self._original, self._quantised, self._names, self._judge = original, quantised, names, judge
+        self._original, self._quantised, self._judge = original, quantised, judge
+        kinds = {node.name: node.op_type for node in original.graph.node}
+        weights = {node.name: node.input[1] for node in original.graph.node if node.name in set(names)}
+        self._layers = [(name, kinds[name], weights[name]) for name in names]
+        shared = list(dict.fromkeys(weights[name] for name in names))
         self._alone = {
-            name: decisive(self._with_float([other for other in names if other != name])[1])
-            for name in bar.track(names, description=f"{title}: layer by layer")
+            weight: decisive(self._with_float([other for other in shared if other != weight])[1])
+            for weight in bar.track(shared, description=f"{title}: layer by layer")
         }
 
     def choose(self, target: Fidelity) -> Choice:
         """As many layers at 8 bits as `target`, which is below 1, allows."""
 
-        def harm(name: str) -> float:  # by the measure that the target allows the least of
-            found = self._alone[name]
+        def harm(weight: str) -> float:  # by the measure that the target allows the least of
+            found = self._alone[weight]
             return max((1 - found.mean) / (1 - target.mean), (1 - found.worst) / (1 - target.worst))
 
-        order = sorted(self._names, key=harm, reverse=True)
-        low, high = 0, len(order)  # with `high` layers at 16 bits the target is met
+        order = sorted(self._alone, key=harm, reverse=True)
+        low, high = 0, len(order)  # with `high` weights at 16 bits the target is met
         model, outputs = self._with_float([])
         if decisive(outputs).meets(target.mean, target.worst):
             high = 0
@@ -74,10 +80,13 @@ class Sensitivity:
         if high:
             model, outputs = self._with_float(order[:high])
         kept = set(order[:high])
-        kinds = {node.name: node.op_type for node in self._original.graph.node}
-        layers = (Layer(name, kinds[name], self._alone[name], 16 if name in kept else 8) for name in self._names)
+        layers = (
+            Layer(name, kind, self._alone[weight], 16 if weight in kept else 8) for name, kind, weight in self._layers
+        )
         return Choice(model, tuple(layers), outputs)
 
-    def _with_float(self, float_names: Sequence[str]) -> tuple[onnx.ModelProto, dict[str, Fidelity]]:
-        mixed = keep_float(self._quantised, self._original, set(float_names))
+    def _with_float(self, weights: Sequence[str]) -> tuple[onnx.ModelProto, dict[str, Fidelity]]:
+        """The graph with the layers of these weights in floating point, judged."""
+        names = {name for name, _, weight in self._layers if weight in weights}
+        mixed = keep_float(self._quantised, self._original, names)
         return mixed, self._judge(mixed)

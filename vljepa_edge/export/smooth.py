@@ -2,12 +2,14 @@
 
 Xiao et al. 2023 (arXiv 2211.10438): input channel j of a product is divided by s_j = max|x_j|^a / max|W_j|^(1 - a) and
 row j of the weights multiplied by it. The division is folded into whatever makes the input (the scale of a norm, the
-columns of a product before it), so the graph keeps its nodes and, but for rounding, its function.
+columns of a product before it), so the graph keeps its nodes and, but for rounding, its function. Weights that a graph
+runs more than once (the default's predictor, with the query and without) get one s for all of their inputs, so that
+they are still stored once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +26,15 @@ _LEAST, _MOST = 1e-3, 1e3
 Floats = NDArray[np.float32]
 
 
+_Place = tuple[onnx.NodeProto, int, int, int]
+"""A constant input of a node: (node, input number, axis of the channels, first channel)."""
+
+
 @dataclass(frozen=True)
 class _Fold:
-    """Where a division by s can go: each (node, input number, axis of the channels, first channel)."""
+    """Where a division by s can go."""
 
-    places: tuple[tuple[onnx.NodeProto, int, int, int], ...]
+    places: tuple[_Place, ...]
 
 
 def smooth(model: onnx.ModelProto, inputs: Sequence[Arrays], alpha: float = ALPHA) -> int:
@@ -41,15 +47,15 @@ def smooth(model: onnx.ModelProto, inputs: Sequence[Arrays], alpha: float = ALPH
     if not folds:
         return 0
     largest = _channel_maxima(model, list(folds), inputs)
-    for name, fold in folds.items():
-        consumers = graph.consumers[name]
+    for names in graph.sharing(folds):
+        places = [place for name in names for place in folds[name].places]
+        consumers = [node for name in names for node in graph.consumers[name]]
+        most = np.max([largest[name] for name in names], axis=0)
         weight = np.max([graph.row_maxima(node) for node in consumers], axis=0)
-        s = np.maximum(largest[name], 1e-5) ** alpha / np.maximum(weight, 1e-5) ** (1 - alpha)
+        s = np.maximum(most, 1e-5) ** alpha / np.maximum(weight, 1e-5) ** (1 - alpha)
         s = np.clip(s, _LEAST, _MOST).astype(np.float32)
-        for node, number, axis, first in fold.places:
-            graph.scale(node, number, axis, first, 1 / s)
-        for node in consumers:
-            graph.scale(node, 1, 1 if is_transposed(node) else 0, 0, s)
+        graph.scale(places, 1 / s)
+        graph.scale([(node, 1, 1 if is_transposed(node) else 0, 0) for node in consumers], s)
     return len(folds)
 
 
@@ -131,22 +137,43 @@ class _Graph:
         weight = numpy_helper.to_array(self.weights[node.input[1]])
         return np.asarray(np.abs(weight).max(0 if is_transposed(node) else 1), np.float32)
 
-    def scale(self, node: onnx.NodeProto, number: int, axis: int, first: int, factor: Floats) -> None:
-        """Multiply channels first.. of a constant input along `axis`; a constant that others read too is copied."""
-        name = node.input[number]
-        array = numpy_helper.to_array(self.weights[name]).copy()
-        if len(self.consumers[name]) > 1:
+    def sharing(self, folds: Mapping[str, _Fold]) -> list[list[str]]:
+        """The names of `folds`, those together that are made by the same constants and read by the same weights."""
+
+        def constants(name: str) -> tuple[object, ...]:
+            makers = [(node.input[number], axis, first) for node, number, axis, first in folds[name].places]
+            return *makers, *(node.input[1] for node in self.consumers[name])
+
+        together: dict[tuple[object, ...], list[str]] = {}
+        for name in folds:
+            together.setdefault(constants(name), []).append(name)
+        return list(together.values())
+
+    def scale(self, places: Sequence[_Place], factor: Floats) -> None:
+        """Multiply the channels at `places`, each constant once; one that others read too is copied for these."""
+        readers: dict[tuple[str, int, int], list[tuple[onnx.NodeProto, int]]] = {}
+        for node, number, axis, first in places:
+            readers.setdefault((node.input[number], axis, first), []).append((node, number))
+        for (name, axis, first), nodes in readers.items():
+            array = numpy_helper.to_array(self.weights[name]).copy()
+            if len(self.consumers[name]) > len(nodes):
+                name = self._copy(name, nodes)
+            shape = [1] * array.ndim
+            shape[axis] = -1
+            part = [slice(None)] * array.ndim
+            part[axis] = slice(first, first + len(factor))
+            array[tuple(part)] *= factor.reshape(shape)
+            self.weights[name].CopyFrom(numpy_helper.from_array(array, name))
+
+    def _copy(self, name: str, nodes: Sequence[tuple[onnx.NodeProto, int]]) -> str:
+        """A constant of its own for these of its readers."""
+        copy = f"{name}/{nodes[0][0].name or nodes[0][0].output[0]}/{nodes[0][1]}"
+        for node, number in nodes:
             self.consumers[name].remove(node)
-            name = f"{name}/{node.name or node.output[0]}/{number}"
-            node.input[number] = name
-            self.consumers[name] = [node]
-            self.weights[name] = self.graph.initializer.add()
-        shape = [1] * array.ndim
-        shape[axis] = -1
-        part = [slice(None)] * array.ndim
-        part[axis] = slice(first, first + len(factor))
-        array[tuple(part)] *= factor.reshape(shape)
-        self.weights[name].CopyFrom(numpy_helper.from_array(array, name))
+            node.input[number] = copy
+        self.consumers[copy] = [node for node, _ in nodes]
+        self.weights[copy] = self.graph.initializer.add()
+        return copy
 
     def _is_product(self, node: onnx.NodeProto) -> bool:
         if node.op_type not in ("MatMul", "Gemm") or node.input[1] not in self.weights:
