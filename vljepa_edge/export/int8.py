@@ -35,9 +35,10 @@ from vljepa_edge.export.speed import compare_bundles
 from vljepa_edge.memory import peak_memory
 from vljepa_edge.model import Model
 
-PART_TARGETS = (Fidelity(0.9995, 0.995), Fidelity(0.9998, 0.999), Fidelity(0.9999, 0.9995))
+PART_TARGETS = (Fidelity(0.9995, 0.995), Fidelity(0.9998, 0.999), Fidelity(0.9999, 0.999), Fidelity(0.9999, 0.9995))
 """What every graph must keep of the embeddings that come of it, or else of its outputs; while the gate refuses the
-whole, the next one."""
+whole, the next one. The mean tightens before the worst: where one class takes another's place among those that ConSE
+reads, a single embedding jumps, however little was rounded."""
 _FIT_INPUTS, _JUDGE_INPUTS = 256, 64
 SPEED_SECONDS = 3.0  # for each stage
 
