@@ -45,6 +45,7 @@ class FakeTensorRt(ModuleType):
         self.fail: set[str] = set()
         self.contexts = 0
         self.timings: list[bytes] = []
+        self.refused_timings: set[bytes] = set()
         self.workspaces: list[int] = []
         self.NetworkDefinitionCreationFlag = _Enum("EXPLICIT_BATCH", "STRONGLY_TYPED")
         self.MemoryPoolType = _Enum("WORKSPACE")
@@ -158,6 +159,8 @@ class _Config:
         return _Cache(bytes(data))
 
     def set_timing_cache(self, cache: _Cache, ignore_mismatch: bool) -> bool:
+        if cache.data in self._trt.refused_timings:
+            return False
         self._cache = cache
         return True
 

@@ -111,6 +111,47 @@ def test_progress_memory_and_timings_reach_tensorrt(machine: Machine, toy_opened
     assert machine.trt.timings == [b"+" * i for i in range(2 * count)]  # each build begins with what the last one knew
 
 
+def test_a_folder_for_timings_that_can_not_be_written_ends_no_build(
+    machine: Machine,
+    toy_opened: Bundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "file" / "cache"))
+    machine.build.build_engines(toy_opened, tmp_path / "engines")
+    assert "TensorRT's timings can't be kept" in caplog.text
+    count = len({graph.file for graph in toy_opened.manifest.graphs.values()})
+    assert machine.trt.timings == [b"+" * i for i in range(count)]  # the graphs of one build share them all the same
+
+
+@pytest.mark.parametrize("refused", [{b"foreign"}, {b"foreign", b""}])
+def test_timings_that_tensorrt_refuses_end_no_build(
+    refused: set[bytes], machine: Machine, toy_opened: Bundle, tmp_path: Path
+) -> None:
+    machine.build.build_engines(toy_opened, tmp_path / "engines")
+    (kept,) = (tmp_path / "cache" / "tensorrt").iterdir()
+    kept.write_bytes(b"foreign")
+    machine.trt.timings.clear()
+    machine.trt.refused_timings = refused
+    machine.build.build_engines(toy_opened, tmp_path / "engines")
+    assert machine.trt.timings[:2] == [b"foreign", b""]
+    assert (kept.read_bytes() == b"foreign") == (b"" in refused)  # where it takes new ones, they take their place
+
+
+@pytest.mark.parametrize("field", ["gpu", "compute_capability", "multiprocessors", "tensorrt"])
+def test_each_platform_has_timings_of_its_own(
+    field: str, machine: Machine, toy_opened: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine.build.build_engines(toy_opened, tmp_path / "engines")
+    other = machine.engine.this_platform().model_copy(update={field: 12 if field == "multiprocessors" else "8.9"})
+    monkeypatch.setattr(machine.build, "this_platform", lambda: other)
+    machine.trt.timings.clear()
+    machine.build.build_engines(toy_opened, tmp_path / "engines")
+    assert machine.trt.timings[0] == b""
+
+
 def test_graphs_reach_tensorrt_in_fp16_with_their_inputs_as_they_were(machine: Machine, toy_opened: Bundle) -> None:
     model, layers, _ = machine.build.prepare(toy_opened.read("graphs/predictor.onnx"), "predictor")
     proto = onnx.load_from_string(model)

@@ -13,9 +13,11 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import onnx
 import tensorrt as trt
@@ -207,18 +209,31 @@ class _Monitor(trt.IProgressMonitor):
 
 
 class _Timings:
-    """TensorRT's measurements of kernels, kept between builds on the same platform; they only make builds shorter."""
+    """TensorRT's measurements of kernels, kept between builds on the same platform; they only make builds shorter, so
+    nothing that befalls them ends one."""
 
     def __init__(self, platform: Platform) -> None:
-        words = "".join(c if c.isalnum() else "-" for c in f"{platform.gpu}-{platform.tensorrt}")
+        words = re.sub(r"\W+", "-", "-".join(map(str, platform.model_dump().values())))
         self._path = cache_dir() / "tensorrt" / f"{words}.timings"
+        self._known = b""
+        with suppress(OSError):  # the first build here, or a folder that `keep` warns of
+            self._known = self._path.read_bytes()
 
     def use(self, config: trt.IBuilderConfig) -> None:
-        """Start from what is known."""
-        known = self._path.read_bytes() if self._path.is_file() else b""
-        config.set_timing_cache(config.create_timing_cache(known), ignore_mismatch=False)
+        """Start from what is known, or from nothing where TensorRT refuses that."""
+        for known in (self._known, b""):
+            cache: Any = config.create_timing_cache(known)
+            if cache is not None and config.set_timing_cache(cache, ignore_mismatch=False):
+                return
 
     def keep(self, config: trt.IBuilderConfig) -> None:
         """Store what is known now, in one step."""
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(self._path, bytes(cast(Any, config.get_timing_cache().serialize())))
+        cache: Any = config.get_timing_cache()
+        if cache is None:
+            return
+        self._known = bytes(cache.serialize())
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            write_file(self._path, self._known)
+        except OSError as error:
+            _log.warning("the next build is no shorter, as TensorRT's timings can't be kept: %s", error)
