@@ -68,8 +68,9 @@ def test_an_int8_transformer_builds_with_int8_kernels(architecture: str, build: 
     assert int8_pointers(made) > 0
 
 
-def test_the_float_control_builds_without_any(build: ModuleType) -> None:
-    made = plan(build, transformer().SerializeToString(), BLOCK, "SM86")
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_the_float_control_builds_without_any(architecture: str, build: ModuleType) -> None:
+    made = plan(build, transformer().SerializeToString(), BLOCK, architecture)
     assert len(made) > 10_000
     assert int8_pointers(made) == 0
 
