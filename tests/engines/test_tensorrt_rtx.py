@@ -1,13 +1,12 @@
 """Real parsing and building, without a GPU, by TensorRT for RTX: the same API and the same kind of compiler.
 
 What it makes runs on desktop cards only, and is no Jetson engine: it is asked whether our networks parse and build,
-and whether int8 reaches the kernels. Evidence for int8 is the source of kernels inside the plan, where pointers to int8
-occur in quantised builds and never in others. That is no documented format, so the control is always built too.
+and whether int8 reaches the kernels; the control is always built too. What `vljepa export` writes is asked the same in
+tests/export/test_int8_bundle.py.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -18,43 +17,20 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from tests.engines.conftest import forget_parts, import_parts
-from tests.engines.fake_cuda import FakeCuda
+from tests.engines.rtx import int8_pointers, plan, rtx_builder
 from tests.export.quantised import quantise, quantised_block, transformer, with_plain_weights
 from vljepa_edge.bundle import Bundle, default_bundle
 from vljepa_edge.engines.tensorrt_profiles import Profiles, Shapes
 from vljepa_edge.errors import EngineError
 
-rtx = pytest.importorskip(
-    "tensorrt_rtx", reason="TensorRT for RTX has no wheel for this platform", exc_type=ImportError
-)
-
 ARCHITECTURES = ("SM86", "SM89", "SM120")
 BLOCK: Shapes = {"tokens": ((1, 1, 64), (1, 12, 64), (1, 32, 64))}
-_INT8 = re.compile(rb"__myln_(?:vtype<__myln_)?int8(?:,[0-9]+,[0-9]+>)?\s*\*")
 
 
 @pytest.fixture(scope="module")
 def build() -> Iterator[ModuleType]:
-    """The builder, on tensorrt_rtx in place of tensorrt."""
-    with pytest.MonkeyPatch.context() as patch:
-        yield import_parts(patch, rtx, FakeCuda())[1]
-        forget_parts()
-
-
-def plan(build: ModuleType, model: bytes, shapes: Shapes, architecture: str) -> bytes:
-    """Build as `build_engines` does, for an architecture instead of the GPU at hand."""
-    prepared, _, _ = build.prepare(model, "graph")
-    network = build.parse(prepared, "graph")
-    config = build.configure(network, shapes, 1 << 30)
-    config.num_compute_capabilities = 1
-    config.set_compute_capability(getattr(rtx.ComputeCapability, architecture), 0)
-    made: bytes = build.serialize(network, config, lambda what, step, steps: None)
-    return made
-
-
-def int8_pointers(made: bytes) -> int:
-    return len(_INT8.findall(made))
+    with rtx_builder() as module:
+        yield module
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +128,6 @@ def test_ctrl_c_stops_a_build(build: ModuleType, block: bytes) -> None:
     network = build.parse(build.prepare(block, "block")[0], "block")
     config = build.configure(network, BLOCK, None)
     config.num_compute_capabilities = 1
-    config.set_compute_capability(rtx.ComputeCapability.SM86, 0)
+    config.set_compute_capability(build.trt.ComputeCapability.SM86, 0)
     with pytest.raises(KeyboardInterrupt):
         build.serialize(network, config, stop)

@@ -15,10 +15,12 @@ from rich.progress import Progress
 
 import vljepa_edge
 from tests.engines.chain import cosine, run_chain, smooth_frames
+from tests.engines.rtx import int8_pointers, plan, rtx_builder
 from tests.export.test_checkpoint import QUESTION, checkpoint
 from tests.media import write_png, write_video
 from vljepa_edge.bundle import Bundle, write_bundle
 from vljepa_edge.engines import compile_all, open_engine
+from vljepa_edge.engines.tensorrt_profiles import Profiles
 from vljepa_edge.errors import BundleError, ExportError, InputError
 from vljepa_edge.export import gate, int8
 from vljepa_edge.export.calibration import read_folder, record
@@ -116,6 +118,22 @@ def test_every_engine_runs_it_and_says_what_fp32_says(made: tuple[Bundle, Report
             assert cosine(found[key], reference[key]) >= 0.998, (name, key)
             assert cosine(found[key], exact[key]) >= 0.98, (name, key)
     assert vljepa_edge.load(bundle.path).decode_text(reference["predictor"][0])
+
+
+def test_tensorrt_parses_every_graph_and_multiplies_int8(made: tuple[Bundle, Report], source: Bundle) -> None:
+    """As the builder prepares them. Which layers are int8 is what the report says."""
+    bundle, report = made
+    in_int8 = {part.file: sum(layer.bits == 8 for layer in part.layers) for part in report.parts}
+    with rtx_builder() as build:
+        for file in {graph.file for graph in bundle.manifest.graphs.values()}:
+            prepared, layers, _ = build.prepare(bundle.read(file), file)
+            assert sum(layer.kind == "int8" for layer in layers) == in_int8[file]
+            network = build.parse(prepared, file)
+            assert build.configure(network, Profiles.of(bundle.manifest).shapes(bundle.manifest, file), None)
+        file = bundle.manifest.graphs["predictor"].file
+        shapes = Profiles.of(bundle.manifest).shapes(bundle.manifest, file)
+        quantised, control = (int8_pointers(plan(build, b.read(file), shapes, "SM86")) for b in (bundle, source))
+        assert in_int8[file] > 0 and quantised > 0 and control == 0
 
 
 def test_graphs_of_the_x_encoder_are_judged_by_the_embeddings_that_come_of_them(
