@@ -244,12 +244,14 @@ def test_a_size_that_nothing_bounds_is_refused(toy_opened: Bundle) -> None:
         Profiles.of(changed).shapes(changed, "graphs/predictor.onnx")
 
 
-def test_a_key_value_cache_begins_empty_and_holds_prefix_and_text() -> None:
+def test_a_key_value_cache_begins_empty_and_grows_token_by_token_to_prefix_and_text() -> None:
     manifest = Bundle.open(default_bundle()).manifest
-    past = Profiles.of(manifest).shapes(manifest, manifest.graphs["y_decoder"].file)["past"]
+    shapes = Profiles.of(manifest).shapes(manifest, manifest.graphs["y_decoder"].file)
+    past = shapes["past"]
+    assert shapes["ids"] == ((1, 1), (1, 1), (1, 1))
     tensor = manifest.graphs["y_decoder"].input("past")
     assert tensor is not None
-    most = manifest.text.decoder_prefix + manifest.text.decoder_tokens
+    most = manifest.text.decoder_prefix + manifest.text.decoder_tokens - 1  # the last token is given
     _, rows, _, size = tensor.shape
     assert (past[0], past[2]) == ((1, rows, 0, size), (1, rows, most, size))
 

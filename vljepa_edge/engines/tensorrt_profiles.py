@@ -87,13 +87,14 @@ class Profiles:
 
     def _range(self, manifest: Manifest, role: str, name: str, axis: int) -> Range:
         once = Range(1, 1, 1)  # the runtime embeds one query at a time
-        first = manifest.text.decoder_prefix
-        read = Range(0, first + self.decoder.typical, first + self.decoder.largest)  # by a cache, which begins empty
+        before = manifest.text.decoder_prefix - 1  # all that a cache holds but the text that is given
+        read = Range(0, before + self.decoder.typical, before + self.decoder.largest)
+        cached = role == "y_decoder" and manifest.graphs[role].input("past") is not None  # so tokens come one by one
         ranges = {
             "query": (once, self.query),
             "y_encoder": (self.batch, self.target),
             "predictor": (once, self.query) if name.startswith("query_") else (),
-            "y_decoder": {"ids": (once, self.decoder), "past": (once, once, read)}.get(name, ()),
+            "y_decoder": {"ids": (once, once if cached else self.decoder), "past": (once, once, read)}.get(name, ()),
         }.get(role, ())
         if axis >= len(ranges):
             raise InputError(f"graphs.{role}.{name}: nothing in the manifest says how large its axis {axis} gets")
