@@ -287,7 +287,19 @@ class _Context:
             if isinstance(symbol, str)
         }
         shape = session.get_outputs()[list(self._engine.outputs).index(name)].shape
+        if any(isinstance(size, str) and size not in sizes for size in shape):  # computed, as a cache's new length is
+            answer: tuple[int, ...] = session.run([name], self._zeros())[0].shape
+            return answer
         return tuple(sizes[size] if isinstance(size, str) else size for size in shape)
+
+    def _zeros(self) -> dict[str, np.ndarray[Any, Any]]:
+        """For every input of the graph, also those that the engine dropped."""
+        return {
+            item.name: np.zeros(
+                self._shapes.get(item.name, [1 if isinstance(s, str) else s for s in item.shape]), _numpy(item.type)
+            )
+            for item in self._engine.session.get_inputs()
+        }
 
     def execute_async_v3(self, stream_handle: int) -> bool:
         engine, cuda = self._engine, self._engine.trt.cuda
@@ -303,14 +315,10 @@ class _Context:
 
         def run() -> None:
             assert self._shapes == shapes, "a recording's context was given another shape"
-            types = {item.name: _numpy(item.type) for item in engine.session.get_inputs()}
-            given = {name: _at(addresses[name], shape, types[name]).copy() for name, shape in shapes.items()}
-            unused = {
-                item.name: np.zeros([1 if isinstance(s, str) else s for s in item.shape], types[item.name])
-                for item in engine.session.get_inputs()
-                if item.name not in given
-            }
-            found = engine.session.run(list(results), given | unused)
+            given = self._zeros()
+            for name, shape in shapes.items():
+                given[name] = _at(addresses[name], shape, given[name].dtype).copy()
+            found = engine.session.run(list(results), given)
             for (name, shape), array in zip(results.items(), found, strict=True):
                 assert array.shape == shape
                 np.copyto(_at(addresses[name], shape, array.dtype), array)

@@ -19,10 +19,11 @@ from tests.engines.chain import cosine, run_chain, smooth_frames
 from tests.engines.conftest import Machine
 from tests.engines.fake_cuda import Status
 from tests.toy_bundle import write_toy_bundle
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle import Bundle, default_bundle
 from vljepa_edge.engines import Graph, compile_all, open_engine
 from vljepa_edge.errors import EngineError, InputError
 from vljepa_edge.model import load
+from vljepa_edge.text import greedy
 
 QUERY = "What is moving?"
 
@@ -114,13 +115,47 @@ def test_each_shape_has_a_recording_of_its_own(machine: Machine, graphs: dict[st
 
 
 def test_recordings_beyond_the_limit_are_given_back(machine: Machine, graphs: dict[str, Graph]) -> None:
-    limit = machine.engine.SHAPES
-    for length in range(1, limit + 6):
+    limit = 64  # the longest range: lengths 1 to 64
+    for shape in [*((1, length) for length in range(1, limit + 1)), *((2, length) for length in range(1, 6))]:
         for _ in range(2):
-            graphs["query"](ids(1, length))
+            graphs["query"](ids(*shape))
     gc.collect()
     made, freed = (machine.cuda.calls[name] for name in ("cudaGraphInstantiate", "cudaGraphExecDestroy"))
     assert made == limit + 5 and made - freed == limit
+
+
+def test_a_text_that_grows_through_all_lengths_comes_out_of_recordings(
+    machine: Machine, graphs: dict[str, Graph]
+) -> None:
+    for _ in range(3):
+        machine.cuda.calls.clear()
+        for length in range(1, 65):
+            graphs["query"](ids(1, length))
+    assert machine.cuda.calls["cudaGraphLaunch"] == 64
+
+
+def test_a_cache_that_grows_through_all_lengths_comes_out_of_recordings(machine: Machine, tmp_path: Path) -> None:
+    bundle = Bundle.open(default_bundle())
+    machine.build.build_engines(bundle, tmp_path / "engines")
+    entry, text = bundle.manifest.graphs["y_decoder"], bundle.manifest.text
+    decoder = open_engine(f"tensorrt:{tmp_path / 'engines'}").compile(bundle.read(entry.file), "y_decoder")
+    for _ in range(3):
+        machine.cuda.calls.clear()
+        said = greedy(
+            decoder,
+            entry,
+            text.model_copy(update={"decoder_end": -1}),
+            np.eye(1, bundle.manifest.embedding.width, dtype=np.float32),
+        )
+    assert machine.cuda.calls["cudaGraphLaunch"] == len(said)
+
+
+def test_a_graph_of_one_shape_needs_one_context(machine: Machine, graphs: dict[str, Graph]) -> None:
+    contexts = machine.trt.contexts
+    for _ in range(3):
+        graphs["x_encoder_appearance"]({"frame": np.zeros((1, 32, 32, 3), np.uint8)})
+    assert machine.cuda.calls["cudaGraphLaunch"] == 1
+    assert machine.trt.contexts == contexts
 
 
 def test_an_engine_that_can_not_be_recorded_runs_without(

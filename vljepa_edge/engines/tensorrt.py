@@ -1,8 +1,9 @@
 """TensorRT on an NVIDIA GPU: runs the engines that `vljepa build` made on this machine.
 
 One CUDA stream for all graphs of a model, so one call runs at a time. Each graph keeps its buffers on the device and in
-pinned memory at their largest size, and allocates nothing on the device while it runs. A shape that comes a second time
-gets an execution context of its own, and its copies and kernels are recorded as a CUDA graph that later calls launch.
+pinned memory at their largest size. A shape that comes a second time is recorded, copies and kernels, as a CUDA graph
+that later calls launch; where inputs vary, it gets an execution context of its own for that. From the third time on,
+all that a call allocates is its outputs on the host: copies to keep, as the next call overwrites the buffers.
 
 NOT VERIFIED ON HARDWARE: this has run against stand-ins for TensorRT and CUDA only.
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from threading import Lock
 from typing import Any, NamedTuple
 
@@ -28,7 +29,6 @@ from vljepa_edge.errors import EngineError
 from vljepa_edge.onnx_file import declared_inputs
 
 FOLDER = "VLJEPA_ENGINES"
-SHAPES = 16  # of a graph that are remembered; a stream has one, texts have many
 _TYPES: dict[str, type[np.generic]] = {"FLOAT": np.float32, "UINT8": np.uint8, "INT64": np.int64}
 _log = logging.getLogger(__name__)
 Shape = tuple[int, ...]
@@ -77,6 +77,7 @@ class TensorRtGraph:
         self._unused = frozenset(declared) - set(given)  # an engine drops what no node uses; callers may still give it
         self._ports = [_port(engine, tensor, declared) for tensor in given]
         self._sizes = [_sizes(engine, tensor) for tensor in given]
+        self._remembered = _longest_range(self._sizes)
         self._scratch = Memory(engine.device_memory_size_v2)
         self._context = self._create_context()
         largest = tuple(most for _, most in self._sizes)
@@ -110,7 +111,7 @@ class TensorRtGraph:
             self._device.stream.wait()
             return known.outputs
         context = self._context
-        if again and self._records:
+        if again and self._records and self._remembered > 1:  # one that is recorded is given no other shape
             context = self._create_context()
             self._bind(context)
         results = self._set_shapes(context, shapes)
@@ -118,7 +119,7 @@ class TensorRtGraph:
         self._device.stream.wait()
         self._recorded[shapes] = self._record(context, shapes, results) if again and self._records else None
         self._recorded.move_to_end(shapes)
-        if len(self._recorded) > SHAPES:
+        if len(self._recorded) > self._remembered:
             self._recorded.popitem(last=False)
         return results
 
@@ -239,6 +240,11 @@ def _sizes(engine: trt.ICudaEngine, name: str) -> tuple[Shape, Shape]:
         return fixed, fixed
     least, _, most = engine.get_tensor_profile_shape(name, 0)
     return shape_of(least), shape_of(most)
+
+
+def _longest_range(sizes: Sequence[tuple[Shape, Shape]]) -> int:
+    """How many sizes the axis that varies most can have: one for a frame, all lengths for a text."""
+    return max((high - low + 1 for shapes in sizes for low, high in zip(*shapes, strict=True)), default=1)
 
 
 def _tensor(engine: trt.ICudaEngine, name: str, largest: Shape) -> _Tensor:
