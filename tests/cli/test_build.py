@@ -53,7 +53,7 @@ def test_people_are_told_what_was_built(vljepa: Vljepa, gpu: FakeTensorRt, toy: 
 
 
 def test_doctor_tries_the_engines_and_says_that_they_are_not_verified(
-    vljepa: Vljepa, gpu: FakeTensorRt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    vljepa: Vljepa, gpu: FakeTensorRt, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy: Path
 ) -> None:
     def check() -> dict[str, str]:
         return next(c for c in vljepa("doctor", "--json").json["checks"] if c["name"] == "engine tensorrt")
@@ -65,7 +65,7 @@ def test_doctor_tries_the_engines_and_says_that_they_are_not_verified(
     assert check()["status"] == "ok"
     assert "NOT VERIFIED ON HARDWARE" in check()["detail"]
     gpu.__version__ = "11.4.1"
-    assert check()["fix"] == f"vljepa build BUNDLE --out {tmp_path / 'engines'}"
+    assert check()["fix"] == f"vljepa build {toy} --out {tmp_path / 'engines'}"
 
 
 def test_without_tensorrt_the_command_says_what_to_install(

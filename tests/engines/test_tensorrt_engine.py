@@ -6,6 +6,7 @@ What is proven here is the engine's own logic: buffers, shapes, recordings, life
 from __future__ import annotations
 
 import gc
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -301,32 +302,45 @@ def test_an_engine_that_can_not_be_loaded(
 # --- stale and foreign engines ---
 
 
-def test_engines_of_another_gpu_are_refused_with_what_differs(machine: Machine, engines: Path) -> None:
-    machine.cuda.device.name, machine.cuda.device.major, machine.cuda.device.minor = b"Fake Thor\0", 11, 0
-    message = (
-        r"built elsewhere: here the GPU is Fake Thor, not Fake Orin, its compute capability is 11.0, not 8.7; "
-        rf"mend it with: vljepa build BUNDLE --out {engines}"
-    )
-    with pytest.raises(EngineError, match=message):
-        open_engine(f"tensorrt:{engines}")
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        (
+            {"name": b"Fake Thor\0", "major": 11, "minor": 0},
+            "the GPU is Fake Thor, not Fake Orin; its compute capability is 11.0, not 8.7",
+        ),
+        ({"multiProcessorCount": 8}, "its number of multiprocessors is 8, not 16"),
+    ],
+)
+def test_engines_of_another_gpu_are_refused_with_what_differs(
+    changed: dict[str, Any], message: str, machine: Machine, engines: Path, toy: Path
+) -> None:
+    vars(machine.cuda.device).update(changed)
+    with pytest.raises(EngineError, match=rf"the engines in {engines} don't fit: {message}; mend it with"):
+        load(toy, engine=f"tensorrt:{engines}")
 
 
-def test_engines_of_a_larger_module_of_the_same_name_are_refused(machine: Machine, engines: Path) -> None:
-    machine.cuda.device.multiProcessorCount = 8
-    with pytest.raises(EngineError, match="here its number of multiprocessors is 8, not 16"):
-        open_engine(f"tensorrt:{engines}")
-
-
-def test_engines_of_another_tensorrt_are_refused(machine: Machine, engines: Path) -> None:
-    machine.trt.__version__ = "11.4.1"
-    with pytest.raises(EngineError, match=r"here TensorRT is 11.4.1, not 10.3.0; mend it with: vljepa build"):
-        open_engine(f"tensorrt:{engines}")
-
-
-def test_engines_of_another_bundle_are_refused(machine: Machine, engines: Path, tmp_path: Path) -> None:
+def test_engines_of_another_bundle_are_refused(machine: Machine, engines: Path, tmp_path: Path, toy: Path) -> None:
     other = write_toy_bundle(tmp_path / "other", seed=1)
-    with pytest.raises(EngineError, match=r"built from another bundle: toy 0, digest [0-9a-f]{16}; mend it with"):
+    digest = Bundle.open(toy).digest[:16]
+    message = rf"the bundle is another than toy 0, digest {digest}, of {toy}; mend it with: vljepa build BUNDLE --out"
+    with pytest.raises(EngineError, match=message):
         load(other, engine=f"tensorrt:{engines}")
+
+
+def test_all_that_changed_is_named_and_the_command_builds_the_same_again(machine: Machine, tmp_path: Path) -> None:
+    bundle, out = tmp_path / "my bundle", tmp_path / "engines"
+    old = Bundle.open(write_toy_bundle(bundle))
+    machine.build.build_engines(old, out, workspace=64 << 20, profiles="query=1:8:32", plugins=False)
+    machine.trt.__version__ = "11.4.1"
+    again = rf"mend it with: vljepa build '{bundle}' --out {out} --workspace 64 --profiles query=1:8:32 --no-plugins$"
+    with pytest.raises(EngineError, match=rf"don't fit: TensorRT is 11.4.1, not 10.3.0; {again}"):
+        load(bundle, engine=f"tensorrt:{out}")
+    shutil.rmtree(bundle)
+    new = Bundle.open(write_toy_bundle(bundle, seed=1))
+    message = rf"11.4.1, not 10.3.0; the bundle is toy 0, digest {new.digest[:16]}, not toy 0, digest {old.digest[:16]}"
+    with pytest.raises(EngineError, match=f"{message}; {again}"):
+        load(bundle, engine=f"tensorrt:{out}")
 
 
 def test_an_altered_or_missing_plan_is_refused(machine: Machine, engines: Path, toy: Path) -> None:

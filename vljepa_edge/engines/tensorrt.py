@@ -182,14 +182,14 @@ class TensorRtEngine:
     name = "tensorrt"
     precision: Precision = "f16"
 
-    def __init__(self, folder: EngineFolder) -> None:
+    def __init__(self, folder: EngineFolder, here: Platform) -> None:
         log = Log()
-        self._folder = folder
+        self._folder, self._here = folder, here
         self._device = _Device(log, trt.Runtime(log), Stream(), Lock())
 
     def compile(self, model: bytes, name: str) -> TensorRtGraph:
         """Load the engine that was built from `model`. Raises EngineError when there is none, or it can't be loaded."""
-        plan = self._folder.plan(model, name)
+        plan = self._folder.plan(model, name, self._here)
         with self._device.lock:
             try:
                 engine = self._device.log.given(self._device.runtime.deserialize_cuda_engine(plan))
@@ -210,9 +210,7 @@ def open_engine(threads: int | None, precision: Precision, folder: str | None = 
             f"tensorrt: needs engines that were built on this machine: name their folder as tensorrt:FOLDER or in "
             f"{FOLDER}; mend it with: {rebuild('FOLDER')}"
         )
-    engines = EngineFolder.open(folder)
-    engines.check_platform(this_platform())
-    return TensorRtEngine(engines)
+    return TensorRtEngine(EngineFolder.open(folder), this_platform())
 
 
 def this_platform() -> Platform:

@@ -74,6 +74,7 @@ def build_engines(
     ranges = Profiles.of(bundle.manifest, profiles)
     here = this_platform()
     timings = _Timings(here)
+    options = _options(workspace, profiles, plugins)
     plugins = plugins and can_plug_in(here)
     plans: dict[str, PlanEntry] = {}
     with engine_writer(out) as writer:
@@ -97,6 +98,8 @@ def build_engines(
                 schema=1,
                 bundle=f"{about.name} {about.version}",
                 bundle_digest=bundle.digest,
+                bundle_path=str(bundle.path.resolve()),
+                options=options,
                 platform=here,
                 precision="f16",
                 plans=plans,
@@ -206,6 +209,15 @@ class _Monitor(trt.IProgressMonitor):
 
     def phase_finish(self, phase_name: str) -> None:
         self._steps.pop(phase_name, None)
+
+
+def _options(workspace: int | None, profiles: str, plugins: bool) -> tuple[str, ...]:
+    """What `vljepa build` is given for these."""
+    return (
+        *(() if workspace is None else ("--workspace", str(max(workspace >> 20, 1)))),
+        *(("--profiles", profiles) if profiles else ()),
+        *(() if plugins else ("--no-plugins",)),
+    )
 
 
 class _Timings:

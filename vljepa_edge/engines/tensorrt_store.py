@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vljepa_edge.atomic import replacing
-from vljepa_edge.errors import EngineError, InputError
+from vljepa_edge.bundle import Bundle
+from vljepa_edge.errors import EngineError, InputError, VLJepaError
 from vljepa_edge.manifest import Sha256, Size
 
 ENGINES = "engines.json"
@@ -61,11 +63,14 @@ class PlanEntry(_Part):
 
 
 class EnginesManifest(_Part):
-    """The whole of `engines.json`; `plans` by the name of the ONNX file in the bundle."""
+    """The whole of `engines.json`; `plans` by the name of the ONNX file in the bundle. `bundle_path`: where the bundle
+    was, `options`: what `vljepa build` was given beside it; they build the folder again."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
     bundle: str
     bundle_digest: Sha256
+    bundle_path: str = "BUNDLE"
+    options: tuple[str, ...] = ()
     platform: Platform
     precision: Literal["f16"]
     plans: dict[str, PlanEntry]
@@ -92,42 +97,56 @@ class EngineFolder:
             reason = f"{root / ENGINES} is damaged ({error.errors()[0]['msg']})"
         raise EngineError(f"{reason}; mend it with: {rebuild(root)}")
 
-    def check_platform(self, here: Platform) -> None:
-        """Raise EngineError that names each difference between this machine and the one that the plans are for."""
-        built = self.manifest.platform
-        differences = [
-            f"{what} is {mine}, not {theirs}"
-            for what, mine, theirs in (
-                ("the GPU", here.gpu, built.gpu),
-                ("its compute capability", here.compute_capability, built.compute_capability),
-                ("its number of multiprocessors", here.multiprocessors, built.multiprocessors),
-                ("TensorRT", here.tensorrt, built.tensorrt),
-            )
-            if mine != theirs
-        ]
-        if differences:
-            raise EngineError(
-                f"the engines in {self.path} were built elsewhere: here {', '.join(differences)}; "
-                f"mend it with: {rebuild(self.path)}"
-            )
+    def plan(self, model: bytes, graph: str, here: Platform) -> bytes:
+        """The plan that stands for a serialised ONNX model on this machine.
 
-    def plan(self, model: bytes, graph: str) -> bytes:
-        """The plan that stands for a serialised ONNX model. Raises EngineError when none does, or it was altered."""
+        Raises EngineError when it was altered, and when the machine or the bundle is another, with each difference.
+        """
         source = hashlib.sha256(model).hexdigest()
         entry = next((plan for plan in self.manifest.plans.values() if plan.source_sha256 == source), None)
-        if entry is None:
-            raise EngineError(
-                f"{graph}: the engines in {self.path} were built from another bundle: {self.manifest.bundle}, digest "
-                f"{self.manifest.bundle_digest[:16]}; mend it with: {rebuild(self.path)}"
-            )
+        if entry is None or here != self.manifest.platform:
+            raise self._stale(source, graph, here)
         try:
             data = (self.path / entry.file).read_bytes()
             damage = "" if hashlib.sha256(data).hexdigest() == entry.sha256 else "was altered"
         except OSError as error:
             damage = f"can't be read ({error.strerror})"
         if damage:
-            raise EngineError(f"{graph}: {self.path / entry.file} {damage}; mend it with: {rebuild(self.path)}")
+            again = rebuild(self.path, self.manifest.bundle_path, self.manifest.options)
+            raise EngineError(f"{graph}: {self.path / entry.file} {damage}; mend it with: {again}")
         return data
+
+    def _stale(self, source: str, graph: str, here: Platform) -> EngineError:
+        """Why there is no plan for a graph whose hash is `source`."""
+        built = self.manifest
+        differences = [
+            f"{what} is {mine}, not {theirs}"
+            for what, mine, theirs in (
+                ("the GPU", here.gpu, built.platform.gpu),
+                ("its compute capability", here.compute_capability, built.platform.compute_capability),
+                ("its number of multiprocessors", here.multiprocessors, built.platform.multiprocessors),
+                ("TensorRT", here.tensorrt, built.platform.tensorrt),
+            )
+            if mine != theirs
+        ]
+        theirs = f"{built.bundle}, digest {built.bundle_digest[:16]}"
+        bundle = self._bundle_with(source)
+        if bundle is not None and bundle.digest != built.bundle_digest:
+            about = bundle.manifest
+            differences.append(f"the bundle is {about.name} {about.version}, digest {bundle.digest[:16]}, not {theirs}")
+        elif bundle is None and all(plan.source_sha256 != source for plan in built.plans.values()):
+            differences.append(f"the bundle is another than {theirs}, of {built.bundle_path}")
+        again = rebuild(self.path, "BUNDLE" if bundle is None else built.bundle_path, built.options)
+        said = "; ".join(differences)
+        return EngineError(f"{graph}: the engines in {self.path} don't fit: {said}; mend it with: {again}")
+
+    def _bundle_with(self, source: str) -> Bundle | None:
+        """What lies now where the bundle was, if it has that graph: else the graph at hand is from elsewhere."""
+        try:
+            bundle = Bundle.open(self.manifest.bundle_path)
+        except VLJepaError:
+            return None
+        return bundle if source in {entry.sha256 for entry in bundle.manifest.graphs.values()} else None
 
 
 @dataclass(frozen=True)
@@ -185,9 +204,9 @@ def engine_writer(out: str | os.PathLike[str]) -> Iterator[EngineWriter]:
         raise
 
 
-def rebuild(path: str | Path) -> str:
+def rebuild(path: str | Path, bundle: str = "BUNDLE", options: Sequence[str] = ()) -> str:
     """The command that builds the folder again."""
-    return f"vljepa build BUNDLE --out {path}"
+    return shlex.join(["vljepa", "build", bundle, "--out", str(path), *options])
 
 
 def write_file(target: Path, data: bytes) -> None:
