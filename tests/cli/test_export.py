@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -48,6 +50,18 @@ def test_what_is_not_good_enough_is_reported_and_not_written(
     assert run.status == 1 and not out.exists()
     assert run.err.startswith("error: ") and "was not written: video embeddings" in run.err
     assert any("video embeddings" in problem for problem in run.json["problems"])
+    kept = tmp_path / "int8.report.json"
+    assert json.loads(kept.read_text()) == run.json and str(kept) in run.err
     forced = vljepa(*asked, "--force")
     assert forced.status == 0 and "written all the same" in forced.err
     assert Bundle.open(out).manifest.provenance["export"]["problems"] == forced.json["problems"]
+
+
+def test_a_card_that_can_not_be_taken_is_said_before_the_work(
+    vljepa: Vljepa, toy: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_module("vljepa_edge.cli.export"), "CARD_MODULES", ("no_such_module",))
+    asked = ("export", toy, "--precision", "int8", "--calibration", clips, "--out", tmp_path / "int8")
+    run = vljepa(*asked, "--card")
+    assert run.status == 1 and "no_such_module" in run.err and "--no-card" in run.err
+    assert vljepa(*asked, "--no-card").status == 0

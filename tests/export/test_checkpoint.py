@@ -12,6 +12,7 @@ from torch import nn
 
 import vljepa_edge
 from tests.engines.chain import cosine, smooth_frames
+from tests.export.encoders import inject_outliers
 from tests.export.small_parts import TEXTS, WORDS
 from tests.media import write_video
 from tests.training.tiny_bert import tokenizer
@@ -55,12 +56,16 @@ def config(language: bool = True, decoder: bool = True) -> VLJepaConfig:
     )
 
 
-def checkpoint(folder: Path, language: bool = True, decoder: bool = True) -> tuple[Path, VLJepa]:
+def checkpoint(
+    folder: Path, language: bool = True, decoder: bool = True, outliers: bool = False
+) -> tuple[Path, VLJepa]:
     torch.manual_seed(0)
     model = VLJepa(config(language, decoder)).eval()
     for module in model.modules():
         if isinstance(module, nn.Linear):
             nn.init.normal_(module.weight, std=module.in_features**-0.5)
+    if outliers:
+        inject_outliers(model)
     model.save_pretrained(folder, include_frozen=True)
     (folder / "tokenizers").mkdir()
     for name, made in (("query", READING), ("target", READING), ("decoder", SPELLING)):

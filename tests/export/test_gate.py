@@ -14,7 +14,7 @@ CARD: dict[str, Any] = {
     "model": "tiny 1", "clips_per_split": 660,
     "seen": {
         "motion_top1_of_11": 96.5, "retrieval_R@1": 75.9, "retrieval_captions": 2266, "answers_count": 85.4,
-        "zero_training_object_top1_of_32": {"frame": 26.1, "best": 31.5},
+        "zero_training_object_top1_of_32": {"frame": 26.1, "best": 31.5}, "count_of_pairs": 70.0,
     },
     "real_photos": {"count": 60, "model": 70.0, "conse_frame_0": 50.0, "best_zero_training": 60.0, "rows": [{}]},
 }  # fmt: skip
@@ -27,7 +27,7 @@ def card(**seen: float) -> dict[str, Any]:
 def test_task_figures_are_the_models_own() -> None:
     assert task_figures(CARD) == {
         "seen.motion_top1_of_11": 96.5, "seen.retrieval_R@1": 75.9, "seen.answers_count": 85.4,
-        "real_photos.model": 70.0,
+        "seen.count_of_pairs": 70.0, "real_photos.model": 70.0,
     }  # fmt: skip
 
 
@@ -43,7 +43,8 @@ def test_what_is_good_enough_passes(after: dict[str, Any] | None) -> None:
         (GOOD | {"text": Fidelity(0.999, 0.9699)}, None, "0.9699 at worst"),
         (GOOD, card(answers_count=84.8), r"seen.answers_count fell from 85.4 to 84.8"),
         (GOOD, CARD | {"real_photos": {"model": 68.0}}, "real_photos.model fell from 70 to 68"),
-        (GOOD, {"seen": {}}, "no seen.motion_top1_of_11 any more"),
+        (GOOD, {"clips_per_split": 660, "seen": {}}, "no seen.motion_top1_of_11 any more"),
+        (GOOD, CARD | {"clips_per_split": 330}, "of 660 and 330 clips a split"),
     ],
 )
 def test_what_is_not_is_named(embeddings: dict[str, Fidelity], after: dict[str, Any] | None, said: str) -> None:

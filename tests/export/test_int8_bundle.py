@@ -136,6 +136,17 @@ def test_tensorrt_parses_every_graph_and_multiplies_int8(made: tuple[Bundle, Rep
         assert in_int8[file] > 0 and quantised > 0 and control == 0
 
 
+def test_outliers_in_the_norms_pass_the_gate(clips: Path, tmp_path: Path) -> None:
+    saved, _ = checkpoint(tmp_path / "checkpoint", outliers=True)
+    with Progress(disable=True) as bar:
+        report = export_any(str(saved), tmp_path / "int8", Plan("int8", clips, window=4), None, bar)
+    assert isinstance(report, Report) and report.problems == ()
+    assert sum(part.smoothed for part in report.parts) > 0
+    assert report.embeddings["video"].meets(gate.LEAST_MEAN, gate.LEAST_WORST)
+    norms_readers = [layer for part in report.parts for layer in part.layers if "qkv" in layer.name]
+    assert norms_readers and all(layer.bits == 8 for layer in norms_readers)
+
+
 def test_graphs_of_the_x_encoder_are_judged_by_the_embeddings_that_come_of_them(
     made: tuple[Bundle, Report], source: Bundle, clips: Path
 ) -> None:
@@ -239,7 +250,7 @@ def test_halves_share_no_file_and_photos_fill_a_window(source: Bundle, clips: Pa
     assert all(np.array_equal(frame, photos.fit[0][0]) for frame in photos.fit[0])
 
 
-def test_recorded_inputs_are_what_the_graphs_meet(source: Bundle, clips: Path) -> None:
+def test_recorded_inputs_are_what_the_graphs_meet(source: Bundle, clips: Path, tmp_path: Path) -> None:
     model = vljepa_edge.load(source.path, threads=1, precision="f32")
     with Progress(disable=True) as bar:
         data = read_folder(clips, model, bar)
@@ -247,5 +258,16 @@ def test_recorded_inputs_are_what_the_graphs_meet(source: Bundle, clips: Path) -
     assert set(recorded) == {g.file for g in source.manifest.graphs.values()}
     assert all(0 < len(inputs) <= 5 for inputs in recorded.values())
     assert any(np.array_equal(recorded["graphs/x_encoder.onnx"][0]["frames"][0], clip) for clip in data.fit)
+    nested = record(with_nested_graph(source, tmp_path), data.fit, data.queries, data.texts, 5, bar)
+    assert set(nested) == {*recorded, "graphs/deep/predictor.onnx"} - {"graphs/predictor.onnx"}
     lengths = {inputs["past"].shape[2] for inputs in recorded["graphs/y_decoder.onnx"]}
     assert len(lengths) > 1  # several steps of the cache
+
+
+def with_nested_graph(source: Bundle, folder: Path) -> Bundle:
+    """The same bundle with its predictor in a folder of its own."""
+    manifest = source.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
+    files = {name: source.read(name) for name in source.manifest.entries()}
+    files["graphs/deep/predictor.onnx"] = files.pop("graphs/predictor.onnx")
+    manifest["graphs"]["predictor"]["file"] = "graphs/deep/predictor.onnx"
+    return Bundle.open(write_bundle(folder / "nested", manifest, files))

@@ -74,6 +74,15 @@ def test_weights_lie_beside_the_file_aligned_and_at_16_bits(tmp_path: Path) -> N
     assert path.stat().st_size < 2000
 
 
+def test_a_weight_that_fp16_can_not_hold_stays_in_fp32(tmp_path: Path) -> None:
+    path, layer = tmp_path / "x.onnx", wide(nn.Linear(64, 64))
+    with torch.no_grad():
+        layer.weight[0, 0] = 1e5
+    export_streamed(layer, {"x": torch.zeros(2, 3, 64)}, ("y",), {}, 16, path)
+    (weight,) = (w for w in onnx.load(path).graph.initializer if list(w.dims) == [64, 64])
+    assert weight.data_type == onnx.TensorProto.FLOAT and onnx.numpy_helper.to_array(weight).max() == np.float32(1e5)
+
+
 def test_what_no_file_can_hold_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "x.onnx"
     export_streamed(wide(nn.Linear(64, 64)), {"x": torch.zeros(2, 3, 64)}, ("y",), {}, 32, path)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from vljepa_edge.atomic import replacing
 from vljepa_edge.cli.options import Debug, Json
 from vljepa_edge.cli.output import console, print_json, progress
 from vljepa_edge.cli.root import print_error
@@ -64,14 +66,21 @@ def export(
     _check_installed(MODULES, EXTRA)
     from vljepa_edge.export.pipeline import Plan, export_any
 
+    wanted = precision == "int8" and _wants_card(card, source)
+    if wanted:  # now rather than after all the work
+        _check_installed(CARD_MODULES, f"{CARD_EXTRA}, or leave the card out with --no-card")
     plan = Plan(cast("Precision", precision), calibration, force, window, fps)
     with progress() as bar:
         try:
-            report = export_any(source, out, plan, _measure_card if _wants_card(card, source) else None, bar)
+            report = export_any(source, out, plan, _measure_card if wanted else None, bar)
         except ExportError as error:
-            if error.report is not None:
-                _print(error.report, as_json)
-            raise
+            if error.report is None:
+                raise
+            _print(error.report, as_json)
+            kept = out.with_name(out.name + ".report.json")
+            with replacing(kept) as part:
+                part.write_text(json.dumps(error.report.to_dict(), indent=2))
+            raise ExportError(f"{error}; its report is kept in {kept}", error.report) from error
     for problem in report.problems:
         print_error(f"{problem} (written all the same: --force)")
     _print(report, as_json)
@@ -80,7 +89,7 @@ def export(
 
 
 def _wants_card(asked: bool | None, source: str) -> bool:
-    """As asked; else where there are figures to compare with and what it takes to measure them."""
+    """As asked; else where there are figures to compare with."""
     if asked is not None:
         return asked
     from vljepa_edge.bundle import Bundle
@@ -90,11 +99,10 @@ def _wants_card(asked: bool | None, source: str) -> bool:
         figures = Bundle.open(source).manifest.figures
     except BundleError:  # a checkpoint has none
         return False
-    return bool(figures) and not _missing(CARD_MODULES)
+    return bool(figures)
 
 
 def _measure_card(path: Path) -> Card:
-    _check_installed(CARD_MODULES, CARD_EXTRA)
     from vljepa_edge.export.int8 import Card
     from vljepa_edge.training.card import evaluate
     from vljepa_edge.training.card_text import markdown

@@ -63,6 +63,11 @@ def available() -> dict[str, str | None]:
     return {name: _missing(name) for name in _INSTALL}
 
 
+def graph_name(file: str) -> str:
+    """What a bundle's graph file is called by engines and in messages: its path below graphs/, with dots."""
+    return file.removeprefix("graphs/").removesuffix(".onnx").replace("/", ".")
+
+
 def compile_all(engine: Engine, bundle: Bundle) -> dict[str, Graph]:
     """Every graph of a bundle by its role. Each file is read and compiled once, several at a time.
 
@@ -73,7 +78,7 @@ def compile_all(engine: Engine, bundle: Bundle) -> dict[str, Graph]:
     files = sorted(sizes, key=lambda file: -sizes[file])  # the slowest starts first
 
     def compile_file(file: str) -> Graph:
-        return engine.compile(bundle.read(file), file.rpartition("/")[2].removesuffix(".onnx"))
+        return engine.compile(bundle.read(file), graph_name(file))
 
     with ThreadPoolExecutor(min(len(files), os.cpu_count() or 1), thread_name_prefix="compile") as pool:
         compiled = dict(zip(files, pool.map(compile_file, files), strict=True))

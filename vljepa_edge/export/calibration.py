@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 
 from vljepa_edge.bundle import Bundle
-from vljepa_edge.engines import Engine, Graph, Precision, open_engine
+from vljepa_edge.engines import Engine, Graph, Precision, graph_name, open_engine
 from vljepa_edge.errors import InputError
 from vljepa_edge.media_files import media_files
 from vljepa_edge.model import Model
@@ -119,7 +119,8 @@ def record(
             said = model.decode_text(embedding)
             if said:
                 model.embed_text([said])
-    return {f"graphs/{name}.onnx": graph.kept for name, graph in engine.graphs.items()}
+    files = {graph.file for graph in bundle.manifest.graphs.values()}
+    return {file: engine.graphs[graph_name(file)].kept for file in sorted(files)}
 
 
 class _RecordingGraph:

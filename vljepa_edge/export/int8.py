@@ -53,6 +53,7 @@ class Card(NamedTuple):
 class _File(NamedTuple):
     """One graph file, its layers measured."""
 
+    judge: Judge
     sensitivity: Sensitivity
     smoothed: int
     size: int
@@ -122,8 +123,9 @@ def _quantise(
     names = layers(original)
     quantised = quantise(original, names, fit)
     correct_biases(quantised, original, names, fit)
-    sensitivity = Sensitivity(original, quantised, names, judge(original), bar, file.rpartition("/")[2])
-    return _File(sensitivity, smoothed, len(model), time.perf_counter() - begun)
+    measured = judge(original)
+    sensitivity = Sensitivity(original, quantised, names, measured, bar, file.rpartition("/")[2])
+    return _File(measured, sensitivity, smoothed, len(model), time.perf_counter() - begun)
 
 
 def _choose(files: Mapping[str, _File], target: Fidelity) -> tuple[tuple[Part, ...], dict[str, bytes]]:
@@ -133,8 +135,9 @@ def _choose(files: Mapping[str, _File], target: Fidelity) -> tuple[tuple[Part, .
         begun = time.perf_counter()
         choice = file.sensitivity.choose(target)
         stored = graphs[name] = store_weights(choice.model.SerializeToString(), 16, table_bits=8)
+        outputs = file.judge(onnx.load_from_string(stored))  # with what 16 bits and the tables' 8 do to it too
         seconds = file.seconds + time.perf_counter() - begun
-        parts.append(Part(name, choice.layers, choice.outputs, file.smoothed, file.size, len(stored), seconds))
+        parts.append(Part(name, choice.layers, outputs, file.smoothed, file.size, len(stored), seconds))
     return tuple(parts), graphs
 
 

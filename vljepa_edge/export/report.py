@@ -14,7 +14,7 @@ from vljepa_edge.export.speed import Speed
 
 @dataclass(frozen=True)
 class Part:
-    """One graph file: its layers, how close its outputs are to fp32 token by token, and for the
+    """One graph file: its layers, how close the outputs of what is stored are to fp32 token by token, and for the
     X-encoder the embeddings that come of them, and what it cost to make."""
 
     file: str

@@ -140,13 +140,22 @@ def _attach(model: onnx.ModelProto, state: Mapping[str, Tensor], bits: int, data
             permutation = list(next(a.ints for a in node.attribute if a.name == "perm"))
             graph.node.remove(node)
             name, tensor = node.output[0], tensor.permute(permutation)
-        if tensor.dtype == torch.float32 and bits == 16 and tensor.numel() >= _SMALLEST:
+        if bits == 16 and _fits_half(tensor):
             casts.append(helper.make_node("Cast", [name + "/f16"], [name], to=TensorProto.FLOAT))
             name, tensor = name + "/f16", tensor.half()
         graph.initializer.append(_stored(name, tensor, data))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _fits_half(tensor: Tensor) -> bool:
+    """Whether a weight is stored at 16 bits: large enough to matter, and with no number that fp16 can't hold."""
+    return bool(
+        tensor.dtype == torch.float32
+        and tensor.numel() >= _SMALLEST
+        and tensor.abs().max() <= torch.finfo(torch.float16).max
+    )
 
 
 def _stored(name: str, tensor: Tensor, data: BinaryIO) -> TensorProto:
