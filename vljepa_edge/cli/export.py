@@ -52,7 +52,7 @@ def export(
 
     \b
     Examples:
-      vljepa export vljepa_edge/models/tiny --precision int8 --calibration clips --out tiny-int8
+      vljepa export bundle-fp16 --precision int8 --calibration clips --out tiny-int8
       vljepa export my-checkpoint --precision fp16 --window 8 --out my.vljepa
       vljepa export my.vljepa --precision int8 --calibration clips --no-card --out my-int8.vljepa --json
     """
