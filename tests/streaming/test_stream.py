@@ -37,6 +37,11 @@ def run(stream: Stream, frames: object) -> list[Event]:
     return events + stream.flush()
 
 
+def middle(hop: float) -> float:
+    """Of the window that ends at `hop`, where the first frame is at 0."""
+    return max(hop / 2, hop - HALF_WINDOW)
+
+
 def facts(events: list[Event]) -> list[tuple[object, ...]]:
     """What an event says, without how long it took."""
     return [(e.status, e.start, e.end, e.decided_at, e.text, e.query, e.segment, round(e.score, 6)) for e in events]
@@ -63,7 +68,7 @@ def test_the_events_are_those_of_the_policy_on_those_embeddings(model: Model) ->
     start = 0.0
     for row, (_, time) in zip(rows, frames, strict=True):
         decision = state.push(row, time)
-        boundary = max(0.0, decision.start - HALF_WINDOW)
+        boundary = middle(decision.start)
         if decision.closed is not None:
             expected.append(("closed", start, boundary, scratch.decode(decision.closed.mean)))
         if decision.opened:
@@ -90,9 +95,20 @@ def test_uniform_events_tile_time_from_the_first_frame_to_the_last(model: Model)
     assert closed[0].start == 0 and closed[-1].end == 4.75
     for earlier, later in itertools.pairwise(closed):
         assert earlier.end == later.start
-    assert [e.start for e in closed] == [max(0.0, hop - HALF_WINDOW) for hop in range(5)]
+    assert [e.start for e in closed] == [middle(hop) for hop in range(5)]
     assert [e.segment for e in closed] == list(range(5))
     assert all(e.start <= e.decided_at for e in events)
+
+
+@pytest.mark.parametrize("policy", ["uniform:period=0.25", "running-ward:threshold=0.001,min_duration=0"])
+def test_a_cut_in_the_first_window_leaves_no_segment_without_length(model: Model, policy: str) -> None:
+    frames = [(picture((RED, GREEN)[index % 2]), index / 4) for index in range(16)]
+    with model.open_stream(QUERY, policy) as stream:
+        closed = [e for e in run(stream, frames[:8]) + run(stream, frames[8:]) if e.status == "closed"]
+    assert len(closed) > 8
+    assert all(e.end is not None and e.start < e.end <= e.decided_at for e in closed)
+    for earlier, later in itertools.pairwise(closed):
+        assert earlier.end == later.start
 
 
 def test_a_segment_opens_before_it_closes_and_both_say_where_it_starts(model: Model) -> None:

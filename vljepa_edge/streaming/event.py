@@ -14,10 +14,11 @@ class Event:
     """A segment of the stream opened or closed. Times are seconds on the clock of the pushed frames.
 
     A hop sees a window of T frames, so its embedding speaks of the window's middle. A cut is therefore placed half a
-    window ((T - 1) / 2 frames) before the first hop of the new segment; `decided_at` is the time of the newest frame
-    when the policy cut, for "running-ward" `min_duration` after that hop. So `decided_at - start` is the delay that a
-    user sees. The first segment starts at the first frame, one that ends with the stream (flush, or a gap in time)
-    ends at the last frame, and no segment starts before the one before it has ended.
+    window ((T - 1) / 2 frames) before the first hop of the new segment, in the first window halfway from the first
+    frame to that hop; `decided_at` is the time of the newest frame when the policy cut, for "running-ward"
+    `min_duration` after that hop. So `decided_at - start` is the delay that a user sees. The first segment starts at
+    the first frame, one that ends with the stream (flush, or a gap in time) ends at the last frame, and no segment
+    starts before the one before it has ended.
 
     status      "open" when the segment opens, "closed" when it ends
     end         None while it is open

@@ -23,7 +23,11 @@ class Cut(NamedTuple):
 
 
 class Track:
-    """Feeds a policy and turns its decisions into cuts. A hop speaks of what was `half_window` seconds before it."""
+    """Feeds a policy and turns its decisions into cuts.
+
+    A hop speaks of the middle of its window, `half_window` seconds before it. In the first window that is halfway from
+    the first hop: the window holds nothing older. So each cut lies after the one before it.
+    """
 
     def __init__(self, query: Query, policy: Policy, width: int, half_window: float) -> None:
         self.query = query
@@ -39,7 +43,9 @@ class Track:
         if self._earliest is None:
             self._earliest = time
         cuts = []
-        boundary = max(self._earliest, (decision.start if decision.opened else time) - self._half_window)
+        hop = decision.start if decision.opened else time
+        first = self._earliest if self._start is None else (self._earliest + hop) / 2
+        boundary = max(first, hop - self._half_window)
         if decision.closed is not None and self._start is not None:
             cuts.append(self._close(boundary, decision.closed.mean, decision.score))
         if decision.opened:
@@ -55,6 +61,7 @@ class Track:
         cuts = []
         if decision.closed is not None and self._start is not None:
             cuts.append(self._close(max(time, self._start), decision.closed.mean, 0.0))
+            self._earliest = time
         return cuts
 
     def restart_clock(self) -> None:
@@ -70,5 +77,5 @@ class Track:
     def _close(self, end: float, mean: NDArray[np.float32], score: float) -> Cut:
         assert self._start is not None
         cut = Cut(self._segment, self._start, end, mean, score)
-        self._start, self._earliest = None, end
+        self._start = None
         return cut
