@@ -98,6 +98,6 @@ def compile_all(engine: Engine, bundle: Bundle) -> dict[str, Graph]:
 def _missing(name: str, part: str | None = None) -> str | None:
     try:
         import_module(f"{__name__}.{part or name}")
-    except (ImportError, OSError) as error:  # OSError: a shared library that does not load
+    except Exception as error:  # a shared library that does not load, or whatever a broken package raises
         return f"engine {name} can't be used: {error}; mend it with: {_INSTALL[name]}"
     return None
