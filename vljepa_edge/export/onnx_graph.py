@@ -9,10 +9,12 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx
 import torch
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
@@ -42,6 +44,11 @@ def export_module(
     return buffer.getvalue()
 
 
+def fits_half(array: NDArray[Any]) -> bool:
+    """Whether a weight is stored in fewer bits: fp32, large enough to matter, no number beyond what fp16 holds."""
+    return array.dtype == np.float32 and array.size >= _SMALLEST and not np.abs(array).max() > _LARGEST
+
+
 def store_weights(model: bytes, bits: int, table_bits: int | None = None) -> bytes:
     """The same graph with its large weights kept at 16 bits (float) or at 8 (symmetric, one scale a row or output
     channel). `table_bits`: of embedding tables, when they are stored otherwise. What QDQ nodes read stays as it is. An
@@ -55,8 +62,7 @@ def store_weights(model: bytes, bits: int, table_bits: int | None = None) -> byt
     for weight in graph.initializer:
         array = numpy_helper.to_array(weight)
         wanted = table_bits if table_bits is not None and weight.name in tables else bits
-        small = array.dtype != np.float32 or array.size < _SMALLEST
-        if small or weight.name in scales or np.abs(array).max() > _LARGEST:
+        if weight.name in scales or not fits_half(array):
             kept.append(weight)
         elif wanted == 8 and array.ndim == 2:
             axis = _channel_axis(graph, weight.name)

@@ -21,7 +21,7 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 from vljepa_edge.errors import ExportError
-from vljepa_edge.export.onnx_graph import OPSET, PROTOBUF_MOST
+from vljepa_edge.export.onnx_graph import OPSET, PROTOBUF_MOST, fits_half
 
 _SMALLEST = 1024  # weights with fewer numbers stay at fp32, inside the file
 _FOLDED_MOST = 1 << 24  # numbers of a constant that is computed now rather than by the engine
@@ -140,22 +140,13 @@ def _attach(model: onnx.ModelProto, state: Mapping[str, Tensor], bits: int, data
             permutation = list(next(a.ints for a in node.attribute if a.name == "perm"))
             graph.node.remove(node)
             name, tensor = node.output[0], tensor.permute(permutation)
-        if bits == 16 and _fits_half(tensor):
+        if bits == 16 and fits_half(tensor.detach().numpy()):
             casts.append(helper.make_node("Cast", [name + "/f16"], [name], to=TensorProto.FLOAT))
             name, tensor = name + "/f16", tensor.half()
         graph.initializer.append(_stored(name, tensor, data))
     nodes = [*casts, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
-
-
-def _fits_half(tensor: Tensor) -> bool:
-    """Whether a weight is stored at 16 bits: large enough to matter, and with no number that fp16 can't hold."""
-    return bool(
-        tensor.dtype == torch.float32
-        and tensor.numel() >= _SMALLEST
-        and tensor.abs().max() <= torch.finfo(torch.float16).max
-    )
 
 
 def _stored(name: str, tensor: Tensor, data: BinaryIO) -> TensorProto:
