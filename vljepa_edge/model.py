@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -175,17 +176,24 @@ class Model:
         policy: str | Policy = "running-ward",
         *,
         live: bool | None = None,
+        queue: int = 2,
+        max_staleness: float = 2.0,
+        gap: float | None = None,
     ) -> EventReader:
         """Iterate over what happens in a source, as it happens: `for event in model.stream("clip.mp4"): ...`.
 
-        Files are read as fast as the model can; cameras and RTSP (or `live=True`) as they come, latest frame first. The
-        result also has stats() and close(); leaving the loop early closes the source.
+        Files are read as fast as the model can; cameras and RTSP (or `live=True`) as they come, latest frame first.
+        `queue`, `max_staleness` and `gap` are those of `vljepa_edge.streaming.stream.Stream`. The result also has
+        stats() and close(); leaving the loop early closes the source.
         """
         from vljepa_edge.streaming.reader import EventReader
 
         opened = self.open(source, live=live)
         try:
-            return EventReader(self, opened, query, policy)
+            return EventReader(
+                opened,
+                partial(self.open_stream, query, policy, queue=queue, max_staleness=max_staleness, gap=gap),
+            )
         except BaseException:
             opened.close()
             raise

@@ -12,10 +12,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import vljepa_edge
 from tests.cli.conftest import Vljepa, write_video
 from vljepa_edge.cli.output import print_json
+from vljepa_edge.cli.stream import summary_json
+from vljepa_edge.errors import VideoError
+from vljepa_edge.video.frame import Frame
+from vljepa_edge.video.source import Source
 
 EVENT = ["type", "status", "start", "end", "decided_at", "text", "score"]
 SUMMARY = ["type", "frames", "hops", "decodes", "dropped", "realtime_factor", "latency_ms"]
@@ -44,6 +50,13 @@ def test_json_lines_are_those_of_the_specification(vljepa: Vljepa, video: Path) 
     assert summary["decodes"] == len(events)
     assert summary["realtime_factor"] > 1
     assert summary["dropped"] == 0
+
+
+def test_every_frame_that_came_too_late_is_counted_as_dropped(toy: Path) -> None:
+    frames = [(np.full((48, 64, 3), 99, np.uint8), number / 4) for number in range(8)]
+    with vljepa_edge.load(toy).stream(frames, live=True, max_staleness=1e-9) as events:
+        assert list(events) == []
+    assert summary_json(events, seconds=1.0)["dropped"] == 8
 
 
 def test_lines_for_people_have_times_and_a_summary_and_no_colour_in_a_pipe(vljepa: Vljepa, video: Path) -> None:
@@ -84,15 +97,34 @@ def test_a_json_line_is_flushed_before_the_next_is_made(monkeypatch: pytest.Monk
 
 def test_ctrl_c_ends_with_the_summary_and_130(spawn: Spawn, long_video: Path) -> None:
     process = spawn("stream", long_video, "--policy", "uniform:period=1", "--json")
-    assert process.stdout is not None
+    assert process.stdout is not None and process.stderr is not None
     first = process.stdout.readline()
     assert json.loads(first)["type"] == "event"
     assert process.poll() is None, "events come while the stream runs"
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 130
-    assert json.loads(out.splitlines()[-1])["type"] == "summary"
+    rest, err = process.stdout.readlines(), process.stderr.read()
+    assert process.wait(timeout=300) == 130
+    *events, summary = [json.loads(line) for line in [first, *rest]]
+    assert summary["type"] == "summary"
+    assert [event["status"] for event in events] == ["open", "closed"] * (len(events) // 2), "the last segment ends too"
     assert err == ""
+
+
+def test_a_source_that_fails_ends_with_the_summary_and_the_error(
+    vljepa: Vljepa, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut_off(self: Source) -> Frame:
+        if self.stats.frames_yielded == 8:
+            raise VideoError(self.name, "lost")
+        return read(self)
+
+    read = Source.__next__
+    monkeypatch.setattr(Source, "__next__", cut_off)
+    run = vljepa("stream", video, "--json")
+    *events, summary = run.json_lines
+    assert (events[-1]["status"], summary["type"], summary["frames"]) == ("closed", "summary", 8)
+    assert run.err == f"error: {video}: lost\n"
+    assert run.status == 2
 
 
 @pytest.mark.parametrize("flag", ["--json", ""])

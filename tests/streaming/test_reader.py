@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import itertools
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +16,9 @@ import pytest
 from tests.media import write_video
 from tests.streaming.scenes import BLUE, GREEN, RED, Image, picture, scenes
 from tests.streaming.test_stream import facts, run
-from vljepa_edge.errors import FrameError, InputError, VideoError
+from tests.streaming.wrapped import WrappedEngine
+from vljepa_edge.bundle import Bundle
+from vljepa_edge.errors import EngineError, FrameError, InputError, VideoError
 from vljepa_edge.model import Model
 
 POLICY = "running-ward:threshold=0.2"
@@ -218,6 +222,36 @@ def test_the_last_segment_of_a_source_that_fails_is_closed_before_its_error_is_r
         for event in events:
             seen.append((event.status, event.end))
     assert seen == [("open", None), ("closed", 1.75)]
+
+
+@pytest.mark.parametrize("error", [EngineError("out of order"), KeyboardInterrupt()], ids=repr)
+def test_the_last_segment_is_closed_before_what_stops_a_graph_is_raised(toy: Path, error: BaseException) -> None:
+    def before(name: str) -> None:
+        if name == "predictor" and engine.calls[name] == 5:
+            raise error
+
+    engine = WrappedEngine(before)
+    events, seen = Model(Bundle.open(toy), engine).stream(scenes(RED)), []
+    with pytest.raises(type(error)):
+        for event in events:
+            seen.append((event.status, event.end))
+    assert seen[0] == ("open", None) and len(seen) == 2
+    assert seen[1] == ("closed", 1.0)
+
+
+def test_ctrl_c_closes_the_last_segment_of_a_live_source(model: Model) -> None:
+    def camera() -> Iterator[tuple[Image, float]]:
+        for index in itertools.count():
+            time.sleep(0.02)
+            if index == 8:
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            yield picture(RED), index / 4
+
+    seen = []
+    with pytest.raises(KeyboardInterrupt):
+        for event in model.stream(camera(), live=True):
+            seen.append(event.status)
+    assert seen == ["open", "closed"]
 
 
 def test_a_source_that_does_not_exist_is_refused_at_once(model: Model) -> None:

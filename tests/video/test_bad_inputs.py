@@ -84,6 +84,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("with\0null.mp4", "can't be opened"),
         ("x" * 5000, "can't be opened"),
         ("file:///not/there.mp4", "no such file"),
+        ("file://nas/clip.mp4", "a file of another host, nas; legal"),
         ("http://127.0.0.1:9/v.mp4", "protocol http:// is not supported; legal"),
         ("gopher://old/v.mp4", "protocol gopher:// is not supported; legal"),
         ("rtsp://", r"not a legal URL; legal is rtsp://\["),

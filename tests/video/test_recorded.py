@@ -293,6 +293,13 @@ class TestArrays:
                 next(source)
 
 
+@pytest.mark.parametrize("start", ["file://", "FILE://", "file://localhost"])
+def test_a_file_url_names_its_path_with_escapes(tmp_path: Path, start: str) -> None:
+    write_video(tmp_path / "front door #1.mp4")
+    assert seen(f"{start}{tmp_path}/front%20door%20%231.mp4")[0] == TENTHS
+    assert seen(f"{start}{tmp_path}/front door #1.mp4")[0] == TENTHS
+
+
 def test_a_closed_source_gives_nothing_and_can_be_closed_again(tmp_path: Path) -> None:
     source = open_source(write_video(tmp_path / "v.mp4"))
     next(source)

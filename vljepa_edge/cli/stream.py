@@ -9,14 +9,14 @@ import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Source, Threads, load_model
 from vljepa_edge.cli.output import console, number, print_json
-from vljepa_edge.cli.root import INTERRUPTED
+from vljepa_edge.errors import VLJepaError
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from vljepa_edge.model import Model
     from vljepa_edge.streaming.event import Event
-    from vljepa_edge.streaming.stats import Stats
+    from vljepa_edge.streaming.reader import EventReader
 
 STAGES = ("hop", "encode", "predict", "decode")
 
@@ -52,27 +52,33 @@ def stream(
 
 
 def run_stream(model: Model, source: str, queries: list[str], policy: Any, *, as_json: bool) -> None:
-    """Print the events of a source, then a summary. Ctrl-C ends it early and exits with 130 after the summary."""
+    """Print the events of a source, then a summary; after that is raised what ended it early: an error, or Ctrl-C."""
     several = len(queries) > 1
     out = None if as_json else console()
     started = time.perf_counter()
     events = model.stream(source, query=(queries if several else queries[0]) if queries else None, policy=policy)
-    interrupted = False
-    try:
+
+    def show() -> None:
         for event in events:
             if out is None:
                 print_json(event_json(event, several))
             else:
                 print_event(out, event, several)
-    except KeyboardInterrupt:
-        interrupted = True
-    summary = summary_json(events.stats(), time.perf_counter() - started)
+
+    failure: KeyboardInterrupt | VLJepaError | None = None
+    try:
+        show()
+    except (KeyboardInterrupt, VLJepaError) as error:
+        failure = error
+        events.source.close()
+        show()  # Ctrl-C while an event was printed: the others, and the open segments
+    summary = summary_json(events, time.perf_counter() - started)
     if out is None:
         print_json(summary)
     else:
         print_summary(out, summary)
-    if interrupted:
-        raise typer.Exit(INTERRUPTED)
+    if failure is not None:
+        raise failure
 
 
 def event_json(event: Event, several: bool = False) -> dict[str, Any]:
@@ -89,8 +95,12 @@ def event_json(event: Event, several: bool = False) -> dict[str, Any]:
     return line | {"query": event.query} if several else line
 
 
-def summary_json(stats: Stats, seconds: float) -> dict[str, Any]:
-    """The last line: counts, seconds of video per second of work (None for a photo), and latencies in milliseconds."""
+def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:
+    """The last line: counts, seconds of video per second of work (None for a photo), and latencies in milliseconds.
+
+    `dropped` counts every frame that came and was too late, whether for the source's thread or for the stream.
+    """
+    stats = events.stats()
     latency = {
         stage: {p: number(stats.latency_ms.get(stage, {}).get(p), 3) for p in ("p50", "p99")} for stage in STAGES
     }
@@ -99,7 +109,7 @@ def summary_json(stats: Stats, seconds: float) -> dict[str, Any]:
         "frames": stats.frames,
         "hops": stats.hops,
         "decodes": stats.decodes,
-        "dropped": stats.dropped,
+        "dropped": events.source.stats.dropped + stats.dropped + stats.stale,
         "realtime_factor": number(stats.seconds / seconds, 2) if stats.seconds > 0 else None,
         "latency_ms": latency,
     }

@@ -40,12 +40,13 @@ class Emitter:
         latency_ms: Mapping[str, float],
         events: list[Event],
     ) -> None:
-        """Decode cuts and append their events to `events`: all of them, with an empty text where decoding fails.
+        """Decode cuts and append their events to `events`: all of them, with an empty text where decoding fails or
+        is interrupted.
 
         decided_at: seconds, the time of the newest frame. called: when (perf_counter) the work on it began.
         latency_ms: of the stages before this one. Raises the first error of decoding once all events are out.
         """
-        failures: list[Exception] = []
+        failures: list[BaseException] = []
         for track, cut in cuts:
             begun = perf_counter()
             text = self._decode(cut, failures)
@@ -76,11 +77,11 @@ class Emitter:
             self._pending.clear()
         return events
 
-    def _decode(self, cut: Cut, failures: list[Exception]) -> str:
+    def _decode(self, cut: Cut, failures: list[BaseException]) -> str:
         cut.embedding.flags.writeable = False
         try:
             text = self._model.decode_text(cut.embedding)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             failures.append(error)
             return ""
         self._tally.add("decodes")

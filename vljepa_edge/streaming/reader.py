@@ -3,34 +3,36 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from inspect import GEN_RUNNING, getgeneratorstate
 from typing import TYPE_CHECKING
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.stats import Stats
-from vljepa_edge.streaming.stream import Stream
 
 if TYPE_CHECKING:
-    from vljepa_edge.model import Model
-    from vljepa_edge.streaming.policy import Policy
-    from vljepa_edge.video.frame import Frame
+    from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.video.source import Source
+
+_LAST_WORDS = 2.0  # seconds that Ctrl-C waits for the open segments of a live source to be closed
 
 
 class EventReader(Iterator[Event]):
     """Iterate over the events of a source. It owns the source and closes it when the loop ends or is left.
 
     A live source is read by a thread of its own, so that the loop's body may take its time: the camera is not kept
-    waiting. When the source fails, the frames before are finished and their segments closed; then its error is raised.
+    waiting. When the source or a graph fails, or Ctrl-C comes, the frames before are finished and their segments
+    closed; then that is raised.
     """
 
-    def __init__(self, model: Model, source: Source, query: str | Sequence[str] | None, policy: str | Policy) -> None:
+    def __init__(self, source: Source, open_stream: Callable[..., Stream]) -> None:
+        """`open_stream` takes what a Stream is told of its source: `live` and `callback`."""
         self.source = source
         self._wake = threading.Event()
         wake = self._wake.set
-        self.stream = Stream(model, query, policy, live=source.live, callback=lambda _: wake())
+        self.stream = open_stream(live=source.live, callback=lambda _: wake())
         self._closing = threading.Event()
         self._running = threading.RLock()  # held while the generator runs
         if source.live:
@@ -71,23 +73,26 @@ class EventReader(Iterator[Event]):
         self.close()
 
 
-def _frames(source: Source, failures: list[Exception]) -> Iterator[Frame]:
-    """The frames of a source; the error that ends it goes to `failures`, so that what came before is finished first."""
+@contextmanager
+def _noting(failures: list[BaseException]) -> Iterator[None]:
+    """The error or Ctrl-C that ends the work in it goes to `failures`, so that what came before is finished first."""
     try:
-        yield from source
-    except Exception as error:
+        yield
+    except (Exception, KeyboardInterrupt) as error:
         failures.append(error)
 
 
 def _read(stream: Stream, source: Source, closing: threading.Event) -> Generator[Event, None, None]:
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
     with source, stream:
-        for image, time in _frames(source, failures):
-            stream.push(image, time)
-            yield from stream.poll()
-            if closing.is_set():
-                return
-        stream.flush()
+        with _noting(failures):
+            for image, time in source:
+                stream.push(image, time)
+                yield from stream.poll()
+                if closing.is_set():
+                    return
+        with _noting(failures):
+            stream.flush()
         yield from stream.poll()
     if failures:
         raise failures[0]
@@ -96,16 +101,16 @@ def _read(stream: Stream, source: Source, closing: threading.Event) -> Generator
 def _read_live(
     stream: Stream, source: Source, wake: threading.Event, closing: threading.Event
 ) -> Generator[Event, None, None]:
-    failures: list[Exception] = []
+    failures: list[BaseException] = []
     ended = threading.Event()
 
     def feed() -> None:
         try:
-            for image, time in _frames(source, failures):
-                stream.push(image, time)
-            stream.flush()
-        except Exception as error:
-            failures.append(error)
+            with _noting(failures):
+                for image, time in source:
+                    stream.push(image, time)
+            with _noting(failures):
+                stream.flush()
         finally:
             ended.set()
             wake.set()
@@ -116,9 +121,15 @@ def _read_live(
         try:
             over = False
             while not over:
-                wake.wait()
-                wake.clear()
-                over = ended.is_set() or closing.is_set()
+                try:
+                    wake.wait()
+                    wake.clear()
+                    over = ended.is_set() or closing.is_set()
+                except KeyboardInterrupt as error:
+                    failures.append(error)
+                    source.close()  # the feeder ends, and closes the open segments
+                    ended.wait(_LAST_WORDS)
+                    over = True
                 yield from stream.poll()
         finally:
             source.close()

@@ -163,6 +163,7 @@ class LatestReader:
         self._latest: Picture | None = None
         self._ended = False
         self._error: BaseException | None = None
+        self._hangs = False
         self._thread = threading.Thread(target=self._read, name=f"video {name}", daemon=True)
         self._thread.start()
 
@@ -182,12 +183,13 @@ class LatestReader:
             return latest
 
     def stop(self, patience: float) -> None:
-        """Ends take() and the thread; waits for that at most `patience` seconds, which a read that hangs can take."""
+        """Ends take() and the thread. A read that hangs is waited for once, for `patience` seconds."""
         self._stopped.set()
         with self._changed:
             self._changed.notify_all()
-        if self._thread is not threading.current_thread():
+        if not self._hangs and self._thread is not threading.current_thread():
             self._thread.join(patience)
+            self._hangs = self._thread.is_alive()
 
     def _read(self) -> None:
         error: BaseException | None = None

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from urllib.parse import unquote
 
 import av
 import numpy as np
@@ -145,7 +146,7 @@ def open_source(
             pictures, stop = recorded.decoded(decoder, stats), decoder.close
     elif text is not None:
         name = text
-        file = recorded.open_file(text.removeprefix("file://"), stats)
+        file = recorded.open_file(_path(text), stats)
         pictures = recorded.decoded(file, stats)
         grid = Grid(fps)
         if live:
@@ -167,6 +168,16 @@ def open_source(
         return Source(name, frames, stats, live=False, stop=stop)
     ahead = AheadReader(frames, name, file.close, stopped)
     return Source(name, ahead, stats, live=False, stop=ahead.stop)
+
+
+def _path(text: str) -> str:
+    """The path that `text` is, or that it names as a file:// URL. Raises VideoError for a file of another host."""
+    if not text.lower().startswith("file://"):
+        return text
+    host, slash, path = text[len("file://") :].partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise VideoError(text, f"a file of another host, {host}; legal are paths and file:///path")
+    return unquote(slash + path)
 
 
 def _sampled(pictures: Pictures, grid: Grid, stopped: threading.Event) -> Iterator[Picture]:
