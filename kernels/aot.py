@@ -13,6 +13,7 @@ from typing import Any
 from vljepa_edge.errors import KernelError
 from vljepa_edge.kernels.launch import Launch
 from vljepa_edge.kernels.triton_or_none import HAS_TRITON
+from vljepa_edge.mend import install_extra
 
 ARCHS = (80, 86, 87, 89, 90, 100, 110, 120)
 """A100; RTX 30; Jetson AGX Orin; RTX 40; H100; B200; Jetson Thor; RTX 50."""
@@ -41,7 +42,7 @@ class _Driver:
 def require_compiler() -> None:
     """Raises KernelError unless kernels can be compiled in this process."""
     if not HAS_TRITON:
-        raise KernelError("compiling kernels needs Triton; on Linux: pip install 'vljepa-edge[kernels]'")
+        raise KernelError(f"compiling kernels needs Triton; on Linux: {install_extra('kernels')}")
     if os.environ.get("TRITON_INTERPRET") == "1":
         raise KernelError("TRITON_INTERPRET=1 makes kernels Python functions; unset it to compile them")
 

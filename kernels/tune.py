@@ -15,6 +15,7 @@ from vljepa_edge.errors import KernelError
 from vljepa_edge.kernels import tiles, workloads
 from vljepa_edge.kernels.launch import Launch, arch_of, launch, recorded
 from vljepa_edge.kernels.triton_or_none import HAS_TRITON
+from vljepa_edge.mend import install_extra
 
 
 class Timing(NamedTuple):
@@ -29,7 +30,7 @@ class Timing(NamedTuple):
 def require_gpu() -> torch.device:
     """The current CUDA device. Raises KernelError without one that the kernels run on."""
     if not HAS_TRITON:
-        raise KernelError("tuning needs Triton; on Linux: pip install 'vljepa-edge[kernels]'")
+        raise KernelError(f"tuning needs Triton; on Linux: {install_extra('kernels')}")
     if not torch.cuda.is_available() or torch.version.hip is not None:
         raise KernelError("tuning needs an NVIDIA GPU and a PyTorch built for CUDA; this machine has none")
     device = torch.device("cuda", torch.cuda.current_device())

@@ -14,6 +14,7 @@ from tests.cli.conftest import Vljepa
 from vljepa_edge.cli.bench import CLIP_FPS, CLIP_SIZE, print_report, write_clip
 from vljepa_edge.cli.machine import machine
 from vljepa_edge.memory import peak_memory
+from vljepa_edge.mend import pip_install
 
 
 def test_bench_reports_stages_speed_memory_start_up_and_machine(vljepa: Vljepa, video: Path) -> None:
@@ -89,6 +90,17 @@ def test_doctor_passes_where_the_runtime_runs(vljepa: Vljepa) -> None:
     assert "runs the bundle" in checks["engine openvino"]["detail"]
 
 
+@pytest.mark.parametrize(("machine", "marked"), [("x86_64", False), ("aarch64", True)])
+def test_doctor_marks_an_engine_on_hardware_where_it_never_ran(
+    vljepa: Vljepa, monkeypatch: pytest.MonkeyPatch, machine: str, marked: bool
+) -> None:
+    monkeypatch.setattr("vljepa_edge.engines.available", lambda: {"openvino": None})
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    (check,) = (check for check in vljepa("doctor", "--json").json["checks"] if check["name"] == "engine openvino")
+    assert ("NOT VERIFIED ON HARDWARE" in check["detail"]) == marked
+    assert check["status"] == "ok"
+
+
 def test_doctor_for_people_ends_with_the_verdict(vljepa: Vljepa, monkeypatch: pytest.MonkeyPatch) -> None:
     reasons = {"openvino": None, "steam": "engine steam can't be used: no coal; mend it with: pip install coal"}
     monkeypatch.setattr("vljepa_edge.engines.available", lambda: reasons)
@@ -115,7 +127,7 @@ def test_doctor_names_the_command_for_a_missing_package(vljepa: Vljepa, monkeypa
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     run = vljepa("doctor")
     assert run.status == 1
-    assert "mend it with: pip install --upgrade tokenizers" in run.out
+    assert f"mend it with: {pip_install('--upgrade', 'tokenizers')}" in run.out
 
 
 def test_commands_work_where_torch_can_not_be_imported(toy: Path, video: Path) -> None:

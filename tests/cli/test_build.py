@@ -13,6 +13,7 @@ from tests.cli.conftest import Vljepa
 from tests.engines.conftest import forget_parts, import_parts
 from tests.engines.fake_cuda import FakeCuda
 from tests.engines.fake_tensorrt import FakeTensorRt
+from vljepa_edge.mend import install_extra
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_without_tensorrt_the_command_says_what_to_install(
     run = vljepa("build", "--out", tmp_path / "engines")
     assert run.status == 1
     assert run.err.startswith("error: engine tensorrt can't be used")
-    assert "mend it with: pip install 'vljepa-edge[tensorrt]'" in run.err
+    assert f"mend it with: {install_extra('tensorrt')}" in run.err
     assert not (tmp_path / "engines").exists()
 
 

@@ -12,6 +12,7 @@ import pytest
 import vljepa_edge
 from tests.cli.conftest import Vljepa
 from tests.toy_bundle import write_toy_bundle
+from vljepa_edge.mend import install_extra
 
 
 def test_classify_gives_every_label_best_first(vljepa: Vljepa, video: Path, toy: Path) -> None:
@@ -100,6 +101,8 @@ def test_models_verify_names_the_altered_file(vljepa: Vljepa, toy: Path, tmp_pat
     assert run.json["ok"] is False
     assert run.json["file"] == "graphs/predictor.onnx"
     assert run.err.startswith("error: graphs/predictor.onnx: ")
+    assert "Traceback" not in run.err
+    assert "Traceback" in vljepa("models", "verify", bundle, "--debug").err
     assert "is whole" in vljepa("models", "verify", toy).out
 
 
@@ -108,7 +111,7 @@ def test_eval_card_without_the_extra_names_the_command(vljepa: Vljepa, monkeypat
     run = vljepa("eval", "card", "--json")
     assert run.status == 1
     assert "torch" in run.err
-    assert "pip install 'vljepa-edge[train]'" in run.err
+    assert install_extra("train") in run.err
 
 
 def test_eval_card_prints_what_the_training_package_measures(

@@ -17,6 +17,7 @@ from vljepa_edge.bundle import Bundle
 from vljepa_edge.engines import available, compile_all, open_engine
 from vljepa_edge.engines.base import Graph
 from vljepa_edge.errors import EngineError, InputError
+from vljepa_edge.mend import install_extra
 
 NAMES = ["openvino", "onnxruntime", "torch"]
 IDS = np.ones((1, 4), np.int64)
@@ -132,7 +133,7 @@ def test_all_engines_are_available_where_these_tests_run() -> None:
     found = available()
     assert {name: found.pop(name) for name in NAMES} == dict.fromkeys(NAMES)
     assert set(found) == {"tensorrt"}  # a GPU's: there, or told how to get it
-    assert found["tensorrt"] is None or "; mend it with: pip install 'vljepa-edge[tensorrt]'" in found["tensorrt"]
+    assert found["tensorrt"] is None or found["tensorrt"].endswith(f"; mend it with: {install_extra('tensorrt')}")
 
 
 @pytest.mark.parametrize(

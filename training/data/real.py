@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from vljepa_edge.assets import AssetError
+from vljepa_edge.mend import pip_install
 from vljepa_edge.training.data import assets
 from vljepa_edge.training.data.real_photos import DISTRACTORS, ROWS
 from vljepa_edge.training.data.real_videos import WINDOWS, Window
@@ -119,5 +120,5 @@ def _singular(word: str) -> str:
 def _installed(module: str, package: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        raise AssetError(package, f"is not installed and carries some of the photographs: pip install {package}")
+        raise AssetError(package, f"is not installed and carries some of the photographs: {pip_install(package)}")
     return Path(spec.origin).parent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -29,9 +30,9 @@ _DIRECTIONS = ((110, 0), (0, 90), (-110, 0), (0, -90))
 _SCENES = len(_DIRECTIONS)
 
 _STARTUP = """
-import sys, time
+import json, sys, time
 start = time.perf_counter(); import vljepa_edge; imported = time.perf_counter()
-model = vljepa_edge.load(sys.argv[1] or None, engine=sys.argv[2]); loaded = time.perf_counter()
+model = vljepa_edge.load(**json.loads(sys.argv[1])); loaded = time.perf_counter()
 model.embed_text(["warm"]); first = time.perf_counter()
 print(imported - start, loaded - imported, first - loaded)
 """
@@ -124,9 +125,10 @@ def measure(model: Model, source: str, seconds: float, policy: str) -> dict[str,
     }
 
 
-def start_up(path: Path | None, engine: str) -> dict[str, float | None]:
+def start_up(path: Path | None, engine: str, threads: int | None, precision: str) -> dict[str, float | None]:
     """Seconds to import the package, to load the bundle, and for the first text, in a process of its own."""
-    command = [sys.executable, "-c", _STARTUP, str(path or ""), engine]
+    how = {"path": None if path is None else str(path), "engine": engine, "threads": threads, "precision": precision}
+    command = [sys.executable, "-c", _STARTUP, json.dumps(how)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         reason = done.stderr.strip().splitlines()[-1:] or [f"status {done.returncode}"]
@@ -175,7 +177,7 @@ def bench(
         "policy": policy,
         "source": source or f"synthetic {CLIP_SIZE[0]}x{CLIP_SIZE[1]}, {CLIP_FPS} fps, {CLIP_SECONDS} s",
     }
-    report = described | figures | {"startup_s": start_up(model, engine), "machine": machine()}
+    report = described | figures | {"startup_s": start_up(model, engine, threads, precision), "machine": machine()}
     if as_json:
         print_json(report)
     else:

@@ -18,6 +18,7 @@ from vljepa_edge.cli.machine import package_version
 from vljepa_edge.cli.options import Debug, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.cli.root import FAILURE, describe
+from vljepa_edge.mend import install_extra, pip_install, reinstall
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle import Bundle
@@ -33,8 +34,8 @@ EXTRAS = {
 LIBRARIES = ("libavcodec", "libavformat", "libswscale")
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
 DEFAULT_ENGINE = "openvino"
+UNTRIED = "nothing has run on a GPU or an Arm board yet, see docs/tensorrt.md"
 MEND = "; mend it with: "
-REINSTALL = "pip install --force-reinstall .  # in its clone: the package is not on PyPI"
 
 
 @dataclass(frozen=True)
@@ -53,13 +54,13 @@ def check_packages() -> Iterator[Check]:
         try:
             importlib.import_module(name)
         except Exception as error:
-            yield Check(name, "fail", describe(error), f"pip install --upgrade {name}")
+            yield Check(name, "fail", describe(error), pip_install("--upgrade", name))
         else:
             yield Check(name, "ok", package_version(name) or "installed")
     for name, extra in EXTRAS.items():
         found = package_version(name)
         if found is None:
-            yield Check(name, "missing", "not installed", f"pip install 'vljepa-edge[{extra}]'")
+            yield Check(name, "missing", "not installed", install_extra(extra))
         else:
             yield Check(name, "ok", found)
 
@@ -69,7 +70,7 @@ def check_core() -> Check:
     try:
         core = importlib.import_module("vljepa_edge._core")
     except Exception as error:
-        return Check("C++ core", "fail", describe(error), REINSTALL)
+        return Check("C++ core", "fail", describe(error), reinstall())
     return Check("C++ core", "ok", str(core.__file__))
 
 
@@ -79,7 +80,7 @@ def check_video() -> Iterator[Check]:
         import av
         from av.codec.codec import UnknownCodecError
     except Exception as error:
-        yield Check("FFmpeg", "fail", describe(error), "pip install --upgrade av")
+        yield Check("FFmpeg", "fail", describe(error), pip_install("--upgrade", "av"))
         return
     libraries = (
         f"{name} {'.'.join(map(str, parts))}"
@@ -93,7 +94,7 @@ def check_video() -> Iterator[Check]:
             av.Codec(name, "r")
         except UnknownCodecError:
             missing.append(name)
-    fix = "pip install --force-reinstall --only-binary :all: av"
+    fix = pip_install("--force-reinstall", "--only-binary", ":all:", "av")
     if missing:
         yield Check("video codecs", "missing", f"no decoder for {', '.join(missing)}", fix)
     else:
@@ -122,18 +123,18 @@ def check_bundle(path: Path | None) -> tuple[Check, Bundle | None]:
     try:
         bundle = Bundle.open(chosen)
     except Exception as error:
-        fix = REINSTALL if path is None else f"vljepa models verify {path}, then copy it again from where it was made"
+        fix = reinstall() if path is None else f"vljepa models verify {path}, then copy it again from where it was made"
         return Check("bundle", "fail", describe(error), fix), None
     return Check("bundle", "ok", f"{bundle.manifest.name} {bundle.manifest.version} at {chosen}"), bundle
 
 
 def check_engines(bundle: Bundle | None) -> Iterator[Check]:
     """Each engine really runs the bundle: one grey frame and one text. Only the default engine has to work."""
-    from vljepa_edge.engines import UNVERIFIED, available
+    from vljepa_edge.engines import available, verified
 
     for name, reason in available().items():
         bad: Literal["fail", "missing"] = "fail" if name == DEFAULT_ENGINE else "missing"
-        note = " (this engine is NOT VERIFIED ON HARDWARE: docs/tensorrt.md)" if name in UNVERIFIED else ""
+        note = "" if verified(name) else f" (NOT VERIFIED ON HARDWARE: {UNTRIED})"
         if reason is not None:
             what, _, fix = reason.partition(MEND)
             yield Check(f"engine {name}", bad, what + note, fix or None)
@@ -144,7 +145,7 @@ def check_engines(bundle: Bundle | None) -> Iterator[Check]:
                 yield Check(f"engine {name}", "ok", try_engine(name, bundle) + note)
             except Exception as error:
                 what, _, fix = describe(error).partition(MEND)
-                yield Check(f"engine {name}", bad, what + note, fix or f"pip install --upgrade {name}")
+                yield Check(f"engine {name}", bad, what + note, fix or pip_install("--upgrade", name))
 
 
 def try_engine(name: str, bundle: Bundle) -> str:

@@ -11,10 +11,12 @@ import typer
 from vljepa_edge.cli.options import Debug, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.errors import EngineError
+from vljepa_edge.mend import install_extra
 
-evaluate_app = typer.Typer(help="Measure a bundle's quality.")
-
-EXTRA = "pip install 'vljepa-edge[train]'"
+CARD_MODULES = ("torch", "transformers", "PIL", "skimage", "sklearn")
+evaluate_app = typer.Typer(
+    help="Measure a bundle's quality.\n\n\b\nExamples:\n  vljepa eval card\n  vljepa eval card --json"
+)
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -42,9 +44,11 @@ def card(
       vljepa eval card --model robot.vljepa --json
       vljepa eval card --pictures sheets
     """
-    missing = [name for name in ("torch", "transformers", "PIL") if importlib.util.find_spec(name) is None]
+    missing = [name for name in CARD_MODULES if importlib.util.find_spec(name) is None]
     if missing:
-        raise EngineError(f"the model card needs {', '.join(missing)}, of the training extra; run: {EXTRA}")
+        raise EngineError(
+            f"the model card needs {', '.join(missing)}, of the training extra; run: {install_extra('train')}"
+        )
     from vljepa_edge.training.card import evaluate
 
     figures = evaluate(model)

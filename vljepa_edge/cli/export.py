@@ -10,20 +10,19 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from vljepa_edge.atomic import replacing
+from vljepa_edge.cli.eval import CARD_MODULES
 from vljepa_edge.cli.options import Debug, Json
 from vljepa_edge.cli.output import console, print_json, progress
 from vljepa_edge.cli.root import print_error
 from vljepa_edge.errors import EngineError, ExportError, InputError
+from vljepa_edge.mend import install_extra
 
 if TYPE_CHECKING:
     from vljepa_edge.export.int8 import Card
     from vljepa_edge.export.pipeline import Precision, Written
     from vljepa_edge.export.report import Report
 
-EXTRA = "pip install 'vljepa-edge[export]'"
-CARD_EXTRA = "pip install 'vljepa-edge[train]'"
 MODULES = ("torch", "transformers", "onnx", "onnxruntime", "safetensors")
-CARD_MODULES = ("torch", "transformers", "PIL")
 PRECISIONS = ("fp32", "fp16", "int8")
 
 
@@ -63,12 +62,12 @@ def export(
             "needs --calibration DIR, a folder of videos and photos" if precision == "int8" else "calibrates nothing"
         )
         raise InputError(f"--precision {precision} {needs}")
-    _check_installed(MODULES, EXTRA)
+    _check_installed(MODULES, install_extra("export"))
     from vljepa_edge.export.pipeline import Plan, export_any
 
     wanted = precision == "int8" and _wants_card(card, source)
     if wanted:  # now rather than after all the work
-        _check_installed(CARD_MODULES, f"{CARD_EXTRA}, or leave the card out with --no-card")
+        _check_installed(CARD_MODULES, f"{install_extra('train')}, or leave the card out with --no-card")
     plan = Plan(cast("Precision", precision), calibration, force, window, fps)
     with progress() as bar:
         try:
@@ -111,10 +110,10 @@ def _measure_card(path: Path) -> Card:
     return Card(figures, markdown(figures))
 
 
-def _check_installed(modules: tuple[str, ...], extra: str) -> None:
+def _check_installed(modules: tuple[str, ...], command: str) -> None:
     missing = _missing(modules)
     if missing:
-        raise EngineError(f"this needs {', '.join(missing)}; run: {extra}")
+        raise EngineError(f"this needs {', '.join(missing)}; run: {command}")
 
 
 def _missing(modules: tuple[str, ...]) -> list[str]:

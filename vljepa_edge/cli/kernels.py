@@ -10,8 +10,12 @@ import typer
 from vljepa_edge.cli.options import Debug, Json
 from vljepa_edge.cli.output import console, number, print_json
 from vljepa_edge.errors import KernelError
+from vljepa_edge.mend import install_extra
 
-kernels = typer.Typer(help="Tune the GPU kernels, or build them for a device.")
+kernels = typer.Typer(
+    help="Tune the GPU kernels, or build them for a device.\n\n\b\nExamples:\n"
+    "  vljepa kernels tune\n  vljepa kernels build --arch 87 --out cubins"
+)
 
 
 @kernels.command()
@@ -26,7 +30,7 @@ def tune(as_json: Json = False, debug: Debug = False) -> None:
     try:
         from vljepa_edge.kernels import tune as tuning
     except ImportError as error:
-        raise KernelError(f"kernels need PyTorch and Triton: pip install 'vljepa-edge[kernels]' ({error})") from error
+        raise KernelError(f"kernels need PyTorch and Triton: {install_extra('kernels')} ({error})") from error
 
     out = console(stderr=True)
 
@@ -62,7 +66,7 @@ def build(
     try:
         from vljepa_edge.kernels.bundle import write_bundle
     except ImportError as error:
-        raise KernelError(f"kernels need PyTorch and Triton: pip install 'vljepa-edge[kernels]' ({error})") from error
+        raise KernelError(f"kernels need PyTorch and Triton: {install_extra('kernels')} ({error})") from error
 
     data = write_bundle(arch, out)
     names = [row["name"] for row in data["kernels"]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,7 +17,9 @@ from vljepa_edge.errors import BundleError
 if TYPE_CHECKING:
     from vljepa_edge.bundle import Bundle
 
-models = typer.Typer(help="List bundles, or verify one.")
+models = typer.Typer(
+    help="List bundles, or verify one.\n\n\b\nExamples:\n  vljepa models list\n  vljepa models verify robot.vljepa"
+)
 
 
 def find_bundles(folder: Path) -> Iterator[Path]:
@@ -110,6 +113,8 @@ def verify(
     except BundleError as error:
         if as_json:
             print_json({"ok": False, "path": str(chosen), "file": error.file, "error": str(error)})
+        if debug:
+            traceback.print_exc()
         print_error(str(error))
         raise typer.Exit(FAILURE) from error
     about = bundle.manifest

@@ -10,6 +10,7 @@ import typer
 
 from vljepa_edge.cli.options import Debug, Json
 from vljepa_edge.cli.output import console, print_json
+from vljepa_edge.mend import pip_install
 
 UNUSED = {
     "*_intel_gpu_plugin.*": "GPU device",
@@ -70,6 +71,6 @@ def slim(
     if not found:
         out.print("nothing to remove: OpenVINO has no parts here that the runtime doesn't use")
     elif apply:
-        out.print(f"removed {total / 1e6:.1f} MB; `pip install --force-reinstall openvino` brings them back")
+        out.print(f"removed {total / 1e6:.1f} MB; `{pip_install('--force-reinstall', 'openvino')}` brings them back")
     else:
         out.print(f"{total / 1e6:.1f} MB can go; `vljepa slim --apply` removes them")

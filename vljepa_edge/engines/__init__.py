@@ -3,27 +3,30 @@
 from __future__ import annotations
 
 import os
+import platform
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
 from vljepa_edge.engines.base import PRECISIONS, Engine, Graph, Precision
 from vljepa_edge.errors import BundleError, EngineError, InputError
+from vljepa_edge.mend import install_extra, pip_install
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle import Bundle
 
-__all__ = ["UNVERIFIED", "Engine", "Graph", "Precision", "available", "compile_all", "import_engine", "open_engine"]
+__all__ = ["Engine", "Graph", "Precision", "available", "compile_all", "import_engine", "open_engine", "verified"]
 
-# name -> what to install; the module of that name in this package imports it and holds open_engine(threads, precision)
-_INSTALL = {
-    "openvino": "pip install openvino",
-    "onnxruntime": "pip install onnxruntime",
-    "torch": "pip install torch onnx",
-    "tensorrt": "pip install 'vljepa-edge[tensorrt]'",
+# name -> how to install it. The module of that name here imports it and has open_engine(threads, precision).
+_INSTALL: dict[str, Callable[[], str]] = {
+    "openvino": partial(pip_install, "openvino"),
+    "onnxruntime": partial(pip_install, "onnxruntime"),
+    "torch": partial(pip_install, "torch", "onnx"),
+    "tensorrt": partial(install_extra, "tensorrt"),
 }
-UNVERIFIED = frozenset({"tensorrt"})  # tested against stand-ins only: NOT VERIFIED ON HARDWARE
 
 
 def open_engine(name: str = "openvino", *, threads: int | None = None, precision: Precision = "auto") -> Engine:
@@ -63,6 +66,11 @@ def available() -> dict[str, str | None]:
     return {name: _missing(name) for name in _INSTALL}
 
 
+def verified(name: str) -> bool:
+    """Whether this engine has ever run on a machine like this: x86. TensorRT has met stand-ins only."""
+    return name != "tensorrt" and platform.machine().lower() in ("x86_64", "amd64")
+
+
 def graph_name(file: str) -> str:
     """What a bundle's graph file is called by engines and in messages: its path below graphs/, with dots."""
     return file.removeprefix("graphs/").removesuffix(".onnx").replace("/", ".")
@@ -99,5 +107,5 @@ def _missing(name: str, part: str | None = None) -> str | None:
     try:
         import_module(f"{__name__}.{part or name}")
     except Exception as error:  # a shared library that does not load, or whatever a broken package raises
-        return f"engine {name} can't be used: {error}; mend it with: {_INSTALL[name]}"
+        return f"engine {name} can't be used: {error}; mend it with: {_INSTALL[name]()}"
     return None
