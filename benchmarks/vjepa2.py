@@ -1,7 +1,8 @@
 """A V-JEPA 2 encoder, small and full size, every way that a CPU can run it, one thread.
 
-Peers: transformers' VJEPA2Model in PyTorch eager (fp32; bf16 where the CPU has it), our lean encoder with the same
-weights in PyTorch, and its graph on ONNX Runtime and OpenVINO in floating point. Ours: the graph in INT8 on OpenVINO.
+Peers: transformers' VJEPA2Model in PyTorch, eager and by torch.compile (fp32; bf16 where the CPU has it), our lean
+encoder with the same weights in PyTorch, its graph on ONNX Runtime and OpenVINO in floating point, and what ONNX
+Runtime's dynamic quantisation makes of it. Ours: the graph in INT8 on OpenVINO.
 Weights are random (no released ones come in a package), frames are the clip's. Limit: the peak of INT8 products.
 """
 
@@ -61,6 +62,7 @@ def _compare(bench: Bench, size: Size) -> Comparison:
     if bench.precision != "f32":
         engines.insert(1, (f"OpenVINO, {bench.precision}", "openvino", "auto", graph))
     engines.append(("ONNX Runtime, INT8", "onnxruntime", "auto", engines[0][3]))
+    engines.append(("ONNX Runtime, INT8 by quantize_dynamic", "onnxruntime", "auto", dynamic(graph)))
     cases = []
     for name, engine, precision, model in engines:
         run = open_engine(engine, threads=THREADS, precision=precision).compile(model, name)
@@ -106,8 +108,20 @@ def quantised(graph: bytes, windows: Sequence[NDArray[np.uint8]]) -> bytes:
     return store_weights(quantise(model, layers(model), inputs).SerializeToString(), 16)
 
 
+def dynamic(graph: bytes) -> bytes:
+    """The graph as ONNX Runtime quantises it without calibration: activations are scaled while it runs."""
+    import onnx
+    from onnxruntime.quantization import quantize_dynamic
+
+    with tempfile.TemporaryDirectory(prefix="vljepa-bench-") as folder:
+        path = Path(folder) / "dynamic.onnx"
+        model = onnx.load_from_string(graph)
+        quantize_dynamic(model, path, op_types_to_quantize=["MatMul", "Gemm"], per_channel=True)
+        return path.read_bytes()
+
+
 def _torch_cases(config: XEncoderConfig, given: NDArray[np.uint8], precision: str) -> tuple[list[Case], bytes]:
-    """transformers and our encoder in eager PyTorch, the former in fp32 first; and our encoder's graph in fp32."""
+    """transformers and our encoder in PyTorch, the former in fp32 eager first; and our encoder's graph in fp32."""
     import torch
     from transformers import VJEPA2Config, VJEPA2Model
 
@@ -129,13 +143,16 @@ def _torch_cases(config: XEncoderConfig, given: NDArray[np.uint8], precision: st
     def encode(pixels: Any) -> Any:
         return theirs.encoder(pixel_values_videos=pixels).last_hidden_state.float()
 
+    compiled = torch.compile(encode, fullgraph=True)
     cases = [
         Case("transformers, fp32 eager", eager(encode, pixels)),
+        Case("transformers, fp32 torch.compile", eager(compiled, pixels)),
         Case("lean, fp32 eager", eager(lambda x: ours(x).float(), frames)),
     ]
     if precision == "bf16":
         cases += [
             Case("transformers, bf16 autocast", eager(encode, pixels, bf16=True)),
+            Case("transformers, bf16 torch.compile", eager(compiled, pixels, bf16=True)),
             Case("lean, bf16 autocast", eager(lambda x: ours(x).float(), frames, bf16=True)),
         ]
     with tempfile.TemporaryDirectory(prefix="vljepa-bench-") as folder:
