@@ -25,7 +25,9 @@ test: $(DEV)/$(INSTALLED)  ## run the Python tests
 
 lint: $(DEV)/$(INSTALLED)  ## ruff and mypy --strict
 	$(DEV)/bin/ruff check .
-	$(DEV)/bin/mypy --strict vljepa_edge
+	rm -rf build/types && mkdir -p build/types/vljepa_edge
+	ln -s $(CURDIR)/vljepa_edge/* $(CURDIR)/training $(CURDIR)/kernels build/types/vljepa_edge/  # as it is installed
+	cd build/types && $(abspath $(DEV))/bin/mypy --strict --config-file $(CURDIR)/pyproject.toml -p vljepa_edge
 
 cpp-test: $(DEV)/$(INSTALLED)  ## run the C++ tests, plain and under the address and undefined-behaviour sanitizers
 	$(DEV)/bin/cmake -S bindings -B build/cpp -DVLJEPA_PYTHON=OFF -DVLJEPA_TESTS=ON -DCMAKE_BUILD_TYPE=Release

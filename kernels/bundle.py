@@ -70,7 +70,8 @@ def _write(label: str, launch: Launch, arch: int, out: Path) -> dict[str, Any]:
 
 def _grid_rule(launch: Launch) -> str:
     """How many programs there are, as the kernel's docstring says it."""
-    return re.findall(r"Grid \((.*?)\)[.,;]", " ".join((launch.kernel.fn.__doc__ or "").split()))[0]
+    rule: str = re.findall(r"Grid \((.*?)\)[.,;]", " ".join((launch.kernel.fn.__doc__ or "").split()))[0]
+    return rule
 
 
 def _table(rows: list[dict[str, Any]]) -> str:

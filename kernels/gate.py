@@ -111,8 +111,8 @@ def check(table: Table, committed: Table) -> list[str]:
         wrong += ratchets(label, arch, row, committed.get(label, {}).get(str(arch)))
     archs = {str(arch) for _, arch, _ in rows}
     for label, by_arch in committed.items():
-        for arch in sorted(archs & set(by_arch) - set(table.get(label, {}))):
-            wrong.append(f"{label} sm_{arch}: in {COMMITTED.name}, but no longer made; run with --write")
+        for gone in sorted(archs & set(by_arch) - set(table.get(label, {}))):
+            wrong.append(f"{label} sm_{gone}: in {COMMITTED.name}, but no longer made; run with --write")
     return wrong
 
 

@@ -68,7 +68,8 @@ def arch_of(tensor: Tensor) -> int:
 
 def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **config: Any) -> None:
     """Launches `kernel` on the device of its first tensor. A grid without programs launches nothing."""
-    whole = (*grid, 1, 1)[:3]
+    x, y, z = (*grid, 1, 1)[:3]
+    whole = (x, y, z)
     sink = _sink.get()
     if sink is not None:
         sink(Launch(kernel, whole, arguments, config))

@@ -169,7 +169,8 @@ def tail_reference(
     normed = tokens.double() / (tokens.double().square().mean(-1, keepdim=True) + eps).sqrt() * norm_weight.double()
     projected = reference(normed, lengths) @ weight.double().T
     projected = projected if bias is None else projected + bias.double()
-    return projected / torch.linalg.vector_norm(projected, dim=-1, keepdim=True)
+    unit: Tensor = projected / torch.linalg.vector_norm(projected, dim=-1, keepdim=True)
+    return unit
 
 
 def _sum_type(tokens: Tensor) -> torch.dtype:

@@ -59,7 +59,8 @@ def swiglu(gate_up: Tensor) -> Tensor:
 def torch_form(gate_up: Tensor) -> Tensor:
     """The same in PyTorch, and in every exported graph."""
     gate, up = gate_up.split(gate_up.shape[-1] // 2, dim=-1)
-    return F.silu(gate) * up
+    activated: Tensor = F.silu(gate) * up
+    return activated
 
 
 def reference(gate_up: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ architecture, never run by TensorRT.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import tensorrt as trt
 import tensorrt.plugin as trtp
@@ -60,8 +60,8 @@ _TYPES = {
     trt.int32: _Type("INT32", torch.int32, "*i32"),
 }
 
-Desc = trtp.TensorDesc
-Code = tuple[str, str, trtp.KernelLaunchParams, trtp.SymIntExprs]
+Desc: TypeAlias = trtp.TensorDesc
+Code: TypeAlias = tuple[str, str, trtp.KernelLaunchParams, trtp.SymIntExprs]
 """Name of the kernel, its PTX, its grid, and its integers."""
 
 
@@ -176,20 +176,27 @@ def _attention_tactics(
 def _attention_code(inputs: Sequence[Desc | None], heads: int, outputs: tuple[Desc], tactic: int) -> Code:
     tile = _attention_tiles(inputs)[tactic - 1]
     made = _attention(inputs, heads, outputs, tile)
-    batch, tokens, _, _ = inputs[0].shape_expr
+    batch, tokens, _, _ = _qkv(inputs).shape_expr
     return _code(made, inputs, tokens, outputs, (trtp.cdiv(tokens, tile.block_m), heads, batch))
 
 
 def _attention(inputs: Sequence[Desc | None], heads: int, outputs: tuple[Desc], tile: Tiles) -> Any:
-    sizes = _head_sizes(inputs[0], heads)
+    sizes = _head_sizes(_qkv(inputs), heads)
     scale = sizes["HEAD_DIM"] ** -0.5 * LOG2E
     options = tile.options("BLOCK_M", "BLOCK_N")
     return _compiled(attention_kernel, inputs, outputs, SCALE=scale, **sizes, **options)
 
 
 def _attention_tiles(inputs: Sequence[Desc | None]) -> list[Tiles]:
-    bits = 8 * _TYPES[inputs[0].dtype].torch.itemsize
-    return _tiles(key("attention_forward", inputs[0].shape[3], bits))
+    qkv = _qkv(inputs)
+    bits = 8 * _TYPES[qkv.dtype].torch.itemsize
+    return _tiles(key("attention_forward", qkv.shape[3], bits))
+
+
+def _qkv(inputs: Sequence[Desc | None]) -> Desc:
+    """The first input of attention, which is always there."""
+    assert inputs[0] is not None
+    return inputs[0]
 
 
 def _head_sizes(qkv: Desc, heads: int) -> dict[str, int]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from vljepa_edge.errors import KernelError
+from vljepa_edge.mend import install_extra
 
 __all__ = ["HAS_TRITON", "cdiv", "next_power_of_2", "tl", "triton"]
 
@@ -19,7 +20,7 @@ class _Kernel:
 
     def __getitem__(self, grid: object) -> Any:
         raise KernelError(
-            f"the kernel {self.__name__} needs Triton, which isn't here; on Linux: pip install 'vljepa-edge[kernels]'"
+            f"the kernel {self.__name__} needs Triton, which isn't here; on Linux: {install_extra('kernels')}"
         )
 
 
@@ -27,8 +28,6 @@ class _Absent:
     jit = _Kernel
 
 
-triton: Any
-tl: Any
 try:
     import triton
     import triton.language as tl

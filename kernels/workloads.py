@@ -78,7 +78,8 @@ def _losses(dtype: torch.dtype) -> None:
 
 def _patches() -> None:
     frames = _empty(BATCH, 16, 256, 256, 3, dtype=torch.uint8)
-    patchify.launch_patchify(frames, *(_empty(3, dtype=torch.float32) for _ in range(2)), 2, 16, torch.float16)
+    mean, std = _empty(3, dtype=torch.float32), _empty(3, dtype=torch.float32)
+    patchify.launch_patchify(frames, mean, std, 2, 16, torch.float16)
 
 
 WORKLOADS: dict[str, Callable[[], None]] = {

@@ -137,7 +137,7 @@ def _encode(model: Model, painter: Painter, scenes: Sequence[Scene], seed: str, 
 
 def zero_training(seen: Sequence[Seen], scenes: Sequence[Scene], names: list[str], model: Model) -> dict[str, float]:
     """Object top-1 of 32 of ConSE read-outs, no training: the frame, the windows, and both weighted by how sure they
-    are."""
+    are, each with the best of training's three wordings."""
     vectors = np.stack([clip.conse() for clip in seen])  # (n, 8, 10, 384)
     sure = np.linalg.norm(vectors, axis=-1, keepdims=True)
     readouts = {
@@ -147,14 +147,14 @@ def zero_training(seen: Sequence[Seen], scenes: Sequence[Scene], names: list[str
         "all_sure": (vectors * sure**4).mean((1, 2)),
     }
     candidates = judge.draw_candidates(scenes, names, seed=0)
-    texts = model.embed_text([captions.object_captions(name)[0] for name in names])
-    centred = texts - texts.mean(0)
+    worded = [model.embed_text(texts) for texts in zip(*map(captions.object_captions, names), strict=True)]
     centre = vectors.mean((0, 1, 2))
     out = {}
     for name, z in readouts.items():
         scale = np.linalg.norm(z, axis=1, keepdims=True) / np.linalg.norm(centre)
-        out[name] = judge.object_accuracy(z, texts, candidates)
-        out[name + "_centred"] = judge.object_accuracy(z - 0.8 * centre * scale.clip(max=1), centred, candidates)
+        apart = z - 0.8 * centre * scale.clip(max=1)
+        out[name] = max(judge.object_accuracy(z, texts, candidates) for texts in worded)
+        out[name + "_centred"] = max(judge.object_accuracy(apart, t - t.mean(0), candidates) for t in worded)
     out["best"] = max(out.values())
     return out
 
@@ -181,18 +181,17 @@ def photos(model: Model) -> dict[str, Any]:
             model.vision.encode_frame(model.vision.prepare(photo.image))["appearance"][0, :, GRID_WIDTH:]
         )
         guesses = {"model": model.classify(photo.image, labels)[0].label}
-        for prompt in range(3):
-            texts = model.embed_text([captions.object_captions(label)[prompt] for label in labels])
+        for prompt, wording in enumerate(zip(*map(captions.object_captions, labels), strict=True)):
+            texts = model.embed_text(wording)
             guesses[f"conse_frame_{prompt}"] = labels[int((texts @ concepts[0]).argmax())]
             guesses[f"conse_windows_{prompt}"] = labels[int((texts @ concepts.mean(0)).argmax())]
         for who, guess in guesses.items():
             right.setdefault(who, []).append(guess == photo.label)
-        rows.append(
-            {"photo": photo.name, "label": photo.label, "model": guesses["model"], "conse": guesses["conse_frame_1"]}
-        )
-    figures: dict[str, Any] = {who: judge.percent(answers) for who, answers in right.items()}
-    figures["best_zero_training"] = max(value for who, value in figures.items() if who != "model")
-    return {"count": len(rows), **figures, "rows": rows}
+        rows.append({"photo": photo.name, "label": photo.label, **guesses})
+    figures = {who: judge.percent(answers) for who, answers in right.items()}
+    best = max((who for who in figures if who != "model"), key=figures.__getitem__)
+    shown = [{name: row[name] for name in ("photo", "label", "model")} | {"conse": row[best]} for row in rows]
+    return {"count": len(rows), **figures, "best_zero_training": figures[best], "rows": shown}
 
 
 def videos(model: Model) -> dict[str, Any]:

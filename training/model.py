@@ -44,7 +44,8 @@ class TinyModel(nn.Module):
     @torch.no_grad()
     def weigh_grid(self, gain: float) -> None:
         """Have the predictor see its grid features `gain` times as strong from now on."""
-        appearance: Stream = self.predictor.streams["appearance"]
+        appearance = self.predictor.streams["appearance"]
+        assert isinstance(appearance, Stream)
         appearance.project.weight[:, :GRID_WIDTH] *= gain
 
     def scale(self) -> Tensor:

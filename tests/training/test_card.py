@@ -54,6 +54,18 @@ def test_the_moving_camera_films_every_motion_and_moves_in_every_clip(
     assert painter.moving == 0.0
 
 
+@pytest.mark.parametrize("prompt", range(3))
+def test_a_zero_training_read_out_is_given_the_wording_that_suits_it(prompt: int) -> None:
+    scenes = [say.Scene("still", name) for name in NAMES for _ in range(5)]
+
+    def shows(name: str) -> Any:
+        concepts = np.broadcast_to(vector(say.object_captions(name)[prompt]).numpy(), (8, 10, 384)).astype(np.float32)
+        return SimpleNamespace(conse=lambda: concepts)
+
+    seen = [shows(scene.name) for scene in scenes]
+    assert card.zero_training(seen, scenes, NAMES, Seer())["windows"] == 100.0  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("place", [(slice(None), 0), (slice(None), slice(1, None)), (3, 4)])
 def test_the_best_read_out_of_the_concepts_answers_whether_something_is_there(place: tuple[Any, ...]) -> None:
     """Wherever the thing shows: in the whole frame, in all windows, in one window of one frame."""

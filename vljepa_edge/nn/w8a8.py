@@ -25,6 +25,10 @@ class W8A8Linear(nn.Module):
     Raises InputError where a gradient would have to pass it, and where its fp32 scale was cast to another type.
     """
 
+    weight: Tensor
+    scale: Tensor
+    bias: Tensor | None
+
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         weight, scale = quantise_weight(linear.weight.detach())
