@@ -24,10 +24,12 @@ def test_all_ways_agree_and_are_timed(tmp_path: Path, monkeypatch: pytest.Monkey
     size = vjepa2.Size("small", "micro", XEncoderConfig("random", 96, 2, 4, 384, 32), 4)
     monkeypatch.setattr(vjepa2, "SMALL", size)
     monkeypatch.setattr(vjepa2, "FULL", size)
+    monkeypatch.setattr("torch.compile", lambda function, **_: function)  # half a minute each, and PyTorch's to test
     found = vjepa2.compare(bench)
     assert len(found) == 2 and found[0].ours.name == "OpenVINO, INT8"
     names = {samples.name for samples in found[0].samples}
-    assert {"transformers, fp32 eager", "lean, fp32 eager", "OpenVINO, f32", "ONNX Runtime, INT8"} <= names
+    expected = {"transformers, fp32 eager", "transformers, fp32 torch.compile", "lean, fp32 eager", "OpenVINO, f32"}
+    assert expected | {"ONNX Runtime, INT8", "ONNX Runtime, INT8 by quantize_dynamic"} <= names
     cosines = [float(word) for word in found[0].notes[0].split() if word.startswith(("0.", "1."))]
     assert len(cosines) == len(names) and min(cosines) > 0.995
     assert all(value > 0 for value in found[0].figures.values())
