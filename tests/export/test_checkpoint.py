@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub.utils import filter_repo_objects
 from rich.progress import Progress
 from torch import nn
 
@@ -112,6 +115,29 @@ def test_int8_of_a_checkpoint_is_calibrated_on_the_folder(tmp_path: Path) -> Non
     made = Bundle.open(tmp_path / "int8.vljepa").manifest
     assert made.provenance["export"]["precision"] == "int8"
     assert made.provenance["export"]["clips_held_out"] > 0
+
+
+def test_a_hub_id_brings_its_tokenizers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    published, _ = checkpoint(tmp_path / "published")
+    (published / "notes.md").write_text("not needed")
+
+    def snapshot_download(name: str, allow_patterns: list[str]) -> str:
+        assert name == "robots/vljepa-small"
+        for file in filter_repo_objects(names, allow_patterns=allow_patterns):
+            (tmp_path / "cache" / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(published / file, tmp_path / "cache" / file)
+        return str(tmp_path / "cache")
+
+    names = [str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()]
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    with Progress(disable=True) as bar:
+        export_any("robots/vljepa-small", tmp_path / "out", Plan("fp16", window=4), None, bar)
+    bundle = Bundle.open(tmp_path / "out")
+    assert bundle.manifest.name == "vljepa-small"
+    for role in ("query", "target", "decoder"):
+        written = json.loads(bundle.read(f"tokenizers/{role}.json"))
+        assert written["model"] == json.loads((published / "tokenizers" / f"{role}.json").read_text())["model"]
+    assert not (tmp_path / "cache" / "notes.md").exists()
 
 
 def test_a_model_without_a_decoder_or_with_a_window_that_does_not_fit_is_refused(tmp_path: Path) -> None:

@@ -106,11 +106,12 @@ def _restore(bundle: Bundle, out: Path, bits: int) -> None:
 
 
 def _export_checkpoint(source: str, out: Path, plan: Plan, bar: Progress) -> Path:
-    from vljepa_edge.nn.vljepa import VLJepa
+    from vljepa_edge.nn.vljepa import VLJepa, checkpoint_folder
 
-    model = VLJepa.from_pretrained(source)
+    folder = checkpoint_folder(source)
+    model = VLJepa.from_pretrained(folder)
     name = Path(source).name
-    tokenizers = _tokenizers(Path(source), model)
+    tokenizers = _tokenizers(folder, model)
     return write_checkpoint(
         model, tokenizers, out, bits=_BITS[plan.precision], window=plan.window, fps=plan.fps, name=name, bar=bar
     )

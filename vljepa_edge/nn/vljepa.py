@@ -139,7 +139,7 @@ class VLJepa(nn.Module):
 
         Raises BundleError for a missing, broken or pickled file, InputError for a config that is not legal.
         """
-        folder = _folder(path_or_id)
+        folder = checkpoint_folder(path_or_id)
         refuse_pickles(folder)
         model = cls(_read_config(folder / CONFIG))
         try:
@@ -182,14 +182,17 @@ class VLJepa(nn.Module):
         self.query_embedding.load_state_dict({"weight": weight})
 
 
-def _folder(path_or_id: str | Path) -> Path:
-    """A local folder as it is; anything else is taken for a hub id and fetched, JSON and safetensors only."""
+def checkpoint_folder(path_or_id: str | Path) -> Path:
+    """A local folder as it is; anything else is taken for a hub id and fetched, JSON and safetensors only.
+
+    Raises BundleError when there is neither.
+    """
     if Path(path_or_id).is_dir():
         return Path(path_or_id)
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(str(path_or_id), allow_patterns=[CONFIG, WEIGHTS]))
+        return Path(snapshot_download(str(path_or_id), allow_patterns=[CONFIG, WEIGHTS, "tokenizers/*.json"]))
     except Exception as error:
         raise BundleError(path_or_id, f"is no folder here, and the hub doesn't give it: {error}") from error
 
