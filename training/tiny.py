@@ -228,9 +228,8 @@ def export(
     )
 
 
-def quantise(floating: Path, shop: Workshop, out: Path, log: Log) -> None:
-    """The INT8 form of a bundle, judged by its card too. Raises ExportError when it isn't good enough to be the
-    default; the bundle in 16 bits stays."""
+def quantise(floating: Path, shop: Workshop, out: Path, log: Log) -> bool:
+    """Write the INT8 form of a bundle, judged by its card too; False, and nothing written, when it loses too much."""
     clips = write_calibration(shop.folder / "calibration", shop.painter(test=False), shop.seen_names)
 
     def measure(bundle: Path) -> Card:
@@ -241,11 +240,14 @@ def quantise(floating: Path, shop: Workshop, out: Path, log: Log) -> None:
         with Progress() as bar:
             report = export_int8(Bundle.open(floating), clips, out, measure=measure, force=False, bar=bar)
     except ExportError as error:
-        for line in error.report.lines() if error.report else ():
+        if error.report is None:  # it wasn't judged
+            raise
+        for line in error.report.lines():
             log(line)
-        raise
+        return False
     for line in report.lines():
         log(line)
+    return True
 
 
 def _unpadded(file: Path) -> str:
@@ -263,7 +265,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, help="work folder (default: the cache folder)")
     parser.add_argument("--out", type=Path, help="bundle folder to write (default: in the work folder)")
     parser.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True,
-                        help="without it, --out gets the bundle in 16 bits (default: INT8)")  # fmt: skip
+                        help="INT8 where the gate allows it, else 16 bits (default); without it, 16 bits")  # fmt: skip
     arguments = parser.parse_args()
     try:
         recipe = load_recipe(arguments.recipe)
@@ -276,17 +278,19 @@ def main() -> None:
 
 
 def make(recipe: Recipe, folder: Path, out: Path, *, int8: bool = True) -> None:
-    """Everything, from nothing or from where a run in `folder` stopped, to the bundle at `out`, in INT8 or 16 bits."""
+    """Everything, from nothing or from where a run in `folder` stopped, to the bundle at `out`: with `int8`, at 8 bits
+    if that costs nothing that the gate notices, else at 16."""
     model, shop, log = train(recipe, folder)
     decoder, tokenizer = train_text_out(model, shop, log)
-    floating = folder / "bundle-fp16" if int8 else out
+    floating = folder / "bundle-fp16"
     export(model, decoder, tokenizer, shop, floating, None)
     log(f"bundle in 16 bits written to {floating}; measuring its card")
     figures = card.evaluate(floating)
     export(model, decoder, tokenizer, shop, floating, figures)
     log(json.dumps({split: figures[split] for split in ("seen", "held")}))
-    if int8:
-        quantise(floating, shop, out, log)
+    if not (int8 and quantise(floating, shop, out, log)):
+        export(model, decoder, tokenizer, shop, out, figures)
+        log(f"bundle in 16 bits written to {out}" + " too: INT8 loses more than the gate allows" * int8)
 
 
 if __name__ == "__main__":

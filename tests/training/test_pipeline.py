@@ -8,6 +8,7 @@ import json
 import random
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -176,12 +177,14 @@ def test_a_log_keeps_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 
 @pytest.mark.parametrize(
-    ("option", "floating", "last"), [([], "bundle-fp16", ["bundle-fp16 to out"]), (["--no-int8"], "out", [])]
+    ("option", "good", "last"),
+    [([], True, ["bundle-fp16 to out"]), ([], False, ["bundle-fp16 to out", "out"]), (["--no-int8"], True, ["out"])],
 )
 def test_the_command_reads_its_arguments(
-    option: list[str], floating: str, last: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    option: list[str], good: bool, last: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`python -m vljepa_edge.training.tiny`: train, decode, export, measure, export with figures, quantise."""
+    """`python -m vljepa_edge.training.tiny`: train, decode, export, measure, export with figures, and INT8 or 16 bits
+    for --out."""
     calls: list[str] = []
     figures = {"seen": {"motion": 1}, "held": {"motion": 2}}
     arguments = ["--work", str(tmp_path), "--out", str(tmp_path / "out"), "--seed", "7", *option]
@@ -195,20 +198,39 @@ def test_the_command_reads_its_arguments(
     monkeypatch.setattr(tiny, "train_text_out", lambda *_: (None, None))
     monkeypatch.setattr(tiny, "export", lambda *a: calls.append(f"export {a[4].name} {a[5]}"))
     monkeypatch.setattr(tiny, "card", SimpleNamespace(evaluate=lambda out: figures))
-    monkeypatch.setattr(
-        tiny, "quantise", lambda floating, shop, out, log: calls.append(f"{floating.name} to {out.name}")
-    )
+
+    def quantise(floating: Path, shop: object, out: Path, log: object) -> bool:
+        calls.append(f"{floating.name} to {out.name}")
+        return good
+
+    monkeypatch.setattr(tiny, "quantise", quantise)
     tiny.main()
-    assert calls == ["train tiny 7 True", f"export {floating} None", f"export {floating} {figures}", *last]
+    last = [f"export out {figures}" if call == "out" else call for call in last]
+    assert calls == ["train tiny 7 True", "export bundle-fp16 None", f"export bundle-fp16 {figures}", *last]
 
 
-def test_a_refused_int8_form_ends_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    def refuse(*_: object, **__: object) -> None:
-        raise ExportError("cosine 0.91 is below 0.99")
+def test_an_int8_form_that_loses_too_much_is_told_apart_from_one_that_could_not_be_judged(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    report, lines = SimpleNamespace(lines=lambda: ["0.91 mean"]), []
+    shop = SimpleNamespace(folder=tmp_path, painter=lambda test: None, seen_names=[])
+    monkeypatch.setattr(tiny, "write_calibration", lambda *_: tmp_path)
+    monkeypatch.setattr(tiny, "Bundle", SimpleNamespace(open=lambda path: path))
+    for error, judged in ((ExportError("below 0.99", report), True), (ExportError("no clips"), False)):
+        monkeypatch.setattr(tiny, "export_int8", Mock(side_effect=error))
+        arguments = (tmp_path, shop, tmp_path / "out", lines.append)
+        if judged:
+            assert not tiny.quantise(*arguments)  # type: ignore[arg-type]
+            assert lines == ["0.91 mean"]
+        else:
+            with pytest.raises(ExportError, match="no clips"):
+                tiny.quantise(*arguments)  # type: ignore[arg-type]
 
+
+def test_an_error_ends_in_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("sys.argv", ["tiny", "--work", str(tmp_path)])
-    monkeypatch.setattr(tiny, "make", refuse)
-    with pytest.raises(SystemExit, match=r"^error: cosine 0.91 is below 0.99$"):
+    monkeypatch.setattr(tiny, "make", Mock(side_effect=ExportError("no clips")))
+    with pytest.raises(SystemExit, match=r"^error: no clips$"):
         tiny.main()
 
 
