@@ -13,10 +13,11 @@ from sklearn.decomposition import PCA
 from torch import Tensor
 
 from tests.training.fakes import cutout, grey_background
-from vljepa_edge.nn.tiny_streams import GRID_WIDTH
+from vljepa_edge.nn.efficientnet import EfficientNetLite0
+from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, AppearanceStream
 from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.data.scenes import Painter
-from vljepa_edge.training.features import draw_luma, encode_clips, fit_projection
+from vljepa_edge.training.features import FrameEncoder, draw_luma, encode_clips, fit_projection
 
 SCENES = [
     Scene("left", "a"),
@@ -125,3 +126,18 @@ def test_the_projection_is_principal_components_at_unit_spread() -> None:
     pca = PCA(GRID_WIDTH, svd_solver="covariance_eigh").fit(cells)
     ours = projection.numpy() / np.linalg.norm(projection.numpy(), axis=0)
     np.testing.assert_allclose(np.abs((pca.components_[:20] * ours.T[:20]).sum(1)), 1.0, atol=1e-3)
+
+
+def test_features_are_those_of_the_modules_in_fp32_also_where_bf16_is_native(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    draw = torch.randn(1280, GRID_WIDTH) / 36
+    classes = torch.nn.functional.normalize(torch.randn(1000, CONCEPT_WIDTH), dim=-1)
+    stream = AppearanceStream(EfficientNetLite0(), torch.zeros(1280), draw, classes).eval()
+    frames = np.random.default_rng(0).integers(0, 256, (5, 224, 224, 3), np.uint8)
+    appearance, luma = FrameEncoder(stream, tmp_path)(frames)
+    with torch.inference_mode():
+        expected, brightness = (tensor.numpy() for tensor in stream(torch.from_numpy(frames)))
+    for part in (slice(None, GRID_WIDTH), slice(GRID_WIDTH, None)):
+        error = np.linalg.norm(appearance[..., part] - expected[..., part]) / np.linalg.norm(expected[..., part])
+        assert error < 1e-3
+    np.testing.assert_allclose(luma, 255 * brightness, atol=0.51)
