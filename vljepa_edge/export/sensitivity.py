@@ -31,11 +31,10 @@ class Layer:
 
 @dataclass(frozen=True)
 class Choice:
-    """The graph with the chosen layers in INT8, every layer's report, and the fidelity of all that its judge sees."""
+    """The graph with the chosen layers in INT8, and every layer's report."""
 
     model: onnx.ModelProto
     layers: tuple[Layer, ...]
-    outputs: dict[str, Fidelity]
 
 
 class Sensitivity:
@@ -54,7 +53,7 @@ class Sensitivity:
         self._layers = [(name, kinds[name], weights[name]) for name in names]
         shared = list(dict.fromkeys(weights[name] for name in names))
         self._alone = {
-            weight: decisive(self._with_float([other for other in shared if other != weight])[1])
+            weight: decisive(judge(self._with_float([other for other in shared if other != weight])))
             for weight in bar.track(shared, description=f"{title}: layer by layer")
         }
 
@@ -67,26 +66,20 @@ class Sensitivity:
 
         order = sorted(self._alone, key=harm, reverse=True)
         low, high = 0, len(order)  # with `high` weights at 16 bits the target is met
-        model, outputs = self._with_float([])
-        if decisive(outputs).meets(target.mean, target.worst):
-            high = 0
         while low < high:
             middle = (low + high) // 2
-            model, outputs = self._with_float(order[:middle])
-            if decisive(outputs).meets(target.mean, target.worst):
+            if decisive(self._judge(self._with_float(order[:middle]))).meets(target.mean, target.worst):
                 high = middle
             else:
                 low = middle + 1
-        if high:
-            model, outputs = self._with_float(order[:high])
         kept = set(order[:high])
         layers = (
             Layer(name, kind, self._alone[weight], 16 if weight in kept else 8) for name, kind, weight in self._layers
         )
-        return Choice(model, tuple(layers), outputs)
+        return Choice(self._with_float(order[:high]), tuple(layers))
 
-    def _with_float(self, weights: Sequence[str]) -> tuple[onnx.ModelProto, dict[str, Fidelity]]:
-        """The graph with the layers of these weights in floating point, judged."""
-        names = {name for name, _, weight in self._layers if weight in weights}
-        mixed = keep_float(self._quantised, self._original, names)
-        return mixed, self._judge(mixed)
+    def _with_float(self, weights: Sequence[str]) -> onnx.ModelProto:
+        """The graph with the layers of these weights in floating point."""
+        return keep_float(
+            self._quantised, self._original, {name for name, _, weight in self._layers if weight in weights}
+        )
