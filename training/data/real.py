@@ -7,8 +7,10 @@ half of them from the same category, so that guessing the category is not enough
 from __future__ import annotations
 
 import importlib.util
+import io
 import random
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,21 +50,29 @@ class Video:
 
 def photos() -> list[Photo]:
     """Every labelled photograph. Raises AssetError where scikit-image or scikit-learn, which carry some, is missing."""
-    roots = {
-        "opencv": assets.opencv_samples_dir(),
-        "tutorials": assets.opencv_tutorials_dir(),
-        "kivy": assets.kivy_images_dir(),
-        "skimage": _installed("skimage", "scikit-image") / "data",
-        "sklearn": _installed("sklearn", "scikit-learn") / "datasets" / "images",
-    }
     found = []
     for row in ROWS:
-        package, path = row.place.split(":", 1)
-        with Image.open(roots[package] / path) as image:
+        with Image.open(_file(row.place)) as image:
             pixels = np.asarray(image.convert("RGB"))
         accepted = (row.label, *row.also)
         found.append(Photo(row.name, pixels, row.label, accepted, candidates(row.name, row.group, accepted), row.place))
     return found
+
+
+def _file(place: str) -> Path | io.BytesIO:
+    """What Pillow opens for a row's place, '<package>:<path>'."""
+    package, path = place.split(":", 1)
+    if package == "gcompris":
+        activity, _, inside = path.partition("/")
+        return io.BytesIO(assets.gcompris_activity(activity)[inside])
+    folders: dict[str, Callable[[], Path]] = {
+        "opencv": assets.opencv_samples_dir,
+        "tutorials": assets.opencv_tutorials_dir,
+        "kivy": assets.kivy_images_dir,
+        "skimage": lambda: _installed("skimage", "scikit-image") / "data",
+        "sklearn": lambda: _installed("sklearn", "scikit-learn") / "datasets" / "images",
+    }
+    return folders[package]() / path
 
 
 def videos() -> list[Video]:
