@@ -1,12 +1,16 @@
-"""The command that installs what is missing: into the Python that runs, and from where this package came."""
+"""What is missing, and the command that installs it: into the Python that runs, from where this package came."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shlex
 import sys
+from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, distribution
 from urllib.parse import unquote, urlsplit
+
+from vljepa_edge.errors import EngineError
 
 
 def pip_install(*arguments: str) -> str:
@@ -17,6 +21,16 @@ def pip_install(*arguments: str) -> str:
 def install_extra(name: str) -> str:
     """The line that adds one of this package's extras."""
     return pip_install(*_package(f"[{name}]"))
+
+
+def require(modules: Sequence[str], extra: str, otherwise: str = "") -> None:
+    """Raises EngineError naming those of an extra's modules that are not installed, with the line that adds them and
+    what else can be done."""
+    missing = [name for name in modules if importlib.util.find_spec(name) is None]
+    if missing:
+        raise EngineError(
+            f"this needs {', '.join(missing)}, of the {extra} extra; run: {install_extra(extra)}{otherwise}"
+        )
 
 
 def reinstall() -> str:

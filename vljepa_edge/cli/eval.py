@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,8 +9,7 @@ import typer
 
 from vljepa_edge.cli.options import Debug, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json
-from vljepa_edge.errors import EngineError
-from vljepa_edge.mend import install_extra
+from vljepa_edge.mend import require
 
 CARD_MODULES = ("torch", "transformers", "PIL", "skimage", "sklearn")
 evaluate_app = typer.Typer(
@@ -44,11 +42,7 @@ def card(
       vljepa eval card --model robot.vljepa --json
       vljepa eval card --pictures sheets
     """
-    missing = [name for name in CARD_MODULES if importlib.util.find_spec(name) is None]
-    if missing:
-        raise EngineError(
-            f"the model card needs {', '.join(missing)}, of the training extra; run: {install_extra('train')}"
-        )
+    require(CARD_MODULES, "train")
     from vljepa_edge.training.card import evaluate
 
     figures = evaluate(model)

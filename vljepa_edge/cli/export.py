@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
@@ -14,8 +13,8 @@ from vljepa_edge.cli.eval import CARD_MODULES
 from vljepa_edge.cli.options import Debug, Json
 from vljepa_edge.cli.output import console, print_json, progress
 from vljepa_edge.cli.root import print_error
-from vljepa_edge.errors import EngineError, ExportError, InputError
-from vljepa_edge.mend import install_extra
+from vljepa_edge.errors import ExportError, InputError
+from vljepa_edge.mend import require
 
 if TYPE_CHECKING:
     from vljepa_edge.export.int8 import Card
@@ -62,12 +61,12 @@ def export(
             "needs --calibration DIR, a folder of videos and photos" if precision == "int8" else "calibrates nothing"
         )
         raise InputError(f"--precision {precision} {needs}")
-    _check_installed(MODULES, install_extra("export"))
+    require(MODULES, "export")
     from vljepa_edge.export.pipeline import Plan, export_any
 
     wanted = precision == "int8" and _wants_card(card, source)
     if wanted:  # now rather than after all the work
-        _check_installed(CARD_MODULES, f"{install_extra('train')}, or leave the card out with --no-card")
+        require(CARD_MODULES, "train", ", or leave the card out with --no-card")
     plan = Plan(cast("Precision", precision), calibration, force, window, fps)
     with progress() as bar:
         try:
@@ -108,16 +107,6 @@ def _measure_card(path: Path) -> Card:
 
     figures = evaluate(path)
     return Card(figures, markdown(figures))
-
-
-def _check_installed(modules: tuple[str, ...], command: str) -> None:
-    missing = _missing(modules)
-    if missing:
-        raise EngineError(f"this needs {', '.join(missing)}; run: {command}")
-
-
-def _missing(modules: tuple[str, ...]) -> list[str]:
-    return [name for name in modules if importlib.util.find_spec(name) is None]
 
 
 def _print(report: Report | Written, as_json: bool) -> None:
