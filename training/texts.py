@@ -67,6 +67,8 @@ class SentenceBank:
         """(N, D) in fp16, a row for each text in the order of `index`."""
         return self._rows[: len(self.index)]
 
+    @torch.inference_mode(False)  # rows that an evaluation adds have to take training's later
+    @torch.no_grad()
     def add(self, texts: Iterable[str], what: str = "texts", keep: bool = True) -> None:
         """Embed what is new, texts of one length together, else a fifth of the work would be padding. `keep` writes it
         to disk."""

@@ -87,6 +87,15 @@ def test_a_bank_that_was_broken_off_while_writing_starts_anew(tmp_path: Path) ->
     torch.testing.assert_close(again([TEXTS[0]])[0], vector(TEXTS[0], 8), rtol=1e-3, atol=1e-3)
 
 
+def test_texts_of_an_evaluation_leave_room_for_those_of_training(tmp_path: Path) -> None:
+    bank(tmp_path).add(["a cat"])
+    resumed = bank(tmp_path)
+    with torch.inference_mode():
+        resumed.add(["a dog", "a cow", "an owl", "a fox"], keep=False)
+    resumed.add(["a bee"], keep=False)
+    assert torch.equal(resumed(["a bee"]), bank(tmp_path / "other").encoder.sentences(["a bee"]).half().float())
+
+
 def test_queries_are_padded_and_masked() -> None:
     encoder = FakeEncoder(8)
     states, mask = QueryBank(encoder).batch(["What is this?", "", "Why?"])  # type: ignore[arg-type]
