@@ -29,7 +29,7 @@ from vljepa_edge.training.evaluate import Array
 CLIPS = 2_000
 """Of each split: so many that what rounding turns over on either side seldom makes half a point."""
 _SEEDS = {"seen": "card/1", "held": "card/2", "seen_asked": "card/3", "held_asked": "card/4",
-          "seen_moving": "card/5", "held_moving": "card/6"}  # fmt: skip
+          "seen_moving": "card/5", "held_moving": "card/6", "seen_close": "card/7", "held_close": "card/8"}  # fmt: skip
 # Text, which no seed of training is: a recipe's seeds are numbers.
 
 
@@ -54,6 +54,7 @@ def evaluate(path: Path | None = None, clips: int = CLIPS) -> dict[str, Any]:
         names = [name for name in cutouts if (name in held) == (split == "held")]
         figures[split] = _split(model, painter, split, names, clips)
         figures[split]["motion_moving_camera"] = moving_camera(model, painter, split, names, clips // 2)
+        figures[split] |= close_ups(model, painter, split, names, clips // 2)
     figures["real_photos"] = photos(model)
     figures["real_videos"] = videos(model)
     return figures
@@ -110,19 +111,40 @@ def moving_camera(model: Model, painter: Painter, split: str, names: list[str], 
     return judge.motion_accuracy(z, scenes, table, judge.draw_candidates(scenes, names, seed=0))
 
 
+def close_ups(model: Model, painter: Painter, split: str, names: list[str], count: int) -> dict[str, float]:
+    """Which object of 32, and whether it is there, where it fills the frame: the most that the frozen image network
+    gives to go by, so the read-outs without training are an upper end of what can be asked of small objects."""
+    seed = _SEEDS[split + "_close"]
+    rng = random.Random(seed)
+    scenes = [Scene("still", rng.choice(names)) for _ in range(count)]
+    seen = [Seen(model, painter.close_up(scene.name, random.Random(f"{seed}/{i}"))[None])
+            for i, scene in enumerate(track(scenes, f"encoding {count} {split} close-ups"))]  # fmt: skip
+    default = model.text.query(model.manifest.text.default_query)
+    z = np.stack([model.vision.predict(still.features, default) for still in seen])
+    objects = model.embed_text([captions.object_captions(name)[1] for name in names])
+    asked = judge.draw_questions(scenes, "exists", names, seed=1)
+    return {
+        "object_close_up": judge.object_accuracy(z, objects, judge.draw_candidates(scenes, names, seed=0)),
+        "zero_training_object_close_up": zero_training(seen, scenes, names, model)["best"],
+        "answers_exists_close_up": _answers(model, seen, asked, "exists"),
+        "zero_training_exists_close_up": zero_training_exists(seen, asked, model),
+    }
+
+
+def _answers(model: Model, seen: Sequence[Seen], asked: list[tuple[int, captions.Question]], kind: str) -> float:
+    queries = {text: model.text.query(text) for text in {question.text for _, question in asked}}
+    z = np.stack([model.vision.predict(seen[i].features, queries[q.text]) for i, q in asked])
+    return judge.judge_answers(asked, z, kind, model.embed_text)
+
+
 def _questions(model: Model, painter: Painter, split: str, names: list[str], count: int) -> dict[str, float]:
     rng = random.Random(_SEEDS[split + "_asked"])
     scenes = [random_scene(rng, names, pairs=0.0, groups=0.5) for _ in range(count)]
     seen = _encode(model, painter, scenes, _SEEDS[split + "_asked"], split + " (questions)")
-    queries = {}
     out = {}
     for kind in judge.ANSWERS:
         asked = judge.draw_questions(scenes, kind, names, seed=1)
-        for _, question in asked:
-            if question.text not in queries:
-                queries[question.text] = model.text.query(question.text)
-        z = np.stack([model.vision.predict(seen[i].features, queries[q.text]) for i, q in asked])
-        out[f"answers_{kind}"] = judge.judge_answers(asked, z, kind, model.embed_text)
+        out[f"answers_{kind}"] = _answers(model, seen, asked, kind)
         if kind == "exists":
             out["zero_training_exists"] = zero_training_exists(seen, asked, model)
     return out

@@ -27,6 +27,10 @@ _COLUMNS = (
     ("nearest caption names the object", "nearest_caption_object"),
     ("decoded text names the motion", "decoded_motion"),
     ("motion, wording never trained on", "motion_unseen_paraphrase"),
+    ("object that fills the frame, top-1 of 32", "object_close_up"),
+    ("the same, best zero-training read-out", "zero_training_object_close_up"),
+    ("yes or no, is it there, filling the frame", "answers_exists_close_up"),
+    ("the same, best zero-training read-out", "zero_training_exists_close_up"),
 )
 _SHEET_FRAMES = 3
 _THUMBNAIL = (240, 160)

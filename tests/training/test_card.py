@@ -54,6 +54,32 @@ def test_the_moving_camera_films_every_motion_and_moves_in_every_clip(
     assert painter.moving == 0.0
 
 
+@pytest.mark.parametrize("blind", [False, True])
+def test_close_ups_are_judged_by_what_fills_the_frame(monkeypatch: pytest.MonkeyPatch, blind: bool) -> None:
+    class Still:
+        def __init__(self, model: Seer, frames: np.ndarray) -> None:
+            assert frames.shape == (1, 224, 224, 3)
+            far = [int(abs(frames[0, 112, 112].astype(int) - colour).sum()) for colour in colours]
+            name = "zebra crossing" if blind else NAMES[int(np.argmin(far))]
+            self.features = say.object_captions(name)[1]
+            self._concepts = np.broadcast_to(vector(self.features).numpy(), (8, 10, 384)).astype(np.float32)
+
+        def conse(self) -> np.ndarray:
+            return self._concepts
+
+    monkeypatch.setattr(card, "Seen", Still)
+    colours = [(40 + 25 * i, 220 - 25 * i, 90) for i in range(len(NAMES))]
+    painter = Painter({name: [cutout(c)] for name, c in zip(NAMES, colours, strict=True)}, grey_background())
+    found = card.close_ups(Seer(), painter, "held", NAMES, 40)  # type: ignore[arg-type]
+    assert set(found) == {
+        "object_close_up", "zero_training_object_close_up", "answers_exists_close_up", "zero_training_exists_close_up",
+    }  # fmt: skip
+    if blind:
+        assert found["object_close_up"] < 60
+    else:
+        assert found["object_close_up"] == found["zero_training_object_close_up"] == 100.0
+
+
 @pytest.mark.parametrize("prompt", range(3))
 def test_a_zero_training_read_out_is_given_the_wording_that_suits_it(prompt: int) -> None:
     scenes = [say.Scene("still", name) for name in NAMES for _ in range(5)]

@@ -130,6 +130,15 @@ def test_as_many_things_are_there_as_are_said(painter: Painter, count: int) -> N
     assert alone[count] >= 22, alone
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_close_up_is_filled_by_its_thing(painter: Painter, seed: int) -> None:
+    frame = painter.close_up("apple", random.Random(seed))
+    assert frame.shape == (SIZE, SIZE, 3) and frame.dtype == np.uint8
+    red = is_red(frame)
+    assert red.mean() > 0.25 and red[SIZE // 2, SIZE // 2]
+    np.testing.assert_array_equal(frame, painter.close_up("apple", random.Random(seed)))
+
+
 def test_another_photograph_and_sprite_are_chosen_by_the_seed_too() -> None:
     two = Painter({"apple": [cutout((220, 20, 20)), cutout((20, 20, 220))]}, grey_background(60) + grey_background(160))
     drawn = [draw(two, Scene("still", "apple"), seed)[0] for seed in range(20)]

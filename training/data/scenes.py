@@ -22,6 +22,8 @@ _WORLD = 320  # px of the photograph that a moving camera passes over
 _PAN = (48.0, 24.0)  # px to each side of the middle, the farthest that it goes
 _ZOOM = 0.15
 _TREMBLE = 4.0
+_CLOSE_UP = (150.0, 280.0)  # px of the longer side
+_OFF_CENTRE = 30.0
 
 
 class Pose:
@@ -203,6 +205,13 @@ class Painter:
                 item.paste(frame, i)
             frames[i] = np.asarray(frame)
         return frames
+
+    def close_up(self, name: str, rng: random.Random) -> NDArray[np.uint8]:
+        """-> (224, 224, 3) RGB: one object that fills the frame or more, as in a photograph of it."""
+        frame, sprite = self.background(rng, SIZE), self.sprite(name, rng.uniform(*_CLOSE_UP), rng)
+        x, y = (SIZE / 2 + rng.uniform(-_OFF_CENTRE, _OFF_CENTRE) for _ in range(2))
+        frame.paste(sprite, (round(x - sprite.width / 2), round(y - sprite.height / 2)), sprite)
+        return np.asarray(frame)
 
     def _draw_moving(self, scene: Scene, rng: random.Random) -> NDArray[np.uint8]:
         world, items, margin = self.background(rng, _WORLD), self._items(scene, rng), (_WORLD - SIZE) / 2
