@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, StreamConfig, VLJepaConfig
-from vljepa_edge.nn.predictor import Predictor, Stream
-from vljepa_edge.nn.tiny_streams import GRID_WIDTH, MotionStem
+from vljepa_edge.nn.predictor import Predictor
+from vljepa_edge.nn.tiny_streams import MotionStem
 from vljepa_edge.training.recipe import Recipe
 
 EMBEDDING = 384
@@ -40,13 +40,6 @@ class TinyModel(nn.Module):
     def text(self, sentences: Tensor) -> Tensor:
         """Sentence embeddings (..., 384) of the frozen encoder -> targets (..., 384), unit rows."""
         return F.normalize(self.y_head(sentences).float(), dim=-1)
-
-    @torch.no_grad()
-    def weigh_grid(self, gain: float) -> None:
-        """Have the predictor see its grid features `gain` times as strong from now on."""
-        appearance = self.predictor.streams["appearance"]
-        assert isinstance(appearance, Stream)
-        appearance.project.weight[:, :GRID_WIDTH] *= gain
 
     def scale(self) -> Tensor:
         return self.log_scale.exp().clamp(max=_MAX_SCALE)

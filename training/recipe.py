@@ -42,8 +42,8 @@ class MotionRecipe:
 class PredictorRecipe:
     """The predictor's body: 'scratch' with these sizes, or 'smollm2', SmolLM2-135M's last `layers` layers.
 
-    `grid_gain`: how much of the grid features the finished predictor is given. They name what was trained on, and
-    mislead about what was not, which the concepts name better: below 1 trades the one for the other.
+    `concept_trust`: how much of the concepts' plain mean the finished predictor reads out beside what training made of
+    them. Training fits the predictor to the objects that it is shown; the plain mean knows those that it is not.
     """
 
     body: str = "scratch"
@@ -52,7 +52,7 @@ class PredictorRecipe:
     heads: int = 4
     ffn: int = 704
     dropout: float = 0.0
-    grid_gain: float = 0.9
+    concept_trust: float = 0.25
 
 
 @dataclass(frozen=True)

@@ -120,7 +120,8 @@ def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
             _run_stage(model, shop, name, stage, recipe.seed * 10 + number, log)
             if not measured:
                 log(json.dumps(quick_figures(model, shop)))
-    model.weigh_grid(recipe.predictor.grid_gain)
+    model.predictor.trust_concepts(recipe.predictor.concept_trust, model.y_head)
+    log(f"finished, trusting concepts: {json.dumps(quick_figures(model, shop))}")
     return model, shop, log
 
 

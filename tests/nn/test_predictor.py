@@ -46,7 +46,8 @@ def streams(config: PredictorConfig, batch: int = 2) -> dict[str, Tensor]:
     return {"appearance": torch.randn(batch, 4, 3, 20), "motion": torch.randn(batch, 5, 6)}
 
 
-both = pytest.mark.parametrize("config", [PAPER, TINY], ids=["paper", "tiny"])
+TRUSTING = replace(TINY, concept=ConceptConfig("appearance", start=8, width=12, scale=5.0, trust=0.4))
+both = pytest.mark.parametrize("config", [PAPER, TINY, TRUSTING], ids=["paper", "tiny", "trusting"])
 
 
 @both
@@ -115,6 +116,32 @@ def test_untrained_skip_is_the_readout_of_the_concepts() -> None:
     vision["appearance"][..., 8:] = concept[:, None, None]
     cosine = (predictor(vision, torch.randn(2, 4, 12)) * concept).sum(-1)
     assert cosine.min() > 0.98
+
+
+def test_trusted_concepts_are_read_as_the_y_encoder_would_however_much_the_rest_was_trained() -> None:
+    predictor, head, vision = make(TINY), nn.Linear(12, 12), streams(TINY)
+    assert predictor.skip is not None
+    for linear in (predictor.head, predictor.skip.project):  # as if training had silenced every other way
+        nn.init.zeros_(linear.weight)
+    nn.init.zeros_(predictor.head.bias)
+    predictor.trust_concepts(0.3, head)
+    expected = nn.functional.normalize(head(vision["appearance"][..., 8:].mean((1, 2))), dim=-1)
+    torch.testing.assert_close(predictor(vision, torch.randn(2, 4, 12)), expected)
+
+
+def test_trust_is_beside_what_was_trained_and_none_of_it_changes_nothing() -> None:
+    predictor, trusting, head = make(TINY), make(TINY), nn.Linear(12, 12)
+    vision, query = streams(TINY), torch.randn(2, 4, 12)
+    before = predictor(vision, query)
+    for trust in (0.0, 1e-6):
+        fresh = make(TINY)
+        fresh.trust_concepts(trust, head)
+        torch.testing.assert_close(fresh(vision, query), before, atol=1e-5, rtol=0)
+    trusting.trust_concepts(5.0, head)
+    plain = nn.functional.normalize(head(vision["appearance"][..., 8:].mean((1, 2))), dim=-1)
+    nearer = (trusting(vision, query) * plain).sum(-1) - (before * plain).sum(-1)
+    assert (nearer > 0.1).all()
+    assert Predictor(trusting.config).load_state_dict(trusting.state_dict()) is not None
 
 
 def test_untrained_match_compares_what_is_said_without_a_query_with_the_query() -> None:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 
 from tests.training.fakes import small_model
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
 
 
-def test_weighing_the_grid_is_the_same_as_showing_that_much_of_it() -> None:
+def test_a_finished_model_that_trusts_concepts_says_more_of_what_they_say() -> None:
     model, rng = small_model().eval(), torch.Generator().manual_seed(1)
     appearance = torch.randn(4, 8, 10, 640, generator=rng)
     luma, query = torch.rand(4, 8, 56, 56, generator=rng), torch.randn(4, 3, 384, generator=rng)
-    weaker = appearance.clone()
-    weaker[..., :GRID_WIDTH] *= 0.7
     with torch.inference_mode():
-        before, expected = model(appearance, luma, query), model(weaker, luma, query)
-        model.weigh_grid(0.7)
+        plain = model.text(appearance[..., GRID_WIDTH:].mean((1, 2)))
+        before = (model(appearance, luma, query) * plain).sum(-1)
+    model.predictor.trust_concepts(0.5, model.y_head)
+    with torch.inference_mode():
         found = model(appearance, luma, query)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-6)
-    assert not torch.allclose(found, before, atol=1e-3)
+    torch.testing.assert_close(found.norm(dim=-1), torch.ones(4))
+    assert ((found * plain).sum(-1) > before).all()
+    assert F.cosine_similarity(found, plain).max() < 0.999

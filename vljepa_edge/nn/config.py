@@ -92,13 +92,15 @@ class ConceptConfig:
     """A slice of one stream's features that already lies in the text space (ConSE), and what is made of it.
 
     The features `start : start + width` of `stream` are led around the layers to the output and matched with the query.
-    scale multiplies the slice before the stream's Linear only.
+    scale multiplies the slice before the stream's Linear only. trust: how much of their plain mean, as the Y-encoder
+    would have it, is led around beside what training makes of them (0: none of it).
     """
 
     stream: str
     start: int
     width: int
     scale: float = 1.0
+    trust: float = 0.0
 
 
 @dataclass(frozen=True)

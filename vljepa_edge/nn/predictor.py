@@ -10,6 +10,7 @@ the query, which is what lets a small predictor name, and be asked about, object
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -114,6 +115,8 @@ class Skip(nn.Module):
     """Leads the concepts around the layers: an attention-weighted mean of them, gated, mapped to the output space.
 
     The map starts as the identity and the gate at 1, so an untrained predictor reads its concepts out as they are.
+    Training bends map and weights to the things that it was shown. Where the config trusts concepts, their plain mean
+    goes through `read` beside them, which no training bends.
     """
 
     def __init__(self, concept: ConceptConfig, hidden: int, embedding: int) -> None:
@@ -121,6 +124,8 @@ class Skip(nn.Module):
         self.score = nn.Linear(hidden, 1)
         self.gate = nn.Linear(hidden, 1)
         self.project = nn.Linear(concept.width, embedding, bias=False)
+        self.trust = concept.trust
+        self.read = nn.Linear(concept.width, embedding) if concept.trust else None
         nn.init.zeros_(self.gate.weight)
         nn.init.constant_(self.gate.bias, 0.5413)  # softplus of it is 1
         nn.init.eye_(self.project.weight)
@@ -128,9 +133,10 @@ class Skip(nn.Module):
     def forward(self, mean: Tensor, states: Tensor, concepts: Tensor) -> Tensor:
         """mean (B, hidden), states (B, N, hidden) of the tokens that have concepts (B, N, width) -> (B, embedding)"""
         weight = self.score(states).float().softmax(1)
-        picked = (weight * concepts.float()).sum(1)
-        led: Tensor = F.softplus(self.gate(mean).float()) * self.project(picked)
-        return led
+        led: Tensor = self.project((weight * concepts.float()).sum(1))
+        if self.read is not None:
+            led = led + self.trust * F.normalize(self.read(concepts.float().mean(1)).float(), dim=-1)
+        return F.softplus(self.gate(mean).float()) * led
 
 
 class States(NamedTuple):
@@ -210,6 +216,19 @@ class Predictor(nn.Module):
         body, norm = self.stack.body(tokens, mask), self.stack.norm
         embedding: Tensor = embedding_tail(body, norm.weight, norm.eps, self.head.weight, self.head.bias, lengths)
         return embedding
+
+    @torch.no_grad()
+    def trust_concepts(self, trust: float, read: nn.Linear) -> None:
+        """From now on lead the concepts' plain mean around the layers too, as `read` maps it, `trust` as strongly as
+        the gate lets concepts through. For a predictor with concepts that is trained."""
+        config, skip = self.config, self.skip
+        assert config.concept is not None and skip is not None and skip.read is None
+        concept = replace(config.concept, trust=trust)
+        self.config = replace(config, concept=concept)
+        self.skip = Skip(concept, config.stack.hidden, config.embedding).to(skip.project.weight)
+        if self.skip.read is not None:
+            self.skip.read.load_state_dict(read.state_dict())
+        self.skip.load_state_dict({**self.skip.state_dict(), **skip.state_dict()})
 
     def states(
         self, streams: Mapping[str, Tensor], query_tokens: Tensor | None = None, query_mask: Tensor | None = None
