@@ -137,7 +137,7 @@ def write_tiny_bundle(
     manifest |= {"name": name, "provenance": dict(provenance), "figures": dict(figures)}
     manifest["prompts"] = {
         "classify": "There is a {label} in the scene.",
-        "classify_query": "What is this?",
+        "classify_query": "What object is in the scene?",
         "scale": f"{scale:.2f}",
     }
     return write_bundle(out, manifest, files)
