@@ -290,6 +290,8 @@ FIGURES = {
             "answers_moves": 81.5, "answers_direction": 82.0, "answers_count": 83.0,
             "decoded_motion": 84.0, "decoded_object": 85.0,
             "nearest_caption_object": 86.0,
+            "object_close_up": 87.0, "zero_training_object_close_up": 12.5,
+            "answers_exists_close_up": 88.0, "zero_training_exists_close_up": 62.0,
             "zero_training_object_top1_of_32": {"frame": 10.0, "best": 11.5},
         }
         for split in ("seen", "held")
@@ -328,7 +330,10 @@ def with_figures(toy: Path, figures: dict[str, Any]) -> Manifest:
 def test_figures_come_from_the_manifest_and_the_benchmark(toy: Path) -> None:
     script = load_script("fill_figures")
     text = script.quality(with_figures(toy, FIGURES)) + script.speed(PERFORMANCE)
-    assert all(f"{figure}" in text for figure in (80.1, 77.7, 70.2, 60.3, 50.4, 40.5, 11.5, "2,266", 70.8, 45.0))
+    assert all(
+        f"{figure}" in text
+        for figure in (80.1, 77.7, 70.2, 60.3, 50.4, 40.5, 11.5, "2,266", 70.8, 45.0, 87.0, 12.5, 62.0)
+    )
     assert "9.5 ms" in text and "make bench" in text and "2 cores" in text and "no\n" not in text
     assert "`vljepa eval card`" in text
 
