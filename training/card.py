@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.progress import track
 
 import vljepa_edge
@@ -31,6 +33,7 @@ CLIPS = 2_000
 _SEEDS = {"seen": "card/1", "held": "card/2", "seen_asked": "card/3", "held_asked": "card/4",
           "seen_moving": "card/5", "held_moving": "card/6", "seen_close": "card/7", "held_close": "card/8"}  # fmt: skip
 # Text, which no seed of training is: a recipe's seeds are numbers.
+_track = partial(track, console=Console(stderr=True))  # stdout is for figures, which may be JSON
 
 
 def evaluate(path: Path | None = None, clips: int = CLIPS) -> dict[str, Any]:
@@ -88,7 +91,7 @@ def _split(model: Model, painter: Painter, split: str, names: list[str], count: 
     z = np.stack([model.vision.predict(clip.features, default) for clip in seen])
     out: dict[str, Any] = judge.judge_captions(z, scenes, names, model.embed_text)
     out["zero_training_object_top1_of_32"] = zero_training(seen, scenes, names, model)
-    texts = [model.decode_text(e) for e in track(z, f"decoding {split} clips")]
+    texts = [model.decode_text(e) for e in _track(z, f"decoding {split} clips")]
     out |= judge.judge_texts(texts, scenes)
     table = judge.captions_table(names, model.embed_text, 0)
     nearest = (z @ table.reshape(-1, table.shape[-1]).T).argmax(1) // len(captions.ONE)
@@ -118,7 +121,7 @@ def close_ups(model: Model, painter: Painter, split: str, names: list[str], coun
     rng = random.Random(seed)
     scenes = [Scene("still", rng.choice(names)) for _ in range(count)]
     seen = [Seen(model, painter.close_up(scene.name, random.Random(f"{seed}/{i}"))[None])
-            for i, scene in enumerate(track(scenes, f"encoding {count} {split} close-ups"))]  # fmt: skip
+            for i, scene in enumerate(_track(scenes, f"encoding {count} {split} close-ups"))]  # fmt: skip
     default = model.text.query(model.manifest.text.default_query)
     z = np.stack([model.vision.predict(still.features, default) for still in seen])
     objects = model.embed_text([captions.object_captions(name)[1] for name in names])
@@ -152,7 +155,7 @@ def _questions(model: Model, painter: Painter, split: str, names: list[str], cou
 
 def _encode(model: Model, painter: Painter, scenes: Sequence[Scene], seed: str, what: str) -> list[Seen]:
     made = []
-    for i, scene in enumerate(track(scenes, f"encoding {len(scenes)} {what} clips")):
+    for i, scene in enumerate(_track(scenes, f"encoding {len(scenes)} {what} clips")):
         made.append(Seen(model, painter.draw(scene, random.Random(f"{seed}/{i}"))))
     return made
 

@@ -55,7 +55,9 @@ def test_the_moving_camera_films_every_motion_and_moves_in_every_clip(
 
 
 @pytest.mark.parametrize("blind", [False, True])
-def test_close_ups_are_judged_by_what_fills_the_frame(monkeypatch: pytest.MonkeyPatch, blind: bool) -> None:
+def test_close_ups_are_judged_by_what_fills_the_frame(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], blind: bool
+) -> None:
     class Still:
         def __init__(self, model: Seer, frames: np.ndarray) -> None:
             assert frames.shape == (1, 224, 224, 3)
@@ -74,6 +76,8 @@ def test_close_ups_are_judged_by_what_fills_the_frame(monkeypatch: pytest.Monkey
     assert set(found) == {
         "object_close_up", "zero_training_object_close_up", "answers_exists_close_up", "zero_training_exists_close_up",
     }  # fmt: skip
+    said = capsys.readouterr()
+    assert said.out == "" and "encoding 40 held close-ups" in said.err  # figures in JSON go to stdout
     if blind:
         assert found["object_close_up"] < 60
     else:

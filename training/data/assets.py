@@ -12,6 +12,7 @@ import shutil
 from functools import lru_cache
 from pathlib import Path
 
+from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from vljepa_edge import assets as pinned
@@ -200,7 +201,7 @@ def fetch(asset: Asset, progress: bool = True) -> Path:
     if not progress:
         return pinned.fetch(asset)
     columns = (TextColumn(asset.name), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, transient=True)
+    bar = Progress(*columns, console=Console(stderr=True), transient=True)
     task = bar.add_task(asset.name, total=asset.size)
 
     def report(done: int, size: int) -> None:
