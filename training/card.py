@@ -27,6 +27,7 @@ from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.data.cutouts import held_out, load_backgrounds, load_cutouts
 from vljepa_edge.training.data.scenes import Painter, random_scene
 from vljepa_edge.training.evaluate import Array
+from vljepa_edge.training.features import Draw
 
 CLIPS = 2_000
 """Of each split: so many that what rounding turns over on either side seldom makes half a point."""
@@ -87,7 +88,7 @@ def _split(model: Model, painter: Painter, split: str, names: list[str], count: 
     default = model.text.query(model.manifest.text.default_query)
     rng = random.Random(_SEEDS[split])
     scenes = [Scene(captions.ONE[i % len(captions.ONE)], rng.choice(names)) for i in range(count)]
-    seen = _encode(model, painter, scenes, _SEEDS[split], split)
+    seen = _encode(model, painter.draw, scenes, _SEEDS[split], split + " clips")
     z = np.stack([model.vision.predict(clip.features, default) for clip in seen])
     out: dict[str, Any] = judge.judge_captions(z, scenes, names, model.embed_text)
     out["zero_training_object_top1_of_32"] = zero_training(seen, scenes, names, model)
@@ -108,7 +109,7 @@ def moving_camera(model: Model, painter: Painter, split: str, names: list[str], 
     scenes = [Scene(captions.ONE[i % len(captions.ONE)], rng.choice(names)) for i in range(count)]
     filming = Painter(painter.cutouts, painter.backgrounds, moving=1.0)
     default = model.text.query(model.manifest.text.default_query)
-    seen = _encode(model, filming, scenes, seed, split + " (moving camera)")
+    seen = _encode(model, filming.draw, scenes, seed, split + " (moving camera) clips")
     z = np.stack([model.vision.predict(clip.features, default) for clip in seen])
     table = judge.captions_table(names, model.embed_text, 0)
     return judge.motion_accuracy(z, scenes, table, judge.draw_candidates(scenes, names, seed=0))
@@ -120,8 +121,11 @@ def close_ups(model: Model, painter: Painter, split: str, names: list[str], coun
     seed = _SEEDS[split + "_close"]
     rng = random.Random(seed)
     scenes = [Scene("still", rng.choice(names)) for _ in range(count)]
-    seen = [Seen(model, painter.close_up(scene.name, random.Random(f"{seed}/{i}"))[None])
-            for i, scene in enumerate(_track(scenes, f"encoding {count} {split} close-ups"))]  # fmt: skip
+
+    def draw(scene: Scene, rng: random.Random) -> NDArray[np.uint8]:
+        return painter.close_up(scene.name, rng)[None]
+
+    seen = _encode(model, draw, scenes, seed, split + " close-ups")
     default = model.text.query(model.manifest.text.default_query)
     z = np.stack([model.vision.predict(still.features, default) for still in seen])
     objects = model.embed_text([captions.object_captions(name)[1] for name in names])
@@ -143,7 +147,7 @@ def _answers(model: Model, seen: Sequence[Seen], asked: list[tuple[int, captions
 def _questions(model: Model, painter: Painter, split: str, names: list[str], count: int) -> dict[str, float]:
     rng = random.Random(_SEEDS[split + "_asked"])
     scenes = [random_scene(rng, names, pairs=0.0, groups=0.5) for _ in range(count)]
-    seen = _encode(model, painter, scenes, _SEEDS[split + "_asked"], split + " (questions)")
+    seen = _encode(model, painter.draw, scenes, _SEEDS[split + "_asked"], split + " (questions) clips")
     out = {}
     for kind in judge.ANSWERS:
         asked = judge.draw_questions(scenes, kind, names, seed=1)
@@ -153,10 +157,10 @@ def _questions(model: Model, painter: Painter, split: str, names: list[str], cou
     return out
 
 
-def _encode(model: Model, painter: Painter, scenes: Sequence[Scene], seed: str, what: str) -> list[Seen]:
+def _encode(model: Model, draw: Draw, scenes: Sequence[Scene], seed: str, what: str) -> list[Seen]:
     made = []
-    for i, scene in enumerate(_track(scenes, f"encoding {len(scenes)} {what} clips")):
-        made.append(Seen(model, painter.draw(scene, random.Random(f"{seed}/{i}"))))
+    for i, scene in enumerate(_track(scenes, f"encoding {len(scenes)} {what}")):
+        made.append(Seen(model, draw(scene, random.Random(f"{seed}/{i}"))))
     return made
 
 

@@ -121,7 +121,8 @@ def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
             if not measured:
                 log(json.dumps(quick_figures(model, shop)))
     model.predictor.trust_concepts(recipe.predictor.concept_trust, model.y_head)
-    log(f"finished, trusting concepts: {json.dumps(quick_figures(model, shop))}")
+    if not (shop.folder / "decoder.safetensors").exists():  # else it is in the log of an earlier run
+        log(f"finished, trusting concepts: {json.dumps(quick_figures(model, shop))}")
     return model, shop, log
 
 

@@ -40,8 +40,8 @@ def test_the_moving_camera_films_every_motion_and_moves_in_every_clip(
 ) -> None:
     filmed: list[tuple[float, str]] = []
 
-    def encode(model: Seer, painter: Painter, scenes: list[say.Scene], seed: str, what: str) -> list[Any]:
-        filmed.extend((painter.moving, scene.motion) for scene in scenes)
+    def encode(model: Seer, draw: Any, scenes: list[say.Scene], seed: str, what: str) -> list[Any]:
+        filmed.extend((draw.__self__.moving, scene.motion) for scene in scenes)
         other = {motion: say.ONE[(i + wrong) % len(say.ONE)] for i, motion in enumerate(say.ONE)}
         shown = [say.caption(say.Scene(other[scene.motion], scene.name), 0) for scene in scenes]
         return [SimpleNamespace(features=text) for text in shown]

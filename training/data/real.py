@@ -65,14 +65,7 @@ def _file(place: str) -> Path | io.BytesIO:
     if package == "gcompris":
         activity, _, inside = path.partition("/")
         return io.BytesIO(assets.gcompris_activity(activity)[inside])
-    folders: dict[str, Callable[[], Path]] = {
-        "opencv": assets.opencv_samples_dir,
-        "tutorials": assets.opencv_tutorials_dir,
-        "kivy": assets.kivy_images_dir,
-        "skimage": lambda: _installed("skimage", "scikit-image") / "data",
-        "sklearn": lambda: _installed("sklearn", "scikit-learn") / "datasets" / "images",
-    }
-    return folders[package]() / path
+    return _FOLDERS[package]() / path
 
 
 def videos() -> list[Video]:
@@ -132,3 +125,12 @@ def _installed(module: str, package: str) -> Path:
     if spec is None or spec.origin is None:
         raise AssetError(package, f"is not installed and carries some of the photographs: {pip_install(package)}")
     return Path(spec.origin).parent
+
+
+_FOLDERS: dict[str, Callable[[], Path]] = {
+    "opencv": assets.opencv_samples_dir,
+    "tutorials": assets.opencv_tutorials_dir,
+    "kivy": assets.kivy_images_dir,
+    "skimage": lambda: _installed("skimage", "scikit-image") / "data",
+    "sklearn": lambda: _installed("sklearn", "scikit-learn") / "datasets" / "images",
+}
