@@ -19,9 +19,9 @@ from benchmarks.comparison import Comparison
 from benchmarks.interleave import cpu_clock
 from benchmarks.limits import measure_limits
 from benchmarks.report import Bar, Report, markdown, print_report
-from vljepa_edge.atomic import replacing
 from vljepa_edge.cli.machine import machine
 from vljepa_edge.cli.output import progress
+from vljepa_edge.support.atomic import replacing
 
 STAGES = (
     "decode_scale", "x_encoder", "predictor", "policy_push", "chain_ward", "y_decoder", "whole_hop", "start_up",

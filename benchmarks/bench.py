@@ -18,7 +18,7 @@ from benchmarks.comparison import Limit
 from benchmarks.flops import Cost, graph_cost
 from benchmarks.interleave import Case, Clock, Samples, interleave
 from benchmarks.limits import Limits
-from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.engines import Engine, Graph, Precision, open_engine
 from vljepa_edge.model import Model
 
@@ -83,7 +83,7 @@ class Bench:
     @cached_property
     def inputs(self) -> dict[str, Arrays]:
         """Inputs of every vision graph, from the clip's first window and the default query, by role."""
-        from vljepa_edge.video.window import Window
+        from vljepa_edge.perception.window import Window
 
         vision, manifest = self.model.vision, self.bundle.manifest
         window = Window(manifest.video.window)

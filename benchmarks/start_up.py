@@ -30,7 +30,7 @@ print(b - a, c - b, d - c)
 _TORCH = """
 import sys, torch
 from pathlib import Path
-from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.bundle.store import Bundle, default_bundle
 from benchmarks import torch_peers
 manifest = Bundle.open(Path(sys.argv[1]) if sys.argv[1] else default_bundle()).manifest
 appearance, motion, predictor = torch_peers.appearance(), torch_peers.motion(manifest), torch_peers.predictor(manifest)

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 
 from benchmarks.bench import Arrays
 from vljepa_edge.engines import Engine, Graph
-from vljepa_edge.export.onnx_graph import export_module
-from vljepa_edge.kernels.bidirectional_attention import MASKED, attend
+from vljepa_edge.export.pytorch.trace import export_module
+from vljepa_edge.kernels.ops.bidirectional_attention import MASKED, attend
 from vljepa_edge.nn.config import YDecoderConfig
 from vljepa_edge.nn.llama import LlamaLayer, LlamaStack
 from vljepa_edge.nn.y_decoder import YDecoder

@@ -15,7 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.bench import THREADS, Arrays
 from benchmarks.interleave import Case
-from vljepa_edge.manifest import Manifest
+from vljepa_edge.bundle.manifest import Manifest
 from vljepa_edge.nn.config import ConceptConfig, LlamaStackConfig, PredictorConfig, StreamConfig, YDecoderConfig
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.predictor import Predictor

@@ -97,9 +97,9 @@ def quantised(graph: bytes, windows: Sequence[NDArray[np.uint8]]) -> bytes:
     """The encoder's graph with every layer in INT8, as `vljepa export` makes it before it looks for weak layers."""
     import onnx
 
-    from vljepa_edge.export.onnx_graph import store_weights
-    from vljepa_edge.export.qdq import layers, prepare, quantise
-    from vljepa_edge.export.smooth import smooth
+    from vljepa_edge.export.int8.qdq import layers, prepare, quantise
+    from vljepa_edge.export.int8.smooth import smooth
+    from vljepa_edge.export.pytorch.trace import store_weights
 
     model = onnx.load_from_string(graph)
     prepare(model)
@@ -126,7 +126,7 @@ def _torch_cases(config: XEncoderConfig, given: NDArray[np.uint8], precision: st
     from transformers import VJEPA2Config, VJEPA2Model
 
     from benchmarks.torch_peers import eager
-    from vljepa_edge.export.streamed import export_streamed, inline
+    from vljepa_edge.export.pytorch.streamed import export_streamed, inline
     from vljepa_edge.nn.x_encoder import MEAN, STD, XEncoder
 
     torch.manual_seed(0)

@@ -21,8 +21,8 @@ from benchmarks.comparison import Comparison
 from benchmarks.flops import Cost
 from benchmarks.interleave import Case, interleave
 from vljepa_edge.engines import open_engine
+from vljepa_edge.perception.window import Window
 from vljepa_edge.streaming.policy import RunningWard, parse_policy
-from vljepa_edge.video.window import Window
 
 TOKENS = 12  # of a caption
 HOPS = 400  # pushed alone: fewer have no 99th percentile

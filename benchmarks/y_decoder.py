@@ -15,7 +15,7 @@ from benchmarks.bench import Bench, installed
 from benchmarks.comparison import Comparison
 from benchmarks.flops import Cost
 from benchmarks.interleave import Case
-from vljepa_edge.text import greedy
+from vljepa_edge.perception.text import greedy
 
 CAPTION = "A dog moves to the left."
 

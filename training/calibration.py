@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
-from vljepa_edge.export.calibration import QUERY_FILE, TEXT_FILE
-from vljepa_edge.export.tiny_bundle import FPS
+from vljepa_edge.export.int8.calibration import QUERY_FILE, TEXT_FILE
+from vljepa_edge.export.pytorch.tiny_bundle import FPS
 from vljepa_edge.training.batches import wordings
 from vljepa_edge.training.data import assets
 from vljepa_edge.training.data import captions as say

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 import vljepa_edge
-from vljepa_edge.bundle import default_bundle
+from vljepa_edge.bundle.store import default_bundle
 from vljepa_edge.errors import InputError
 from vljepa_edge.model import Model
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH
@@ -68,7 +68,7 @@ class Seen:
     """Clips as the model's own X-encoder sees them, so that many queries can be asked of each."""
 
     def __init__(self, model: Model, frames: NDArray[np.uint8]) -> None:
-        from vljepa_edge.video.window import Window
+        from vljepa_edge.perception.window import Window
 
         window = Window(model.manifest.video.window)
         features, last = {}, None

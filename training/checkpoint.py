@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vljepa_edge.atomic import replacing
+from vljepa_edge.support.atomic import replacing
 
 EVERY = 100
 """Steps between two checkpoints."""

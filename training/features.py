@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
-from vljepa_edge.atomic import replacing
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, LUMA_SIZE, REGIONS, AppearanceStream
+from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.data.scenes import FRAMES, SIZE, Painter
 
@@ -66,7 +66,7 @@ class FrameEncoder:
     def __init__(self, stream: AppearanceStream, folder: Path) -> None:
         import openvino as ov
 
-        from vljepa_edge.export.onnx_graph import export_module
+        from vljepa_edge.export.pytorch.trace import export_module
 
         graph = export_module(
             stream, {"frame": torch.zeros(_BATCH, SIZE, SIZE, 3, dtype=torch.uint8)}, ("appearance", "luma")

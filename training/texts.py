@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
-from vljepa_edge.atomic import replacing
+from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.precision import autocast
 
 _BATCH = 128

@@ -21,14 +21,14 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from vljepa_edge.assets import cache_dir
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import ExportError, VLJepaError
-from vljepa_edge.export.int8 import Card, export_int8
-from vljepa_edge.export.tiny_bundle import TinyParts, write_tiny_bundle
+from vljepa_edge.export.int8.convert import Card, export_int8
+from vljepa_edge.export.pytorch.tiny_bundle import TinyParts, write_tiny_bundle
 from vljepa_edge.nn.tiny_streams import MotionStem
 from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
+from vljepa_edge.support.assets import cache_dir
 from vljepa_edge.training import card, card_text, evaluate
 from vljepa_edge.training.batches import Sampler, luma_to_float, wordings
 from vljepa_edge.training.calibration import write_calibration

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from vljepa_edge.bundle import Bundle
+    from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.errors import (
         BundleError,
         EngineError,
@@ -46,7 +46,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Bundle": "bundle",
+    "Bundle": "bundle.store",
     "Event": "streaming.event",
     "Index": "tasks.retrieve",
     "LocalVariance": "streaming.policy",

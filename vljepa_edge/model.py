@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.engines import Precision, compile_all, open_engine
 from vljepa_edge.errors import InputError
-from vljepa_edge.text import Text
+from vljepa_edge.perception.text import Text
+from vljepa_edge.perception.vision import Vision
+from vljepa_edge.perception.window import Window
 from vljepa_edge.video.source import open_source
-from vljepa_edge.video.window import Window
-from vljepa_edge.vision import Vision
 
 if TYPE_CHECKING:
+    from vljepa_edge.bundle.manifest import Manifest
     from vljepa_edge.engines.base import Engine
-    from vljepa_edge.manifest import Manifest
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.policy import Policy
     from vljepa_edge.streaming.reader import EventReader

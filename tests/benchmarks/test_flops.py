@@ -73,7 +73,7 @@ def test_a_conv_in_three_dimensions():
 def test_layers_in_int8_are_counted_apart():
     pytest.importorskip("onnxruntime")
     from tests.export.encoders import net
-    from vljepa_edge.export.qdq import layers, quantise
+    from vljepa_edge.export.int8.qdq import layers, quantise
 
     example = net()
     shapes = {name: array.shape for name, array in example.fit[0].items()}

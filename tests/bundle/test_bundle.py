@@ -17,11 +17,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-import vljepa_edge.bundle as bundle_module
+import vljepa_edge.bundle.store as bundle_module
 from tests.toy_bundle import write_toy_bundle
-from vljepa_edge.bundle import Bundle, write_bundle
+from vljepa_edge.bundle.onnx_bytes import declared_inputs, external_weights
+from vljepa_edge.bundle.store import Bundle, write_bundle
 from vljepa_edge.errors import BundleError
-from vljepa_edge.onnx_file import declared_inputs, external_weights
 
 
 @pytest.fixture(params=["toy", "toy.vljepa"])

@@ -18,9 +18,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-import vljepa_edge.bundle as bundle_module
+import vljepa_edge.bundle.store as bundle_module
 from tests.toy_bundle import write_toy_bundle
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import BundleError
 
 GRAPH = "graphs/predictor.onnx"

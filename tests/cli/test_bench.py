@@ -13,8 +13,8 @@ import pytest
 from tests.cli.conftest import Vljepa
 from vljepa_edge.cli.bench import CLIP_FPS, CLIP_SIZE, print_report, write_clip
 from vljepa_edge.cli.machine import machine
-from vljepa_edge.memory import peak_memory
-from vljepa_edge.mend import pip_install
+from vljepa_edge.support.install import pip_install
+from vljepa_edge.support.process import peak_memory
 
 
 def test_bench_reports_stages_speed_memory_start_up_and_machine(vljepa: Vljepa, video: Path) -> None:

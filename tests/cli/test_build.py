@@ -13,7 +13,7 @@ from tests.cli.conftest import Vljepa
 from tests.engines.conftest import forget_parts, import_parts
 from tests.engines.fake_cuda import FakeCuda
 from tests.engines.fake_tensorrt import FakeTensorRt
-from vljepa_edge.mend import install_extra
+from vljepa_edge.support.install import install_extra
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import COLOURS, Vljepa, write_photo, write_video
-from vljepa_edge.bundle import Bundle
-from vljepa_edge.export import gate, int8
+from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.export.int8 import convert as int8
+from vljepa_edge.export.int8 import gate
 
 
 @pytest.fixture

@@ -140,7 +140,7 @@ def test_a_closed_pipe_is_silent(toy: Path, long_video: Path, flag: str) -> None
 
 def test_demo_says_where_its_video_is_from(vljepa: Vljepa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = write_video(tmp_path / "demo.mp4", 4)
-    monkeypatch.setattr("vljepa_edge.demo_video.demo_video", lambda report=None: clip)
+    monkeypatch.setattr("vljepa_edge.support.demo_video.demo_video", lambda report=None: clip)
     run = vljepa("demo", "--json")
     assert run.status == 0, run.err
     assert [line["type"] for line in run.json_lines][-1] == "summary"

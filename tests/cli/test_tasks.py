@@ -12,7 +12,7 @@ import pytest
 import vljepa_edge
 from tests.cli.conftest import Vljepa
 from tests.toy_bundle import write_toy_bundle
-from vljepa_edge.mend import install_extra
+from vljepa_edge.support.install import install_extra
 
 
 def test_classify_gives_every_label_best_first(vljepa: Vljepa, video: Path, toy: Path) -> None:

@@ -21,9 +21,9 @@ import typer
 import vljepa_edge
 from tests.media import write_png, write_video
 from tests.toy_bundle import WORDS
-from vljepa_edge.bundle import default_bundle
+from vljepa_edge.bundle.manifest import Manifest
+from vljepa_edge.bundle.store import default_bundle
 from vljepa_edge.cli import app
-from vljepa_edge.manifest import Manifest
 from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard, Uniform
 from vljepa_edge.streaming.stats import Counts
 
@@ -70,7 +70,7 @@ every = pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 @pytest.fixture
 def desk(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the files that the documents name; the embedded bundle is the toy."""
-    for place in ("vljepa_edge.bundle", "vljepa_edge.model"):
+    for place in ("vljepa_edge.bundle.store", "vljepa_edge.model"):
         monkeypatch.setattr(f"{place}.default_bundle", lambda: toy)
     monkeypatch.chdir(tmp_path)
     Path("videos").mkdir()

@@ -14,9 +14,14 @@ import pytest
 from tests.engines.fake_cuda import FakeCuda
 from tests.engines.fake_tensorrt import FakeTensorRt
 from tests.toy_bundle import write_toy_bundle
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 
-PARTS = tuple(f"vljepa_edge.engines.{name}" for name in ("cuda_runtime", "tensorrt", "tensorrt_log", "tensorrt_build"))
+PARTS = (
+    "vljepa_edge.engines.tensorrt.cuda_runtime",
+    "vljepa_edge.engines.tensorrt.engine",
+    "vljepa_edge.engines.tensorrt.log",
+    "vljepa_edge.export.tensorrt.build",
+)
 
 
 class Machine(NamedTuple):

@@ -141,6 +141,6 @@ def launched(
 
 if __name__ == "__main__":
     install(int(sys.argv[1].removeprefix("sm_")))
-    from vljepa_edge.kernels import tensorrt_plugin  # noqa: F401 it registers the plugins
+    from vljepa_edge.kernels.tensorrt import plugin as tensorrt_plugin  # noqa: F401 it registers the plugins
 
     json.dump([answer(request) for request in json.load(sys.stdin)], sys.stdout)

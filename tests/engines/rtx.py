@@ -15,7 +15,7 @@ import pytest
 
 from tests.engines.conftest import forget_parts, import_parts
 from tests.engines.fake_cuda import FakeCuda
-from vljepa_edge.engines.tensorrt_profiles import Shapes
+from vljepa_edge.export.tensorrt.profiles import Shapes
 
 _INT8 = re.compile(rb"__myln_(?:vtype<__myln_)?int8(?:,[0-9]+,[0-9]+>)?\s*\*")
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.engines.chain import cosine, run_chain, smooth_frames
 from tests.toy_bundle import write_toy_bundle
-from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.engines import Precision, compile_all, open_engine
 from vljepa_edge.errors import BundleError, EngineError
 

@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto, helper
 
 from tests.toy_bundle import write_toy_bundle
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.engines import available, compile_all, open_engine
 from vljepa_edge.engines.base import Graph
 from vljepa_edge.errors import EngineError, InputError
-from vljepa_edge.mend import install_extra
+from vljepa_edge.support.install import install_extra
 
 NAMES = ["openvino", "onnxruntime", "torch"]
 IDS = np.ones((1, 4), np.int64)
@@ -166,7 +166,7 @@ def test_the_default_engine_imports_no_torch(tmp_path: Path) -> None:
     program = f"""
 import sys
 sys.modules.update(torch=None, onnx=None, onnxruntime=None)
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.engines import compile_all, open_engine
 assert len(compile_all(open_engine(), Bundle.open({str(path)!r}))) == 6
 """

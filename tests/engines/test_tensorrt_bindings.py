@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from tests.engines.bindings import BINDINGS, environment, stubs
-from vljepa_edge.assets import AssetError
+from vljepa_edge.support.assets import AssetError
 
 ROOT = Path(__file__).parents[2]
-MODULES = [f"vljepa_edge/engines/{name}.py" for name in ("tensorrt", "tensorrt_build", "tensorrt_log")]
+PARTS = ("engines/tensorrt/engine", "engines/tensorrt/log", "export/tensorrt/build")
+MODULES = [f"vljepa_edge/{name}.py" for name in PARTS]
 
 pytestmark = pytest.mark.skipif(
     (platform.system(), platform.machine(), sys.version_info[:2]) != ("Linux", "x86_64", (3, 11)),

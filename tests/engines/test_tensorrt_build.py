@@ -16,10 +16,10 @@ from onnx import helper, numpy_helper
 
 from tests.engines.conftest import Machine
 from tests.export.quantised import quantised_block
-from vljepa_edge.bundle import Bundle, default_bundle
-from vljepa_edge.engines.tensorrt_profiles import Profiles, Range
-from vljepa_edge.engines.tensorrt_store import EngineFolder
+from vljepa_edge.bundle.store import Bundle, default_bundle
+from vljepa_edge.engines.tensorrt.store import EngineFolder
 from vljepa_edge.errors import EngineError, InputError, QuantizationError
+from vljepa_edge.export.tensorrt.profiles import Profiles, Range
 from vljepa_edge.nn.config import VLJepaConfig
 
 
@@ -192,8 +192,8 @@ def test_the_builder_needs_no_torch() -> None:
     """All that it imports, but for tensorrt and CUDA themselves."""
     code = (
         "import sys; sys.modules['torch'] = None\n"
-        "import vljepa_edge.export.half, vljepa_edge.export.qdq_check, vljepa_edge.engines.tensorrt_store\n"
-        "import vljepa_edge.engines.tensorrt_profiles"
+        "import vljepa_edge.onnx_graphs.half, vljepa_edge.onnx_graphs.qdq_check, vljepa_edge.engines.tensorrt.store\n"
+        "import vljepa_edge.export.tensorrt.profiles"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 
@@ -287,13 +287,13 @@ def test_the_folder_says_how_many_plugins_each_plan_has(
 def test_plugins_need_tensorrt_triton_and_a_gpu_with_tiles(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any], usable: bool
 ) -> None:
-    from vljepa_edge.kernels import aot
+    from vljepa_edge.kernels.tools import aot
 
     machine.trt.QuickPluginCreationRequest = object()  # type: ignore[attr-defined]
     monkeypatch.setattr(aot, "HAS_TRITON", changed.get("triton", True))
     monkeypatch.delenv("TRITON_INTERPRET", raising=False)
     module = ModuleType("plugin") if changed.get("plugin", True) else None
-    monkeypatch.setitem(sys.modules, "vljepa_edge.kernels.tensorrt_plugin", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "vljepa_edge.kernels.tensorrt.plugin", module)  # type: ignore[arg-type]
     here = machine.engine.this_platform().model_copy(
         update={"compute_capability": changed.get("capability", "8.7"), "tensorrt": "10.16.1"}
     )

@@ -20,11 +20,11 @@ from tests.engines.chain import cosine, run_chain, smooth_frames
 from tests.engines.conftest import Machine
 from tests.engines.fake_cuda import Status
 from tests.toy_bundle import write_toy_bundle
-from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.engines import Graph, compile_all, open_engine
 from vljepa_edge.errors import EngineError, InputError
 from vljepa_edge.model import load
-from vljepa_edge.text import greedy
+from vljepa_edge.perception.text import greedy
 
 QUERY = "What is moving?"
 

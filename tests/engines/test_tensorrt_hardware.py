@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.engines.chain import cosine, run_chain, smooth_frames
-from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.engines import available, compile_all, import_engine, open_engine
 from vljepa_edge.errors import EngineError
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.engines.bindings import environment
-from vljepa_edge.assets import AssetError
+from vljepa_edge.support.assets import AssetError
 
 triton = pytest.importorskip("triton")
 ROOT = Path(__file__).parents[2]

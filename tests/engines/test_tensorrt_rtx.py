@@ -19,9 +19,9 @@ from onnx import numpy_helper
 
 from tests.engines.rtx import int8_pointers, plan, rtx_builder
 from tests.export.quantised import quantise, quantised_block, transformer, with_plain_weights
-from vljepa_edge.bundle import Bundle, default_bundle
-from vljepa_edge.engines.tensorrt_profiles import Profiles, Shapes
+from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.errors import EngineError
+from vljepa_edge.export.tensorrt.profiles import Profiles, Shapes
 
 ARCHITECTURES = ("SM86", "SM89", "SM120")
 BLOCK: Shapes = {"tokens": ((1, 1, 64), (1, 12, 64), (1, 32, 64))}

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from vljepa_edge.engines import open_engine
-from vljepa_edge.engines.torch_ops import OPS
+from vljepa_edge.engines.torch.ops import OPS
 from vljepa_edge.errors import EngineError
 
 RNG = np.random.default_rng(0)

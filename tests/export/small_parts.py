@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.training.tiny_bert import bert, tokenizer
-from vljepa_edge.export.tiny_bundle import TinyParts
+from vljepa_edge.export.pytorch.tiny_bundle import TinyParts
 from vljepa_edge.nn.config import ConceptConfig, LlamaStackConfig, PredictorConfig, StreamConfig, YDecoderConfig
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.predictor import Predictor

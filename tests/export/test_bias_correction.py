@@ -10,12 +10,12 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.export.encoders import net, wide
-from vljepa_edge.export.bias_correction import correct_biases
-from vljepa_edge.export.calibration import Arrays
-from vljepa_edge.export.fidelity import fidelity
-from vljepa_edge.export.onnx_graph import export_module
-from vljepa_edge.export.onnx_run import run_all
-from vljepa_edge.export.qdq import keep_float, layers, prepare, quantise
+from vljepa_edge.export.int8.bias_correction import correct_biases
+from vljepa_edge.export.int8.calibration import Arrays
+from vljepa_edge.export.int8.fidelity import fidelity
+from vljepa_edge.export.int8.onnx_run import run_all
+from vljepa_edge.export.int8.qdq import keep_float, layers, prepare, quantise
+from vljepa_edge.export.pytorch.trace import export_module
 
 
 def corrected_bias(module: nn.Module, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

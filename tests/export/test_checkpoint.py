@@ -19,7 +19,7 @@ from tests.export.encoders import inject_outliers
 from tests.export.small_parts import TEXTS, WORDS
 from tests.media import write_video
 from tests.training.tiny_bert import tokenizer
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import BundleError, ExportError
 from vljepa_edge.export.pipeline import Plan, export_any
 from vljepa_edge.nn.config import (

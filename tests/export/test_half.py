@@ -15,10 +15,10 @@ from onnx import TensorProto, helper, numpy_helper
 
 from tests.engines.chain import cosine
 from tests.export.quantised import feed, quantised_block, transformer
-from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.errors import GraphError
-from vljepa_edge.export.half import to_half
-from vljepa_edge.export.qdq_check import check_qdq
+from vljepa_edge.onnx_graphs.half import to_half
+from vljepa_edge.onnx_graphs.qdq_check import check_qdq
 
 
 def half(model: onnx.ModelProto) -> onnx.ModelProto:

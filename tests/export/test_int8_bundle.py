@@ -18,18 +18,19 @@ from tests.engines.chain import cosine, run_chain, smooth_frames
 from tests.engines.rtx import int8_pointers, plan, rtx_builder
 from tests.export.test_checkpoint import QUESTION, checkpoint
 from tests.media import write_png, write_video
-from vljepa_edge.bundle import Bundle, write_bundle
+from vljepa_edge.bundle.store import Bundle, write_bundle
 from vljepa_edge.engines import compile_all, open_engine
-from vljepa_edge.engines.tensorrt_profiles import Profiles
 from vljepa_edge.errors import BundleError, ExportError, InputError
-from vljepa_edge.export import gate, int8
-from vljepa_edge.export.calibration import read_folder, record
-from vljepa_edge.export.fidelity import Fidelity
-from vljepa_edge.export.int8 import Card, export_int8
-from vljepa_edge.export.judge import Judge, decisive, embeddings_of
-from vljepa_edge.export.onnx_graph import restore_weights, store_weights
+from vljepa_edge.export.int8 import convert as int8
+from vljepa_edge.export.int8 import gate
+from vljepa_edge.export.int8.calibration import read_folder, record
+from vljepa_edge.export.int8.convert import Card, export_int8
+from vljepa_edge.export.int8.fidelity import Fidelity
+from vljepa_edge.export.int8.judge import Judge, decisive, embeddings_of
 from vljepa_edge.export.pipeline import Plan, export_any
+from vljepa_edge.export.pytorch.trace import restore_weights, store_weights
 from vljepa_edge.export.report import Report
+from vljepa_edge.export.tensorrt.profiles import Profiles
 from vljepa_edge.model import Model
 
 FIGURES: dict[str, Any] = {"seen": {"motion": 90.0}}

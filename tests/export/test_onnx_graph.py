@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from vljepa_edge.export.onnx_graph import OPSET, export_module, has_8bit_weights, restore_weights, store_weights
-from vljepa_edge.export.qdq import layers, prepare
+from vljepa_edge.export.int8.qdq import layers, prepare
+from vljepa_edge.export.pytorch.trace import OPSET, export_module, has_8bit_weights, restore_weights, store_weights
 
 
 class Small(nn.Module):

@@ -15,18 +15,18 @@ from onnx.reference import ReferenceEvaluator
 from onnx.reference.op_run import OpRun
 from torch import Tensor, nn
 
-from vljepa_edge.bundle import Bundle, default_bundle
-from vljepa_edge.export import plugin_match
-from vljepa_edge.export.calibration import Arrays
-from vljepa_edge.export.half import to_half
-from vljepa_edge.export.onnx_graph import export_module
-from vljepa_edge.export.plugin_nodes import to_plugins
-from vljepa_edge.export.qdq import layers, prepare, quantise
-from vljepa_edge.export.qdq_check import check_qdq
-from vljepa_edge.kernels import bidirectional_attention, masked_mean_pool
+from vljepa_edge.bundle.store import Bundle, default_bundle
+from vljepa_edge.export.int8.calibration import Arrays
+from vljepa_edge.export.int8.qdq import layers, prepare, quantise
+from vljepa_edge.export.pytorch.trace import export_module
+from vljepa_edge.kernels.ops import bidirectional_attention, masked_mean_pool
 from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, StreamConfig, VLJepaConfig, XEncoderConfig
 from vljepa_edge.nn.predictor import Predictor
 from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.onnx_graphs import plugin_match
+from vljepa_edge.onnx_graphs.half import to_half
+from vljepa_edge.onnx_graphs.plugin_nodes import to_plugins
+from vljepa_edge.onnx_graphs.qdq_check import check_qdq
 
 SPAN = masked_mean_pool.SPAN
 

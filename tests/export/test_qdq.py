@@ -13,11 +13,11 @@ from onnx import numpy_helper
 
 from tests.export.encoders import Example, llama, net, post_norm, x_encoder
 from vljepa_edge.engines import open_engine
-from vljepa_edge.export.fidelity import fidelity
-from vljepa_edge.export.onnx_graph import restore_weights, store_weights
-from vljepa_edge.export.onnx_run import run_all
-from vljepa_edge.export.qdq import KINDS, keep_float, layers, quantise
-from vljepa_edge.export.smooth import smooth
+from vljepa_edge.export.int8.fidelity import fidelity
+from vljepa_edge.export.int8.onnx_run import run_all
+from vljepa_edge.export.int8.qdq import KINDS, keep_float, layers, quantise
+from vljepa_edge.export.int8.smooth import smooth
+from vljepa_edge.export.pytorch.trace import restore_weights, store_weights
 
 EXAMPLES: dict[str, Callable[[], Example]] = {
     "x_encoder": x_encoder,

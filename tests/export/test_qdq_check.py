@@ -10,9 +10,9 @@ import pytest
 from onnx import helper, numpy_helper
 
 from tests.export.quantised import WEIGHT_LAYERS, quantised_block, transformer
-from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.errors import QuantizationError
-from vljepa_edge.export.qdq_check import check_qdq, require_int8
+from vljepa_edge.onnx_graphs.qdq_check import check_qdq, require_int8
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from rich.progress import Progress
 
 from tests.export.encoders import Example, net, twice
 from vljepa_edge.engines import open_engine
-from vljepa_edge.export.fidelity import Fidelity, cosine_rows, fidelity, least
-from vljepa_edge.export.judge import Judge
-from vljepa_edge.export.qdq import layers, quantise
-from vljepa_edge.export.sensitivity import Choice, Sensitivity
+from vljepa_edge.export.int8.fidelity import Fidelity, cosine_rows, fidelity, least
+from vljepa_edge.export.int8.judge import Judge
+from vljepa_edge.export.int8.qdq import layers, quantise
+from vljepa_edge.export.int8.sensitivity import Choice, Sensitivity
 
 
 def spoilt(model: onnx.ModelProto, layer: str, factor: float) -> None:

@@ -9,10 +9,10 @@ import onnx
 import pytest
 
 from tests.export.encoders import Example, llama, net, twice, x_encoder
-from vljepa_edge.export.fidelity import Fidelity, fidelity
-from vljepa_edge.export.onnx_run import run_all, run_outputs
-from vljepa_edge.export.qdq import layers, quantise
-from vljepa_edge.export.smooth import smooth
+from vljepa_edge.export.int8.fidelity import Fidelity, fidelity
+from vljepa_edge.export.int8.onnx_run import run_all, run_outputs
+from vljepa_edge.export.int8.qdq import layers, quantise
+from vljepa_edge.export.int8.smooth import smooth
 
 
 def smoothed(example: Example) -> tuple[onnx.ModelProto, int]:

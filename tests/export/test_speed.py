@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from vljepa_edge.export import speed
+from vljepa_edge.export.int8 import speed
 
 
 class Machine:

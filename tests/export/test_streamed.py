@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from tests.export.encoders import wide
 from vljepa_edge.errors import ExportError
-from vljepa_edge.export import streamed
-from vljepa_edge.export.streamed import export_streamed, inline, trace
+from vljepa_edge.export.pytorch import streamed
+from vljepa_edge.export.pytorch.streamed import export_streamed, inline, trace
 from vljepa_edge.nn.config import LlamaStackConfig, XEncoderConfig
 from vljepa_edge.nn.llama import LlamaStack
 from vljepa_edge.nn.x_encoder import XEncoder
@@ -97,8 +97,8 @@ def test_the_peak_of_memory_is_little_more_than_the_module(tmp_path: Path) -> No
 import sys, torch
 from pathlib import Path
 from torch import nn
-from vljepa_edge.export.streamed import export_streamed
-from vljepa_edge.memory import peak_memory
+from vljepa_edge.export.pytorch.streamed import export_streamed
+from vljepa_edge.support.process import peak_memory
 module = nn.Sequential(*(nn.Linear(2048, 2048) for _ in range(10)))
 export_streamed(nn.Linear(64, 64), {"x": torch.zeros(1, 1, 64)}, ("y",), {}, 16, Path(sys.argv[1]) / "warm.onnx")
 before = peak_memory()

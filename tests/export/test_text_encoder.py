@@ -8,8 +8,8 @@ import numpy as np
 import onnxruntime
 import torch
 
-from vljepa_edge.export.streamed import export_streamed
-from vljepa_edge.export.text_encoder import traceable
+from vljepa_edge.export.pytorch.streamed import export_streamed
+from vljepa_edge.export.pytorch.text_encoder import traceable
 from vljepa_edge.nn.config import YEncoderConfig
 from vljepa_edge.nn.y_encoder import YEncoder
 

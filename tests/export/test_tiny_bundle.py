@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 import vljepa_edge
 from tests.engines.chain import cosine, run_chain, smooth_frames
 from tests.export.small_parts import CONCEPT, EMBEDDING, GRID, TEXTS, small_parts
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.engines import compile_all, open_engine
-from vljepa_edge.export.tiny_bundle import TinyParts, write_tiny_bundle
+from vljepa_edge.export.pytorch.tiny_bundle import TinyParts, write_tiny_bundle
 from vljepa_edge.model import Model
 
 QUESTION = "What is happening?"

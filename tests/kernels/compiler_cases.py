@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import vljepa_edge.kernels.bidirectional_attention as attention
-import vljepa_edge.kernels.info_nce as nce
-import vljepa_edge.kernels.int8_linear as int8
-import vljepa_edge.kernels.masked_mean_pool as pool
-from vljepa_edge.kernels import patchify, rms_norm, swiglu
+import vljepa_edge.kernels.ops.bidirectional_attention as attention
+import vljepa_edge.kernels.ops.info_nce as nce
+import vljepa_edge.kernels.ops.int8_linear as int8
+import vljepa_edge.kernels.ops.masked_mean_pool as pool
+from vljepa_edge.kernels.ops import patchify, rms_norm, swiglu
 
 Result = Tensor | tuple[Tensor, ...]
 WIDTH, TOKENS, BATCH = 8, 5, 3

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from vljepa_edge.cli import app
 from vljepa_edge.errors import InputError, KernelError
-from vljepa_edge.kernels import bundle, ptx, tiles, tune
+from vljepa_edge.kernels import tiles
+from vljepa_edge.kernels.tools import cubins as bundle
+from vljepa_edge.kernels.tools import ptx, tune
 
 triton = pytest.importorskip("triton")
 

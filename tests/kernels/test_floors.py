@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from vljepa_edge.kernels import aot, floors, gate
+from vljepa_edge.kernels.tools import aot, floors, gate
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "kernels.md"
 
@@ -49,7 +49,7 @@ def test_integer_products_go_at_the_integer_rate() -> None:
 
 
 def test_the_document_has_what_the_command_prints() -> None:
-    done = subprocess.run([sys.executable, "-m", "vljepa_edge.kernels.floors"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "vljepa_edge.kernels.tools.floors"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     text = DOCUMENT.read_text("utf-8")
     assert f"<!-- floors:begin -->\n{done.stdout}<!-- floors:end -->" in text

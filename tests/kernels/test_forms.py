@@ -11,12 +11,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import vljepa_edge.kernels.bidirectional_attention as attention
-import vljepa_edge.kernels.info_nce as nce
-import vljepa_edge.kernels.int8_linear as int8
-import vljepa_edge.kernels.masked_mean_pool as pool
+import vljepa_edge.kernels.ops.bidirectional_attention as attention
+import vljepa_edge.kernels.ops.info_nce as nce
+import vljepa_edge.kernels.ops.int8_linear as int8
+import vljepa_edge.kernels.ops.masked_mean_pool as pool
 from vljepa_edge.errors import InputError, KernelError, VLJepaError
-from vljepa_edge.kernels import launch, patchify, rms_norm, swiglu, tiles
+from vljepa_edge.kernels import launch, tiles
+from vljepa_edge.kernels.ops import patchify, rms_norm, swiglu
 
 
 @pytest.fixture

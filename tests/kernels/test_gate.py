@@ -13,8 +13,8 @@ import pytest
 import torch
 
 from vljepa_edge.errors import KernelError
-from vljepa_edge.kernels import aot, gate, sass, workloads
 from vljepa_edge.kernels.tiles import TABLE
+from vljepa_edge.kernels.tools import aot, gate, sass, workloads
 
 pytest.importorskip("triton")
 FORWARD = "attention d64 fp16: bidirectional_attention.forward_kernel"
@@ -33,7 +33,9 @@ def of(table: gate.Table, arch: str) -> gate.Table:
 
 def test_every_shipped_kernel_compiles_and_passes() -> None:
     """In a process of its own, against the committed file; compiled kernels stay in Triton's cache."""
-    done = subprocess.run([sys.executable, "-m", "vljepa_edge.kernels.gate", "--check"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "vljepa_edge.kernels.tools.gate", "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "0 violations" in done.stdout
 

@@ -9,13 +9,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-import vljepa_edge.kernels.bidirectional_attention as attention
-import vljepa_edge.kernels.info_nce as nce
-import vljepa_edge.kernels.int8_linear as int8
-import vljepa_edge.kernels.masked_mean_pool as pool
-from vljepa_edge.kernels import patchify, rms_norm, swiglu
-from vljepa_edge.kernels.attention_inputs import views
-from vljepa_edge.kernels.workloads import EMBEDDING, FFN, HEADS, HIDDEN, KV_HEADS, TOKENS
+import vljepa_edge.kernels.ops.bidirectional_attention as attention
+import vljepa_edge.kernels.ops.info_nce as nce
+import vljepa_edge.kernels.ops.int8_linear as int8
+import vljepa_edge.kernels.ops.masked_mean_pool as pool
+from vljepa_edge.kernels.ops import patchify, rms_norm, swiglu
+from vljepa_edge.kernels.ops.attention_inputs import views
+from vljepa_edge.kernels.tools.workloads import EMBEDDING, FFN, HEADS, HIDDEN, KV_HEADS, TOKENS
 
 pytestmark = [
     pytest.mark.gpu,

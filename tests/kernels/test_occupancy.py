@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vljepa_edge.kernels.aot import ARCHS
-from vljepa_edge.kernels.occupancy import LIMITS, most_shared, programs_per_sm
+from vljepa_edge.kernels.tools.aot import ARCHS
+from vljepa_edge.kernels.tools.occupancy import LIMITS, most_shared, programs_per_sm
 
 
 @pytest.mark.parametrize(

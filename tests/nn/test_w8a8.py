@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.kernels import int8_linear
+from vljepa_edge.kernels.ops import int8_linear
 from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, StreamConfig
 from vljepa_edge.nn.llama import GatedLinear, LlamaStack
 from vljepa_edge.nn.predictor import Predictor

@@ -11,7 +11,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 
 
 class Scratch:

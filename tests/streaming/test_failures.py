@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.streaming.scenes import RED, picture
 from tests.streaming.wrapped import Overflowing, WrappedEngine
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import EngineError
 from vljepa_edge.model import Model
 from vljepa_edge.streaming.event import Event

@@ -18,7 +18,7 @@ from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
 from tests.streaming.test_stream import embeddings_of, facts, run
 from tests.streaming.test_times import assert_adds_up
 from tests.streaming.wrapped import WrappedEngine
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import EngineError, InputError
 from vljepa_edge.model import Model
 from vljepa_edge.streaming.event import Event

@@ -16,7 +16,7 @@ from tests.media import write_video
 from tests.streaming.scenes import BLUE, GREEN, RED, Image, picture, scenes
 from tests.streaming.test_stream import facts, run
 from tests.streaming.wrapped import WrappedEngine
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import EngineError, FrameError, InputError, VideoError
 from vljepa_edge.model import Model
 

@@ -11,7 +11,7 @@ import pytest
 from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
 from tests.streaming.scratch import Scratch
 from tests.streaming.wrapped import Overflowing
-from vljepa_edge.bundle import Bundle
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import BundleError, EngineError, InputError, VideoError
 from vljepa_edge.model import Model
 from vljepa_edge.tasks.classify import DEFAULT_SCALE, rank, scale

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from vljepa_edge.assets import archive_path
+from vljepa_edge.support.assets import archive_path
 from vljepa_edge.training.data import assets
 
 in_cache = pytest.mark.skipif(

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vljepa_edge.assets import archive_path
 from vljepa_edge.errors import InputError
+from vljepa_edge.support.assets import archive_path
 from vljepa_edge.training.data import assets
 from vljepa_edge.training.data.qt_resources import read_resources
 

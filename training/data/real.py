@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from vljepa_edge.assets import AssetError
-from vljepa_edge.mend import pip_install
+from vljepa_edge.support.assets import AssetError
+from vljepa_edge.support.install import pip_install
 from vljepa_edge.training.data import assets
 from vljepa_edge.training.data.real_photos import DISTRACTORS, ROWS
 from vljepa_edge.training.data.real_videos import WINDOWS, Window

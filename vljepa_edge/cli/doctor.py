@@ -18,10 +18,10 @@ from vljepa_edge.cli.machine import package_version
 from vljepa_edge.cli.options import Debug, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.cli.root import FAILURE, describe
-from vljepa_edge.mend import install_extra, pip_install, reinstall
+from vljepa_edge.support.install import install_extra, pip_install, reinstall
 
 if TYPE_CHECKING:
-    from vljepa_edge.bundle import Bundle
+    from vljepa_edge.bundle.store import Bundle
 
 RUNTIME = ("numpy", "openvino", "av", "tokenizers", "pydantic", "typer", "rich")
 EXTRAS = {
@@ -117,7 +117,7 @@ def check_cameras() -> Check:
 
 def check_bundle(path: Path | None) -> tuple[Check, Bundle | None]:
     """The bundle opens and is whole."""
-    from vljepa_edge.bundle import Bundle, default_bundle
+    from vljepa_edge.bundle.store import Bundle, default_bundle
 
     chosen = path or default_bundle()
     try:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vljepa_edge.atomic import replacing
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, number, print_json
 from vljepa_edge.errors import InputError
+from vljepa_edge.support.atomic import replacing
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ import typer
 
 from vljepa_edge.cli.options import Debug, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json
-from vljepa_edge.mend import require
+from vljepa_edge.support.install import require
 
 CARD_MODULES = ("torch", "transformers", "PIL", "skimage", "sklearn")
 evaluate_app = typer.Typer(

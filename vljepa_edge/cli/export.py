@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from vljepa_edge.atomic import replacing
 from vljepa_edge.cli.eval import CARD_MODULES
 from vljepa_edge.cli.options import Debug, Json
 from vljepa_edge.cli.output import console, print_json, progress
 from vljepa_edge.cli.root import print_error
 from vljepa_edge.errors import ExportError, InputError
-from vljepa_edge.mend import require
+from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.install import require
 
 if TYPE_CHECKING:
-    from vljepa_edge.export.int8 import Card
+    from vljepa_edge.export.int8.convert import Card
     from vljepa_edge.export.pipeline import Precision, Written
     from vljepa_edge.export.report import Report
 
@@ -90,7 +90,7 @@ def _wants_card(asked: bool | None, source: str) -> bool:
     """As asked; else where there are figures to compare with."""
     if asked is not None:
         return asked
-    from vljepa_edge.bundle import Bundle
+    from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.errors import BundleError
 
     try:
@@ -101,7 +101,7 @@ def _wants_card(asked: bool | None, source: str) -> bool:
 
 
 def _measure_card(path: Path) -> Card:
-    from vljepa_edge.export.int8 import Card
+    from vljepa_edge.export.int8.convert import Card
     from vljepa_edge.training.card import evaluate
     from vljepa_edge.training.card_text import markdown
 

@@ -10,7 +10,7 @@ import typer
 from vljepa_edge.cli.options import Debug, Json
 from vljepa_edge.cli.output import console, number, print_json
 from vljepa_edge.errors import KernelError
-from vljepa_edge.mend import install_extra
+from vljepa_edge.support.install import install_extra
 
 kernels = typer.Typer(
     help="Tune the GPU kernels, or build them for a device.\n\n\b\nExamples:\n"
@@ -28,7 +28,7 @@ def tune(as_json: Json = False, debug: Debug = False) -> None:
       vljepa kernels tune --json
     """
     try:
-        from vljepa_edge.kernels import tune as tuning
+        from vljepa_edge.kernels.tools import tune as tuning
     except ImportError as error:
         raise KernelError(f"kernels need PyTorch and Triton: {install_extra('kernels')} ({error})") from error
 
@@ -64,7 +64,7 @@ def build(
       vljepa kernels build --arch 110 --out thor --json
     """
     try:
-        from vljepa_edge.kernels.bundle import write_bundle
+        from vljepa_edge.kernels.tools.cubins import write_bundle
     except ImportError as error:
         raise KernelError(f"kernels need PyTorch and Triton: {install_extra('kernels')} ({error})") from error
 

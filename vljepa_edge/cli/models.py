@@ -15,7 +15,7 @@ from vljepa_edge.cli.root import FAILURE, print_error
 from vljepa_edge.errors import BundleError
 
 if TYPE_CHECKING:
-    from vljepa_edge.bundle import Bundle
+    from vljepa_edge.bundle.store import Bundle
 
 models = typer.Typer(
     help="List bundles, or verify one.\n\n\b\nExamples:\n  vljepa models list\n  vljepa models verify robot.vljepa"
@@ -52,7 +52,7 @@ def list_models(
       vljepa models list
       vljepa models list ~/bundles --json
     """
-    from vljepa_edge.bundle import Bundle, default_bundle
+    from vljepa_edge.bundle.store import Bundle, default_bundle
 
     chosen = (model or default_bundle()).resolve()
     paths = [*find_bundles(default_bundle().parent), *([model] if model else [])]
@@ -105,7 +105,7 @@ def verify(
       vljepa models verify
       vljepa models verify robot.vljepa --json
     """
-    from vljepa_edge.bundle import Bundle, default_bundle
+    from vljepa_edge.bundle.store import Bundle, default_bundle
 
     chosen = path or model or default_bundle()
     try:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vljepa_edge.atomic import replacing
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, number, print_json, progress
 from vljepa_edge.errors import IndexFileError, VideoError
-from vljepa_edge.media_files import media_files
+from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.media_files import media_files
 
 if TYPE_CHECKING:
     from vljepa_edge.model import Model

@@ -10,7 +10,7 @@ import typer
 
 from vljepa_edge.cli.options import Debug, Json
 from vljepa_edge.cli.output import console, print_json
-from vljepa_edge.mend import pip_install
+from vljepa_edge.support.install import pip_install
 
 UNUSED = {
     "*_intel_gpu_plugin.*": "GPU device",

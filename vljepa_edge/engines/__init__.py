@@ -13,14 +13,21 @@ from typing import TYPE_CHECKING
 
 from vljepa_edge.engines.base import PRECISIONS, Engine, Graph, Precision
 from vljepa_edge.errors import BundleError, EngineError, InputError
-from vljepa_edge.mend import install_extra, pip_install
+from vljepa_edge.support.install import install_extra, pip_install
 
 if TYPE_CHECKING:
-    from vljepa_edge.bundle import Bundle
+    from vljepa_edge.bundle.store import Bundle
 
 __all__ = ["Engine", "Graph", "Precision", "available", "compile_all", "import_engine", "open_engine", "verified"]
 
-# name -> how to install it. The module of that name here imports it and has open_engine(threads, precision).
+# name -> its module here, which has open_engine(threads, precision).
+_MODULES = {
+    "openvino": "openvino",
+    "onnxruntime": "onnxruntime",
+    "torch": "torch.engine",
+    "tensorrt": "tensorrt.engine",
+}
+# name -> how to install it
 _INSTALL: dict[str, Callable[[], str]] = {
     "openvino": partial(pip_install, "openvino"),
     "onnxruntime": partial(pip_install, "onnxruntime"),
@@ -53,12 +60,12 @@ def open_engine(name: str = "openvino", *, threads: int | None = None, precision
     return engine
 
 
-def import_engine(name: str, part: str | None = None) -> ModuleType:
-    """The module of an engine, or of a part of it. Raises EngineError, with what to install, where it won't import."""
-    missing = _missing(name, part)
+def import_engine(name: str) -> ModuleType:
+    """The module of an engine. Raises EngineError, with what to install, where it can't be imported."""
+    missing = _missing(name)
     if missing:
         raise EngineError(missing)
-    return import_module(f"{__name__}.{part or name}")
+    return import_module(f"{__name__}.{_MODULES[name]}")
 
 
 def available() -> dict[str, str | None]:
@@ -103,9 +110,9 @@ def compile_all(engine: Engine, bundle: Bundle) -> dict[str, Graph]:
     return {role: compiled[entry.file] for role, entry in roles.items()}
 
 
-def _missing(name: str, part: str | None = None) -> str | None:
+def _missing(name: str) -> str | None:
     try:
-        import_module(f"{__name__}.{part or name}")
+        import_module(f"{__name__}.{_MODULES[name]}")
     except Exception as error:  # a shared library that does not load, or whatever a broken package raises
         return f"engine {name} can't be used: {error}; mend it with: {_INSTALL[name]()}"
     return None

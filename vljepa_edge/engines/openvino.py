@@ -14,9 +14,9 @@ import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
 
+from vljepa_edge.bundle.onnx_bytes import declared_inputs
 from vljepa_edge.engines.base import Port, Precision, check_inputs, failed, refused
 from vljepa_edge.errors import EngineError
-from vljepa_edge.onnx_file import declared_inputs
 
 _SINK = "/sink_port_0"  # the ONNX frontend calls the node of output `x` `x/sink_port_0`
 

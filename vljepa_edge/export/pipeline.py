@@ -13,14 +13,14 @@ from typing import Any, Literal
 from rich.progress import Progress
 from tokenizers import Tokenizer
 
-from vljepa_edge.bundle import Bundle, check_replaceable, write_bundle
+from vljepa_edge.bundle.manifest import MANIFEST
+from vljepa_edge.bundle.store import Bundle, check_replaceable, write_bundle
 from vljepa_edge.errors import BundleError, ExportError
-from vljepa_edge.export.checkpoint import Tokenizers, write_checkpoint
-from vljepa_edge.export.int8 import Card, export_int8
-from vljepa_edge.export.onnx_graph import is_quantised, restore_weights, store_weights
+from vljepa_edge.export.int8.convert import Card, export_int8
+from vljepa_edge.export.pytorch.checkpoint import Tokenizers, write_checkpoint
+from vljepa_edge.export.pytorch.trace import is_quantised, restore_weights, store_weights
 from vljepa_edge.export.report import Report
-from vljepa_edge.manifest import MANIFEST
-from vljepa_edge.memory import peak_memory
+from vljepa_edge.support.process import peak_memory
 
 Precision = Literal["fp32", "fp16", "int8"]
 _BITS = {"fp32": 32, "fp16": 16, "int8": 16}  # an INT8 export starts from a bundle at 16

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from vljepa_edge.export.fidelity import Fidelity
-from vljepa_edge.export.sensitivity import Layer
-from vljepa_edge.export.speed import Speed
+from vljepa_edge.export.int8.fidelity import Fidelity
+from vljepa_edge.export.int8.sensitivity import Layer
+from vljepa_edge.export.int8.speed import Speed
 
 
 @dataclass(frozen=True)

@@ -14,17 +14,17 @@ import torch
 from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.kernels.attention_inputs import rotate
-from vljepa_edge.kernels.bidirectional_attention import (
+from vljepa_edge.kernels.launch import takes_kernel
+from vljepa_edge.kernels.ops.attention_inputs import rotate
+from vljepa_edge.kernels.ops.bidirectional_attention import (
     MASKED,
     attend,
     bidirectional_attention,
     padding_lengths,
     share,
 )
-from vljepa_edge.kernels.launch import takes_kernel
-from vljepa_edge.kernels.rms_norm import add_rms_norm, rms_norm
-from vljepa_edge.kernels.swiglu import swiglu
+from vljepa_edge.kernels.ops.rms_norm import add_rms_norm, rms_norm
+from vljepa_edge.kernels.ops.swiglu import swiglu
 from vljepa_edge.nn.config import LlamaStackConfig, RopeScaling
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.kernels.bidirectional_attention import padding_lengths
 from vljepa_edge.kernels.launch import takes_kernel
-from vljepa_edge.kernels.masked_mean_pool import embedding_tail, masked_mean_pool
+from vljepa_edge.kernels.ops.bidirectional_attention import padding_lengths
+from vljepa_edge.kernels.ops.masked_mean_pool import embedding_tail, masked_mean_pool
 from vljepa_edge.nn.config import ConceptConfig, PredictorConfig, StreamConfig
 from vljepa_edge.nn.llama import LlamaStack
 

@@ -13,7 +13,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vljepa_edge.atomic import replacing
 from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.nn.config import VLJepaConfig, from_dict, to_dict
 from vljepa_edge.nn.predictor import Predictor
@@ -21,6 +20,7 @@ from vljepa_edge.nn.weights import load_llama_last_layers, load_x_encoder, load_
 from vljepa_edge.nn.x_encoder import XEncoder
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.nn.y_encoder import YEncoder
+from vljepa_edge.support.atomic import replacing
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MODEL_TYPE = "vl_jepa"

@@ -13,7 +13,7 @@ from typing import TypeVar
 from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.kernels.int8_linear import int8_linear, quantise_weight
+from vljepa_edge.kernels.ops.int8_linear import int8_linear, quantise_weight
 from vljepa_edge.nn.llama import GatedLinear, LlamaLayer
 
 Model = TypeVar("Model", bound=nn.Module)

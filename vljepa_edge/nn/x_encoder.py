@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.kernels.bidirectional_attention import bidirectional_attention
-from vljepa_edge.kernels.patchify import patchify
+from vljepa_edge.kernels.ops.bidirectional_attention import bidirectional_attention
+from vljepa_edge.kernels.ops.patchify import patchify
 from vljepa_edge.nn.config import XEncoderConfig
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.perception.window import Window
 from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.latency import Latencies
@@ -22,7 +23,6 @@ from vljepa_edge.streaming.sampler import Sampler, Verdict
 from vljepa_edge.streaming.stats import Stats, Tally
 from vljepa_edge.streaming.track import Cut, Track
 from vljepa_edge.video.preprocess import as_rgb
-from vljepa_edge.video.window import Window
 
 if TYPE_CHECKING:
     from vljepa_edge.model import Model

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from vljepa_edge.perception.text import Query
     from vljepa_edge.streaming.policy import Policy
-    from vljepa_edge.text import Query
 
 
 class Cut(NamedTuple):

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.bundle.manifest import MANIFEST
 from vljepa_edge.errors import BundleError, InputError
-from vljepa_edge.manifest import MANIFEST
 
 if TYPE_CHECKING:
-    from vljepa_edge.manifest import Manifest
+    from vljepa_edge.bundle.manifest import Manifest
     from vljepa_edge.model import Model
 
 MOST_LABELS = 10_000

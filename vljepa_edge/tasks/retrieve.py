@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.atomic import replacing
 from vljepa_edge.errors import IndexFileError, InputError
+from vljepa_edge.support.atomic import replacing
 
 if TYPE_CHECKING:
     from vljepa_edge.model import Model

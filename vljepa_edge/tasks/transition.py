@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.perception.window import Window
 from vljepa_edge.tasks.classify import Score, rank, scale
-from vljepa_edge.video.window import Window
 
 if TYPE_CHECKING:
     from vljepa_edge.model import Model
-    from vljepa_edge.vision import Features
+    from vljepa_edge.perception.vision import Features
 
 
 def transition(model: Model, before: Any, after: Any, candidates: Sequence[Any]) -> list[Score]:

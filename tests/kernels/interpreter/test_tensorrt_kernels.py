@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from vljepa_edge.kernels import bidirectional_attention, masked_mean_pool, tensorrt_kernels
+from vljepa_edge.kernels.ops import bidirectional_attention, masked_mean_pool
+from vljepa_edge.kernels.tensorrt import kernels as tensorrt_kernels
 from vljepa_edge.kernels.triton_or_none import cdiv
 
 SPAN = masked_mean_pool.SPAN

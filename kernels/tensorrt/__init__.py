@@ -1,0 +1,1 @@
+"""The predictor's attention and pooling tail as TensorRT plugins."""

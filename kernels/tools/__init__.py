@@ -1,0 +1,1 @@
+"""Compiling, checking and tuning the kernels, with and without a GPU."""

@@ -1,0 +1,348 @@
+"""What `manifest.json` of a bundle says, and the rules that tie its parts together.
+
+A manifest that parses here is complete: every graph that the runtime asks for is named, its inputs can be made from
+what the other graphs give, and every tokenizer it points to is a file of the bundle.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from vljepa_edge.errors import BundleError
+
+MANIFEST = "manifest.json"
+X_ENCODER = "x_encoder_"
+ROLES = ("query", "predictor", "y_encoder", "y_decoder")
+TEXT_BATCH = 32  # the most texts that the runtime gives a text graph at once
+LEGAL_FILES = "graphs/*.onnx, tokenizers/*.json, checkpoint/*.safetensors or .json, NOTICE, LICENSE, *.md, *.txt"
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
+_LEGAL = re.compile(
+    r"graphs/.+\.onnx|tokenizers/.+\.json|checkpoint/.+\.(safetensors|json)|NOTICE|LICENSE|[^/]+\.(md|txt)"
+)
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Size = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, le=65536)]
+Dim = Annotated[int, Field(ge=-1)]
+Text_ = Annotated[str, Field(min_length=1, max_length=10_000)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class Tensor(_Part):
+    """One input or output of a graph. -1 in `shape` is a free dimension."""
+
+    name: Text_
+    shape: tuple[Dim, ...]
+    dtype: Literal["uint8", "int64", "float32"]
+
+
+class FileEntry(_Part):
+    """A file that is not a graph."""
+
+    sha256: Sha256
+    bytes: Size
+
+
+class GraphEntry(_Part):
+    """One role and the ONNX file that plays it. Two roles may share a file."""
+
+    file: Text_
+    sha256: Sha256
+    bytes: Size
+    unit: Literal["frame", "clip", "text", "step"]
+    inputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
+    outputs: Annotated[tuple[Tensor, ...], Field(min_length=1)]
+
+    def input(self, name: str) -> Tensor | None:
+        """The input of that name, or None."""
+        return next((tensor for tensor in self.inputs if tensor.name == name), None)
+
+    def output(self, name: str) -> Tensor | None:
+        """The output of that name, or None."""
+        return next((tensor for tensor in self.outputs if tensor.name == name), None)
+
+
+class VideoEntry(_Part):
+    """How frames are made: pixels, how they are fitted, frames a second; frames in a window and between windows."""
+
+    width: Count
+    height: Count
+    resize: Literal["cover", "stretch"]
+    fps: Annotated[float, Field(gt=0, le=1000)]
+    window: Count
+    hop: Count
+
+
+class TextEntry(_Part):
+    """Tokenizer files, the most tokens each takes, and the ids that start and end a decoded text.
+
+    decoder_prefix: places that a Y-decoder's cache holds for the embedding, before the text's.
+    """
+
+    query_tokenizer: Text_
+    target_tokenizer: Text_
+    decoder_tokenizer: Text_
+    query_tokens: Count
+    target_tokens: Count
+    decoder_tokens: Count
+    decoder_prefix: Annotated[int, Field(ge=0, le=65536)] = 0
+    decoder_start: Annotated[int, Field(ge=0)] | None
+    decoder_end: Annotated[int, Field(ge=0)]
+    default_query: str
+
+
+class EmbeddingEntry(_Part):
+    """The shared embedding space."""
+
+    width: Count
+
+
+class LicenceEntry(_Part):
+    """Where a part came from and under what terms."""
+
+    part: Text_
+    licence: Text_
+    source: Text_
+    url: str | None = None
+
+
+class Manifest(_Part):
+    """The whole of `manifest.json`. Unknown keys are refused; `provenance` and `figures` are free JSON."""
+
+    schema_version: Literal[1] = Field(alias="schema")
+    name: Text_
+    version: Text_
+    created: Text_
+    licence: Text_
+    graphs: dict[str, GraphEntry]
+    files: dict[str, FileEntry]
+    video: VideoEntry
+    text: TextEntry
+    embedding: EmbeddingEntry
+    prompts: dict[str, str] = Field(default_factory=dict)
+    licences: tuple[LicenceEntry, ...]
+    provenance: dict[str, Any] = Field(default_factory=dict)
+    figures: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def x_encoders(self) -> dict[str, GraphEntry]:
+        """The X-encoder graphs by role, in the manifest's order."""
+        return {role: graph for role, graph in self.graphs.items() if role.startswith(X_ENCODER)}
+
+    def entries(self) -> dict[str, FileEntry]:
+        """Every file of the bundle but the manifest itself, with its size and hash."""
+        graphs = {g.file: FileEntry(sha256=g.sha256, bytes=g.bytes) for g in self.graphs.values()}
+        return graphs | self.files
+
+    @model_validator(mode="after")
+    def _whole(self) -> Manifest:
+        _check_roles(self)
+        _check_files(self)
+        _check_vision(self)
+        _check_text(self)
+        return self
+
+
+def parse_manifest(raw: bytes) -> Manifest:
+    """Read `manifest.json`.
+
+    Raises BundleError naming the manifest when it isn't JSON, holds NaN, infinity or a key twice, or breaks a rule.
+    """
+    try:
+        json.loads(raw, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once)
+        return Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        raise BundleError(MANIFEST, _explain(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise BundleError(
+            MANIFEST, f"is not legal JSON ({error}); write it with vljepa_edge.bundle.store.write_bundle"
+        ) from None
+
+
+def check_name(name: str, *, where: str = MANIFEST) -> None:
+    """Raise BundleError unless `name` is a relative POSIX path that stays inside the bundle."""
+    parts = PurePosixPath(name).parts
+    if not _NAME.fullmatch(name) or ".." in parts or len(name) > 200:
+        raise BundleError(
+            name or "(empty name)",
+            f"{where} has a file name that isn't legal; use relative names of letters, digits, _ . - and /",
+        )
+
+
+def _no_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a number in JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is too large for a number")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+    return found
+
+
+def _explain(error: ValidationError) -> str:
+    lines = []
+    for item in error.errors()[:3]:
+        where = ".".join(str(part) for part in item["loc"])
+        message = item["msg"].removeprefix("Value error, ")
+        lines.append(f"{where}: {message}" if where else message)
+    more = error.error_count() - len(lines)
+    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+
+
+def _check_roles(manifest: Manifest) -> None:
+    missing = [role for role in ROLES if role not in manifest.graphs]
+    if not manifest.x_encoders:
+        missing.insert(0, f"{X_ENCODER}*")
+    if missing:
+        raise ValueError(
+            f"graphs: {', '.join(missing)} missing; a bundle needs {X_ENCODER}* (one or more), {', '.join(ROLES)}"
+        )
+    units = {"query": "text", "y_encoder": "text", "y_decoder": "step", "predictor": "clip"}
+    for role, graph in manifest.graphs.items():
+        if role.startswith(X_ENCODER):
+            legal: tuple[str, ...] = ("frame", "clip")
+        elif role in units:
+            legal = (units[role],)
+        else:
+            raise ValueError(f"graphs.{role}: no such role; legal are {X_ENCODER}*, {', '.join(ROLES)}")
+        if graph.unit not in legal:
+            raise ValueError(f"graphs.{role}.unit: {graph.unit} is not legal here; use {' or '.join(legal)}")
+
+
+def _check_files(manifest: Manifest) -> None:
+    seen: dict[str, str] = {}
+    for role, graph in manifest.graphs.items():
+        if graph.file in manifest.files:
+            raise ValueError(f"files: {graph.file} is a graph ({role}) and must be named under graphs only")
+        first = next(g for g in manifest.graphs.values() if g.file == graph.file)
+        if (first.sha256, first.bytes) != (graph.sha256, graph.bytes):
+            raise ValueError(f"graphs.{role}: {graph.file} has two different hashes or sizes")
+    for name in manifest.entries():
+        check_name(name)
+        if not _LEGAL.fullmatch(name) or name.startswith("graphs/") != (name not in manifest.files):
+            raise BundleError(name, f"is not a file that a bundle may hold; legal are {LEGAL_FILES}")
+        if seen.setdefault(name.casefold(), name) != name:
+            raise ValueError(f"files: {name} and {seen[name.casefold()]} differ in case only")
+    for field in ("query_tokenizer", "target_tokenizer", "decoder_tokenizer"):
+        name = getattr(manifest.text, field)
+        if name not in manifest.files:
+            raise ValueError(f"text.{field}: {name} is not among files")
+
+
+def _check_vision(manifest: Manifest) -> None:
+    """Frame graphs take the frame, clip graphs take frames or frame features, the predictor takes what those give."""
+    video = manifest.video
+    cached: dict[str, tuple[int, ...]] = {}
+    windowed: dict[str, tuple[int, ...]] = {}
+    for role, graph in manifest.x_encoders.items():
+        if graph.unit == "frame":
+            _expect(role, graph.inputs, {"frame": ((1, video.height, video.width, 3), "uint8")})
+            for tensor in graph.outputs:
+                _add(cached, tensor, role)
+    stacked = {name: (shape[0], video.window, *shape[1:]) for name, shape in cached.items()}
+    frames = {"frames": (1, video.window, video.height, video.width, 3)}
+    for role, graph in manifest.x_encoders.items():
+        if graph.unit == "clip":
+            legal = {name: (shape, "float32") for name, shape in stacked.items()}
+            _expect(role, graph.inputs, legal | {"frames": (frames["frames"], "uint8")}, some=True)
+            for tensor in graph.outputs:
+                _add(windowed, tensor, role, taken=cached)
+    predictor = manifest.graphs["predictor"]
+    query = manifest.graphs["query"].output("query_tokens")
+    width = query.shape[-1] if query and query.shape else -1
+    legal = {name: (shape, "float32") for name, shape in (stacked | windowed).items()}
+    legal |= {"query_tokens": ((1, -1, width), "float32"), "query_mask": ((1, -1), "int64")}
+    _expect("predictor", predictor.inputs, legal, some=True)
+    _expect("predictor", predictor.outputs, {"embedding": ((1, manifest.embedding.width), "float32")}, extra=True)
+
+
+def _check_text(manifest: Manifest) -> None:
+    ids: Mapping[str, tuple[tuple[int, ...], str]] = {
+        "input_ids": ((-1, -1), "int64"),
+        "attention_mask": ((-1, -1), "int64"),
+    }
+    embedding = manifest.embedding.width
+    graphs = manifest.graphs
+    _expect("query", graphs["query"].inputs, ids)
+    _expect("query", graphs["query"].outputs, {"query_tokens": ((-1, -1, -1), "float32")}, extra=True)
+    _expect("y_encoder", graphs["y_encoder"].inputs, ids)
+    _expect("y_encoder", graphs["y_encoder"].outputs, {"embedding": ((-1, embedding), "float32")}, extra=True)
+    _check_y_decoder(graphs["y_decoder"], embedding)
+
+
+def _check_y_decoder(graph: GraphEntry, embedding: int) -> None:
+    """Either the whole text goes in at each step, or the latest tokens and a cache, `past`, that comes out longer."""
+    inputs: dict[str, tuple[tuple[int, ...], str]] = {
+        "embedding": ((1, embedding), "float32"),
+        "ids": ((1, -1), "int64"),
+    }
+    outputs: dict[str, tuple[tuple[int, ...], str]] = {"logits": ((1, -1), "float32")}
+    past = graph.input("past")
+    if past is not None:
+        shape = past.shape
+        if len(shape) != 4 or shape[2] != -1 or min(shape[1], shape[3]) < 1:
+            raise ValueError(f"graphs.y_decoder.past: {list(shape)} does not fit; expected [1, rows, -1, head size]")
+        inputs["past"] = outputs["present"] = ((1, shape[1], -1, shape[3]), "float32")
+    _expect("y_decoder", graph.inputs, inputs)
+    _expect("y_decoder", graph.outputs, outputs, extra=True)
+
+
+def _add(
+    shapes: dict[str, tuple[int, ...]], tensor: Tensor, role: str, taken: Mapping[str, object] | None = None
+) -> None:
+    if tensor.name in shapes or tensor.name in (taken or {}):
+        raise ValueError(f"graphs.{role}: two X-encoder graphs have an output {tensor.name}")
+    if not tensor.shape or tensor.dtype != "float32":
+        raise ValueError(f"graphs.{role}: output {tensor.name} must be float32 [1, ...]")
+    shapes[tensor.name] = tensor.shape
+
+
+def _expect(
+    role: str,
+    given: tuple[Tensor, ...],
+    legal: Mapping[str, tuple[tuple[int, ...], str]],
+    *,
+    some: bool = False,
+    extra: bool = False,
+) -> None:
+    """`given` are tensors of `legal`: all of them, or `some`; `extra` allows others beside them."""
+    names = [tensor.name for tensor in given]
+    if len(set(names)) != len(names):
+        raise ValueError(f"graphs.{role}: a name occurs twice in {', '.join(names)}")
+    missing = [] if some else [name for name in legal if name not in names]
+    if missing:
+        raise ValueError(f"graphs.{role}: {', '.join(missing)} missing")
+    for tensor in given:
+        if tensor.name not in legal:
+            if extra:
+                continue
+            raise ValueError(
+                f"graphs.{role}: {tensor.name} is nothing this graph can be given; legal are {', '.join(legal)}"
+            )
+        shape, dtype = legal[tensor.name]
+        fits = len(shape) == len(tensor.shape) and all(
+            a == b or -1 in (a, b) for a, b in zip(shape, tensor.shape, strict=True)
+        )
+        if not fits or tensor.dtype != dtype:
+            given_text, legal_text = f"{tensor.dtype} {list(tensor.shape)}", f"{dtype} {list(shape)}"
+            raise ValueError(f"graphs.{role}.{tensor.name}: {given_text} does not fit; expected {legal_text}")

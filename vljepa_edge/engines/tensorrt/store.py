@@ -1,0 +1,215 @@
+"""A folder of TensorRT engines: one plan a graph, and a small manifest that says what they were built from and for.
+
+A plan runs only on the GPU and the TensorRT that it was built for, and only in place of the graph it was built from.
+All are recorded, so that a stale or foreign folder is refused with what differs. Plans are code for the GPU: a folder
+is as trustworthy as whoever wrote it, and hashes tell only whether it is whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from vljepa_edge.bundle.manifest import Sha256, Size
+from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.errors import EngineError, InputError, VLJepaError
+from vljepa_edge.support.atomic import replacing
+
+ENGINES = "engines.json"
+_PLAN = ".plan"
+_MAX_MANIFEST = 4 << 20
+_NAME = r"^[A-Za-z0-9_][A-Za-z0-9_.-]*\.plan$"
+Shape = tuple[int, ...]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Platform(_Part):
+    """What a plan is bound to."""
+
+    gpu: str
+    compute_capability: str
+    multiprocessors: int
+    tensorrt: str
+
+    def __str__(self) -> str:
+        about = f"compute capability {self.compute_capability}, {self.multiprocessors} multiprocessors"
+        return f"{self.gpu} ({about}), TensorRT {self.tensorrt}"
+
+
+class PlanEntry(_Part):
+    """One plan. `source_sha256` is the hash of the ONNX file that it stands for, `shapes` the least, the best and the
+    largest shape of each input that varies, `int8_layers` of `layers` multiply int8. `plugins` of its nodes run our own
+    kernels, whose code is in the plan."""
+
+    file: Annotated[str, Field(pattern=_NAME)]
+    sha256: Sha256
+    bytes: Size
+    source_sha256: Sha256
+    shapes: dict[str, tuple[Shape, Shape, Shape]]
+    layers: int
+    int8_layers: int
+    plugins: int = 0
+
+
+class EnginesManifest(_Part):
+    """The whole of `engines.json`; `plans` by the name of the ONNX file in the bundle. `bundle_path`: where the bundle
+    was, `options`: what `vljepa build` was given beside it; they build the folder again."""
+
+    schema_version: Literal[1] = Field(1, alias="schema")
+    bundle: str
+    bundle_digest: Sha256
+    bundle_path: str = "BUNDLE"
+    options: tuple[str, ...] = ()
+    platform: Platform
+    precision: Literal["f16"]
+    plans: dict[str, PlanEntry]
+
+
+@dataclass(frozen=True)
+class EngineFolder:
+    """An engines folder that was read and is whole as far as its manifest goes."""
+
+    path: Path
+    manifest: EnginesManifest
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> EngineFolder:
+        """Raises EngineError when there is no readable manifest."""
+        root = Path(path)
+        try:
+            with (root / ENGINES).open("rb") as file:
+                raw = file.read(_MAX_MANIFEST)
+            return cls(root, EnginesManifest.model_validate_json(raw))
+        except OSError as error:
+            reason = f"{root} is no folder of TensorRT engines ({error.strerror})"
+        except ValidationError as error:
+            reason = f"{root / ENGINES} is damaged ({error.errors()[0]['msg']})"
+        raise EngineError(f"{reason}; mend it with: {rebuild(root)}")
+
+    def plan(self, model: bytes, graph: str, here: Platform) -> bytes:
+        """The plan that stands for a serialised ONNX model on this machine.
+
+        Raises EngineError when it was altered, and when the machine or the bundle is another, with each difference.
+        """
+        source = hashlib.sha256(model).hexdigest()
+        entry = next((plan for plan in self.manifest.plans.values() if plan.source_sha256 == source), None)
+        if entry is None or here != self.manifest.platform:
+            raise self._stale(source, graph, here)
+        try:
+            data = (self.path / entry.file).read_bytes()
+            damage = "" if hashlib.sha256(data).hexdigest() == entry.sha256 else "was altered"
+        except OSError as error:
+            damage = f"can't be read ({error.strerror})"
+        if damage:
+            again = rebuild(self.path, self.manifest.bundle_path, self.manifest.options)
+            raise EngineError(f"{graph}: {self.path / entry.file} {damage}; mend it with: {again}")
+        return data
+
+    def _stale(self, source: str, graph: str, here: Platform) -> EngineError:
+        """Why there is no plan for a graph whose hash is `source`."""
+        built = self.manifest
+        differences = [
+            f"{what} is {mine}, not {theirs}"
+            for what, mine, theirs in (
+                ("the GPU", here.gpu, built.platform.gpu),
+                ("its compute capability", here.compute_capability, built.platform.compute_capability),
+                ("its number of multiprocessors", here.multiprocessors, built.platform.multiprocessors),
+                ("TensorRT", here.tensorrt, built.platform.tensorrt),
+            )
+            if mine != theirs
+        ]
+        theirs = f"{built.bundle}, digest {built.bundle_digest[:16]}"
+        bundle = self._bundle_with(source)
+        if bundle is not None and bundle.digest != built.bundle_digest:
+            about = bundle.manifest
+            differences.append(f"the bundle is {about.name} {about.version}, digest {bundle.digest[:16]}, not {theirs}")
+        elif bundle is None and all(plan.source_sha256 != source for plan in built.plans.values()):
+            differences.append(f"the bundle is another than {theirs}, of {built.bundle_path}")
+        again = rebuild(self.path, "BUNDLE" if bundle is None else built.bundle_path, built.options)
+        said = "; ".join(differences)
+        return EngineError(f"{graph}: the engines in {self.path} don't fit: {said}; mend it with: {again}")
+
+    def _bundle_with(self, source: str) -> Bundle | None:
+        """What lies now where the bundle was, if it has that graph: else the graph at hand is from elsewhere."""
+        try:
+            bundle = Bundle.open(self.manifest.bundle_path)
+        except VLJepaError:
+            return None
+        return bundle if source in {entry.sha256 for entry in bundle.manifest.graphs.values()} else None
+
+
+@dataclass(frozen=True)
+class EngineWriter:
+    """Collects plans in a folder. Nothing refers to them until `finish`, which replaces the manifest in one step."""
+
+    path: Path
+
+    def add(self, graph: str, plan: bytes) -> tuple[str, str]:
+        """Write one plan; returns its file name and SHA-256. Raises OSError."""
+        digest = hashlib.sha256(plan).hexdigest()
+        file = f"{Path(graph).stem}-{digest[:12]}{_PLAN}"
+        write_file(self.path / file, plan)
+        return file, digest
+
+    def finish(self, manifest: EnginesManifest) -> EngineFolder:
+        """Make the plans those of the folder, and remove the ones before them."""
+        write_file(self.path / ENGINES, manifest.model_dump_json(by_alias=True, indent=1).encode())
+        self._keep({plan.file for plan in manifest.plans.values()})
+        return EngineFolder(self.path, manifest)
+
+    def abandon(self) -> None:
+        """Remove what was added and is not part of the folder as it stood, and a folder that was not there."""
+        if (self.path / ENGINES).is_file():
+            with suppress(EngineError):  # damaged: what its plans were can't be told
+                self._keep({plan.file for plan in EngineFolder.open(self.path).manifest.plans.values()})
+        elif self.path.is_dir():
+            self._keep(set())
+            self.path.rmdir()
+
+    def _keep(self, files: set[str]) -> None:
+        for path in self.path.glob(f"*{_PLAN}"):
+            if path.name not in files:
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def engine_writer(out: str | os.PathLike[str]) -> Iterator[EngineWriter]:
+    """A writer for a new folder or one of engines; on an error or Ctrl-C the folder is left as it was.
+
+    Raises InputError when something else is at `out`, EngineError when it can't be written to.
+    """
+    path = Path(out)
+    if path.exists() and not (path / ENGINES).is_file() and not (path.is_dir() and not any(path.iterdir())):
+        raise InputError(f"{path} exists and is no folder of TensorRT engines, so it is left alone; name another")
+    writer = EngineWriter(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield writer
+    except OSError as error:
+        writer.abandon()
+        raise EngineError(f"{error.filename or path} can't be written: {error.strerror or error}") from error
+    except BaseException:
+        writer.abandon()
+        raise
+
+
+def rebuild(path: str | Path, bundle: str = "BUNDLE", options: Sequence[str] = ()) -> str:
+    """The command that builds the folder again."""
+    return shlex.join(["vljepa", "build", bundle, "--out", str(path), *options])
+
+
+def write_file(target: Path, data: bytes) -> None:
+    """Whole or not at all. Raises OSError."""
+    with replacing(target) as part:
+        part.write_bytes(data)

@@ -1,0 +1,52 @@
+"""What an INT8 bundle must still be able to do before it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from vljepa_edge.export.int8.fidelity import Fidelity
+
+LEAST_MEAN, LEAST_WORST = 0.99, 0.97
+MOST_POINTS = 0.5
+_NO_TASK = ("clips_per_split", "retrieval_captions", "count", "windows")
+_UNTRAINED = ("zero_training", "best_zero_training", "conse")  # what such names begin with
+
+
+def task_figures(figures: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """The model's own figures of a card, per cent, by dotted name: no counts, no read-outs that need no training."""
+    found: dict[str, float] = {}
+    for name, value in figures.items():
+        if name in _NO_TASK or name.startswith(_UNTRAINED):
+            continue
+        if isinstance(value, Mapping):
+            found |= task_figures(value, f"{prefix}{name}.")
+        elif prefix and isinstance(value, (int, float)) and not isinstance(value, bool):
+            found[prefix + name] = float(value)
+    return found
+
+
+def failures(
+    embeddings: Mapping[str, Fidelity], before: Mapping[str, Any], after: Mapping[str, Any] | None
+) -> Iterator[str]:
+    """Why the bundle must not ship, a line each.
+
+    embeddings: by kind (video, text), to fp32. before, after: the card's figures; after is None when none were taken.
+    """
+    for kind, found in embeddings.items():
+        if not found.meets(LEAST_MEAN, LEAST_WORST):
+            yield (
+                f"{kind} embeddings have cosine {found.mean:.4f} to fp32 in the mean and {found.worst:.4f} at worst; "
+                f"{LEAST_MEAN} and {LEAST_WORST} are the least"
+            )
+    if after is None:
+        return
+    clips = "clips_per_split"
+    if before.get(clips) != after.get(clips):
+        yield f"the cards are of {before.get(clips)} and {after.get(clips)} clips a split: take the source's again"
+    now = task_figures(after)
+    for name, value in task_figures(before).items():
+        if name not in now:
+            yield f"the card has no {name} any more"
+        elif round(value - now[name], 6) > MOST_POINTS:
+            yield f"{name} fell from {value:g} to {now[name]:g}; {MOST_POINTS} points are the most"

@@ -1,0 +1,1 @@
+"""A bundle to TensorRT engines, on the device that runs them."""

@@ -1,0 +1,1 @@
+"""Rewriting and checking ONNX graphs without PyTorch."""

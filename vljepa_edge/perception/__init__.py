@@ -1,0 +1,1 @@
+"""Frames and a query in, embeddings out: the X-encoder, the window, the predictor and the text graphs of one bundle."""

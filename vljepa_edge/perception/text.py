@@ -1,0 +1,149 @@
+"""The text half of a model: queries for the predictor, target embeddings (Y-encoder), decoded text (Y-decoder)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from vljepa_edge.bundle.manifest import TEXT_BATCH
+from vljepa_edge.errors import BundleError, InputError
+from vljepa_edge.perception.finite import check_finite, not_finite
+
+if TYPE_CHECKING:
+    from vljepa_edge.bundle.manifest import GraphEntry, TextEntry
+    from vljepa_edge.bundle.store import Bundle
+    from vljepa_edge.engines.base import Graph
+
+
+@dataclass(frozen=True, eq=False)
+class Query:
+    """A query, embedded: float32 tokens [1, L, D] and int64 mask [1, L] (1 where a token is)."""
+
+    text: str
+    tokens: NDArray[np.float32]
+    mask: NDArray[np.int64]
+
+
+class Text:
+    """Tokenizers and text graphs of one bundle. Holds no state; safe from many threads."""
+
+    def __init__(self, bundle: Bundle, graphs: Mapping[str, Graph]) -> None:
+        text = bundle.manifest.text
+        self._query_tokenizer = _tokenizer(bundle, text.query_tokenizer, text.query_tokens)
+        self._target_tokenizer = _tokenizer(bundle, text.target_tokenizer, text.target_tokens)
+        self._decoder_tokenizer = _tokenizer(bundle, text.decoder_tokenizer, None)
+        self._query, self._y_encoder, self._y_decoder = graphs["query"], graphs["y_encoder"], graphs["y_decoder"]
+        self._width = bundle.manifest.embedding.width
+        self._decoder_entry, self._limits = bundle.manifest.graphs["y_decoder"], text
+
+    def query(self, text: str) -> Query:
+        """Embed a query for the predictor; tokens beyond the manifest's `query_tokens` are cut off.
+
+        The empty query is legal (pretraining is query-free, section 3.2 of the paper). Raises InputError when `text` is
+        not a string, EngineError when its embedding is not finite.
+        """
+        ids, mask = _pad([_encode(self._query_tokenizer, [text], "a query")[0]])
+        tokens = self._query({"input_ids": ids, "attention_mask": mask})["query_tokens"]
+        check_finite("query", tokens)
+        return Query(text, tokens, mask)
+
+    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Target embeddings [N, E] of unit norm, in the order of `texts`; tokens beyond `target_tokens` are cut off.
+
+        Texts of similar length run together, so that padding costs little. Raises InputError when one is empty or not a
+        string, EngineError when an embedding is not finite.
+        """
+        for text in texts:
+            if isinstance(text, str) and not text.strip():
+                raise InputError("a text to embed is empty; give at least one word")
+        encoded = _encode(self._target_tokenizer, texts, "a text to embed")
+        found = np.empty((len(encoded), self._width), np.float32)
+        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
+        for first in range(0, len(order), TEXT_BATCH):
+            rows = order[first : first + TEXT_BATCH]
+            ids, mask = _pad([encoded[row] for row in rows])
+            found[rows] = self._y_encoder({"input_ids": ids, "attention_mask": mask})["embedding"]
+        check_finite("y_encoder", found)
+        return found
+
+    def decode(self, embedding: NDArray[np.float32]) -> str:
+        """Read an embedding [E] out as text: greedy, until the end token or the manifest's `decoder_tokens`.
+
+        Raises InputError when `embedding` has another shape, or is zero or not finite, EngineError when the Y-decoder's
+        numbers are not finite.
+        """
+        vector = np.asarray(embedding, np.float32)
+        norm = float(np.linalg.norm(vector))
+        if vector.shape != (self._width,) or not np.isfinite(norm) or norm == 0:
+            raise InputError(f"can't decode {vector.shape}: give one finite, non-zero embedding ({self._width},)")
+        ids = greedy(self._y_decoder, self._decoder_entry, self._limits, (vector / norm)[None])
+        return str(self._decoder_tokenizer.decode(ids)).strip()
+
+
+def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[np.float32]) -> list[int]:
+    """The likeliest token at each step, without the start and the end token, at most `decoder_tokens` of them.
+
+    graph: the Y-decoder that `entry` describes. embedding: (1, E), unit norm. A graph with `past` keeps the keys and
+    values of what it has read, so each step gives it one token; one without reads the whole text again. Raises
+    EngineError when the logits are not finite.
+    """
+    start = text.decoder_end if text.decoder_start is None else text.decoder_start
+    given: dict[str, NDArray[Any]] = {"embedding": embedding, "ids": np.array([[start]], np.int64)}
+    past = entry.input("past")
+    if past is not None:
+        given["past"] = np.zeros((1, past.shape[1], 0, past.shape[3]), np.float32)
+    said: list[int] = []
+    while len(said) < text.decoder_tokens:
+        out = graph(given)
+        logits = out["logits"][0]
+        token = int(logits.argmax())  # the first NaN, if there is one
+        if not np.isfinite(logits[token]):
+            raise not_finite("y_decoder", "logits are")
+        if token == text.decoder_end:
+            break
+        said.append(token)
+        latest = np.array([[token]], np.int64)
+        given["ids"] = latest if past is not None else np.concatenate((given["ids"], latest), axis=1)
+        if past is not None:
+            given["past"] = out["present"]
+    return said
+
+
+def _tokenizer(bundle: Bundle, file: str, most: int | None) -> Tokenizer:
+    data = bundle.read(file)
+    try:
+        tokenizer = Tokenizer.from_str(data.decode())
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        if most is not None:
+            tokenizer.enable_truncation(most)
+    except Exception as error:  # the tokenizers package raises bare Exception
+        raise BundleError(file, f"is not a tokenizer in the Hugging Face tokenizers format: {error}") from error
+    return tokenizer
+
+
+def _encode(tokenizer: Tokenizer, texts: Sequence[str], what: str) -> list[list[int]]:
+    for text in texts:
+        if not isinstance(text, str):
+            raise InputError(f"{what} must be a string, not {type(text).__name__}")
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"{what} is not valid Unicode: {error}") from error
+    return [list(found.ids) for found in tokenizer.encode_batch(list(texts))]
+
+
+def _pad(rows: Sequence[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ids and mask [B, L], L at least 1; what is masked has id 0."""
+    longest = max([1, *map(len, rows)])
+    ids = np.zeros((len(rows), longest), np.int64)
+    mask = np.zeros((len(rows), longest), np.int64)
+    for row, values in enumerate(rows):
+        ids[row, : len(values)] = values
+        mask[row, : len(values)] = 1
+    return ids, mask
