@@ -11,8 +11,11 @@ namespace vljepa {
 
 namespace {
 
+// The share of a hop by which a duration may fall short. Cameras jitter, and frames of 25 a second meet a grid of 0.25 s
+// up to 40 ms late: two hops may be 0.46 s apart.
+constexpr double kShortBy = 0.25;
 // Timestamps are sums of floating-point frame times: 0.25 * 4 may be a few ulps short of 1.
-constexpr double kTimeTolerance = 1e-9;
+constexpr double kRounding = 1e-9;  // seconds
 
 void require(bool legal, const char* name, double value, const char* range) {
     if (!legal) throw InputError(std::string(name) + " " + std::to_string(value) + " is not supported; use " + range);
@@ -62,6 +65,7 @@ Decision Policy::push(const float* embedding, std::size_t width, double time) {
         throw InputError("the embedding at " + std::to_string(time) +
                          " s is not finite; push finite numbers of unit norm");
     }
+    hop_ = time - last_time_;
     last_time_ = time;
     if (open_.count() > 0) return step(embedding, time);
     start_ = time;
@@ -93,6 +97,10 @@ Decision Policy::split(double time, double score) {
     return {true, start_, score, std::move(closed)};
 }
 
+bool Policy::has_lasted(double elapsed, double duration) const { return elapsed >= duration - slack(duration); }
+
+double Policy::slack(double duration) const { return std::max(kRounding, kShortBy * std::min(hop_, duration)); }
+
 void Policy::check_time(double time, bool may_equal) const {
     if (!std::isfinite(time)) {
         throw InputError("time " + std::to_string(time) + " is not supported; use finite seconds");
@@ -111,9 +119,10 @@ void Uniform::begin(const float*) { due_ = start_ + period_; }
 Decision Uniform::step(const float* embedding, double time) {
     const double score = (time - start_) / period_;
     Decision decision = stay(score);
-    if (time >= due_ - kTimeTolerance) {
+    const double late = time - due_ + slack(period_);
+    if (late >= 0.0) {
         decision = split(time, score);
-        due_ += period_ * (1.0 + std::floor((time - due_ + kTimeTolerance) / period_));
+        due_ += period_ * (1.0 + std::floor(late / period_));
     }
     open_.add(embedding);
     return decision;
@@ -141,7 +150,7 @@ void LocalVariance::begin(const float* embedding) {
 Decision LocalVariance::step(const float* embedding, double time) {
     observe(embedding);
     const double score = window_.variance();
-    const bool changed = score > options_.threshold && time - start_ >= options_.min_duration - kTimeTolerance;
+    const bool changed = score > options_.threshold && has_lasted(time - start_, options_.min_duration);
     Decision decision = changed ? split(time, score) : stay(score);
     open_.add(embedding);
     if (changed) begin(embedding);
@@ -175,7 +184,7 @@ Decision RunningWard::step(const float* embedding, double time) {
     const double cost =
         ward_cost(static_cast<double>(open_.count()), 1.0, open_.squared_distance_to(pool_.mean().data()));
     const bool differs = cost > options_.threshold;
-    const bool full = time - start_ >= options_.max_duration - kTimeTolerance;
+    const bool full = has_lasted(time - start_, options_.max_duration);
     if (!differs) settle();
     if (!differs && !full) {
         open_.add(embedding);
@@ -186,7 +195,7 @@ Decision RunningWard::step(const float* embedding, double time) {
         begin(embedding);
     }
     candidate_.add(embedding);
-    if (!full && time - candidate_start_ < options_.min_duration - kTimeTolerance) return stay(cost);
+    if (!full && !has_lasted(time - candidate_start_, options_.min_duration)) return stay(cost);
     Decision decision = split(candidate_start_, cost);
     settle();
     return decision;

@@ -76,15 +76,48 @@ void local_variance_splits_once_a_change() {
 }
 
 void uniform_keeps_the_grid() {
-    vljepa::Uniform policy(2, 0.6);  // hops of 0.25 s: due at 0.6, 1.2, 1.8 is seen at 0.75, 1.25, 2.0
+    // Hops of 0.25 s: due at 0.6, 1.2 and 1.8 is seen at 0.75, 1.25 and, 0.05 s early, 1.75.
+    vljepa::Uniform policy(2, 0.6);
     const std::vector<Segment> out = segments(policy, "AAAAAAAAA");
     CHECK(out.size() == 4);
-    CHECK(out[0].end == 0.75 && out[1].end == 1.25 && out[2].end == 2.0);
+    CHECK(out[0].end == 0.75 && out[1].end == 1.25 && out[2].end == 1.75);
     // After a gap the grid goes on; the periods without an embedding make no segments.
     CHECK(policy.push(kA.data(), 2, 10.0).opened);
     CHECK(policy.push(kA.data(), 2, 20.0).opened);
     CHECK(!policy.push(kA.data(), 2, 20.1).opened);
     CHECK(policy.push(kA.data(), 2, 20.2).opened);
+}
+
+// Whether a change splits at the second hop after it, which comes `early` seconds before 0.5 s have passed.
+bool splits_after_two_hops(double early) {
+    vljepa::RunningWard policy(2, {0.5, 1, 0.5, std::numeric_limits<double>::infinity()});
+    for (const double time : {0.0, 0.25, 0.5, 0.75}) policy.push(kA.data(), 2, time);
+    CHECK(!policy.push(kB.data(), 2, 1.0).opened);
+    CHECK(!policy.push(kB.data(), 2, 1.25).opened);
+    return policy.push(kB.data(), 2, 1.5 - early).opened;
+}
+
+void durations_forgive_a_share_of_a_hop() {
+    CHECK(splits_after_two_hops(0.0));
+    CHECK(splits_after_two_hops(0.003));
+    CHECK(splits_after_two_hops(0.04));
+    CHECK(!splits_after_two_hops(0.1));
+    // A long hop forgives no more than a share of the duration: a change that was seen once has not lasted.
+    vljepa::RunningWard policy(2, {0.5, 1, 0.5, std::numeric_limits<double>::infinity()});
+    policy.push(kA.data(), 2, 0.0);
+    CHECK(!policy.push(kB.data(), 2, 10.0).opened);
+    CHECK(policy.push(kB.data(), 2, 20.0).opened);
+
+    vljepa::Uniform uniform(2, 0.5);
+    uniform.push(kA.data(), 2, 0.0);
+    CHECK(!uniform.push(kA.data(), 2, 0.25).opened);
+    CHECK(uniform.push(kA.data(), 2, 0.497).opened);
+    CHECK(!uniform.push(kA.data(), 2, 0.75).opened);
+    CHECK(uniform.push(kA.data(), 2, 1.003).opened);
+    vljepa::LocalVariance variance(2, {0.1, 4, 1, 0.5});
+    variance.push(kA.data(), 2, 0.0);
+    CHECK(!variance.push(kB.data(), 2, 0.25).opened);
+    CHECK(variance.push(kB.data(), 2, 0.497).opened);
 }
 
 void refuses_and_stays_usable() {
@@ -117,5 +150,6 @@ int main() {
     running_ward_ends_long_segments();
     local_variance_splits_once_a_change();
     uniform_keeps_the_grid();
+    durations_forgive_a_share_of_a_hop();
     refuses_and_stays_usable();
 }

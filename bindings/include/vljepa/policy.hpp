@@ -49,6 +49,9 @@ class SegmentMean {
 ///
 /// Segments tile the time line: each push belongs to exactly one segment and a segment ends where the next starts. The
 /// first push opens a segment. A policy holds O(width) memory and is used by one thread at a time.
+///
+/// Durations are compared with the times of hops, which jitter: one counts as reached when it falls short by at most a
+/// quarter of the last hop, or of itself if that is less.
 class Policy {
   public:
     virtual ~Policy() = default;
@@ -80,6 +83,11 @@ class Policy {
     Decision split(double time, double score);
     Decision stay(double score) const { return {false, start_, score, std::nullopt}; }
 
+    /// Whether `elapsed` seconds are `duration` seconds, give or take the jitter of hops.
+    bool has_lasted(double elapsed, double duration) const;
+    /// Seconds by which `duration` may fall short.
+    double slack(double duration) const;
+
     double start_ = 0.0;  // of the open segment
     SegmentMean open_;
 
@@ -88,6 +96,7 @@ class Policy {
 
     std::size_t width_;
     double last_time_ = -std::numeric_limits<double>::infinity();
+    double hop_ = 0.0;  // seconds between the last two pushes
 };
 
 /// A new segment every `period` seconds, on the grid that starts at the first push. Score: elapsed share of the period.
