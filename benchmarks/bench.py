@@ -83,16 +83,16 @@ class Bench:
     @cached_property
     def inputs(self) -> dict[str, Arrays]:
         """Inputs of every vision graph, from the clip's first window and the default query, by role."""
-        from vljepa_edge.perception.window import Window
+        from vljepa_edge.perception.window_encoder import WindowEncoder
 
         vision, manifest = self.model.vision, self.bundle.manifest
-        window = Window(manifest.video.window)
+        encoder = WindowEncoder(vision)
         prepared = [vision.prepare(frame) for frame in self.frames[: manifest.video.window]]
         for i, frame in enumerate(prepared):
-            window.push(vision.encode_frame(frame), i / manifest.video.fps)
-        features = vision.encode_clip(vision.gather(window))
+            encoder.push(frame, i / manifest.video.fps)
         query = self.model.text.query(manifest.text.default_query)
-        known = {**features, "frame": prepared[0][None], "query_tokens": query.tokens, "query_mask": query.mask}
+        asked = {"query_tokens": query.tokens, "query_mask": query.mask}
+        known = {**encoder.features(), "frame": prepared[0][None], **asked}
         roles = [*manifest.x_encoders, "predictor"]
         return {
             role: {t.name: np.array(known[t.name]) for t in manifest.graphs[role].inputs if t.name in known}

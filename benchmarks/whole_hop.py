@@ -21,7 +21,7 @@ from benchmarks.comparison import Comparison
 from benchmarks.flops import Cost
 from benchmarks.interleave import Case, interleave
 from vljepa_edge.engines import open_engine
-from vljepa_edge.perception.window import Window
+from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.policy import RunningWard, parse_policy
 
 TOKENS = 12  # of a caption
@@ -71,10 +71,10 @@ def _whole_window(bench: Bench) -> Callable[[], object]:
         kept.append(vision.prepare(image))
         while len(kept) < video.window:
             kept.append(kept[-1])
-        window = Window(video.window)
+        encoder = WindowEncoder(vision)
         for i, frame in enumerate(kept):
-            window.push(vision.encode_frame(frame), i / video.fps)
-        return state.push(vision.predict(vision.encode_clip(vision.gather(window)), query), time)
+            encoder.push(frame, i / video.fps)
+        return state.push(encoder.embed(query), time)
 
     return hop
 
@@ -84,17 +84,15 @@ def _tokens(bench: Bench) -> Callable[[], object]:
     from benchmarks.token_model import TokenModel
 
     vision, images = bench.model.vision, _images(bench)
-    video = bench.bundle.manifest.video
     inputs = bench.inputs["predictor"]
     config = torch_peers.decoder_config(bench.bundle.manifest, steps=TOKENS)
     model = TokenModel(open_engine(threads=THREADS), config, inputs)
-    window = Window(video.window)
+    encoder = WindowEncoder(vision)
 
     def hop() -> object:
         image, time = next(images)
-        window.push(vision.encode_frame(vision.prepare(image)), time)
-        features = vision.encode_clip(vision.gather(window))
-        return model.write({**features, "query_tokens": inputs["query_tokens"]}, TOKENS)
+        encoder.push(vision.prepare(image), time)
+        return model.write({**encoder.features(), "query_tokens": inputs["query_tokens"]}, TOKENS)
 
     return hop
 

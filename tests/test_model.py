@@ -67,10 +67,10 @@ def test_what_is_no_embedding_is_not_decoded(model: Model, embedding: object) ->
         model.decode_text(embedding)  # type: ignore[arg-type]
 
 
-def test_windows_are_full_and_the_last_one_ends_with_the_video(model: Model) -> None:
+def test_full_windows_leave_out_those_that_the_first_frame_fills(model: Model) -> None:
     frames = list(scenes(RED, GREEN, BLUE, seconds=21 / 4 / 3))
     assert len(frames) == 21
-    windows = list(model.windows(iter(frames), QUERY, hop=4))
+    windows = list(model.windows(iter(frames), QUERY, hop=4, full=True))
     assert [(w.start, w.end) for w in windows] == [(0, 1.75), (1, 2.75), (2, 3.75), (3, 4.75), (3.25, 5.0)]
     scratch = Scratch(model.bundle)
     for window in windows:
@@ -78,9 +78,34 @@ def test_windows_are_full_and_the_last_one_ends_with_the_video(model: Model) -> 
         np.testing.assert_allclose(window.embedding, scratch.embed_window(images, QUERY), atol=1e-5)
 
 
+@pytest.mark.parametrize("count", [1, 5, 8, 21])
+def test_windows_are_those_of_a_stream_from_its_first_frame_on(model: Model, count: int) -> None:
+    frames = list(scenes(RED, GREEN, BLUE, seconds=3))[:count]
+    rows: list[tuple[float, np.ndarray]] = []
+    with model.open_stream(QUERY) as stream:
+        stream.subscribe(lambda time, embedding, query: rows.append((time, embedding)))
+        for image, time in frames:
+            stream.push(image, time)
+    times, embeddings = model.embed_windows(iter(frames), QUERY)
+    assert times.tolist() == [time for time, _ in rows]
+    np.testing.assert_array_equal(embeddings, np.stack([embedding for _, embedding in rows]))
+
+
+def test_the_last_window_ends_with_the_video_whatever_the_hop(model: Model) -> None:
+    frames = list(scenes(RED, GREEN, seconds=3))
+    for hop in (2, 5, 100):
+        ends = [window.end for window in model.windows(iter(frames), QUERY, hop=hop)]
+        assert ends[:-1] == [time for _, time in frames][: len(frames) - 1 : hop] and ends[-1] == frames[-1][1]
+
+
+def test_windows_checks_its_arguments_when_it_is_called(model: Model) -> None:
+    with pytest.raises(InputError, match="hop"):
+        model.windows(picture(RED), QUERY, hop=0)
+
+
 def test_a_video_is_the_mean_of_its_windows(model: Model) -> None:
     frames = list(scenes(RED, GREEN, seconds=3))
-    _, rows = model.embed_windows(iter(frames), QUERY, hop=4)
+    _, rows = model.embed_windows(iter(frames), QUERY, hop=4, full=True)
     mean = rows.astype(np.float64).mean(0)
     np.testing.assert_allclose(model.embed_video(iter(frames), QUERY), mean / np.linalg.norm(mean), atol=1e-6)
 
@@ -123,7 +148,7 @@ def test_of_a_camera_the_first_full_window_is_looked_at(model: Model, monkeypatc
 def test_no_window_spans_a_clock_that_is_set_back(model: Model) -> None:
     before = [(picture(RED), 100 + i / 4) for i in range(10)]
     after = [(picture(GREEN), 50 + i / 4) for i in range(3)]
-    found = list(model.windows([*before, *after], QUERY, hop=8))
+    found = list(model.windows([*before, *after], QUERY, hop=8, full=True))
     assert [(window.start, window.end) for window in found] == [(100.0, 101.75), (100.5, 102.25), (50.0, 50.5)]
     np.testing.assert_allclose(found[2].embedding, model.embed_video(picture(GREEN), QUERY), atol=1e-5)
 

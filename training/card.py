@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-import vljepa_edge
 from vljepa_edge.bundle.store import default_bundle
 from vljepa_edge.errors import InputError
-from vljepa_edge.model import Model
+from vljepa_edge.model import Model, load
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH
 from vljepa_edge.training import evaluate as judge
 from vljepa_edge.training.data import assets, captions, real
@@ -42,7 +41,7 @@ def evaluate(path: Path | None = None, clips: int = CLIPS) -> dict[str, Any]:
 
     Raises InputError for a bundle that isn't of the default's shape, whose appearance stream has concepts.
     """
-    model = vljepa_edge.load(default_bundle() if path is None else path)
+    model = load(default_bundle() if path is None else path)
     outputs = {tensor.name: tensor.shape[-1] for graph in model.manifest.graphs.values() for tensor in graph.outputs}
     width = GRID_WIDTH + CONCEPT_WIDTH
     if outputs.get("appearance") != width:
@@ -68,16 +67,15 @@ class Seen:
     """Clips as the model's own X-encoder sees them, so that many queries can be asked of each."""
 
     def __init__(self, model: Model, frames: NDArray[np.uint8]) -> None:
-        from vljepa_edge.perception.window import Window
+        from vljepa_edge.perception.window_encoder import WindowEncoder
 
-        window = Window(model.manifest.video.window)
+        encoder = WindowEncoder(model.vision)
         features, last = {}, None
         for t, frame in enumerate(frames):
             if last is None or not np.array_equal(frame, last):
                 features, last = model.vision.encode_frame(frame), frame
-            window.push(features, t / model.manifest.video.fps)
-        gathered = {name: value.copy() for name, value in model.vision.gather(window).items()}
-        self.features = model.vision.encode_clip(gathered)
+            encoder.push_encoded(features, t / model.manifest.video.fps)
+        self.features = encoder.features()
 
     def conse(self) -> Array:
         """(8, 10, 384) concept vectors, for the zero-training read-outs."""
@@ -228,7 +226,7 @@ def videos(model: Model) -> dict[str, Any]:
     right."""
     rows: list[dict[str, Any]] = []
     for video in real.videos():
-        ends, embeddings = model.embed_windows(video.path)
+        ends, embeddings = model.embed_windows(video.path, full=True)
         for window in video.windows:
             inside = [
                 i for i, end in enumerate(ends) if window.start <= end - 0.5 * _window_seconds(model) <= window.end

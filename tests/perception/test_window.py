@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.video import Window
+from vljepa_edge.perception.window import Window
 
 
 def features(number: int) -> dict[str, NDArray[np.float32]]:

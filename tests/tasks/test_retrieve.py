@@ -39,7 +39,7 @@ def test_the_best_window_of_all_comes_first(model: Model, index: Index) -> None:
         ("zwei", picture(BLUE)),
         ("three", scenes(GREEN, BLUE, seconds=3)),
     ):
-        rows += [(float(w.embedding @ wanted), name, w.start, w.end) for w in model.windows(source, hop=4)]
+        rows += [(float(w.embedding @ wanted), name, w.start, w.end) for w in model.windows(source, hop=4, full=True)]
     assert len(index) == len(rows) and index.names == ("one", "zwei", "three")
     best = index.search("green", 1)[0]
     score, *expected = max(rows)

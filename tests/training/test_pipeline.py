@@ -121,7 +121,7 @@ def _agrees_with_training(
     with torch.inference_mode():
         cached = torch.from_numpy(appearance[None]).float(), torch.from_numpy(luma[None]).float() / 255
         expected = model(*cached, states, mask)[0].numpy()
-    _, found = loaded.embed_windows([(frame, t / 4) for t, frame in enumerate(frames)], query)
+    _, found = loaded.embed_windows([(frame, t / 4) for t, frame in enumerate(frames)], query, full=True)
     assert cosine(found[0], expected) > 0.99
     seen = card.Seen(loaded, frames)  # how the card looks at a clip: as a stream does
     np.testing.assert_allclose(loaded.vision.predict(seen.features, loaded.text.query(query)), found[0], atol=1e-5)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from vljepa_edge.streaming.event import Event
 
 if TYPE_CHECKING:
-    from vljepa_edge.model import Model
+    from vljepa_edge.perception.perception import Perception
     from vljepa_edge.streaming.latency import Latencies
     from vljepa_edge.streaming.stats import Tally
     from vljepa_edge.streaming.track import Cut, Track
@@ -25,7 +25,7 @@ class Emitter:
     One thread at a time may emit. Any thread may take, and never waits for a graph.
     """
 
-    def __init__(self, model: Model, tally: Tally, latencies: Latencies) -> None:
+    def __init__(self, model: Perception, tally: Tally, latencies: Latencies) -> None:
         self._model = model
         self._tally = tally
         self._latencies = latencies

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.perception.window import Window
+from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.latency import Latencies
@@ -25,7 +25,7 @@ from vljepa_edge.streaming.track import Cut, Track
 from vljepa_edge.video.preprocess import as_rgb
 
 if TYPE_CHECKING:
-    from vljepa_edge.model import Model
+    from vljepa_edge.perception.perception import Perception
     from vljepa_edge.streaming.policy import Policy
 
 
@@ -66,7 +66,7 @@ class Stream:
 
     def __init__(
         self,
-        model: Model,
+        model: Perception,
         query: str | Sequence[str] | None = None,
         policy: str | Policy = "running-ward",
         *,
@@ -97,7 +97,7 @@ class Stream:
         self._tally = Tally()
         self._listeners = Listeners(callback, self._tally)
         self._latencies = Latencies()
-        self._window = Window(video.window)
+        self._encoder = WindowEncoder(model.vision)
         self._emitter = Emitter(model, self._tally, self._latencies)
         self._last: float | None = None
         self._size: tuple[int, ...] | None = None
@@ -170,7 +170,7 @@ class Stream:
             if self._queue is not None:
                 self._queue.clear()
             self._sampler.restart()
-            self._window.clear()
+            self._encoder.clear()
             self._emitter.take()
             self._last = self._size = None
             self._since_hop = 0
@@ -296,13 +296,11 @@ class Stream:
         """Take one frame: resize, encode, and at a hop predict, decide and decode."""
         begun = perf_counter()
         self._follow_clock(item, output)
-        vision = self.model.vision
         marks = [perf_counter()]
-        frame = vision.prepare(item.image)
+        frame = self.model.vision.prepare(item.image)
         marks.append(perf_counter())
-        features = vision.encode_frame(frame)
+        self._encoder.push(frame, item.time)
         marks.append(perf_counter())
-        self._window.push(features, item.time)
         self._last = item.time
         is_hop = self._since_hop == 0
         self._since_hop = (self._since_hop + 1) % self.model.manifest.video.hop
@@ -310,12 +308,11 @@ class Stream:
         if self.live:
             spent["queue"] = begun - item.admitted
         if is_hop:
-            gathered = vision.gather(self._window)
             encoding = perf_counter()
-            encoded = vision.encode_clip(gathered)
+            self._encoder.features()
             spent["encode"] += perf_counter() - encoding
             failures: list[Exception] = []
-            cuts = self._decide(encoded, item.time, spent, output, failures)
+            cuts = self._decide(item.time, spent, output, failures)
             spent["hop"] = perf_counter() - marks[0] + item.admitted - item.called
             spent["overhead"] = spent["hop"] - spent["scale"] - spent["encode"] - spent["predict"]
             self._tally.add("hops")
@@ -345,7 +342,7 @@ class Stream:
     def _start_anew(self, last: float, decided_at: float, output: Output) -> None:
         """Clear the window and close the open segments at the last frame; the next one may have any time."""
         self._last, self._since_hop = None, 0
-        self._window.clear()
+        self._encoder.clear()
         try:
             self._end_segments(self._tracks, last, decided_at, output)
         finally:
@@ -354,7 +351,6 @@ class Stream:
 
     def _decide(
         self,
-        encoded: dict[str, NDArray[Any]],
         time: float,
         spent: dict[str, float],
         output: Output,
@@ -362,7 +358,7 @@ class Stream:
     ) -> list[tuple[Track, Cut]]:
         """Predict each query's embedding, then ask the policies: a prediction that fails moves none of them."""
         begun = perf_counter()
-        embeddings = [self.model.vision.predict(encoded, track.query) for track in self._tracks]
+        embeddings = [self._encoder.embed(track.query) for track in self._tracks]
         predicted = perf_counter()
         made = dict(zip(self._tracks, embeddings, strict=True))
         cuts = _ask(made, lambda track: track.push(made[track], time), failures)

@@ -10,7 +10,7 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.tasks.classify import Score, check_labels, fill, rank, scale
 
 if TYPE_CHECKING:
-    from vljepa_edge.model import Model
+    from vljepa_edge.perception.perception import Perception
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Answer:
     scores: tuple[Score, ...] = ()
 
 
-def answer(model: Model, source: Any, question: str, candidates: Sequence[str] | None = None) -> Answer:
+def answer(model: Perception, source: Any, question: str, candidates: Sequence[str] | None = None) -> Answer:
     """Answer a question about a video or image, out of candidates or freely.
 
     The question is the predictor's query; candidates are put into the manifest's prompt "answer" ({candidate}), if it

@@ -14,7 +14,7 @@ from vljepa_edge.errors import BundleError, InputError
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import Manifest
-    from vljepa_edge.model import Model
+    from vljepa_edge.perception.perception import Perception
 
 MOST_LABELS = 10_000
 LONGEST_LABEL = 1_000
@@ -29,7 +29,7 @@ class Score:
     score: float
 
 
-def classify(model: Model, source: Any, labels: Sequence[str], query: str | None = None) -> list[Score]:
+def classify(model: Perception, source: Any, labels: Sequence[str], query: str | None = None) -> list[Score]:
     """All labels with their probabilities (they sum to 1), best first.
 
     Labels are put into the manifest's prompt "classify" (as they are when it has none). Probabilities are

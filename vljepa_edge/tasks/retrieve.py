@@ -19,7 +19,7 @@ from vljepa_edge.errors import IndexFileError, InputError
 from vljepa_edge.support.atomic import replacing
 
 if TYPE_CHECKING:
-    from vljepa_edge.model import Model
+    from vljepa_edge.perception.perception import Perception
 
 SCHEMA = 1
 INDEX = "index.json"
@@ -43,7 +43,7 @@ class Index:
     several threads while one adds.
     """
 
-    def __init__(self, model: Model, query: str | None = None) -> None:
+    def __init__(self, model: Perception, query: str | None = None) -> None:
         self.model = model
         self.query = model.manifest.text.default_query if query is None else query
         self._names: dict[str, int] = {}
@@ -72,7 +72,7 @@ class Index:
         if name in self._names:
             raise InputError(f"{name!r} is in the index already; give it another name")
         hop = max(1, self.model.manifest.video.window // 2)
-        found = list(self.model.windows(source, self.query, hop=hop))
+        found = list(self.model.windows(source, self.query, hop=hop, full=True))
         number = len(self._names)
         self._embeddings.append(np.stack([window.embedding for window in found]))
         self._spans.append(np.array([(number, window.start, window.end) for window in found], np.float64))
@@ -140,7 +140,7 @@ class Index:
         return target
 
     @classmethod
-    def load(cls, folder: str | os.PathLike[str], model: Model) -> Index:
+    def load(cls, folder: str | os.PathLike[str], model: Perception) -> Index:
         """Open a saved index; embeddings stay on disk, mapped.
 
         Raises IndexFileError, naming the file, when it is missing, altered or broken, or was made by another model.

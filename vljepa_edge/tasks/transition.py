@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.perception.window import Window
+from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.tasks.classify import Score, rank, scale
 
 if TYPE_CHECKING:
-    from vljepa_edge.model import Model
+    from vljepa_edge.perception.perception import Perception
     from vljepa_edge.perception.vision import Features
 
 
-def transition(model: Model, before: Any, after: Any, candidates: Sequence[Any]) -> list[Score]:
+def transition(model: Perception, before: Any, after: Any, candidates: Sequence[Any]) -> list[Score]:
     """Score candidate clips by how near each is to the change from `before` to `after`, best first; scores sum to 1.
 
     The initial and the final image are duplicated and concatenated into one window, the first half showing `before`;
@@ -32,16 +32,15 @@ def transition(model: Model, before: Any, after: Any, candidates: Sequence[Any])
     query = manifest.prompts.get("transition", manifest.text.default_query)
     first, last = _first_frame(model, before), _first_frame(model, after)
     size = manifest.video.window
-    window = Window(size)
+    encoder = WindowEncoder(model.vision)
     for index in range(size):
-        window.push(first if index < size // 2 else last, index / manifest.video.fps)
-    features = model.vision.encode_clip(model.vision.gather(window))
-    state = model.vision.predict(features, model.text.query(query))
+        encoder.push_encoded(first if index < size // 2 else last, index / manifest.video.fps)
+    state = encoder.embed(model.text.query(query))
     clips = np.stack([model.embed_video(candidate) for candidate in candidates])
     return rank([_name(item, i) for i, item in enumerate(candidates)], clips @ state, scale(manifest))
 
 
-def _first_frame(model: Model, source: Any) -> Features:
+def _first_frame(model: Perception, source: Any) -> Features:
     with model.open(source) as frames:
         return model.vision.encode_frame(model.vision.prepare(next(frames).image))
 

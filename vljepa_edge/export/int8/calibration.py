@@ -21,7 +21,7 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.model import Model
 from vljepa_edge.perception.text import Query
 from vljepa_edge.perception.vision import Vision
-from vljepa_edge.perception.window import Window
+from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.support.media_files import media_files
 
 Arrays = dict[str, NDArray[Any]]
@@ -91,11 +91,10 @@ def _lines(file: Path) -> list[str]:
 
 def embed_clip(vision: Vision, clip: Clip, queries: Sequence[Query]) -> NDArray[np.float32]:
     """One clip [T, H, W, 3] under each query, as a stream would: [queries, E]."""
-    window = Window(vision.video.window)
+    encoder = WindowEncoder(vision)
     for i, frame in enumerate(clip):
-        window.push(vision.encode_frame(frame), i / vision.video.fps)
-    features = vision.encode_clip(vision.gather(window))
-    return np.stack([vision.predict(features, query) for query in queries])
+        encoder.push(frame, i / vision.video.fps)
+    return np.stack([encoder.embed(query) for query in queries])
 
 
 def turn(queries: Sequence[Query], place: int) -> list[Query]:

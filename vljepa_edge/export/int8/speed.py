@@ -12,7 +12,7 @@ from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.engines import open_engine
 from vljepa_edge.export.int8.calibration import Clip
 from vljepa_edge.model import Model
-from vljepa_edge.perception.window import Window
+from vljepa_edge.perception.window_encoder import WindowEncoder
 
 _LEAST_ROUNDS, _MOST_ROUNDS = 5, 200
 
@@ -58,22 +58,25 @@ def compare_bundles(
 def _stages(model: Model, clip: Clip, text: str) -> dict[str, Callable[[], object]]:
     vision, video = model.vision, model.manifest.video
     query = model.text.query(model.manifest.text.default_query)
-    window = Window(video.window)
+    encoder = WindowEncoder(vision)
     for i, frame in enumerate(clip):
-        window.push(vision.encode_frame(frame), i / video.fps)
-    gathered = {name: np.array(value) for name, value in vision.gather(window).items()}
-    features = vision.encode_clip(gathered)
-    embedding = vision.predict(features, query)
+        encoder.push(frame, i / video.fps)
+    encoded, last = vision.encode_frame(clip[-1]), float(encoder.times[-1])
+    embedding = encoder.embed(query)
 
     def hop() -> object:
-        vision.encode_frame(clip[-1])
-        return vision.predict(vision.encode_clip(gathered), query)
+        encoder.push(clip[-1], last)
+        return encoder.embed(query)
+
+    def encode_clip() -> object:
+        encoder.push_encoded(encoded, last)
+        return encoder.features()
 
     return {
         "hop": hop,
         "frame": lambda: vision.encode_frame(clip[-1]),
-        "clip": lambda: vision.encode_clip(gathered),
-        "predictor": lambda: vision.predict(features, query),
+        "clip": encode_clip,
+        "predictor": lambda: encoder.embed(query),
         "text embedded": lambda: model.embed_text([text]),
         "text decoded": lambda: model.decode_text(embedding),
     }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +17,6 @@ from rich.progress import Progress
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from vljepa_edge import __version__
 from vljepa_edge.bundle.store import write_bundle
 from vljepa_edge.errors import ExportError
 from vljepa_edge.export.pytorch.streamed import export_streamed, inline
@@ -175,7 +175,7 @@ def _manifest(
     if language is not None:
         parts["predictor, query embedding"] = language.source
     return {
-        "version": __version__,
+        "version": version("vljepa-edge"),
         "licence": "see NOTICE",
         "graphs": roles,
         "video": {

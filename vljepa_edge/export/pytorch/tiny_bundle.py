@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_edge import __version__
 from vljepa_edge.bundle.store import write_bundle
 from vljepa_edge.export.pytorch.trace import export_module, store_weights
 from vljepa_edge.export.pytorch.y_decoder import export_y_decoder, tensor, y_decoder_tensors
@@ -159,7 +159,7 @@ def _manifest(parts: TinyParts) -> dict[str, Any]:
     ]
     return {
         "schema": 1,
-        "version": __version__,
+        "version": version("vljepa-edge"),
         "licence": "Apache-2.0",
         "graphs": {
             "x_encoder_appearance": {

@@ -1,0 +1,132 @@
+"""Perception: a bundle on an engine, which turns videos, images and texts into embeddings of one space."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.engines import compile_all
+from vljepa_edge.errors import InputError
+from vljepa_edge.perception.text import Text
+from vljepa_edge.perception.vision import Vision
+from vljepa_edge.perception.window_encoder import WindowEncoder
+from vljepa_edge.video.source import open_source
+
+if TYPE_CHECKING:
+    from vljepa_edge.bundle.manifest import Manifest
+    from vljepa_edge.bundle.store import Bundle
+    from vljepa_edge.engines.base import Engine
+    from vljepa_edge.perception.text import Query
+    from vljepa_edge.video.source import Source
+
+
+class WindowEmbedding(NamedTuple):
+    """The embedding [E] of one window; `start` and `end` are the times of its first and last frame, seconds."""
+
+    start: float
+    end: float
+    embedding: NDArray[np.float32]
+
+
+class Perception:
+    """A bundle whose graphs are compiled on an engine. It is immutable: one serves many streams and threads.
+
+    A `source`, wherever a method takes one, is the path of a video or image, an RTSP URL, a camera ("camera:0"), one
+    image array, arrays at the model's frame rate, or an iterable of (array, seconds). Arrays are uint8: RGB, RGBA or
+    grey.
+    """
+
+    def __init__(self, bundle: Bundle, engine: Engine) -> None:
+        self.bundle = bundle
+        self.engine = engine.name
+        self.graphs = compile_all(engine, bundle)  # by role
+        self.text = Text(bundle, self.graphs)
+        self.vision = Vision(bundle.manifest, self.graphs)
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the bundle says about itself."""
+        return self.bundle.manifest
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.manifest.name} {self.manifest.version}, {self.engine})"
+
+    def open(self, source: Any, *, live: bool | None = None) -> Source:
+        """The frames of a source at the model's size and rate. Raises VideoError, or FrameError for a bad array."""
+        video = self.manifest.video
+        return open_source(source, size=(video.width, video.height), resize=video.resize, fps=video.fps, live=live)
+
+    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Target embeddings (Y-encoder): float32 [N, E], unit norm. Raises InputError for an empty text."""
+        if isinstance(texts, str):
+            raise InputError("embed_text takes a list of strings; write embed_text([text])")
+        return self.text.embed(texts)
+
+    def decode_text(self, embedding: NDArray[np.float32]) -> str:
+        """The text that an embedding [E] stands for (Y-decoder, greedy)."""
+        return self.text.decode(embedding)
+
+    def embed_video(self, source: Any, query: str | None = None) -> NDArray[np.float32]:
+        """One embedding [E], unit norm, of a complete video or image: the mean over full windows that overlap by half.
+
+        The windows keep the model's frame rate, so motion looks as it did in training. A source that is shorter than a
+        window fills it by repeating its first frame (an image: all of it, as in section 3.1 of the paper). A camera or
+        RTSP URL has no end: the first full window is looked at. Raises VideoError when there is no frame to see.
+        """
+        hop = max(1, self.manifest.video.window // 2)
+        mean = np.stack([window.embedding for window in self.windows(source, query, hop=hop, full=True)]).mean(0)
+        unit: NDArray[np.float32] = mean / max(float(np.linalg.norm(mean)), 1e-12)
+        return unit
+
+    def embed_windows(
+        self, source: Any, query: str | None = None, *, hop: int | None = None, full: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """The end times [N] in seconds and embeddings [N, E] of all windows; see `windows`."""
+        found = list(self.windows(source, query, hop=hop, full=full))
+        return np.array([item.end for item in found]), np.stack([item.embedding for item in found])
+
+    def windows(
+        self, source: Any, query: str | None = None, *, hop: int | None = None, full: bool = False
+    ) -> Iterator[WindowEmbedding]:
+        """Embed a window every `hop` frames (the manifest's hop when None), and one that ends at the last frame.
+
+        These are the embeddings of a stream: the first window ends at the first frame, and the first frame fills the
+        places before it. `full=True` leaves out windows that are filled so, unless the source is shorter than a window.
+        No window spans a time at which an iterable's clock goes back. A camera or RTSP URL has no end: it gives its
+        first full window only, and `stream` watches on. Raises VideoError when the source has no frames.
+        """
+        step = self.manifest.video.hop if hop is None else hop
+        if step < 1:
+            raise InputError(f"hop must be at least 1 frame, got {step}")
+        asked = self.text.query(self.manifest.text.default_query if query is None else query)
+        return self._windows(source, asked, step, full)
+
+    def _windows(self, source: Any, query: Query, step: int, full: bool) -> Iterator[WindowEmbedding]:
+        encoder = WindowEncoder(self.vision)
+        count, seen = 0, True
+
+        def embed() -> WindowEmbedding:
+            embedding = encoder.embed(query)
+            return WindowEmbedding(float(encoder.times[0]), float(encoder.times[-1]), embedding)
+
+        with self.open(source) as frames:
+            # The frame, counted from 0, that the first window ends at.
+            first = self.manifest.video.window - 1 if full or frames.live else 0
+            for image, time in frames:
+                if count and time < encoder.times[-1]:  # the clock was set back
+                    if not seen:
+                        yield embed()
+                    encoder.clear()
+                    count = 0
+                encoder.push(self.vision.prepare(image), time)
+                seen = count >= first and (count - first) % step == 0
+                count += 1
+                if seen:
+                    yield embed()
+                if seen and frames.live:
+                    break
+        if not seen:
+            yield embed()

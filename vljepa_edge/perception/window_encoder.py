@@ -1,0 +1,58 @@
+"""The window encoder: frames in, embeddings out. Each frame is encoded once, and queries are asked of the window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.perception.window import Window
+
+if TYPE_CHECKING:
+    from vljepa_edge.perception.text import Query
+    from vljepa_edge.perception.vision import Features, Vision
+
+
+class WindowEncoder:
+    """The last T frames of one clip or stream, encoded by one model. Until T came, the first one fills the window.
+
+    Not for use from several threads at once. It holds all the state there is: `vision` is shared.
+    """
+
+    def __init__(self, vision: Vision) -> None:
+        self._vision = vision
+        self._window = Window(vision.video.window)
+        self._features: Features | None = None
+
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Seconds of the window's frames, oldest first, (T,). A view: valid until the next push."""
+        return self._window.times
+
+    def push(self, frame: NDArray[np.uint8], time: float) -> None:
+        """Encode a prepared frame (see Vision.prepare), uint8 (H, W, 3), and add it. Raises EngineError."""
+        self.push_encoded(self._vision.encode_frame(frame), time)
+
+    def push_encoded(self, encoded: Features, time: float) -> None:
+        """Add a frame that Vision.encode_frame has encoded."""
+        self._window.push(encoded, time)
+        self._features = None
+
+    def features(self) -> Features:
+        """All that the predictor takes of the window: views, valid until the next push. Clip graphs run once a push.
+
+        Raises InputError when no frame was pushed, EngineError when a graph fails.
+        """
+        if self._features is None:
+            self._features = self._vision.encode_clip(self._vision.gather(self._window))
+        return self._features
+
+    def embed(self, query: Query) -> NDArray[np.float32]:
+        """The embedding [E] that is predicted for a query: unit norm, read-only. Raises as features() does."""
+        return self._vision.predict(self.features(), query)
+
+    def clear(self) -> None:
+        """Forget the frames and keep the memory."""
+        self._window.clear()
+        self._features = None
