@@ -6,10 +6,13 @@ Every import counts: at the top of a module, inside a function, and under `if TY
 from __future__ import annotations
 
 import ast
+import importlib
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from vljepa_edge.moved import MOVED
 
 ROOT = Path(__file__).parents[1]
 # Folder -> the name it is imported by.
@@ -27,7 +30,8 @@ FLOORS: dict[str, set[str]] = {
     "streaming": RUNTIME | {"_core"},
     "tasks": RUNTIME | {"_core"},
     "model": RUNTIME | {"streaming", "tasks"},
-    "vljepa_edge": RUNTIME | {"streaming", "tasks", "model"},
+    "moved": set(),
+    "vljepa_edge": RUNTIME | {"streaming", "tasks", "model", "moved"},
     "kernels": {"errors", "support"},
     "kernels.tensorrt": {"errors", "support", "kernels", "engines"},
     "nn": {"errors", "support", "kernels"},
@@ -110,3 +114,17 @@ def test_no_module_imports_itself_through_others() -> None:
 def test_every_imported_module_exists() -> None:
     wrong = [f"{name} imports {other}" for name, others in IMPORTS.items() for other in others if other not in MODULES]
     assert not wrong
+
+
+@pytest.mark.parametrize("old", MOVED)
+def test_an_old_path_says_where_it_went(old: str) -> None:
+    new = f"vljepa_edge.{MOVED[old]}"
+    assert new in MODULES
+    with pytest.raises(ModuleNotFoundError, match=f"has moved to {new}"):
+        importlib.import_module(f"vljepa_edge.{old}")
+
+
+def test_the_bundle_package_gives_what_the_module_gave() -> None:
+    from vljepa_edge.bundle import Bundle, default_bundle, write_bundle
+
+    assert {Bundle.__module__, default_bundle.__module__, write_bundle.__module__} == {"vljepa_edge.bundle.store"}

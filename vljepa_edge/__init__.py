@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from vljepa_edge.moved import explain_moves
+
 if TYPE_CHECKING:
     from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.errors import (
@@ -57,6 +59,9 @@ _HOMES = {
     "load": "model",
     "parse_policy": "streaming.policy",
 }
+
+
+explain_moves()
 
 
 def __getattr__(name: str) -> Any:
