@@ -50,6 +50,7 @@ def write_video(
     mirrored: bool = False,
     aspect: Fraction | None = None,
     audio: float = 0.0,
+    title: str | None = None,
     options: dict[str, str] | None = None,
     container_options: dict[str, str] | None = None,
 ) -> Path:
@@ -61,6 +62,8 @@ def write_video(
     frames = [flat(number) for number in range(images)] if isinstance(images, int) else images
     stamps = [number / fps for number in range(len(frames))] if times is None else times
     with av.open(str(path), "w", container_options=container_options or {}) as container:
+        if title is not None:
+            container.metadata["title"] = title
         stream = container.add_stream(codec, rate=fps, options=options or {})
         stream.height, stream.width = frames[0].shape[:2] if frames else (48, 64)
         stream.pix_fmt = pix_fmt

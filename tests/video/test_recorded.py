@@ -75,6 +75,35 @@ class TestContainers:
         assert [number for number, _ in frames] == list(range(40))
         assert np.allclose(np.diff([time for _, time in frames]), 0.1)
 
+    @pytest.mark.parametrize("options", [{"bf": "3"}, {"bf": "3", "b-pyramid": "normal", "g": "8"}, {"bf": "0"}])
+    def test_h264_in_avi_gives_every_frame_in_order_at_its_time(
+        self, tmp_path: Path, options: dict[str, str]
+    ) -> None:
+        frames, stats = seen(write_video(tmp_path / "b.avi", 40, options=options))
+        assert frames == [(number, number / 10) for number in range(40)]
+        assert stats == SourceStats(frames_decoded=40, frames_yielded=40)
+
+    def test_a_beginning_that_is_no_full_microsecond_is_second_zero(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "v.ts", times=[0.1371 + number / 10 for number in range(10)])
+        data = bytearray(path.read_bytes())
+        for at in range(0, len(data), 188):  # the presentation stamps, 90,000 a second, become one later
+            body = at + 4 + (data[at + 4] + 1 if data[at + 3] & 0x20 else 0)
+            if data[at + 1] & 0x40 and data[body : body + 4] == b"\0\0\1\xe0":
+                for stamp in [body + 9, body + 14][: 2 if data[body + 7] >> 6 == 3 else 1]:
+                    low = int.from_bytes(data[stamp + 3 : stamp + 5], "big") + 2
+                    data[stamp + 3 : stamp + 5] = low.to_bytes(2, "big")
+        path.write_bytes(data)
+        with open_source(path) as source:
+            times = [frame.time for frame in source]
+        assert times[0] == 0.0
+        assert np.allclose(np.diff(times), 0.1)
+
+    def test_a_title_that_is_not_utf8_does_not_matter(self, tmp_path: Path) -> None:
+        for suffix in ("mp4", "mkv", "avi"):
+            path = write_video(tmp_path / f"v.{suffix}", codec="mpeg4", title="four")
+            path.write_bytes(path.read_bytes().replace(b"four", b"caf\xe9"))
+            assert seen(path)[0] == TENTHS
+
     def test_grey(self, tmp_path: Path) -> None:
         with open_source(write_video(tmp_path / "grey.mkv", [flat(5)], codec="ffv1", pix_fmt="gray")) as source:
             image = next(source).image

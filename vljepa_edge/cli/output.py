@@ -42,10 +42,10 @@ def progress() -> Progress:
 
 
 def number(value: float | None, digits: int = 4) -> float | None:
-    """A measurement as JSON can hold it: rounded, and None for what is not finite."""
+    """A measurement as JSON can hold it: rounded, never -0.0, and None for what is not finite."""
     if value is None or value != value or value in (float("inf"), float("-inf")):
         return None
-    return round(float(value), digits)
+    return round(float(value), digits) + 0.0
 
 
 def print_scores(scores: Iterable[tuple[str, float]]) -> None:

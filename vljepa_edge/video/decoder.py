@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from vljepa_edge.errors import VideoError
 from vljepa_edge.video.frame import MAX_PIXELS, SourceStats
-from vljepa_edge.video.timing import StampGuess
+from vljepa_edge.video.timing import DecodingStamps, StampGuess
 
 # FFmpeg draws text files as pictures with these.
 _TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
@@ -47,7 +47,13 @@ class Decoder:
         self._live = live
         self._timeout = timeout
         limits = {"max_pixels": str(MAX_PIXELS)}
-        self._container = av.open(url, format=container_format, options={**options, **limits}, timeout=timeout)
+        self._container = av.open(
+            url,
+            format=container_format,
+            options={**options, **limits},
+            metadata_errors="replace",  # a title in another encoding does not make a video unreadable
+            timeout=timeout,
+        )
         try:
             self._stream = self._choose()
             context = self._stream.codec_context
@@ -75,16 +81,23 @@ class Decoder:
     def start(self) -> float | None:
         """The stamp, in seconds, with which the container begins; None if it does not say or was running before."""
         start = self._container.start_time
-        return None if start is None or self._live else start / av.time_base
+        if start is None or self._live:
+            return None
+        first, time_base = self._stream.start_time, self._stream.time_base
+        if first is not None and time_base is not None and abs(first * time_base * av.time_base - start) < 1:
+            return float(first * time_base)  # the same, not rounded to microseconds
+        return start / av.time_base
 
     def close(self) -> None:
         self._container.close()
 
     def __iter__(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
-        guess = StampGuess()
+        guess = DecodingStamps() if self._container.format.name == "avi" else StampGuess()
         seen = time.monotonic()
         for packet in self._packets():
             self._stats.corrupt += packet.is_corrupt
+            if isinstance(guess, DecodingStamps):
+                guess.sent(packet.pts, packet.dts)
             try:
                 frames = self._stream.decode(packet)
             except FFmpegError:
@@ -112,6 +125,9 @@ class Decoder:
             except FFmpegError as error:
                 if self._live:
                     raise VideoError(self._name, error.strerror or "no data came") from error
+                self._stats.corrupt += 1
+                failed += 1
+            except IndexError:  # PyAV's, for a packet of a stream that the header does not have
                 self._stats.corrupt += 1
                 failed += 1
 

@@ -24,10 +24,7 @@ T = TypeVar("T")
 
 
 class StampGuess:
-    """Picks presentation or decoding stamps, whichever has been wrong less often (FFmpeg's guess_correct_pts).
-
-    AVI files with B-frames carry presentation stamps that go back and forth; their decoding stamps are right.
-    """
+    """Picks presentation or decoding stamps, whichever has been wrong less often (FFmpeg's guess_correct_pts)."""
 
     def __init__(self) -> None:
         self._last = {"pts": -math.inf, "dts": -math.inf}
@@ -41,6 +38,34 @@ class StampGuess:
         if pts is not None and (dts is None or self._faults["pts"] <= self._faults["dts"]):
             return pts
         return dts
+
+
+class DecodingStamps:
+    """Presentation stamps out of decoding stamps, for AVI, which has no others: those that FFmpeg guesses go back and forth.
+
+    Frames come in the order of showing, each with the decoding stamp of the packet that brought it out. That is later
+    than its time by the decoder's delay, which the first frame tells: it is shown when its own packet is decoded.
+    """
+
+    def __init__(self) -> None:
+        self._decoded: dict[int | None, int] = {}  # by the guess, which names a packet and the frame in it
+        self._delay: int | None = None
+        self._last: int | None = None
+
+    def sent(self, pts: int | None, dts: int | None) -> None:
+        """A packet went to the decoder."""
+        if self._delay is None and dts is not None:
+            self._decoded.setdefault(pts, dts)
+
+    def __call__(self, pts: int | None, dts: int | None) -> int | None:
+        if dts is not None:
+            if self._delay is None:
+                self._delay = dts - self._decoded.get(pts, dts)
+                self._decoded.clear()
+            self._last = dts - self._delay
+        elif self._last is not None:  # out of the emptied decoder, where no packet brings a frame out
+            self._last += 1
+        return self._last
 
 
 def without_wild(frames: Iterable[tuple[T, float | None]]) -> Iterator[tuple[T, float | None]]:
