@@ -76,9 +76,7 @@ class TestContainers:
         assert np.allclose(np.diff([time for _, time in frames]), 0.1)
 
     @pytest.mark.parametrize("options", [{"bf": "3"}, {"bf": "3", "b-pyramid": "normal", "g": "8"}, {"bf": "0"}])
-    def test_h264_in_avi_gives_every_frame_in_order_at_its_time(
-        self, tmp_path: Path, options: dict[str, str]
-    ) -> None:
+    def test_h264_in_avi_gives_every_frame_in_order_at_its_time(self, tmp_path: Path, options: dict[str, str]) -> None:
         frames, stats = seen(write_video(tmp_path / "b.avi", 40, options=options))
         assert frames == [(number, number / 10) for number in range(40)]
         assert stats == SourceStats(frames_decoded=40, frames_yielded=40)

@@ -10,8 +10,10 @@ from typing import Literal, TypeAlias, cast, get_args
 import av
 import numpy as np
 from av.video.reformatter import Interpolation, VideoReformatter
+from numpy.typing import NDArray
 
 from vljepa_edge.errors import FrameError, InputError
+from vljepa_edge.video import colour
 from vljepa_edge.video.frame import MAX_PIXELS, Image
 
 ResizeMode: TypeAlias = Literal["cover", "stretch"]
@@ -89,6 +91,7 @@ class Scaler:
     def upright(self, frame: av.VideoFrame, size: tuple[int, int] | None, mode: ResizeMode, aspect: float) -> Image:
         """`frame` as it is meant to be seen: turned as its display matrix says, scaled to `size` (width, height)."""
         transposed, flip_rows, flip_columns = _orientation(frame)
+        colour.tag(frame)
         if size is None:
             image = _pixels(self._rgb(frame)).copy()
         elif transposed:
@@ -124,8 +127,9 @@ class Scaler:
         width, height = size or (frame.width, frame.height)
         if frame.width > _STRIDE * width or frame.height > _STRIDE * height:
             frame = self._rgb(frame, (math.isqrt(frame.width * width), math.isqrt(frame.height * height)))
+        pixel_format = "rgb48le" if colour.is_hdr(frame) else "rgb24"
         return self._reformatter.reformat(
-            frame, width=width, height=height, format="rgb24", interpolation=_QUALITY, threads=1
+            frame, width=width, height=height, format=pixel_format, interpolation=_QUALITY, threads=1
         )
 
 
@@ -139,7 +143,9 @@ def _scaler_of_thread() -> Scaler:
 
 
 def _pixels(frame: av.VideoFrame) -> Image:
-    """A view of an rgb24 frame's memory."""
+    """A view of an rgb24 frame's memory, or the SDR pixels of an HDR frame."""
+    if colour.is_hdr(frame):
+        return colour.to_sdr(cast(NDArray[np.uint16], frame.to_ndarray()), frame.color_trc, frame.color_primaries)
     return cast(Image, frame.to_ndarray())
 
 

@@ -41,7 +41,7 @@ class StampGuess:
 
 
 class DecodingStamps:
-    """Presentation stamps out of decoding stamps, for AVI, which has no others: those that FFmpeg guesses go back and forth.
+    """Presentation stamps out of decoding stamps, for AVI, which has no others. FFmpeg's guesses go back and forth.
 
     Frames come in the order of showing, each with the decoding stamp of the packet that brought it out. That is later
     than its time by the decoder's delay, which the first frame tells: it is shown when its own packet is decoded.
