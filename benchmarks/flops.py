@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-import openvino as ov
+from vljepa_edge.support.quiet_openvino import openvino as ov
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _DEQUANTISING = ("Multiply", "Subtract", "Convert", "Transpose", "Reshape")

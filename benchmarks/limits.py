@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import openvino as ov
-from openvino import opset13 as ops
 
 from benchmarks.flops import Cost
 from benchmarks.interleave import Clock
+from vljepa_edge.support.quiet_openvino import openvino as ov
 
+ops = ov.opset13
 SIZE = 1024
 TRIES = 5
 COPIED_BYTES = 1 << 28

@@ -64,9 +64,8 @@ class FrameEncoder:
     """
 
     def __init__(self, stream: AppearanceStream, folder: Path) -> None:
-        import openvino as ov
-
         from vljepa_edge.export.pytorch.trace import export_module
+        from vljepa_edge.support.quiet_openvino import openvino as ov
 
         graph = export_module(
             stream, {"frame": torch.zeros(_BATCH, SIZE, SIZE, 3, dtype=torch.uint8)}, ("appearance", "luma")

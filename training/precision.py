@@ -10,7 +10,7 @@ import torch
 @lru_cache(maxsize=1)
 def bf16_is_native() -> bool:
     """Whether this processor multiplies bf16 in hardware, as OpenVINO sees it (x86 and Arm)."""
-    import openvino as ov
+    from vljepa_edge.support.quiet_openvino import openvino as ov
 
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from vljepa_edge.tasks.retrieve import Index
 
     __version__: str
+
+# Unless this is set before it is imported, ONNX Runtime writes a device id to the home folder and sends events.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
     "Bundle",

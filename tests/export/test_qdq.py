@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 import onnx
-import openvino
 import pytest
 from onnx import numpy_helper
 
@@ -18,6 +17,7 @@ from vljepa_edge.export.int8.onnx_run import run_all
 from vljepa_edge.export.int8.qdq import KINDS, keep_float, layers, quantise
 from vljepa_edge.export.int8.smooth import smooth
 from vljepa_edge.export.pytorch.trace import restore_weights, store_weights
+from vljepa_edge.support.quiet_openvino import openvino
 
 EXAMPLES: dict[str, Callable[[], Example]] = {
     "x_encoder": x_encoder,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import openvino as ov
 import pytest
 import torch
 
+from vljepa_edge.support.quiet_openvino import openvino as ov
 from vljepa_edge.training import precision
 
 

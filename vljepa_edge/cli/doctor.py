@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vljepa_edge.bundle.store import Bundle
 
 RUNTIME = ("numpy", "openvino", "av", "tokenizers", "pydantic", "typer", "rich")
+_IMPORTED_AS = {"openvino": "vljepa_edge.support.quiet_openvino"}
 EXTRAS = {
     "onnxruntime": "onnxruntime",
     "torch": "train",
@@ -52,7 +53,7 @@ def check_packages() -> Iterator[Check]:
     """The packages of the runtime, which must import, and those of the extras, which may be absent."""
     for name in RUNTIME:
         try:
-            importlib.import_module(name)
+            importlib.import_module(_IMPORTED_AS.get(name, name))
         except Exception as error:
             yield Check(name, "fail", describe(error), pip_install("--upgrade", name))
         else:

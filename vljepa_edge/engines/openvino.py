@@ -1,7 +1,7 @@
 """OpenVINO on the CPU, x86 and Arm: the default engine.
 
-One stream, tuned for latency: a graph runs one call at a time on all its threads. Nothing here imports or calls the
-telemetry that OpenVINO's conversion tools carry.
+One stream, tuned for latency: a graph runs one call at a time on all its threads. OpenVINO's
+telemetry is not imported: see support/quiet_openvino.py.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from numpy.typing import NDArray
 
 from vljepa_edge.bundle.onnx_bytes import declared_inputs
 from vljepa_edge.engines.base import Port, Precision, check_inputs, failed, refused
 from vljepa_edge.errors import EngineError
+from vljepa_edge.support.quiet_openvino import openvino as ov
 
 _SINK = "/sink_port_0"  # the ONNX frontend calls the node of output `x` `x/sink_port_0`
 

@@ -45,13 +45,17 @@ class Listeners:
         return bool(self._subscribers)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
-        """Call subscriber(time, embedding, query) at every delivery; returns an undo."""
+        """Call subscriber(time, embedding, query) at every delivery; returns an undo of this one subscription."""
+
+        def subscription(time: float, embedding: NDArray[np.float32], query: str) -> object:
+            return subscriber(time, embedding, query)
+
         with self._lock:
-            self._subscribers += (subscriber,)
+            self._subscribers += (subscription,)
 
         def unsubscribe() -> None:
             with self._lock:
-                self._subscribers = tuple(other for other in self._subscribers if other is not subscriber)
+                self._subscribers = tuple(other for other in self._subscribers if other is not subscription)
 
         return unsubscribe
 
