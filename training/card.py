@@ -21,12 +21,14 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.model import Model, load
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH
 from vljepa_edge.training import evaluate as judge
+from vljepa_edge.training import photographs
 from vljepa_edge.training.data import assets, captions, real
 from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.data.cutouts import held_out, load_backgrounds, load_cutouts
 from vljepa_edge.training.data.scenes import Painter, random_scene
 from vljepa_edge.training.evaluate import Array
 from vljepa_edge.training.features import Draw
+from vljepa_edge.training.metrics import best_threshold, first, percent, winner
 
 CLIPS = 2_000
 """Of each split: so many that what rounding turns over on either side seldom makes half a point."""
@@ -58,7 +60,7 @@ def evaluate(path: Path | None = None, clips: int = CLIPS) -> dict[str, Any]:
         figures[split] = _split(model, painter, split, names, clips)
         figures[split]["motion_moving_camera"] = moving_camera(model, painter, split, names, clips // 2)
         figures[split] |= close_ups(model, painter, split, names, clips // 2)
-    figures["real_photos"] = photos(model)
+    figures |= photographs.measure(model)
     figures["real_videos"] = videos(model)
     return figures
 
@@ -93,10 +95,8 @@ def _split(model: Model, painter: Painter, split: str, names: list[str], count: 
     texts = [model.decode_text(e) for e in _track(z, f"decoding {split} clips")]
     out |= judge.judge_texts(texts, scenes)
     table = judge.captions_table(names, model.embed_text, 0)
-    nearest = (z @ table.reshape(-1, table.shape[-1]).T).argmax(1) // len(captions.ONE)
-    out["nearest_caption_object"] = judge.percent(
-        [names[int(i)] == s.name for i, s in zip(nearest, scenes, strict=True)]
-    )
+    named = np.repeat(np.array([[name == scene.name for name in names] for scene in scenes]), len(captions.ONE), axis=1)
+    out["nearest_caption_object"] = percent(first(z @ table.reshape(-1, table.shape[-1]).T, named))
     return out | _questions(model, painter, split, names, count)
 
 
@@ -194,31 +194,7 @@ def zero_training_exists(seen: Sequence[Seen], asked: Sequence[tuple[int, captio
     cosines = np.einsum("ntrd,nd->ntr", vectors, texts) / np.linalg.norm(vectors, axis=-1)
     yes = np.array([question.answer == "Yes." for _, question in asked])
     readouts = (cosines[:, :, 0].mean(1), cosines[:, :, 1:].mean((1, 2)), cosines.max((1, 2)))
-    return max(judge.best_threshold(scores, yes) for scores in readouts)
-
-
-def photos(model: Model) -> dict[str, Any]:
-    """Real single-object photographs: the model's classify against zero-training ConSE, same labels, the best of
-    training's three wordings."""
-    right: dict[str, list[bool]] = {}
-    rows: list[dict[str, Any]] = []
-    for photo in real.photos():
-        labels = list(photo.candidates)
-        concepts = np.asarray(
-            model.vision.encode_frame(model.vision.prepare(photo.image))["appearance"][0, :, GRID_WIDTH:]
-        )
-        guesses = {"model": model.classify(photo.image, labels)[0].label}
-        for prompt, wording in enumerate(zip(*map(captions.object_captions, labels), strict=True)):
-            texts = model.embed_text(wording)
-            guesses[f"conse_frame_{prompt}"] = labels[int((texts @ concepts[0]).argmax())]
-            guesses[f"conse_windows_{prompt}"] = labels[int((texts @ concepts.mean(0)).argmax())]
-        for who, guess in guesses.items():
-            right.setdefault(who, []).append(guess == photo.label)
-        rows.append({"photo": photo.name, "label": photo.label, **guesses})
-    figures = {who: judge.percent(answers) for who, answers in right.items()}
-    best = max((who for who in figures if who != "model"), key=figures.__getitem__)
-    shown = [{name: row[name] for name in ("photo", "label", "model")} | {"conse": row[best]} for row in rows]
-    return {"count": len(rows), **figures, "best_zero_training": figures[best], "rows": shown}
+    return max(best_threshold(scores, yes) for scores in readouts)
 
 
 def videos(model: Model) -> dict[str, Any]:
@@ -235,7 +211,8 @@ def videos(model: Model) -> dict[str, Any]:
             z = embeddings[chosen].mean(0)
             labels = list(real.window_candidates(video.name, window))
             texts = model.embed_text([captions.object_captions(label)[1] for label in labels])
-            said, picked = model.decode_text(z), labels[int((texts @ z).argmax())]
+            said, best = model.decode_text(z), winner(texts @ z)
+            picked = photographs.NONE if best is None else labels[best]
             rows.append({
                 "video": video.name, "start": window.start, "end": window.end, "person": window.descriptions[0],
                 "says": said, "says_right": real.is_right(said, (window.label, *window.also)),
@@ -243,8 +220,8 @@ def videos(model: Model) -> dict[str, Any]:
             })  # fmt: skip
     return {
         "windows": len(rows),
-        "says_right": judge.percent([row["says_right"] for row in rows]),
-        "picks_right": judge.percent([row["picks_right"] for row in rows]),
+        "says_right": percent([row["says_right"] for row in rows]),
+        "picks_right": percent([row["picks_right"] for row in rows]),
         "rows": rows,
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vljepa_edge.training.data import real
+from vljepa_edge.training.photographs import WAY
 
 _COLUMNS = (
     ("motion, top-1 of 11", "motion_top1_of_11"),
@@ -57,6 +58,8 @@ def markdown(figures: Mapping[str, Any]) -> str:
         f"{photos['count']} single-object photographs, 48 labels each: the model {photos['model']} %,",
         f"the best zero-training ConSE read-out {photos['best_zero_training']} %.",
         "",
+        *_tuning_lines(figures["real_photos_tuning"]),
+        "",
         "| photograph | label | model | ConSE |",
         "|---|---|---|---|",
         *(f"| {row['photo']} | {row['label']} | {row['model']} | {row['conse']} |" for row in photos["rows"]),
@@ -72,6 +75,15 @@ def markdown(figures: Mapping[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _tuning_lines(tuning: Mapping[str, Any]) -> tuple[str, ...]:
+    setting, read_out = tuning["best_setting"], tuning["read_out"]
+    return (
+        f"Settings are chosen by {tuning['count']} other photographs. There the model has {tuning['model']} %,",
+        f"the best read-out (`{read_out}`) {tuning['best_zero_training']} %, and the best of nine ways to ask",
+        f"the model (`{setting}`) {tuning['ways'][WAY + setting]} %.",
+    )
 
 
 def _video_row(row: Mapping[str, Any]) -> str:

@@ -5,23 +5,17 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.training.data import captions as say
 from vljepa_edge.training.data.captions import Scene
+from vljepa_edge.training.metrics import first, percent, ranks
 
 CANDIDATES = 32
 Array = NDArray[np.float32]
 EmbedText = Callable[[Sequence[str]], Array]
-OBJECT_PROMPTS = ("A {}.", "A photo of {}.")
-
-
-def percent(right: Sequence[bool] | NDArray[np.bool_]) -> float:
-    """Share of true, in per cent to one decimal."""
-    return round(100.0 * float(np.mean(np.asarray(right, bool))), 1)
 
 
 def draw_candidates(scenes: Sequence[Scene], names: Sequence[str], seed: int) -> list[list[int]]:
@@ -37,7 +31,8 @@ def draw_candidates(scenes: Sequence[Scene], names: Sequence[str], seed: int) ->
 
 def object_accuracy(embeddings: Array, texts: Array, candidates: list[list[int]]) -> float:
     """texts (names, E). Top-1 of the candidates."""
-    return percent([int(np.argmax(texts[ids] @ z)) == 0 for z, ids in zip(embeddings, candidates, strict=True)])
+    scores = np.stack([texts[ids] @ z for z, ids in zip(embeddings, candidates, strict=True)])
+    return percent(first(scores, np.zeros(len(scores), int)))
 
 
 def captions_table(names: Sequence[str], embed: EmbedText, paraphrase: int) -> Array:
@@ -48,17 +43,15 @@ def captions_table(names: Sequence[str], embed: EmbedText, paraphrase: int) -> A
 
 def motion_accuracy(embeddings: Array, scenes: Sequence[Scene], table: Array, candidates: list[list[int]]) -> float:
     """Top-1 of 11 motions, each scored by its captions of the 32 candidate objects."""
-    right = []
-    for z, scene, ids in zip(embeddings, scenes, candidates, strict=True):
-        right.append(say.ONE[int((table[ids] @ z).mean(0).argmax())] == scene.motion)
-    return percent(right)
+    scores = np.stack([(table[ids] @ z).mean(0) for z, ids in zip(embeddings, candidates, strict=True)])
+    return percent(first(scores, [say.ONE.index(scene.motion) for scene in scenes]))
 
 
 def retrieval(embeddings: Array, scenes: Sequence[Scene], table: Array, names: Sequence[str]) -> dict[str, float]:
     """Rank of the right caption among all captions of the split."""
     scores = embeddings @ table.reshape(-1, table.shape[-1]).T
     right = np.array([names.index(s.name) * len(say.ONE) + say.ONE.index(s.motion) for s in scenes])
-    rank = (scores > scores[np.arange(len(right)), right][:, None]).sum(1)
+    rank = ranks(scores, right)
     return {"R@1": percent(rank < 1), "R@5": percent(rank < 5)}
 
 
@@ -96,21 +89,8 @@ def draw_questions(scenes: Sequence[Scene], kind: str, names: list[str], seed: i
 
 def judge_answers(questions: list[tuple[int, say.Question]], embeddings: Array, kind: str, embed: EmbedText) -> float:
     """embeddings (len(questions), E) under each question; the nearest of the kind's answers."""
-    answers = embed(list(ANSWERS[kind]))
-    return percent(
-        [
-            ANSWERS[kind][int(np.argmax(answers @ z))] == q.answer
-            for z, (_, q) in zip(embeddings, questions, strict=True)
-        ]
-    )
-
-
-def best_threshold(scores: NDArray[Any], yes: NDArray[np.bool_]) -> float:
-    """The most that are right, in per cent, when scores above a threshold mean yes."""
-    ordered = yes[np.argsort(scores, kind="stable")]
-    no_below = np.concatenate([[0], np.cumsum(~ordered)])
-    yes_above = yes.sum() - np.concatenate([[0], np.cumsum(ordered)])
-    return round(100.0 * float((no_below + yes_above).max()) / len(yes), 1)
+    scores = embeddings @ embed(list(ANSWERS[kind])).T
+    return percent(first(scores, [ANSWERS[kind].index(question.answer) for _, question in questions]))
 
 
 def judge_texts(texts: Sequence[str], scenes: Sequence[Scene]) -> dict[str, float]:

@@ -12,6 +12,7 @@ from torch import nn
 from vljepa_edge.nn.tiny_streams import MotionStem
 from vljepa_edge.training.batches import MIRRORED, luma_to_float
 from vljepa_edge.training.data.captions import BACKWARDS, MAX_COUNT, MOTIONS, Scene
+from vljepa_edge.training.metrics import first
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.recipe import MotionRecipe
 
@@ -69,11 +70,11 @@ def pretrain_motion(
                 schedule.step()
                 bar.update(task, advance=1, description=f"motion stem, loss {loss.item():.2f}")
     net.eval()
-    right = np.zeros(2)
+    logits: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
     with torch.inference_mode():
         for start in range(0, len(test[0]), 100):
-            by_motion, by_count = (h.argmax(-1).tolist() for h in net(luma_to_float(test[0][start : start + 100])))
-            for m, c, scene in zip(by_motion, by_count, test[1][start : start + 100], strict=True):
-                right += (MOTIONS[m] == scene.motion, c + 1 == scene.total())
-    motions, counts = right / len(test[1])
-    return float(motions), float(counts)
+            for made, kept in zip(net(luma_to_float(test[0][start : start + 100])), logits, strict=True):
+                kept.append(made)
+    motions = first(torch.cat(logits[0]).numpy(), [MOTIONS.index(scene.motion) for scene in test[1]])
+    counts = first(torch.cat(logits[1]).numpy(), [scene.total() - 1 for scene in test[1]])
+    return float(motions.mean()), float(counts.mean())

@@ -6,6 +6,7 @@ half of them from the same category, so that guessing the category is not enough
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import io
 import random
@@ -39,6 +40,14 @@ class Photo:
     accepted: tuple[str, ...]
     candidates: tuple[str, ...]
     source: str
+
+    @property
+    def tuning(self) -> bool:
+        """Whether it is in the half that settings are chosen by; the figures that are reported are of the others.
+
+        The hash of its source decides, so a photograph stays in its half when others are added.
+        """
+        return hashlib.sha256(self.source.encode()).digest()[0] % 2 == 0
 
 
 @dataclass(frozen=True)

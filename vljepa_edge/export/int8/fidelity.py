@@ -36,12 +36,17 @@ def summary(cosines: np.ndarray) -> Fidelity:
 
 
 def cosine_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Cosine of each pair of vectors along the last axis, float64, flat; two zero vectors are alike."""
+    """Cosine of each pair of vectors along the last axis, float64, flat; two zero vectors are alike.
+
+    A pair of which a number is not finite has -1, the lowest: NaN would pass where a lowest value is looked for.
+    """
     x, y = (np.asarray(v, np.float64).reshape(-1, v.shape[-1]) for v in (a, b))
+    finite = np.isfinite(x).all(1) & np.isfinite(y).all(1)
+    x, y = (np.where(finite[:, None], v, 0.0) for v in (x, y))
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     same = (x == y).all(axis=1)
-    cosines: np.ndarray = np.where(same, 1.0, (x * y).sum(1) / np.where(norms == 0, 1.0, norms))
-    return cosines
+    cosines = np.where(same, 1.0, (x * y).sum(1) / np.where(norms == 0, 1.0, norms))
+    return np.where(finite, cosines, -1.0)
 
 
 def least(outputs: Mapping[str, Fidelity]) -> Fidelity:
