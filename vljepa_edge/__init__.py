@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from vljepa_edge.model import Model, load
     from vljepa_edge.streaming.event import Event
+    from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.policy import LocalVariance, RunningWard, Uniform, parse_policy
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.tasks.retrieve import Index
@@ -43,6 +44,7 @@ __all__ = [
     "Model",
     "RunningWard",
     "Stream",
+    "StreamOptions",
     "Uniform",
     "VLJepaError",
     "VideoError",
@@ -59,6 +61,7 @@ _HOMES = {
     "Model": "model",
     "RunningWard": "streaming.policy",
     "Stream": "streaming.stream",
+    "StreamOptions": "streaming.options",
     "Uniform": "streaming.policy",
     "load": "model",
     "parse_policy": "streaming.policy",

@@ -13,6 +13,7 @@ from vljepa_edge.perception.perception import Perception
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.event import Event
+    from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.policy import Policy
     from vljepa_edge.streaming.reader import EventReader
     from vljepa_edge.streaming.stream import Stream
@@ -47,46 +48,58 @@ class Model(Perception):
     def open_stream(
         self,
         query: str | Sequence[str] | None = None,
-        policy: str | Policy = "running-ward",
+        policy: str | Policy | None = None,
         *,
         live: bool = False,
         callback: Callable[[Event], object] | None = None,
-        queue: int = 2,
-        max_staleness: float = 2.0,
+        options: StreamOptions | None = None,
+        hop: float | None = None,
+        queue: int | None = None,
+        max_staleness: float | None = None,
         gap: float | None = None,
     ) -> Stream:
-        """A Stream to push frames into; see `vljepa_edge.streaming.stream.Stream` for the arguments."""
+        """A Stream to push frames into; see `vljepa_edge.Stream` for `query`, `live` and `callback`.
+
+        `options` are those of `vljepa_edge.StreamOptions`; `policy`, `hop`, `queue`, `max_staleness` and `gap` replace
+        one of them. Raises InputError for a value that is not allowed.
+        """
+        from vljepa_edge.streaming.options import StreamOptions
         from vljepa_edge.streaming.stream import Stream
 
-        return Stream(
-            self, query, policy, live=live, callback=callback, queue=queue, max_staleness=max_staleness, gap=gap
+        chosen = (options or StreamOptions()).changed(
+            policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap
         )
+        return Stream(self, query, chosen, live=live, callback=callback)
 
     def stream(
         self,
         source: Any,
         query: str | Sequence[str] | None = None,
-        policy: str | Policy = "running-ward",
+        policy: str | Policy | None = None,
         *,
         live: bool | None = None,
-        queue: int = 2,
-        max_staleness: float = 2.0,
+        options: StreamOptions | None = None,
+        hop: float | None = None,
+        queue: int | None = None,
+        max_staleness: float | None = None,
         gap: float | None = None,
     ) -> EventReader:
         """Iterate over what happens in a source, as it happens: `for event in model.stream("clip.mp4"): ...`.
 
         Files are read as fast as the model can; cameras and RTSP (or `live=True`) as they come, latest frame first.
-        `queue`, `max_staleness` and `gap` are those of `vljepa_edge.streaming.stream.Stream`. The result also has
-        stats() and close(); leaving the loop early closes the source.
+        `options` and the arguments after it are those of `open_stream`. The result also has stats() and close();
+        leaving the loop early closes the source.
         """
+        from vljepa_edge.streaming.options import StreamOptions
         from vljepa_edge.streaming.reader import EventReader
+        from vljepa_edge.streaming.stream import Stream
 
+        chosen = (options or StreamOptions()).changed(
+            policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap
+        )
         opened = self.open(source, live=live)
         try:
-            return EventReader(
-                opened,
-                partial(self.open_stream, query, policy, queue=queue, max_staleness=max_staleness, gap=gap),
-            )
+            return EventReader(opened, partial(Stream, self, query, chosen))
         except BaseException:
             opened.close()
             raise

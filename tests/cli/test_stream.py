@@ -68,6 +68,14 @@ def test_lines_for_people_have_times_and_a_summary_and_no_colour_in_a_pipe(vljep
     assert "\x1b" not in run.out
 
 
+def test_a_longer_hop_looks_less_often(vljepa: Vljepa, video: Path) -> None:
+    *_, summary = vljepa("stream", video, "--hop", "1", "--json").json_lines
+    assert (summary["frames"], summary["hops"]) == (36, 9)
+    refused = vljepa("stream", video, "--hop", "0.01")
+    assert refused.status == 2
+    assert "hop must be at least 0.25 seconds" in refused.err
+
+
 def test_several_queries_are_told_apart(vljepa: Vljepa, video: Path) -> None:
     asked = ("--query", "What is it?", "--query", "Where does it go?", "--policy", "uniform:period=3")
     *events, _ = vljepa("stream", video, *asked, "--json").json_lines

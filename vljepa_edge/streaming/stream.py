@@ -17,6 +17,7 @@ from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.latency import Latencies
 from vljepa_edge.streaming.listeners import Callback, Listeners, Output, Subscriber
+from vljepa_edge.streaming.options import StreamOptions
 from vljepa_edge.streaming.policy import parse_policy
 from vljepa_edge.streaming.queue import LatestQueue
 from vljepa_edge.streaming.sampler import Sampler, Verdict
@@ -42,18 +43,13 @@ class _Item(NamedTuple):
 class Stream:
     """Push frames with their times, get an Event when a segment opens or closes.
 
-    query          one question or several; each has a policy of its own, all share the vision features. None: the
-                   model's
-    policy         when to cut and decode, e.g. "running-ward:threshold=0.3"
-    live           False: push() does the work and returns the new events. True: a worker does it; push() copies a
-                   frame that is due into a queue (microseconds; a frame that is not due costs nothing) and returns []
-    callback       called with each event: in push() or, live, on the worker. Its exceptions are counted, logged and
-                   kept in `last_error`; they don't stop the stream (SystemExit neither on the worker; elsewhere it
-                   is raised). No lock is held: it may call any method of the stream
-    queue          live: frames that may wait; when one more comes the oldest is dropped, and counted
-    max_staleness  live: seconds a frame may wait before it is dropped as stale, and counted
-    gap            a jump of the clock by more than this many seconds, forward or back, starts anew: the open segment
-                   closes at the last frame and the window is cleared. Default: the window's length, at least 2 s
+    query     one question or several; each has a policy of its own, all share the vision features. None: the model's
+    options   when to look, cut and drop: see StreamOptions
+    live      False: push() does the work and returns the new events. True: a worker does it; push() copies a frame that
+              is due into a queue (a frame that is not due costs nothing) and returns []
+    callback  called with each event: in push() or, live, on the worker. Its exceptions are counted, logged and kept in
+              `last_error`; they don't stop the stream (SystemExit neither on the worker; elsewhere it is raised). No
+              lock is held: it may call any method of the stream
 
     Frames are sampled by their times at the model's rate (see Sampler). What is wrong with a time is counted (see
     Stats) and the frame is left out. An array that is no frame raises FrameError from push(), and a failing graph
@@ -68,32 +64,25 @@ class Stream:
         self,
         model: Perception,
         query: str | Sequence[str] | None = None,
-        policy: str | Policy = "running-ward",
+        options: StreamOptions | None = None,
         *,
         live: bool = False,
         callback: Callback | None = None,
-        queue: int = 2,
-        max_staleness: float = 2.0,
-        gap: float | None = None,
     ) -> None:
         video = model.manifest.video
-        jump = max(2.0, video.window / video.fps) if gap is None else gap
-        if queue < 1:
-            raise InputError(f"a queue of {queue} frames is not legal; use 1 or more")
-        if not max_staleness > 0:
-            raise InputError(f"max_staleness={max_staleness} is not legal; use seconds above 0, or inf for no bound")
-        if not jump > 1 / video.fps:
-            raise InputError(f"gap={gap} is not legal; frames are {1 / video.fps:g} s apart, so use more than that")
+        filled = (options or StreamOptions()).filled(video)
         self.model = model
         self.live = live
-        self._policy = parse_policy(policy) if isinstance(policy, str) else policy
-        self._gap = jump
-        self._max_staleness = max_staleness
+        self._policy = filled.policy
+        self._gap = filled.gap
+        self._max_staleness = filled.max_staleness
+        self._half_period = 0.5 / video.fps
+        self._hop = filled.hop
         self._half_window = (video.window - 1) / video.fps / 2
 
         self._door = threading.RLock()  # admits frames; taken before _work
         self._work = threading.RLock()  # window, tracks, making events
-        self._sampler = Sampler(video.fps, jump)
+        self._sampler = Sampler(video.fps, filled.gap)
         self._tally = Tally()
         self._listeners = Listeners(callback, self._tally)
         self._latencies = Latencies()
@@ -101,13 +90,13 @@ class Stream:
         self._emitter = Emitter(model, self._tally, self._latencies)
         self._last: float | None = None
         self._size: tuple[int, ...] | None = None
-        self._since_hop = 0
+        self._hopped: float | None = None  # time of the last hop
         self._life = 0
         self._closed = False
         self._tracks = [self._track(text, self._policy) for text in self._texts(query)]
         self._queue: LatestQueue[_Item] | None = None
         if live:
-            self._queue = LatestQueue(queue)
+            self._queue = LatestQueue(filled.queue)
             self._worker = threading.Thread(
                 target=_serve, args=(weakref.ref(self), self._queue), name="vljepa-stream", daemon=True
             )
@@ -172,8 +161,7 @@ class Stream:
             self._sampler.restart()
             self._encoder.clear()
             self._emitter.take()
-            self._last = self._size = None
-            self._since_hop = 0
+            self._last = self._size = self._hopped = None
             for track in self._tracks:
                 track.reset()
             self._tally.clear()
@@ -302,12 +290,12 @@ class Stream:
         self._encoder.push(frame, item.time)
         marks.append(perf_counter())
         self._last = item.time
-        is_hop = self._since_hop == 0
-        self._since_hop = (self._since_hop + 1) % self.model.manifest.video.hop
+        is_hop = self._hopped is None or item.time - self._hopped > self._hop - self._half_period
         spent = {"scale": marks[1] - marks[0] + item.admitted - item.called, "encode": marks[2] - marks[1]}
         if self.live:
             spent["queue"] = begun - item.admitted
         if is_hop:
+            self._hopped = item.time
             encoding = perf_counter()
             self._encoder.features()
             spent["encode"] += perf_counter() - encoding
@@ -341,7 +329,7 @@ class Stream:
 
     def _start_anew(self, last: float, decided_at: float, output: Output) -> None:
         """Clear the window and close the open segments at the last frame; the next one may have any time."""
-        self._last, self._since_hop = None, 0
+        self._last = self._hopped = None
         self._encoder.clear()
         try:
             self._end_segments(self._tracks, last, decided_at, output)

@@ -1,0 +1,102 @@
+"""How a stream samples, waits and decides: its options, gathered once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, cast
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.streaming.policy import Policy, parse_policy
+
+if TYPE_CHECKING:
+    from vljepa_edge.bundle.manifest import VideoEntry
+
+
+@dataclass(frozen=True)
+class StreamOptions:
+    """Options of a stream. Raises InputError for a value that is not allowed, naming the option.
+
+    policy         when to cut and decode, e.g. "running-ward:threshold=0.3"; kept as a Policy
+    hop            seconds between two embeddings, rounded to whole frames of the model. None: the manifest's
+    queue          live: frames that may wait for the worker; when one more comes the oldest is dropped, and counted.
+                   None: as many as the model's window has, so that a window stays complete during a long hop
+    max_staleness  live: seconds that a frame may wait before it is dropped as stale, and counted; inf for no bound
+    gap            seconds. When no frame comes for longer, or the clock jumps by more, forward or back, the open
+                   segment closes at the last frame and the window is cleared. None: the window's length, at least 2
+    """
+
+    policy: str | Policy = "running-ward"
+    hop: float | None = None
+    queue: int | None = None
+    max_staleness: float = 2.0
+    gap: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "policy", _policy(self.policy))
+        if self.hop is not None:
+            _require(_is_positive(self.hop) and math.isfinite(self.hop), "hop", self.hop, "a number of seconds above 0")
+        if self.queue is not None:
+            _require(_is_count(self.queue), "queue", self.queue, "a number of frames, at least 1")
+        _require(
+            _is_positive(self.max_staleness),
+            "max_staleness",
+            self.max_staleness,
+            "a number of seconds above 0, or inf for no bound",
+        )
+        if self.gap is not None:
+            _require(_is_positive(self.gap), "gap", self.gap, "a number of seconds above 0")
+
+    def changed(self, **changes: Any) -> StreamOptions:
+        """These options with others where a change is not None."""
+        given = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, **given) if given else self
+
+    def filled(self, video: VideoEntry) -> FilledOptions:
+        """With the defaults of a model in place of None. Raises InputError where the model's frame rate forbids one."""
+        period, window = 1 / video.fps, video.window / video.fps
+        hop = video.hop / video.fps if self.hop is None else self.hop
+        gap = max(2.0, window) if self.gap is None else self.gap
+        at_rate = f"frames of this model are {period:g} s apart"
+        _require(hop >= period * (1 - 1e-6), "hop", hop, f"at least {period:g} seconds; {at_rate}")
+        _require(gap > period, "gap", gap, f"more than {period:g} seconds; {at_rate}")
+        return FilledOptions(
+            policy=cast(Policy, self.policy),
+            hop=round(hop * video.fps) * period,
+            queue=video.window if self.queue is None else int(self.queue),
+            max_staleness=float(self.max_staleness),
+            gap=float(gap),
+        )
+
+
+@dataclass(frozen=True)
+class FilledOptions:
+    """StreamOptions on one model: nothing is None, `hop` is a multiple of the time between two frames."""
+
+    policy: Policy
+    hop: float
+    queue: int
+    max_staleness: float
+    gap: float
+
+
+def _policy(value: object) -> Policy:
+    if isinstance(value, str):
+        return parse_policy(value)
+    if not callable(getattr(value, "start", None)):
+        _require(False, "policy", value, "a text such as 'running-ward:threshold=0.3', or a Policy")
+    return cast(Policy, value)
+
+
+def _is_count(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1
+
+
+def _is_positive(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real) and float(value) > 0
+
+
+def _require(holds: bool, name: str, value: object, allowed: str) -> None:
+    if not holds:
+        raise InputError(f"{name} must be {allowed}, got {value!r}")
