@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-from vljepa_edge.bundle.store import write_bundle
+from vljepa_edge.bundle.write import write_bundle
 
 WORDS = (
     *("a", "ball", "box", "cup", "car", "red", "green", "blue", "moves", "left"),

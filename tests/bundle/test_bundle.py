@@ -17,10 +17,10 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-import vljepa_edge.bundle.store as bundle_module
 from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.bundle.onnx_bytes import declared_inputs, external_weights
-from vljepa_edge.bundle.store import Bundle, write_bundle
+from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.errors import BundleError
 
 
@@ -112,7 +112,8 @@ def test_a_full_disk_or_ctrl_c_leaves_what_was_there(
     before = Bundle.open(path).digest
     monkeypatch.setattr(Path, "write_bytes", fails_after(files_written, Path.write_bytes, error))
     monkeypatch.setattr(zipfile.ZipFile, "writestr", fails_after(files_written, zipfile.ZipFile.writestr, error))
-    monkeypatch.setattr(bundle_module, "_replace", fails_after(0, print, error))
+    monkeypatch.setattr(os, "rename", fails_after(0, print, error))
+    monkeypatch.setattr(Path, "replace", fails_after(0, print, error))
     with pytest.raises(BundleError if isinstance(error, OSError) else KeyboardInterrupt):
         write_toy_bundle(path, seed=1)
     assert Bundle.open(path).digest == before

@@ -293,13 +293,41 @@ TABLE: dict[str, tuple[Break, str, str]] = {
     "manifest with a key twice": (raw_manifest(b'{"schema": 1, "schema": 1}'), "manifest.json", "twice"),
     "NaN": (edited(lambda m: m["video"].update(fps=float("nan"))), "manifest.json", "NaN"),
     "infinity in free JSON": (edited(lambda m: m.update(figures={"a": float("inf")})), "manifest.json", "Infinity"),
+    "an integer over 64 bits": (
+        edited(lambda m: m.update(figures={"a": 2**63})), "manifest.json", "too large for a number"),
+    "an integer of 5000 digits": (lambda f: raw_manifest(
+        (f / "manifest.json").read_bytes().replace(b'"hop": 1', b'"hop": ' + b"1" * 5000))(f),
+        "manifest.json", "too large for a number"),
+    "free JSON nested 40 deep": (
+        edited(lambda m: m.update(figures=json.loads('{"a":' * 40 + "1" + "}" * 40))), "manifest.json", "nested"),
+    "start token of 63 bits": (
+        edited(lambda m: m["text"].update(decoder_start=2**62)), "manifest.json", "text.decoder_start"),
+    "start token beyond the words": (
+        edited(lambda m: m["text"].update(decoder_start=23)), "manifest.json", "must be below 23"),
+    "end token beyond the words": (
+        edited(lambda m: m["text"].update(decoder_end=10**6)), "manifest.json", "must be below 23"),
+    "a file of 2**62 bytes": (edited(lambda m: m["files"]["NOTICE"].update(bytes=2**62)), "manifest.json", "NOTICE"),
+    "a dimension of 2**40": (
+        edited(lambda m: m["graphs"]["query"]["outputs"][0].update(shape=[-1, -1, 2**40])), "manifest.json", "shape"),
+    "a shape of 9 dimensions": (
+        edited(lambda m: m["graphs"]["query"]["outputs"][0].update(shape=[1] * 9)), "manifest.json", "shape"),
+    "a window of 3 TB": (
+        edited(lambda m: m["video"].update(window=65536, width=4096, height=4096)), "manifest.json", "too large"),
+    "a frame in 30 years": (edited(lambda m: m["video"].update(fps=1e-9)), "manifest.json", "video.fps"),
+    "half a character": (
+        lambda f: raw_manifest((f / "manifest.json").read_bytes().replace(b'"toy"', rb'"\ud800"'))(f),
+        "manifest.json", "name|JSON"),
     "1e999": (lambda f: raw_manifest(
         (f / "manifest.json").read_bytes().replace(b'"fps": 4.0', b'"fps": 1e999'))(f), "manifest.json", "too large"),
-    "schema of the future": (edited(lambda m: m.update(schema=2)), "manifest.json", "schema: .*1"),
     "schema as text": (edited(lambda m: m.update(schema="1")), "manifest.json", "schema"),
+    "schema of the past": (edited(lambda m: m.update(schema=0)), "manifest.json", "schema: .*1"),
+    "schema true": (edited(lambda m: m.update(schema=True)), "manifest.json", "schema"),
+    "schema a list": (edited(lambda m: m.update(schema=[1])), "manifest.json", "schema"),
+    "needs a number": (edited(lambda m: m.update(needs=1)), "manifest.json", "needs: must be a version"),
+    "needs no version": (edited(lambda m: m.update(needs="latest")), "manifest.json", "needs: must be a version"),
     "no schema": (edited(lambda m: drop(m, "schema")), "manifest.json", "schema: Field required"),
-    "unknown key": (edited(lambda m: m.update(run="rm -rf /")), "manifest.json", "run: Extra"),
-    "unknown key inside": (edited(lambda m: m["video"].update(mean=0)), "manifest.json", "video.mean: Extra"),
+    "unknown key": (edited(lambda m: m.update(run="rm -rf /")), "manifest.json", "does not know run"),
+    "unknown key inside": (edited(lambda m: m["video"].update(mean=0)), "manifest.json", r"does not know video\.mean"),
     "width as text": (edited(lambda m: m["video"].update(width="224")), "manifest.json", "video.width"),
     "width as a boolean": (edited(lambda m: m["video"].update(width=True)), "manifest.json", "video.width"),
     "negative window": (edited(lambda m: m["video"].update(window=-8)), "manifest.json", "video.window"),
@@ -350,6 +378,33 @@ def test_is_refused_by_name(case: str, folder: Path, tmp_path: Path, monkeypatch
     names = file.split("|")
     assert any(caught.value.file == name or Path(caught.value.file).name == name for name in names), caught.value.file
     assert not (tmp_path / "unpickled").exists()
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"needs": "99.1"}, r"^manifest\.json: needs vljepa-edge 99\.1 or later, this is \d+\.\d+"),
+        ({"needs": "99.1", "rhythm": 3, "video": None}, r"needs vljepa-edge 99\.1 or later"),
+        ({"rhythm": 3}, r"needs vljepa-edge later than \d+\.\d+\.\d+, which does not know rhythm"),
+        ({"needs": "0.1", "rhythm": 3}, r"needs vljepa-edge later than .*, which does not know rhythm"),
+        ({"schema": 2, "rhythm": 3}, r"needs vljepa-edge later than .*it has schema 2, this version reads 1"),
+        ({"schema": 1.1}, r"needs vljepa-edge later than .*it has schema 1\.1, this version reads 1"),
+        ({"schema": "1.1.0"}, r"needs vljepa-edge later than .*it has schema 1\.1\.0"),
+    ],
+)
+def test_a_manifest_of_a_later_version_says_which_version_it_needs(
+    keys: dict[str, Any], message: str, folder: Path
+) -> None:
+    edited(lambda m: m.update(keys))(folder)
+    with pytest.raises(BundleError, match=message) as caught:
+        Bundle.open(folder)
+    assert "to fix it, run: " in str(caught.value) and "install --upgrade" in str(caught.value)
+
+
+@pytest.mark.parametrize("needs", ["0", "0.8", "0.8.0", "0.7.99"])
+def test_a_manifest_that_needs_this_version_or_an_older_one_opens(needs: str, folder: Path) -> None:
+    edited(lambda m: m.update(needs=needs))(folder)
+    assert Bundle.open(folder).manifest.needs == needs
 
 
 def test_a_file_altered_after_opening_is_refused(folder: Path) -> None:

@@ -18,7 +18,8 @@ from tests.engines.chain import cosine, run_chain, smooth_frames
 from tests.engines.rtx import int8_pointers, plan, rtx_builder
 from tests.export.test_checkpoint import QUESTION, checkpoint
 from tests.media import write_png, write_video
-from vljepa_edge.bundle.store import Bundle, write_bundle
+from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.engines import compile_all, open_engine
 from vljepa_edge.errors import BundleError, ExportError, InputError
 from vljepa_edge.export.int8 import convert as int8

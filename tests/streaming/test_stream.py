@@ -15,7 +15,8 @@ from tests.streaming.scenes import BLUE, GREEN, GREY, RED, picture, scenes
 from tests.streaming.scratch import Scratch
 from tests.streaming.wrapped import WrappedEngine
 from tests.toy_bundle import write_toy_bundle
-from vljepa_edge.bundle.store import Bundle, write_bundle
+from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.errors import FrameError, InputError
 from vljepa_edge.model import Model, load
 from vljepa_edge.streaming.event import Event

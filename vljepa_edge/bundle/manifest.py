@@ -9,29 +9,38 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vljepa_edge.errors import BundleError
+from vljepa_edge.support.install import upgrade
 
 MANIFEST = "manifest.json"
+SCHEMA = 1
+"""What the manifest's `schema` must be. It counts changes after which an older version would misread a manifest. A new
+key does not change it: a manifest that has the key says in `needs` which version of vljepa-edge reads it."""
 X_ENCODER = "x_encoder_"
 ROLES = ("query", "predictor", "y_encoder", "y_decoder")
+MAX_PIXELS = 1 << 30  # of a window: 64 frames of 4096 x 4096
 TEXT_BATCH = 32  # the most texts that the runtime gives a text graph at once
 LEGAL_FILES = "graphs/*.onnx, tokenizers/*.json, checkpoint/*.safetensors or .json, NOTICE, LICENSE, *.md, *.txt"
 
+_VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,3}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _LEGAL = re.compile(
     r"graphs/.+\.onnx|tokenizers/.+\.json|checkpoint/.+\.(safetensors|json)|NOTICE|LICENSE|[^/]+\.(md|txt)"
 )
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Size = Annotated[int, Field(ge=1)]
+Size = Annotated[int, Field(ge=1, le=1 << 40)]
 Count = Annotated[int, Field(ge=1, le=65536)]
-Dim = Annotated[int, Field(ge=-1)]
+Dim = Annotated[int, Field(ge=-1, le=1 << 24)]
+Shape = Annotated[tuple[Dim, ...], Field(max_length=8)]
+TokenId = Annotated[int, Field(ge=0, lt=1 << 24)]
 Text_ = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
@@ -43,7 +52,7 @@ class Tensor(_Part):
     """One input or output of a graph. -1 in `shape` is a free dimension."""
 
     name: Text_
-    shape: tuple[Dim, ...]
+    shape: Shape
     dtype: Literal["uint8", "int64", "float32"]
 
 
@@ -79,7 +88,7 @@ class VideoEntry(_Part):
     width: Count
     height: Count
     resize: Literal["cover", "stretch"]
-    fps: Annotated[float, Field(gt=0, le=1000)]
+    fps: Annotated[float, Field(ge=0.001, le=1000)]
     window: Count
     hop: Count
 
@@ -97,8 +106,8 @@ class TextEntry(_Part):
     target_tokens: Count
     decoder_tokens: Count
     decoder_prefix: Annotated[int, Field(ge=0, le=65536)] = 0
-    decoder_start: Annotated[int, Field(ge=0)] | None
-    decoder_end: Annotated[int, Field(ge=0)]
+    decoder_start: TokenId | None
+    decoder_end: TokenId
     default_query: str
 
 
@@ -120,7 +129,8 @@ class LicenceEntry(_Part):
 class Manifest(_Part):
     """The whole of `manifest.json`. Unknown keys are refused; `provenance` and `figures` are free JSON."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: Annotated[int, Field(alias="schema", ge=SCHEMA, le=SCHEMA)]
+    needs: str | None = None
     name: Text_
     version: Text_
     created: Text_
@@ -160,14 +170,20 @@ def parse_manifest(raw: bytes) -> Manifest:
     Raises BundleError naming the manifest when it isn't JSON, holds NaN, infinity or a key twice, or breaks a rule.
     """
     try:
-        json.loads(raw, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once)
+        value = json.loads(
+            raw, parse_constant=_no_constant, parse_float=_finite, parse_int=_integer, object_pairs_hook=_once
+        )
+        _check_depth(value)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(
+            MANIFEST, f"is not valid JSON ({error}); write it with vljepa_edge.bundle.write.write_bundle"
+        ) from None
+    if isinstance(value, dict):
+        _check_version(value)
+    try:
         return Manifest.model_validate_json(raw)
     except ValidationError as error:
         raise BundleError(MANIFEST, _explain(error)) from None
-    except (ValueError, RecursionError) as error:
-        raise BundleError(
-            MANIFEST, f"is not legal JSON ({error}); write it with vljepa_edge.bundle.store.write_bundle"
-        ) from None
 
 
 def check_name(name: str, *, where: str = MANIFEST) -> None:
@@ -182,6 +198,12 @@ def check_name(name: str, *, where: str = MANIFEST) -> None:
 
 def _no_constant(text: str) -> float:
     raise ValueError(f"{text} is not a number in JSON")
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20 or not -(1 << 63) <= int(text) < 1 << 63:
+        raise ValueError(f"{text[:20]} is too large for a number")
+    return int(text)
 
 
 def _finite(text: str) -> float:
@@ -199,14 +221,55 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _check_depth(value: object, most: int = 32) -> None:
+    """Readers of JSON in other languages, and what prints it, go a call deeper with each level."""
+    if most == 0:
+        raise ValueError("it is nested more than 32 levels deep")
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for item in inside:
+        if isinstance(item, dict | list):
+            _check_depth(item, most - 1)
+
+
+def _check_version(value: Mapping[str, Any]) -> None:
+    """Raise BundleError for a manifest that only a later version reads, before it is held against this one's rules."""
+    own = version("vljepa-edge")
+    needs, schema = value.get("needs"), json.dumps(value.get("schema")).strip('"')
+    if needs is not None and not (isinstance(needs, str) and _VERSION.fullmatch(needs)):
+        raise BundleError(MANIFEST, f'needs: must be a version like "1.2.0", got {json.dumps(needs)[:80]}')
+    if needs is not None and _numbers(needs) > _numbers(own):
+        raise BundleError(MANIFEST, f"needs vljepa-edge {needs} or later, this is {own}; {upgrade()}")
+    if _VERSION.fullmatch(schema) and _numbers(schema) > [SCHEMA]:
+        reason = f"needs vljepa-edge later than {own}: it has schema {schema}, this version reads {SCHEMA}"
+        raise BundleError(MANIFEST, f"{reason}; {upgrade()}")
+
+
+def _numbers(text: str) -> list[int]:
+    """The numbers that a version starts with, to compare: 0.9 of 0.9.0.dev3."""
+    leading = re.match(r"[\d.]*\d|", text)
+    numbers = [int(number) for number in leading[0].split(".")] if leading else []
+    while numbers and numbers[-1] == 0:
+        numbers.pop()
+    return numbers
+
+
 def _explain(error: ValidationError) -> str:
-    lines = []
-    for item in error.errors()[:3]:
+    lines, unknown = [], []
+    for item in error.errors():
         where = ".".join(str(part) for part in item["loc"])
         message = item["msg"].removeprefix("Value error, ")
-        lines.append(f"{where}: {message}" if where else message)
-    more = error.error_count() - len(lines)
-    return "; ".join(lines) + (f"; and {more} more" if more > 0 else "")
+        if item["type"] == "extra_forbidden":
+            unknown.append(where)
+        else:
+            lines.append(f"{where}: {message}" if where else message)
+    if unknown:
+        reason = f"needs vljepa-edge later than {version('vljepa-edge')}, which does not know {_few(unknown, ', ')}"
+        lines.insert(0, f"{reason}; {upgrade()}, or remove the unknown")
+    return _few(lines, "; ")
+
+
+def _few(items: Sequence[str], between: str) -> str:
+    return between.join(items[:3]) + (f"{between}and {len(items) - 3} more" if len(items) > 3 else "")
 
 
 def _check_roles(manifest: Manifest) -> None:
@@ -252,6 +315,9 @@ def _check_files(manifest: Manifest) -> None:
 def _check_vision(manifest: Manifest) -> None:
     """Frame graphs take the frame, clip graphs take frames or frame features, the predictor takes what those give."""
     video = manifest.video
+    pixels = video.window * video.width * video.height
+    if pixels > MAX_PIXELS:
+        raise ValueError(f"video: a window of {pixels} pixels is too large; a window has at most {MAX_PIXELS}")
     cached: dict[str, tuple[int, ...]] = {}
     windowed: dict[str, tuple[int, ...]] = {}
     for role, graph in manifest.x_encoders.items():
@@ -288,6 +354,12 @@ def _check_text(manifest: Manifest) -> None:
     _expect("y_encoder", graphs["y_encoder"].inputs, ids)
     _expect("y_encoder", graphs["y_encoder"].outputs, {"embedding": ((-1, embedding), "float32")}, extra=True)
     _check_y_decoder(graphs["y_decoder"], embedding)
+    logits = graphs["y_decoder"].output("logits")
+    vocabulary = logits.shape[-1] if logits else -1
+    for field in ("decoder_start", "decoder_end"):
+        token = getattr(manifest.text, field)
+        if token is not None and 0 <= vocabulary <= token:
+            raise ValueError(f"text.{field}: must be below {vocabulary}, the width of the logits, got {token}")
 
 
 def _check_y_decoder(graph: GraphEntry, embedding: int) -> None:

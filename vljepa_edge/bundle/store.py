@@ -7,19 +7,15 @@ weights elsewhere, and nothing is ever unpickled.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import secrets
-import shutil
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 from vljepa_edge.bundle.manifest import MANIFEST, FileEntry, Manifest, check_name, parse_manifest
 from vljepa_edge.bundle.onnx_bytes import external_weights
@@ -29,8 +25,10 @@ MAX_MANIFEST = 4 << 20
 MAX_BYTES = 16 << 30
 MAX_FILES = 1000
 MAX_RATIO = 200  # of a zip entry: real bytes over packed bytes. Weights pack about 1:1, tokenizers about 5:1.
+_BESIDE = frozenset({".git", ".gitattributes", ".gitignore", ".cache"})  # of git and the Hugging Face hub; never read
+_README = "README.md"  # the hub's page about a model: it may lie beside a bundle's files without being one
 _CHUNK = 1 << 20
-_ZIP = ".vljepa"
+SUFFIX = ".vljepa"  # of a bundle in one file
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,7 @@ class Bundle:
         """
         root = Path(path)
         with _opened(root) as store:
-            if MANIFEST not in store.sizes:
-                raise BundleError(
-                    root, f"is not a bundle: it has no {MANIFEST}; give a bundle folder or a .vljepa file"
-                )
-            raw = _take(store, MANIFEST, MAX_MANIFEST)
+            raw = _manifest(store, root)
             manifest = parse_manifest(raw)
             entries = manifest.entries()
             _check_listing(store.sizes, entries)
@@ -81,43 +75,10 @@ def default_bundle() -> Path:
     return Path(__file__).parent.parent / "models" / "tiny"
 
 
-def write_bundle(
-    out: str | os.PathLike[str], manifest_without_hashes: Mapping[str, Any], files: Mapping[str, bytes | Path]
-) -> Path:
-    """Write a bundle: a zip when `out` ends with .vljepa, else a folder. Returns `out`.
-
-    Sizes, hashes, `files` and `created` of the manifest are filled in. The bundle is written beside `out`, verified,
-    and renamed: a full disk or Ctrl-C leaves `out` as it was. An existing bundle at `out` is replaced; anything else
-    there is left alone. Raises BundleError.
-    """
-    target = Path(out)
-    check_replaceable(target)
-    raw = _complete(manifest_without_hashes, files)
-    part = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        contents = {MANIFEST: raw, **files}
-        if target.suffix == _ZIP:
-            _write_zip(part, contents)
-        else:
-            _write_folder(part, contents)
-        Bundle.open(part)
-        _replace(part, target)
-    except OSError as error:
-        raise BundleError(target, f"can't be written: {error.strerror or error}") from error
-    finally:
-        _remove(part)
-    return target
-
-
-def check_replaceable(target: Path) -> None:
-    """Raise BundleError unless a bundle may be written at `target`: nothing there, an empty folder, or a bundle."""
-    if target.suffix == _ZIP:
-        free = not target.exists() or target.is_file()
-    else:
-        free = not target.exists() or (target / MANIFEST).is_file() or (target.is_dir() and not any(target.iterdir()))
-    if not free:
-        raise BundleError(target, "exists and is not a bundle, so it is left alone; choose another place or remove it")
+def read_listing(path: Path) -> tuple[list[str], bytes]:
+    """The names of all files at `path` and the bytes of its manifest, nothing verified. Raises BundleError."""
+    with _opened(path) as store:
+        return list(store.sizes), _manifest(store, path)
 
 
 # --- reading: a folder and a zip look the same from above ---
@@ -135,14 +96,17 @@ class _Folder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.sizes: dict[str, int] = {}
+        real = Path(os.path.realpath(root))
+        self._reachable = (real, real.parent.parent / "blobs") if real.parent.name == "snapshots" else (real,)
         if (root / MANIFEST).is_file():  # else it's some other folder, perhaps a large one
             self._walk(root, "")
 
     def _walk(self, folder: Path, prefix: str) -> None:
-        inside = self.root.resolve()
         for item in os.scandir(folder):
             name = prefix + item.name
-            if item.is_symlink() and not Path(item.path).resolve().is_relative_to(inside):
+            if name in _BESIDE:
+                continue
+            if item.is_symlink() and not self._stays(item.path):
                 raise BundleError(name, "is a link that leaves the bundle; copy the file into it (cp -L)")
             if item.is_dir(follow_symlinks=False):
                 self._walk(Path(item.path), f"{name}/")
@@ -153,6 +117,12 @@ class _Folder:
             self.sizes[name] = status.st_size
             if len(self.sizes) > MAX_FILES:
                 raise BundleError(name, f"is one of over {MAX_FILES} files; a bundle holds at most {MAX_FILES}")
+
+    def _stays(self, link: str) -> bool:
+        """Whether a link ends in the bundle, or where the Hugging Face hub's cache keeps what its snapshots point to:
+        models--*/snapshots/REVISION/NAME is a link to models--*/blobs/HASH."""
+        target = Path(os.path.realpath(link))
+        return any(target.is_relative_to(folder) for folder in self._reachable)
 
     def open(self, name: str) -> IO[bytes]:
         return open(self.root / name, "rb")
@@ -214,7 +184,7 @@ def _opened(path: Path) -> Iterator[_Store]:
 def _check_listing(sizes: Mapping[str, int], entries: Mapping[str, FileEntry]) -> None:
     """The files that are there are the files of the manifest, at their sizes."""
     for name in sizes:
-        if name != MANIFEST and name not in entries:
+        if name not in (MANIFEST, _README) and name not in entries:
             raise BundleError(name, f"is not named in {MANIFEST}; a bundle holds nothing else. Remove it")
     for name, entry in entries.items():
         if name not in sizes:
@@ -226,6 +196,12 @@ def _check_listing(sizes: Mapping[str, int], entries: Mapping[str, FileEntry]) -
     total = sum(entry.bytes for entry in entries.values())
     if total > MAX_BYTES:
         raise BundleError(MANIFEST, f"names {total} bytes of files; a bundle holds at most {MAX_BYTES}")
+
+
+def _manifest(store: _Store, root: Path) -> bytes:
+    if MANIFEST not in store.sizes:
+        raise BundleError(root, f"is not a bundle: it has no {MANIFEST}; give a bundle folder or a {SUFFIX} file")
+    return _take(store, MANIFEST, MAX_MANIFEST)
 
 
 def _take(store: _Store, name: str, limit: int) -> bytes:
@@ -266,82 +242,3 @@ def _check_graph(name: str, model: bytes) -> None:
         raise BundleError(
             name, f"keeps {outside[0]!r} in another file (ONNX external data); save it with the weights inside"
         )
-
-
-# --- writing ---
-
-
-def _complete(given: Mapping[str, Any], files: Mapping[str, bytes | Path]) -> bytes:
-    """The manifest with what can be measured filled in."""
-    entries = {name: _measure(name, data) for name, data in files.items()}
-    manifest = {"schema": 1, "created": datetime.now(timezone.utc).isoformat(timespec="seconds"), **given}
-    graphs = {}
-    for role, graph in given.get("graphs", {}).items():
-        name = graph.get("file")
-        if name not in entries:
-            raise BundleError(name, f"is named by graph {role} but is not among the files given")
-        graphs[role] = {**graph, **entries[name]}
-    named = {graph["file"] for graph in graphs.values()}
-    manifest["graphs"] = graphs
-    manifest["files"] = {name: entry for name, entry in entries.items() if name not in named}
-    try:
-        raw = json.dumps(manifest, indent=1, ensure_ascii=False, allow_nan=False).encode()
-    except (TypeError, ValueError) as error:
-        raise BundleError(MANIFEST, f"can't be written as JSON: {error}") from None
-    parse_manifest(raw)
-    return raw
-
-
-def _measure(name: str, data: bytes | Path) -> dict[str, str | int]:
-    if isinstance(data, bytes):
-        return {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
-    digest = hashlib.sha256()
-    try:
-        with open(data, "rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-            return {"sha256": digest.hexdigest(), "bytes": file.tell()}
-    except OSError as error:
-        raise BundleError(name, f"can't be read from {data}: {error.strerror or error}") from error
-
-
-def _write_folder(folder: Path, contents: Mapping[str, bytes | Path]) -> None:
-    for name, data in contents.items():
-        file = folder / name
-        file.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(data, bytes):
-            file.write_bytes(data)
-        else:
-            shutil.copyfile(data, file)
-
-
-def _write_zip(path: Path, contents: Mapping[str, bytes | Path]) -> None:
-    """Stored, not packed: weights hardly shrink, and a stored graph loads faster."""
-    with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as archive:
-        for name, data in contents.items():
-            if isinstance(data, bytes):
-                archive.writestr(name, data)
-            else:
-                archive.write(data, name)
-
-
-def _replace(part: Path, target: Path) -> None:
-    """A file is replaced in one step. A folder can't be: the old one steps aside, and back if the rename fails."""
-    if not target.is_dir():
-        os.replace(part, target)
-        return
-    old = part.with_suffix(".old")
-    os.rename(target, old)
-    try:
-        os.rename(part, target)
-    except BaseException:
-        os.rename(old, target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _remove(part: Path) -> None:
-    if part.is_dir():
-        shutil.rmtree(part, ignore_errors=True)
-    else:
-        part.unlink(missing_ok=True)

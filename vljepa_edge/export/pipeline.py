@@ -14,7 +14,8 @@ from rich.progress import Progress
 from tokenizers import Tokenizer
 
 from vljepa_edge.bundle.manifest import MANIFEST
-from vljepa_edge.bundle.store import Bundle, check_replaceable, write_bundle
+from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.bundle.write import check_replaceable, write_bundle
 from vljepa_edge.errors import BundleError, ExportError
 from vljepa_edge.export.int8.convert import Card, export_int8
 from vljepa_edge.export.pytorch.checkpoint import Tokenizers, write_checkpoint

@@ -38,6 +38,11 @@ def reinstall() -> str:
     return pip_install("--force-reinstall", "--no-deps", *_package())
 
 
+def upgrade() -> str:
+    """How a later version of this package is installed, as the end of an error."""
+    return f"to fix it, run: {pip_install('--upgrade', *_package())}"
+
+
 def _package(extra: str = "") -> list[str]:
     """How pip is told of this package: by its source folder, its archive or, where neither is on record, its name."""
     named = f"vljepa-edge{extra}"

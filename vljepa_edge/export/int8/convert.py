@@ -18,7 +18,8 @@ import numpy as np
 import onnx
 from rich.progress import Progress
 
-from vljepa_edge.bundle.store import Bundle, write_bundle
+from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.engines import available, open_engine
 from vljepa_edge.errors import ExportError
 from vljepa_edge.export.int8 import gate

@@ -17,7 +17,7 @@ from rich.progress import Progress
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from vljepa_edge.bundle.store import write_bundle
+from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.errors import ExportError
 from vljepa_edge.export.pytorch.streamed import export_streamed, inline
 from vljepa_edge.export.pytorch.text_encoder import traceable

@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vljepa_edge.bundle.store import write_bundle
+from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.export.pytorch.trace import export_module, store_weights
 from vljepa_edge.export.pytorch.y_decoder import export_y_decoder, tensor, y_decoder_tensors
 from vljepa_edge.nn.predictor import Predictor
