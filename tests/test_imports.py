@@ -127,4 +127,5 @@ def test_an_old_path_says_where_it_went(old: str) -> None:
 def test_the_bundle_package_gives_what_the_module_gave() -> None:
     from vljepa_edge.bundle import Bundle, default_bundle, write_bundle
 
-    assert {Bundle.__module__, default_bundle.__module__, write_bundle.__module__} == {"vljepa_edge.bundle.store"}
+    modules = {Bundle.__module__, default_bundle.__module__, write_bundle.__module__}
+    assert modules == {"vljepa_edge.bundle.store", "vljepa_edge.bundle.write"}
