@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         FrameError,
         IndexFileError,
         InputError,
+        ProcessError,
         VideoError,
         VLJepaError,
     )
@@ -42,6 +43,7 @@ __all__ = [
     "InputError",
     "LocalVariance",
     "Model",
+    "ProcessError",
     "RunningWard",
     "Stream",
     "StreamOptions",

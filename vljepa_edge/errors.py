@@ -6,7 +6,18 @@ from typing import Any
 
 
 class VLJepaError(Exception):
-    """Base of all errors of this package."""
+    """Base of all errors of this package. They can be pickled and copied, with their attributes."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(kind: type[VLJepaError], args: tuple[Any, ...], attributes: dict[str, Any]) -> VLJepaError:
+    """An error out of its parts: constructors take other arguments than those that end up in `args`."""
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(attributes)
+    return error
 
 
 class InputError(VLJepaError, ValueError):
@@ -31,6 +42,10 @@ class BundleError(VLJepaError):
     def __init__(self, file: object, reason: str) -> None:
         super().__init__(f"{file}: {reason}")
         self.file = str(file)
+
+
+class ProcessError(VLJepaError):
+    """A model or stream is used in a forked child of the process that made it, or while the interpreter shuts down."""
 
 
 class EngineError(VLJepaError):

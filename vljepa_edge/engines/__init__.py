@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from vljepa_edge.engines.base import PRECISIONS, Engine, Graph, Precision
+from vljepa_edge.engines.process_graph import ProcessGraph
 from vljepa_edge.errors import BundleError, EngineError, InputError
 from vljepa_edge.support.install import install_extra, pip_install
 
@@ -93,7 +94,7 @@ def compile_all(engine: Engine, bundle: Bundle) -> dict[str, Graph]:
     files = sorted(sizes, key=lambda file: -sizes[file])  # the slowest starts first
 
     def compile_file(file: str) -> Graph:
-        return engine.compile(bundle.read(file), graph_name(file))
+        return ProcessGraph(engine.compile(bundle.read(file), graph_name(file)))
 
     with ThreadPoolExecutor(min(len(files), os.cpu_count() or 1), thread_name_prefix="compile") as pool:
         compiled = dict(zip(files, pool.map(compile_file, files), strict=True))

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer
 from vljepa_edge.bundle.manifest import TEXT_BATCH
 from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.perception.finite import check_finite, not_finite
+from vljepa_edge.support.ending import native
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import GraphEntry, TextEntry
@@ -82,7 +83,8 @@ class Text:
         if vector.shape != (self._width,) or not np.isfinite(norm) or norm == 0:
             raise InputError(f"can't decode {vector.shape}: give one finite, non-zero embedding ({self._width},)")
         ids = greedy(self._y_decoder, self._decoder_entry, self._limits, (vector / norm)[None])
-        return str(self._decoder_tokenizer.decode(ids)).strip()
+        with native:
+            return str(self._decoder_tokenizer.decode(ids)).strip()
 
 
 def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[np.float32]) -> list[int]:
@@ -135,7 +137,8 @@ def _encode(tokenizer: Tokenizer, texts: Sequence[str], what: str) -> list[list[
             text.encode()
         except UnicodeEncodeError as error:
             raise InputError(f"{what} is not valid Unicode: {error}") from error
-    return [list(found.ids) for found in tokenizer.encode_batch(list(texts))]
+    with native:
+        return [list(found.ids) for found in tokenizer.encode_batch(list(texts))]
 
 
 def _pad(rows: Sequence[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

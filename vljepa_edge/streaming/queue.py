@@ -20,8 +20,10 @@ class LatestQueue(Generic[T]):
         self._closed = False
 
     def put(self, item: T) -> bool:
-        """Add an item; True when an older one was dropped for it."""
+        """Add an item; True when an older one was dropped for it, or the item because the queue is closed."""
         with self._changed:
+            if self._closed:
+                return True
             full = len(self._items) == self._items.maxlen
             self._added += 1
             self._items.append((self._added, item))
@@ -55,12 +57,14 @@ class LatestQueue(Generic[T]):
             self._items.clear()
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Drop what waits and release whoever waits."""
+    def close(self) -> int:
+        """Drop what waits and release whoever waits. Returns how many items were dropped."""
         with self._changed:
             self._closed = True
+            dropped = len(self._items)
             self._items.clear()
             self._changed.notify_all()
+            return dropped
 
     def _oldest(self) -> int:
         """The number of the oldest item that is queued or in work; beyond all when there is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING
 from vljepa_edge.errors import InputError
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.stats import Stats
+from vljepa_edge.support.ending import Worker, require_process
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.stream import Stream
@@ -29,6 +31,7 @@ class EventReader(Iterator[Event]):
 
     def __init__(self, source: Source, open_stream: Callable[..., Stream]) -> None:
         """`open_stream` takes what a Stream is told of its source: `live` and `callback`."""
+        self._pid = os.getpid()
         self.source = source
         self._wake = threading.Event()
         wake = self._wake.set
@@ -41,6 +44,7 @@ class EventReader(Iterator[Event]):
             self._events = _read(self.stream, source, self._closing)
 
     def __next__(self) -> Event:
+        require_process(self._pid, "this stream", "load a model and open a stream in each process")
         with self._running:
             if getgeneratorstate(self._events) == GEN_RUNNING:
                 raise InputError("a listener of this stream asked it for its next event, which waits for the listener")
@@ -55,6 +59,8 @@ class EventReader(Iterator[Event]):
 
         A loop that is waiting for an event closes the source itself, once the frame in work is done.
         """
+        if os.getpid() != self._pid:
+            return
         self._closing.set()
         self._wake.set()
         if self._running.acquire(blocking=False):
@@ -115,7 +121,7 @@ def _read_live(
             ended.set()
             wake.set()
 
-    thread = threading.Thread(target=feed, name="vljepa-source", daemon=True)
+    thread = Worker(feed, name="vljepa-source", stop=closing.set)  # it ends with its source, a worker too
     with stream, source:
         thread.start()
         try:

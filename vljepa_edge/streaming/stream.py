@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
@@ -23,6 +24,7 @@ from vljepa_edge.streaming.queue import LatestQueue
 from vljepa_edge.streaming.sampler import Sampler, Verdict
 from vljepa_edge.streaming.stats import Stats, Tally
 from vljepa_edge.streaming.track import Cut, Track
+from vljepa_edge.support.ending import Worker, native, require_process, when_dropped
 from vljepa_edge.video.preprocess import as_rgb
 
 if TYPE_CHECKING:
@@ -57,7 +59,9 @@ class Stream:
     the next frame. No segment is lost to it: when its text can't be decoded its event goes to poll() and the callback
     with an empty text, then the error is raised.
 
-    Any thread may call any method. A stream that is dropped without close() ends its worker by itself.
+    Any thread may call any method, also while another closes the stream. A stream that is dropped without close(), or
+    still open when the program ends, ends its worker by itself; frames that wait are dropped. A stream belongs to the
+    process that opened it: in a forked child its methods raise ProcessError, and close() does nothing.
     """
 
     def __init__(
@@ -73,6 +77,7 @@ class Stream:
         filled = (options or StreamOptions()).filled(video)
         self.model = model
         self.live = live
+        self._pid = os.getpid()
         self._policy = filled.policy
         self._gap = filled.gap
         self._max_staleness = filled.max_staleness
@@ -97,10 +102,9 @@ class Stream:
         self._queue: LatestQueue[_Item] | None = None
         if live:
             self._queue = LatestQueue(filled.queue)
-            self._worker = threading.Thread(
-                target=_serve, args=(weakref.ref(self), self._queue), name="vljepa-stream", daemon=True
-            )
-            weakref.finalize(self, self._queue.close)
+            end = self._queue.close
+            self._worker = Worker(_serve, weakref.ref(self), self._queue, name="vljepa-stream", stop=end)
+            when_dropped(self, end)
             self._worker.start()
 
     # --- frames in ---
@@ -112,6 +116,7 @@ class Stream:
         frame, InputError for a time that is no number or a closed stream, EngineError when a graph fails.
         """
         called = perf_counter()
+        self._check_process()
         output = Output()
         try:
             with self._door:
@@ -135,10 +140,12 @@ class Stream:
 
         The latest 256 are kept; Stats.unpolled counts the others.
         """
+        self._check_process()
         return self._emitter.take()
 
     def flush(self) -> list[Event]:
         """Finish the frames pushed so far and close the open segments at the last frame. The stream can go on."""
+        self._check_process()
         if self._queue is not None and threading.current_thread() is not self._worker:
             self._queue.join()
         output = Output()
@@ -153,6 +160,7 @@ class Stream:
 
     def reset(self) -> None:
         """Forget frames, segments, events not polled and counts, as if just opened. Queries and subscribers stay."""
+        self._check_process()
         with self._door, self._work:
             self._check_open()
             self._life += 1
@@ -169,12 +177,19 @@ class Stream:
             self._listeners.last_error = None
 
     def close(self) -> None:
-        """Stop, dropping what waits; call flush() first to have the last segment closed. Events stay to be polled."""
+        """Stop, dropping what waits; call flush() first to have the last segment closed. Events stay to be polled.
+
+        Waits for calls of other threads that are at work. Can be called twice, and in a callback.
+        """
+        if os.getpid() != self._pid:
+            return
         self._closed = True
         if self._queue is not None:
-            self._queue.close()
+            self._tally.add("dropped", self._queue.close())
             if threading.current_thread() is not self._worker:
                 self._worker.join()
+        with self._door, self._work:
+            pass
 
     def __enter__(self) -> Stream:
         return self
@@ -191,11 +206,13 @@ class Stream:
 
     def set_query(self, query: str | Sequence[str]) -> list[Event]:
         """Ask this instead, from the next hop on. The open segments close at the last frame; returns those events."""
+        self._check_process()
         asked = [self._track(text, self._policy) for text in self._texts(query)]
         return self._change(lambda tracks: asked)
 
     def add_query(self, query: str, policy: str | Policy | None = None) -> None:
         """Ask this too, from the next hop on, with a policy of its own if given."""
+        self._check_process()
         chosen = parse_policy(policy) if isinstance(policy, str) else policy or self._policy
         added = self._track(query, chosen)
 
@@ -215,6 +232,7 @@ class Stream:
                 raise InputError(f"can't remove the query {query!r}; of {self.queries} one must stay")
             return kept
 
+        self._check_process()
         return self._change(change)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
@@ -231,6 +249,7 @@ class Stream:
 
     def stats(self) -> Stats:
         """Counts and latencies so far."""
+        self._check_process()
         return self._tally.stats(self._latencies.summary())
 
     # --- the work ---
@@ -262,8 +281,10 @@ class Stream:
         """The worker's step: as push() does it, but nothing is raised, not even SystemExit: it would end the worker."""
         output = Output()
         with self._work:
-            if item.life == self._life and not self._closed:
-                if perf_counter() - item.admitted > self._max_staleness:
+            if item.life == self._life:
+                if self._closed:
+                    self._tally.add("dropped")
+                elif perf_counter() - item.admitted > self._max_staleness:
                     self._tally.add("stale")
                 else:
                     try:
@@ -274,7 +295,8 @@ class Stream:
 
     def _counted_step(self, item: _Item, output: Output) -> None:
         try:
-            self._step(item, output)
+            with native:
+                self._step(item, output)
         except BaseException:
             self._tally.add("errors")
             raise
@@ -360,8 +382,9 @@ class Stream:
         """Close the open segments at the last frame."""
         begun = perf_counter()
         failures: list[Exception] = []
-        cuts = _ask(tracks, lambda track: track.end(last), failures)
-        self._emitter.emit(cuts, decided_at, begun, {}, output.events)
+        with native:
+            cuts = _ask(tracks, lambda track: track.end(last), failures)
+            self._emitter.emit(cuts, decided_at, begun, {}, output.events)
         if failures:
             raise failures[0]
 
@@ -391,6 +414,10 @@ class Stream:
         finally:
             self._listeners.deliver(output)
         return output.events
+
+    def _check_process(self) -> None:
+        """To be called before a lock is taken: in a forked child another thread's lock stays locked."""
+        require_process(self._pid, "this stream", "load a model and open a stream in each process")
 
     def _check_open(self) -> None:
         if self._closed:

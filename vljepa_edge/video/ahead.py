@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 
 from vljepa_edge.errors import VideoError
+from vljepa_edge.support.ending import Worker, keep_in_child
 from vljepa_edge.video.frame import Frame
 
 DEPTH = 2  # frames that may wait
@@ -26,6 +28,7 @@ class AheadReader(Iterator[Frame]):
         """`release` gives back what `frames` reads from; `stopped` tells `frames` to end early."""
         self._frames = frames
         self._name = name
+        self._pid = os.getpid()
         self._release = release
         self._stopped = stopped
         self._changed = threading.Condition()
@@ -33,15 +36,16 @@ class AheadReader(Iterator[Frame]):
         self._begun = False  # from then on the thread alone touches `frames` and releases
         self._ended = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._read, name=f"video {name}", daemon=True)
+        self._thread = Worker(self._read, name=f"video {name}", stop=self._tell)
+        keep_in_child(self)
 
     def __next__(self) -> Frame:
+        if os.getpid() != self._pid:
+            raise VideoError(self._name, "its reader is gone; a process that forks must open its sources after")
         with self._changed:
             if not self._begun and not self._stopped.is_set():
                 self._begin()
             while not (self._waiting or self._ended or self._stopped.is_set()):
-                if not self._thread.is_alive():
-                    raise VideoError(self._name, "its reader is gone; a process that forks must open its sources after")
                 self._changed.wait(_CHECK)
             if self._waiting:
                 self._changed.notify_all()
@@ -54,15 +58,19 @@ class AheadReader(Iterator[Frame]):
 
     def stop(self) -> None:
         """Ends the reading and releases the file. One whose read hangs is released by the thread when that returns."""
-        self._stopped.set()
-        with self._changed:
-            begun = self._begun
-            self._waiting.clear()
-            self._changed.notify_all()
+        begun = self._tell()
         if not begun:
             self._release()
         elif self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(_PATIENCE)
+
+    def _tell(self) -> bool:
+        """Let the thread end. Returns whether there is one."""
+        self._stopped.set()
+        with self._changed:
+            self._waiting.clear()
+            self._changed.notify_all()
+            return self._begun
 
     def _begin(self) -> None:
         self._begun = True  # first: an interrupt of start() leaves a thread that will run

@@ -13,6 +13,7 @@ from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vljepa_edge.errors import VideoError
+from vljepa_edge.support.ending import keep_in_child
 from vljepa_edge.video.frame import MAX_PIXELS, SourceStats
 from vljepa_edge.video.timing import DecodingStamps, StampGuess
 
@@ -65,6 +66,7 @@ class Decoder:
         except BaseException:
             self._container.close()
             raise
+        keep_in_child(self)  # the threads of FFmpeg's decoders are not there
 
     @property
     def interval(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import threading
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from av.error import FFmpegError
 
 from vljepa_edge.errors import VideoError
+from vljepa_edge.support.ending import Worker, keep_in_child
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, Pictures, SourceStats
 from vljepa_edge.video.timing import Grid, Timeline
@@ -164,7 +166,9 @@ class LatestReader:
         self._ended = False
         self._error: BaseException | None = None
         self._hangs = False
-        self._thread = threading.Thread(target=self._read, name=f"video {name}", daemon=True)
+        self._pid = os.getpid()
+        self._thread = Worker(self._read, name=f"video {name}", stop=self._tell)
+        keep_in_child(self)
         self._thread.start()
 
     def take(self) -> Picture | None:
@@ -172,6 +176,8 @@ class LatestReader:
 
         Raises what ended the reading, or VideoError after `silence` seconds without a frame.
         """
+        if os.getpid() != self._pid:
+            raise VideoError(self._name, "its reader is gone; a process that forks must open its sources after")
         with self._changed:
             while self._latest is None and not self._ended and not self._stopped.is_set():
                 if self._silence is not None and time.monotonic() - self._seen >= self._silence:
@@ -184,12 +190,15 @@ class LatestReader:
 
     def stop(self, patience: float) -> None:
         """Ends take() and the thread. A read that hangs is waited for once, for `patience` seconds."""
-        self._stopped.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._tell()
         if not self._hangs and self._thread is not threading.current_thread():
             self._thread.join(patience)
             self._hangs = self._thread.is_alive()
+
+    def _tell(self) -> None:
+        self._stopped.set()
+        with self._changed:
+            self._changed.notify_all()
 
     def _read(self) -> None:
         error: BaseException | None = None

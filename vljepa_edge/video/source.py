@@ -6,7 +6,6 @@ import math
 import os
 import re
 import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ import numpy as np
 from av.error import FFmpegError
 
 from vljepa_edge.errors import InputError, VideoError
+from vljepa_edge.support.ending import when_dropped
 from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
 from vljepa_edge.video.ahead import AheadReader
@@ -53,8 +53,8 @@ class Source(Iterator[Frame]):
         self._frames = frames
         self._stop = stop
         self._closed = False
-        # At the latest when nobody holds the source any more, or the interpreter ends.
-        self._finalizer = weakref.finalize(self, stop)
+        self._pid = os.getpid()
+        self._finalizer = when_dropped(self, stop)
 
     def __iter__(self) -> Source:
         return self
@@ -81,10 +81,12 @@ class Source(Iterator[Frame]):
     def close(self) -> None:
         """Ends the reading and gives files, sockets, devices and threads back. Can be called twice, from any thread.
 
-        A read that hangs is waited for a few seconds, and gives back what it holds when it returns.
+        A read that hangs is waited for a few seconds, and gives back what it holds when it returns. In a forked child
+        nothing is closed: what was opened belongs to the parent.
         """
         self._closed = True
-        self._stop()
+        if os.getpid() == self._pid:
+            self._stop()
         self._finalizer.detach()
 
     def _why_empty(self) -> str:
