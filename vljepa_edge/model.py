@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.engines import Precision, open_engine
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.tasks.answer import Answer
     from vljepa_edge.tasks.classify import Score
+    from vljepa_edge.video.source import SourceLike
 
 
 def load(
@@ -73,7 +74,7 @@ class Model(Perception):
 
     def stream(
         self,
-        source: Any,
+        source: SourceLike,
         query: str | Sequence[str] | None = None,
         policy: str | Policy | None = None,
         *,
@@ -106,19 +107,33 @@ class Model(Perception):
 
     # --- tasks ---
 
-    def classify(self, source: Any, labels: Sequence[str], query: str | None = None) -> list[Score]:
+    def classify(
+        self,
+        source: SourceLike,
+        labels: Iterable[str],
+        query: str | None = None,
+        *,
+        report: Callable[[int, int], object] | None = None,
+    ) -> list[Score]:
         """Open-vocabulary classification of a video or image; see `vljepa_edge.tasks.classify`."""
         from vljepa_edge.tasks.classify import classify
 
-        return classify(self, source, labels, query)
+        return classify(self, source, labels, query, report)
 
-    def answer(self, source: Any, question: str, candidates: Sequence[str] | None = None) -> Answer:
+    def answer(
+        self,
+        source: SourceLike,
+        question: str,
+        candidates: Iterable[str] | None = None,
+        *,
+        report: Callable[[int, int], object] | None = None,
+    ) -> Answer:
         """Answer a question about a video or image; see `vljepa_edge.tasks.answer`."""
         from vljepa_edge.tasks.answer import answer
 
-        return answer(self, source, question, candidates)
+        return answer(self, source, question, candidates, report)
 
-    def transition(self, before: Any, after: Any, candidates: Sequence[Any]) -> list[Score]:
+    def transition(self, before: SourceLike, after: SourceLike, candidates: Iterable[SourceLike]) -> list[Score]:
         """Which candidate clip leads from one image to another; see `vljepa_edge.tasks.transition`."""
         from vljepa_edge.tasks.transition import transition
 

@@ -91,8 +91,8 @@ def test_a_frame_of_another_size(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"name": "tensorflow"}, "legal are openvino, onnxruntime, torch"),
-        ({"precision": "int4"}, "legal are auto, f32, bf16, f16"),
+        ({"name": "tensorflow"}, "must be one of openvino, onnxruntime, torch"),
+        ({"precision": "int4"}, "must be one of auto, f32, bf16, f16"),
         ({"threads": 0}, "1 to 1024"),
         ({"threads": -2}, "1 to 1024"),
     ],

@@ -62,7 +62,7 @@ def test_the_bundle_says_what_it_is(bundle: Bundle) -> None:
     assert (manifest.name, manifest.version, manifest.licence) == ("small", vljepa_edge.__version__, "Apache-2.0")
     assert (manifest.video.width, manifest.video.fps, manifest.video.window) == (224, 4.0, 8)
     assert manifest.embedding.width == EMBEDDING
-    assert manifest.prompts["scale"] == "12.50" and manifest.figures == {"motion": 1}
+    assert manifest.prompts.scale == 12.5 and manifest.figures == {"motion": 1}
     assert manifest.graphs["query"].file == manifest.graphs["y_encoder"].file  # one text graph for both
     assert {licence.part for licence in manifest.licences} >= {"graphs/text.onnx", "everything else"}
     notice = bundle.read("NOTICE").decode()

@@ -22,14 +22,14 @@ class WrappedGraph:
         return self._graph(inputs)
 
 
-class OverflowingGraph:
-    def __init__(self, graph: Graph, output: str) -> None:
+class MultipliedGraph:
+    def __init__(self, graph: Graph, output: str, factor: float) -> None:
         self.inputs, self.outputs = graph.inputs, graph.outputs
-        self._graph, self._output = graph, output
+        self._graph, self._output, self._factor = graph, output, np.float32(factor)
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         found = self._graph(inputs)
-        return {name: array * np.nan if name == self._output else array for name, array in found.items()}
+        return {name: array * self._factor if name == self._output else array for name, array in found.items()}
 
 
 class WrappedEngine:
@@ -51,12 +51,19 @@ class WrappedEngine:
         return WrappedGraph(self._engine.compile(model, name), note)
 
 
-class Overflowing(WrappedEngine):
+class Multiplied(WrappedEngine):
+    """One output is multiplied by a factor."""
+
+    def __init__(self, output: str, factor: float) -> None:
+        super().__init__()
+        self.output, self.factor = output, factor
+
+    def compile(self, model: bytes, name: str) -> Graph:
+        return MultipliedGraph(super().compile(model, name), self.output, self.factor)
+
+
+class Overflowing(Multiplied):
     """One output is NaN throughout, as when half precision overflows."""
 
     def __init__(self, output: str) -> None:
-        super().__init__()
-        self.output = output
-
-    def compile(self, model: bytes, name: str) -> Graph:
-        return OverflowingGraph(super().compile(model, name), self.output)
+        super().__init__(output, float("nan"))

@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from vljepa_edge.errors import BundleError
 from vljepa_edge.support.install import upgrade
@@ -117,6 +117,33 @@ class EmbeddingEntry(_Part):
     width: Count
 
 
+class PromptsEntry(_Part):
+    """Texts that labels and candidates are put into, what the predictor is asked, and the scale of probabilities.
+
+    classify has {label}, answer {candidate}. classify_query and transition are queries; None: the default query.
+    scale: the inverse temperature of probabilities, 1 / the temperature of training. Other keys are kept, and unused.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    classify: str = "{label}"
+    classify_query: str | None = None
+    answer: str = "{candidate}"
+    transition: str | None = None
+    scale: Annotated[float, Field(gt=0)] = 20.0
+
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _number(cls, value: object) -> object:
+        """Bundles made before version 0.9 have it as text, such as "38.58"."""
+        if isinstance(value, str):
+            try:
+                return float(value)
+            except ValueError:
+                pass  # it is refused as the text that it is
+        return value
+
+
 class LicenceEntry(_Part):
     """Where a part came from and under what terms."""
 
@@ -140,7 +167,7 @@ class Manifest(_Part):
     video: VideoEntry
     text: TextEntry
     embedding: EmbeddingEntry
-    prompts: dict[str, str] = Field(default_factory=dict)
+    prompts: PromptsEntry = Field(default_factory=PromptsEntry)
     licences: tuple[LicenceEntry, ...]
     provenance: dict[str, Any] = Field(default_factory=dict)
     figures: dict[str, Any] = Field(default_factory=dict)

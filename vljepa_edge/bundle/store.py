@@ -20,6 +20,7 @@ from typing import IO, Protocol
 from vljepa_edge.bundle.manifest import MANIFEST, FileEntry, Manifest, check_name, parse_manifest
 from vljepa_edge.bundle.onnx_bytes import external_weights
 from vljepa_edge.errors import BundleError
+from vljepa_edge.support.arguments import as_path, shown
 
 MAX_MANIFEST = 4 << 20
 MAX_BYTES = 16 << 30
@@ -45,7 +46,7 @@ class Bundle:
 
         Raises BundleError that names the file when any is missing, foreign, oversize, altered, or outside the bundle.
         """
-        root = Path(path)
+        root = as_path(path, "the path of a bundle")
         with _opened(root) as store:
             raw = _manifest(store, root)
             manifest = parse_manifest(raw)
@@ -61,10 +62,10 @@ class Bundle:
 
     def read(self, name: str) -> bytes:
         """The bytes of one file named in the manifest; verified again, so a file altered since `open` is refused."""
-        entry = self.manifest.entries().get(name)
+        entry = self.manifest.entries().get(name) if isinstance(name, str) else None
         if entry is None:
             raise BundleError(
-                name, f"is not a file of the bundle {self.path}; it has {', '.join(self.manifest.entries())}"
+                shown(name), f"is not a file of the bundle {self.path}; it has {', '.join(self.manifest.entries())}"
             )
         with _opened(self.path) as store:
             return _verified(store, name, entry)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from vljepa_edge.engines.base import PRECISIONS, Engine, Graph, Precision
 from vljepa_edge.engines.process_graph import ProcessGraph
 from vljepa_edge.errors import BundleError, EngineError, InputError
+from vljepa_edge.support.arguments import as_text, as_whole, shown
 from vljepa_edge.support.install import install_extra, pip_install
 
 if TYPE_CHECKING:
@@ -47,15 +48,15 @@ def open_engine(name: str = "openvino", *, threads: int | None = None, precision
 
     Raises InputError for values that no engine takes, EngineError where this machine lacks the engine or the precision.
     """
-    kind, _, folder = name.partition(":")
+    kind, _, folder = as_text(name, "engine").partition(":")
     if kind not in _INSTALL:
-        raise InputError(f"engine {name!r} does not exist; legal are {', '.join(_INSTALL)}")
+        raise InputError(f"engine must be one of {', '.join(_INSTALL)}, got {shown(name)}")
     if ":" in name and (kind != "tensorrt" or not folder):
-        raise InputError(f"engine {name!r} is not legal; only tensorrt takes a folder, as tensorrt:FOLDER")
-    if precision not in PRECISIONS:
-        raise InputError(f"precision {precision!r} does not exist; legal are {', '.join(PRECISIONS)}")
-    if threads is not None and not 1 <= threads <= 1024:
-        raise InputError(f"threads={threads} is not legal; use 1 to 1024, or None for all cores")
+        raise InputError(f"only tensorrt takes a folder, as tensorrt:FOLDER, got engine {shown(name)}")
+    if as_text(precision, "precision") not in PRECISIONS:
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {shown(precision)}")
+    if threads is not None:
+        threads = as_whole(threads, "threads", 1, 1024)
     module = import_engine(kind)
     engine: Engine = module.open_engine(threads, precision, *([folder] if folder else []))
     return engine

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.engines import compile_all
-from vljepa_edge.errors import InputError
+from vljepa_edge.perception.finite import unit
 from vljepa_edge.perception.text import Text
 from vljepa_edge.perception.vision import Vision
 from vljepa_edge.perception.window_encoder import WindowEncoder
+from vljepa_edge.support.arguments import as_whole
 from vljepa_edge.video.source import open_source
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.engines.base import Engine
     from vljepa_edge.perception.text import Query
-    from vljepa_edge.video.source import Source
+    from vljepa_edge.video.source import Source, SourceLike
 
 
 class WindowEmbedding(NamedTuple):
@@ -54,22 +55,23 @@ class Perception:
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.manifest.name} {self.manifest.version}, {self.engine})"
 
-    def open(self, source: Any, *, live: bool | None = None) -> Source:
+    def open(self, source: SourceLike, *, live: bool | None = None) -> Source:
         """The frames of a source at the model's size and rate. Raises VideoError, or FrameError for a bad array."""
         video = self.manifest.video
         return open_source(source, size=(video.width, video.height), resize=video.resize, fps=video.fps, live=live)
 
-    def embed_text(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Target embeddings (Y-encoder): float32 [N, E], unit norm. Raises InputError for an empty text."""
-        if isinstance(texts, str):
-            raise InputError("embed_text takes a list of strings; write embed_text([text])")
+    def embed_text(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Target embeddings (Y-encoder) of texts, in their order: float32 [N, E], unit norm; no texts give (0, E).
+
+        Raises InputError for one text that is not in a list, and for an empty one; EngineError when a graph fails.
+        """
         return self.text.embed(texts)
 
     def decode_text(self, embedding: NDArray[np.float32]) -> str:
         """The text that an embedding [E] stands for (Y-decoder, greedy)."""
         return self.text.decode(embedding)
 
-    def embed_video(self, source: Any, query: str | None = None) -> NDArray[np.float32]:
+    def embed_video(self, source: SourceLike, query: str | None = None) -> NDArray[np.float32]:
         """One embedding [E], unit norm, of a complete video or image: the mean over full windows that overlap by half.
 
         The windows keep the model's frame rate, so motion looks as it did in training. A source that is shorter than a
@@ -77,19 +79,18 @@ class Perception:
         RTSP URL has no end: the first full window is looked at. Raises VideoError when there is no frame to see.
         """
         hop = max(1, self.manifest.video.window // 2)
-        mean = np.stack([window.embedding for window in self.windows(source, query, hop=hop, full=True)]).mean(0)
-        unit: NDArray[np.float32] = mean / max(float(np.linalg.norm(mean)), 1e-12)
-        return unit
+        rows = [window.embedding for window in self.windows(source, query, hop=hop, full=True)]
+        return unit("predictor", np.mean(rows, axis=0, dtype=np.float64))
 
     def embed_windows(
-        self, source: Any, query: str | None = None, *, hop: int | None = None, full: bool = False
+        self, source: SourceLike, query: str | None = None, *, hop: int | None = None, full: bool = False
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
         """The end times [N] in seconds and embeddings [N, E] of all windows; see `windows`."""
         found = list(self.windows(source, query, hop=hop, full=full))
         return np.array([item.end for item in found]), np.stack([item.embedding for item in found])
 
     def windows(
-        self, source: Any, query: str | None = None, *, hop: int | None = None, full: bool = False
+        self, source: SourceLike, query: str | None = None, *, hop: int | None = None, full: bool = False
     ) -> Iterator[WindowEmbedding]:
         """Embed a window every `hop` frames (the manifest's hop when None), and one that ends at the last frame.
 
@@ -98,13 +99,11 @@ class Perception:
         No window spans a time at which an iterable's clock goes back. A camera or RTSP URL has no end: it gives its
         first full window only, and `stream` watches on. Raises VideoError when the source has no frames.
         """
-        step = self.manifest.video.hop if hop is None else hop
-        if step < 1:
-            raise InputError(f"hop must be at least 1 frame, got {step}")
+        step = self.manifest.video.hop if hop is None else as_whole(hop, "hop", 1, unit=" frames")
         asked = self.text.query(self.manifest.text.default_query if query is None else query)
         return self._windows(source, asked, step, full)
 
-    def _windows(self, source: Any, query: Query, step: int, full: bool) -> Iterator[WindowEmbedding]:
+    def _windows(self, source: SourceLike, query: Query, step: int, full: bool) -> Iterator[WindowEmbedding]:
         encoder = WindowEncoder(self.vision)
         count, seen = 0, True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,9 @@ from tokenizers import Tokenizer
 
 from vljepa_edge.bundle.manifest import TEXT_BATCH
 from vljepa_edge.errors import BundleError, InputError
-from vljepa_edge.perception.finite import check_finite, not_finite
+from vljepa_edge.perception.finite import check_finite, not_finite, unit
+from vljepa_edge.perception.text_sets import Report, TextSets
+from vljepa_edge.support.arguments import as_text, as_texts, shown
 from vljepa_edge.support.ending import native
 
 if TYPE_CHECKING:
@@ -31,7 +33,10 @@ class Query:
 
 
 class Text:
-    """Tokenizers and text graphs of one bundle. Holds no state; safe from many threads."""
+    """Tokenizers and text graphs of one bundle. Safe from many threads.
+
+    `sets.get(texts)` is `embed(texts)` for sets of texts that come again: it keeps the embeddings of those used last.
+    """
 
     def __init__(self, bundle: Bundle, graphs: Mapping[str, Graph]) -> None:
         text = bundle.manifest.text
@@ -41,35 +46,36 @@ class Text:
         self._query, self._y_encoder, self._y_decoder = graphs["query"], graphs["y_encoder"], graphs["y_decoder"]
         self._width = bundle.manifest.embedding.width
         self._decoder_entry, self._limits = bundle.manifest.graphs["y_decoder"], text
+        self.sets = TextSets(self.embed)
 
     def query(self, text: str) -> Query:
         """Embed a query for the predictor; tokens beyond the manifest's `query_tokens` are cut off.
 
-        The empty query is legal (pretraining is query-free, section 3.2 of the paper). Raises InputError when `text` is
-        not a string, EngineError when its embedding is not finite.
+        The empty query asks nothing: the predictor sees the video alone, as in pretraining (section 3.2 of the paper).
+        Raises InputError when `text` is not a text, EngineError when its embedding is not finite.
         """
-        ids, mask = _pad([_encode(self._query_tokenizer, [text], "a query")[0]])
+        text = as_text(text, "query")
+        ids, mask = _pad(_encode(self._query_tokenizer, [text]))
         tokens = self._query({"input_ids": ids, "attention_mask": mask})["query_tokens"]
         check_finite("query", tokens)
         return Query(text, tokens, mask)
 
-    def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
+    def embed(self, texts: Iterable[str], report: Report | None = None) -> NDArray[np.float32]:
         """Target embeddings [N, E] of unit norm, in the order of `texts`; tokens beyond `target_tokens` are cut off.
 
-        Texts of similar length run together, so that padding costs little. Raises InputError when one is empty or not a
-        string, EngineError when an embedding is not finite.
+        Texts of similar length run together, so that padding costs little. report: called after each batch with how
+        many are embedded, and how many there are. Raises InputError when one is empty or not a text, EngineError when
+        an embedding is not finite or zero.
         """
-        for text in texts:
-            if isinstance(text, str) and not text.strip():
-                raise InputError("a text to embed is empty; give at least one word")
-        encoded = _encode(self._target_tokenizer, texts, "a text to embed")
+        encoded = _encode(self._target_tokenizer, as_texts(texts, "texts"))
         found = np.empty((len(encoded), self._width), np.float32)
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
         for first in range(0, len(order), TEXT_BATCH):
             rows = order[first : first + TEXT_BATCH]
             ids, mask = _pad([encoded[row] for row in rows])
-            found[rows] = self._y_encoder({"input_ids": ids, "attention_mask": mask})["embedding"]
-        check_finite("y_encoder", found)
+            found[rows] = unit("y_encoder", self._y_encoder({"input_ids": ids, "attention_mask": mask})["embedding"])
+            if report is not None:
+                report(first + len(rows), len(order))
         return found
 
     def decode(self, embedding: NDArray[np.float32]) -> str:
@@ -78,11 +84,8 @@ class Text:
         Raises InputError when `embedding` has another shape, or is zero or not finite, EngineError when the Y-decoder's
         numbers are not finite.
         """
-        vector = np.asarray(embedding, np.float32)
-        norm = float(np.linalg.norm(vector))
-        if vector.shape != (self._width,) or not np.isfinite(norm) or norm == 0:
-            raise InputError(f"can't decode {vector.shape}: give one finite, non-zero embedding ({self._width},)")
-        ids = greedy(self._y_decoder, self._decoder_entry, self._limits, (vector / norm)[None])
+        vector = _vector(embedding, self._width)
+        ids = greedy(self._y_decoder, self._decoder_entry, self._limits, vector[None])
         with native:
             return str(self._decoder_tokenizer.decode(ids)).strip()
 
@@ -129,16 +132,24 @@ def _tokenizer(bundle: Bundle, file: str, most: int | None) -> Tokenizer:
     return tokenizer
 
 
-def _encode(tokenizer: Tokenizer, texts: Sequence[str], what: str) -> list[list[int]]:
-    for text in texts:
-        if not isinstance(text, str):
-            raise InputError(f"{what} must be a string, not {type(text).__name__}")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise InputError(f"{what} is not valid Unicode: {error}") from error
+def _vector(embedding: object, width: int) -> NDArray[np.float32]:
+    """An embedding that a caller gave, scaled to unit norm: float32 [width]."""
+    try:
+        given = np.asarray(embedding)
+        exact = given.astype(np.float64) if given.dtype.kind in "fiu" else None
+    except Exception:  # what np.asarray raises is up to the object
+        exact = None
+    if exact is not None and exact.shape == (width,) and np.isfinite(exact).all() and exact.any():
+        exact = exact / np.abs(exact).max()  # so that no square is too large or too small
+        vector: NDArray[np.float32] = (exact / np.linalg.norm(exact)).astype(np.float32)
+        return vector
+    got = shown(embedding) if exact is None else f"an array of shape {exact.shape}"
+    raise InputError(f"an embedding to decode must be {width} finite numbers, not all zero, got {got}")
+
+
+def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
     with native:
-        return [list(found.ids) for found in tokenizer.encode_batch(list(texts))]
+        return [list(found.ids) for found in tokenizer.encode_batch(texts)]
 
 
 def _pad(rows: Sequence[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.perception.finite import check_finite
+from vljepa_edge.perception.finite import unit
 from vljepa_edge.perception.text import Query
 from vljepa_edge.video.preprocess import resize
 
@@ -60,10 +60,10 @@ class Vision:
         return found
 
     def predict(self, features: Features, query: Query) -> NDArray[np.float32]:
-        """The predicted target embedding [E], of unit norm and read-only. Raises EngineError when it is not finite."""
+        """The predicted target embedding [E], of unit norm and read-only. Raises EngineError when it is not finite or
+        zero."""
         given = {**features, "query_tokens": query.tokens, "query_mask": query.mask}
-        embedding: NDArray[np.float32] = self._predictor({name: given[name] for name in self._asked})["embedding"][0]
-        check_finite("predictor", embedding)
+        embedding = unit("predictor", self._predictor({name: given[name] for name in self._asked})["embedding"][0])
         embedding.flags.writeable = False
         return embedding
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vljepa_edge.errors import InputError
-from vljepa_edge.tasks.classify import Score, check_labels, fill, rank, scale
+from vljepa_edge.support.arguments import as_text
+from vljepa_edge.tasks.classify import Score, check_labels, rank
 
 if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
+    from vljepa_edge.perception.text_sets import Report
+    from vljepa_edge.video.source import SourceLike
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +28,27 @@ class Answer:
     scores: tuple[Score, ...] = ()
 
 
-def answer(model: Perception, source: Any, question: str, candidates: Sequence[str] | None = None) -> Answer:
+def answer(
+    model: Perception,
+    source: SourceLike,
+    question: str,
+    candidates: Iterable[str] | None = None,
+    report: Report | None = None,
+) -> Answer:
     """Answer a question about a video or image, out of candidates or freely.
 
-    The question is the predictor's query; candidates are put into the manifest's prompt "answer" ({candidate}), if it
-    has one. Raises InputError for an empty question or candidates that classify() would not take as labels.
+    The question is the predictor's query, and "" asks nothing; candidates are put into the manifest's prompt "answer"
+    ({candidate}), if it has one. The embeddings of candidates are kept, and reported, as those of labels are: see
+    vljepa_edge.tasks.classify. Raises InputError for candidates that classify() would not take as labels.
     """
-    if not isinstance(question, str) or not question.strip():
-        raise InputError("the question is empty; give a text such as 'What is happening?'")
+    question = as_text(question, "question")
     if candidates is None:
         embedding = model.embed_video(source, question)
         text = model.decode_text(embedding)
         return Answer(text, float(model.embed_text([text])[0] @ embedding) if text else 0.0)
     names = check_labels(candidates, "candidates")
-    texts = [fill(model.manifest, "answer", "candidate", name) for name in names]
-    scores = rank(names, model.embed_text(texts) @ model.embed_video(source, question), scale(model.manifest))
+    prompts = model.manifest.prompts
+    seen = model.embed_video(source, question)
+    texts = [prompts.answer.replace("{candidate}", name) for name in names]
+    scores = rank(names, model.text.sets.get(texts, report) @ seen, prompts.scale)
     return Answer(scores[0].label, scores[0].score, tuple(scores))

@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import IndexFileError, InputError
+from vljepa_edge.support.arguments import as_path, as_text, as_whole
 from vljepa_edge.support.atomic import replacing
 
 if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
+    from vljepa_edge.video.source import SourceLike
 
 SCHEMA = 1
 INDEX = "index.json"
@@ -45,7 +47,7 @@ class Index:
 
     def __init__(self, model: Perception, query: str | None = None) -> None:
         self.model = model
-        self.query = model.manifest.text.default_query if query is None else query
+        self.query = model.manifest.text.default_query if query is None else as_text(query, "query")
         self._names: dict[str, int] = {}
         self._embeddings: list[NDArray[np.float32]] = []
         self._spans: list[NDArray[np.float64]] = []
@@ -59,7 +61,7 @@ class Index:
         """Names of the videos and images, in the order they were added."""
         return tuple(self._names)
 
-    def add(self, source: Any, name: str | None = None) -> int:
+    def add(self, source: SourceLike, name: str | None = None) -> int:
         """Embed a video or image and add its windows; how many those are. A path needs no `name`.
 
         A camera or RTSP URL has no end and adds one window, of what is seen now; its times count from then.
@@ -68,7 +70,8 @@ class Index:
         if name is None:
             if not isinstance(source, str | os.PathLike):
                 raise InputError(f"a {type(source).__name__} has no name of its own; give add(source, name=...)")
-            name = os.fspath(source)
+            name = str(as_path(source, "source"))
+        name = as_text(name, "name")
         if name in self._names:
             raise InputError(f"{name!r} is in the index already; give it another name")
         hop = max(1, self.model.manifest.video.window // 2)
@@ -84,8 +87,7 @@ class Index:
 
         Raises InputError for an empty text or k below 1. An empty index has no hits.
         """
-        if k < 1:
-            raise InputError(f"k={k} is not legal; use 1 or more")
+        count = as_whole(k, "k", 1)
         wanted = self.model.embed_text([text])[0]
         if not self._embeddings:
             return []
@@ -101,7 +103,7 @@ class Index:
                 continue
             others.append((start, end))
             hits.append(Hit(names[number], start, end, float(scores[row])))
-            if len(hits) == k:
+            if len(hits) == count:
                 break
         return hits
 

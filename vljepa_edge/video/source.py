@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from types import TracebackType
+from typing import TypeAlias
 from urllib.parse import unquote
 
 import av
 import numpy as np
 from av.error import FFmpegError
+from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, VideoError
 from vljepa_edge.support.ending import when_dropped
@@ -25,6 +27,14 @@ from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import MAX_PIXELS, Frame, Image, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode
 from vljepa_edge.video.timing import EARLY, Grid
+
+_Array = NDArray[np.uint8]
+SourceLike: TypeAlias = (
+    str | os.PathLike[str] | _Array | Iterable[Frame] | Iterable[tuple[_Array, float]] | Iterable[_Array]
+)
+"""What gives frames: the path of a video or image file or a file:// URL, an rtsp:// URL, a camera as `camera:0` or
+`/dev/video0`; one uint8 array, which is a photo; or an iterable of `Frame`, of (array, seconds), or of arrays at the
+model's frame rate. Arrays are uint8: (height, width, 3) RGB, (height, width, 4) RGBA, or (height, width) grey."""
 
 LEGAL = "legal are video and image files, rtsp:// URLs, /dev/videoN, camera:N, arrays and iterables of (array, seconds)"
 
@@ -97,7 +107,7 @@ class Source(Iterator[Frame]):
 
 
 def open_source(
-    source: str | os.PathLike[str] | Iterable[object] | np.ndarray[tuple[int, ...], np.dtype[np.generic]],
+    source: SourceLike,
     *,
     size: tuple[int, int] | None = None,
     resize: ResizeMode = "cover",

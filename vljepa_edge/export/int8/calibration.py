@@ -61,7 +61,7 @@ def read_folder(folder: Path, model: Model, bar: Progress) -> Calibration:
     halves: tuple[list[Clip], list[Clip]] = ([], [])
     for i, name in enumerate(bar.track(files, description="reading calibration files")):
         halves[i % 2].extend(_clips(model, folder / name))
-    asked = model.manifest.text.default_query, model.manifest.prompts.get("classify_query", "")
+    asked = model.manifest.text.default_query, model.manifest.prompts.classify_query or ""
     queries = dict.fromkeys([*filter(None, asked), *_lines(folder / QUERY_FILE), *_QUERIES])
     texts = dict.fromkeys([*_lines(folder / TEXT_FILE), *_TEXTS])
     return Calibration(tuple(halves[0]), tuple(halves[1]), tuple(queries), tuple(texts))

@@ -138,7 +138,7 @@ def write_tiny_bundle(
     manifest["prompts"] = {
         "classify": "There is a {label} in the scene.",
         "classify_query": "What object is in the scene?",
-        "scale": f"{scale:.2f}",
+        "scale": round(scale, 2),
     }
     return write_bundle(out, manifest, files)
 
