@@ -1,4 +1,5 @@
-# Everything a newcomer needs: `make demo`, then `make test`. Needs Python 3.10+ with venv and a C++17 compiler.
+# For a newcomer: `make demo`, then `make test`. For a contributor: `make check` at each change. Needs Python 3.10+ with venv and
+# a C++17 compiler.
 PYTHON ?= python3
 RUNTIME := .venv
 DEV := .venv-dev
@@ -12,7 +13,7 @@ FILES := $(shell find vljepa_edge kernels training -name '*.py' | LC_ALL=C sort 
 INSTALLED := .installed-$(FILES)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint cpp-test bench tiny clean
+.PHONY: help demo check test lint cpp-test bench tiny clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1	/' | expand -t 18
@@ -20,14 +21,17 @@ help:  ## show this list
 demo: $(RUNTIME)/$(INSTALLED)  ## stream a real video and print what happens in it (runtime only, no torch)
 	$(RUNTIME)/bin/vljepa demo
 
-test: $(DEV)/$(INSTALLED)  ## run the Python tests
+check: lint  ## what to run at each change: lint, and the tests that are not marked slow (under 2 minutes)
+	$(DEV)/bin/python -m pytest -q -m "not slow" --durations=10 --durations-min=1 $(ARGS)
+
+test: $(DEV)/$(INSTALLED)  ## run all Python tests (over 10 minutes)
 	$(DEV)/bin/python -m pytest $(ARGS)
 
 lint: $(DEV)/$(INSTALLED)  ## ruff and mypy --strict
 	$(DEV)/bin/ruff check .
 	rm -rf build/types && mkdir -p build/types/vljepa_edge
 	ln -s $(CURDIR)/vljepa_edge/* $(CURDIR)/training $(CURDIR)/kernels build/types/vljepa_edge/  # as it is installed
-	cd build/types && $(abspath $(DEV))/bin/mypy --strict --config-file $(CURDIR)/pyproject.toml -p vljepa_edge
+	cd build/types && $(abspath $(DEV))/bin/mypy --strict --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/build/mypy -p vljepa_edge
 
 cpp-test: $(DEV)/$(INSTALLED)  ## run the C++ tests, plain and under the address and undefined-behaviour sanitizers
 	$(DEV)/bin/cmake -S bindings -B build/cpp -DVLJEPA_PYTHON=OFF -DVLJEPA_TESTS=ON -DCMAKE_BUILD_TYPE=Release

@@ -1,8 +1,9 @@
 """Write measured figures into the documents: `python docs/fill_figures.py [--model PATH] [--check]`.
 
-README.md has a block between `<!-- figures:begin -->` and `<!-- figures:end -->`, docs/model.md one of `parts` and
-docs/kernels.md one of `floors`. Quality and sizes come from the bundle's manifest, speed from docs/performance.md, and
-floors from `vljepa_edge.kernels.tools.floors`. No number in those blocks is typed by hand.
+README.md has a block between `<!-- speed:begin -->` and `<!-- speed:end -->` and one of `quality`, docs/model.md has one
+of `parts`, docs/kernels.md one of `floors`. Quality and sizes come from the bundle's manifest, speed from
+docs/performance.md and docs/performance-avx2.md, and floors from `vljepa_edge.kernels.tools.floors`. No number in those
+blocks is typed by hand.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from vljepa_edge.support.atomic import replacing
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
-PERFORMANCE = HERE / "performance.md"
+PERFORMANCE = (HERE / "performance.md", HERE / "performance-avx2.md")
 CARD = ROOT / "vljepa_edge" / "models" / "tiny" / "MODEL_CARD.md"
 
 ROWS = (
@@ -46,7 +47,23 @@ ROWS = (
     ("object that fills the frame, best zero-training read-out", "zero_training_object_close_up"),
     ("is it there, filling the frame, best zero-training read-out", "zero_training_exists_close_up"),
 )
-SECTIONS = ("The bars", "Where a hop's time goes")
+OURS = r"\*\*.+?\*\*"  # the row of a stage that is this project's default
+PLAIN_INT8 = "OpenVINO, INT8 and f32"  # the row of the same graphs on a processor that has no bf16
+NOT_MEASURED = "–"
+BARS = (
+    ("**a hop, p50**", "a hop with scaling, one thread, p50"),
+    ("**a hop, p99**", "a hop with scaling, one thread, p99"),
+)
+STAGES = (
+    ("X-encoder, the new frame", "X-encoder, appearance, one frame"),
+    ("X-encoder, motion in the window", "X-encoder, motion, one window"),
+    ("predictor", "predictor, one hop"),
+    ("Y-decoder, one text (not part of a hop)", "Y-decoder, one caption"),
+)
+AFTER = (
+    ("a 640x480 file at 30 fps, text included", "streaming a 640x480 file, 30 fps"),
+    ("`load()` in a new process", "load() of the bundle, new process"),
+)
 
 
 def quality(manifest: Manifest) -> str:
@@ -56,41 +73,72 @@ def quality(manifest: Manifest) -> str:
         return f"The bundle {manifest.name} {manifest.version} carries no figures; `vljepa eval card` measures them."
     seen, held, photos, videos = (figures[key] for key in ("seen", "held", "real_photos", "real_videos"))
     lines = [
-        f"**Quality** of `{manifest.name} {manifest.version}`, in per cent, measured with `vljepa eval card`: "
-        f"{figures['clips_per_split']} composite clips a split, over backgrounds never trained on.",
+        f"* **Real video:** the decoded text says something right in {videos['says_right']} % of {videos['windows']} "
+        f"stretches. The label that `classify` picks out of 48 is right in {videos['picks_right']} %.",
+        f"* **Real photographs:** the label that `classify` picks out of 48 is right in {photos['model']} % of "
+        f"{photos['count']}. The best read-out of the frozen image network alone is right in "
+        f"{photos['best_zero_training']} %.",
+        "",
+        f"`{manifest.name} {manifest.version}`, in per cent, measured with `vljepa eval card` on "
+        f"{figures['clips_per_split']} drawn clips a split, over backgrounds that it was not trained on:",
         "",
         "| | objects trained on | held-out objects |",
         "|---|---:|---:|",
         *(f"| {label} | {_number(seen, key)} | {_number(held, key)} |" for label, key in ROWS),
         "",
-        f"Retrieval ranks all captions of a split: {seen['retrieval_captions']:,} and {held['retrieval_captions']:,}.",
-        "",
-        f"* {photos['count']} real photographs, 48 labels each: the model picks the right one in "
-        f"{photos['model']} %, the best zero-training read-out in {photos['best_zero_training']} %.",
-        f"* {videos['windows']} stretches of real video: the decoded text says something right in "
-        f"{videos['says_right']} %, the label picked of 48 is right in {videos['picks_right']} %.",
+        "Text retrieval ranks every caption of a split: "
+        f"{seen['retrieval_captions']:,} and {held['retrieval_captions']:,} of them.",
     ]
     if CARD.is_file():
-        lines += ["", f"What it says about each photograph and video is in the [model card]({CARD.relative_to(ROOT)})."]
+        lines += ["", f"The [model card]({CARD.relative_to(ROOT)}) has what it says about each photograph and video."]
     return "\n".join(lines)
 
 
-def speed(document: str | None) -> str:
-    """The main sections of docs/performance.md, in Markdown, and the run that they are from."""
-    if document is None:
-        return "**Speed** has not been measured here yet; `make bench` measures it and writes docs/performance.md."
-    written = re.search(r"^Written by (.+?); do not edit", document, re.MULTILINE)
-    machine = re.search(r"^\* Machine: (.+)$", document, re.MULTILINE)
-    model = re.search(r"^\* Model: (.+?);", document, re.MULTILINE)
-    lines = ["**Speed**" + (f" of {model[1]}" if model else "") + ", on one thread"]
-    lines[0] += f", by {written[1]}." if written else "."
-    if machine:
-        lines[0] += f" Machine: {machine[1]}"
-    for title in SECTIONS:
-        if section := re.search(rf"^## {re.escape(title)}\n(.+?)(?=^## |\Z)", document, re.MULTILINE | re.DOTALL):
-            lines += ["", f"*{title}*", "", section[1].strip()]
-    lines += ["", "The peers and limits of each stage are in [docs/performance.md](docs/performance.md)."]
-    return "\n".join(lines)
+def speed(documents: Mapping[str, str]) -> str:
+    """One table of the runs of `make bench`, in Markdown: a column a processor. `documents` are texts by file name."""
+    columns = [column for name, text in documents.items() for column in _columns(name, text)]
+    if not columns:
+        return "Speed has not been measured yet; `make bench` measures it and writes docs/performance.md."
+    names = list(columns[0])
+    rows = ["| " + " | ".join([name, *(column[name] for column in columns)]) + " |" for name in names]
+    return "\n".join([rows[0].replace("**", ""), "|---|" + "---:|" * len(columns), *rows[1:]])
+
+
+def _columns(name: str, document: str) -> list[dict[str, str]]:
+    """What one run says, by row: as the processor computes, and, where it has bf16, the stages without that."""
+    machine, model, kinds, date = (
+        _found(rf"^{pattern}", document)
+        for pattern in (r"\* Machine: (.+?), Linux", r"\* Model: (.+?) \(", r"\* Model: .+ computes in (.+)\.$",
+                        r"Written by .+ on (\d{4}-\d{2}-\d{2});")
+    )  # fmt: skip
+    processor, _, features = machine.partition(" (")
+    plain = "VNNI" if "vnni" in features else "AVX2"
+    about = {"model": model, "computes in": kinds}
+    source = {"measured": f"[{date}](docs/{name})"}
+    bf16 = "bf16" in kinds
+    ours = {"": f"bf16 and {plain}" if bf16 else f"{plain} alone", "processor": processor, **about}
+    ours |= {label: _bar(document, row) for label, row in BARS}
+    ours |= {label: _stage(document, title, OURS) for label, title in STAGES}
+    ours |= {label: _bar(document, row) for label, row in AFTER} | source
+    if not bf16:
+        return [ours]
+    stages = {label: _stage(document, title, re.escape(PLAIN_INT8)) for label, title in STAGES}
+    without = {"": f"{plain}, bf16 switched off", "processor": "the same", **about, "computes in": "INT8 and f32"}
+    return [ours, {**dict.fromkeys(ours, NOT_MEASURED), **without, **stages, **source}]
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text, re.MULTILINE)
+    return match[1] if match else NOT_MEASURED
+
+
+def _bar(document: str, row: str) -> str:
+    return _found(rf"^\| {re.escape(row)} \| (.+?) \|", document)
+
+
+def _stage(document: str, title: str, case: str) -> str:
+    section = _found(rf"^### {re.escape(title)}\n((?:(?!^#).*\n)*)", document)
+    return _found(rf"^\| {case} \| (.+?) \|", section)
 
 
 def parts(manifest: Manifest) -> str:
@@ -128,13 +176,17 @@ def fill(text: str, name: str, body: str) -> str:
 
 def filled(manifest: Manifest) -> dict[Path, str]:
     """Each document with its blocks filled."""
-    performance = PERFORMANCE.read_text(encoding="utf-8") if PERFORMANCE.is_file() else None
+    runs = {path.name: path.read_text(encoding="utf-8") for path in PERFORMANCE if path.is_file()}
     blocks = {
-        ROOT / "README.md": ("figures", quality(manifest) + "\n\n" + speed(performance)),
-        HERE / "model.md": ("parts", parts(manifest)),
-        HERE / "kernels.md": ("floors", floors.tables()),
+        ROOT / "README.md": {"speed": speed(runs), "quality": quality(manifest)},
+        HERE / "model.md": {"parts": parts(manifest)},
+        HERE / "kernels.md": {"floors": floors.tables()},
     }
-    return {path: fill(path.read_text(encoding="utf-8"), *block) for path, block in blocks.items()}
+    texts = {path: path.read_text(encoding="utf-8") for path in blocks}
+    for path, bodies in blocks.items():
+        for name, body in bodies.items():
+            texts[path] = fill(texts[path], name, body)
+    return texts
 
 
 def _number(split: Mapping[str, Any], key: str) -> str:

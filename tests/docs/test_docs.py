@@ -28,7 +28,8 @@ from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard, Uni
 from vljepa_edge.streaming.stats import Counts
 
 ROOT = Path(__file__).parents[2]
-DOCS = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md")))
+TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+DOCS = (*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md")))
 LANGUAGES = ("bash", "python", "text", "json", "yaml", "")
 
 
@@ -300,26 +301,33 @@ FIGURES = {
     "real_videos": {"windows": 20, "says_right": 45.0, "picks_right": 50.0, "rows": []},
 }  # fmt: skip
 
-PERFORMANCE = """# Performance
+RUN = """# Performance
 
 Written by `make bench` on 2026-11-22; do not edit. Every figure below is from that one run.
 
-* Machine: a CPU, 2 cores (avx2), Linux, load 0.1 when it began.
-
-## The limits of this machine
-
-no
+* Machine: a CPU, 2 cores (avx2, avx512_vnni, avx512_bf16), Linux-6, load 0.1 when it began.
+* Model: small 1.2.3 (digest 0123456789ab); OpenVINO computes in INT8 and bf16.
 
 ## The bars
 
 | | measured | bar | |
 |---|---:|---:|---:|
-| a hop, p50 | 9.5 ms | at most 25 ms | met |
+| a hop with scaling, one thread, p50 | 9.5 ms | at most 25 ms | met |
 
-## Stage by stage
+## Where a hop's time goes
 
-no
+| **hop: frame in, decision out** | 77 ms | 78 ms | 79 ms |
+
+### predictor, one hop
+
+| **OpenVINO, INT8 and bf16** | 3.1 ms | 2 ms to 4 ms | 1 |  |
+| OpenVINO, INT8 and f32 | 4.2 ms | 3 ms to 5 ms | 1.3x |  |
+
+### Y-decoder, one caption
+
+| **decode_text** | 6.3 ms | 5 ms to 7 ms | 1 |  |
 """
+OLD_RUN = RUN.replace(", avx512_vnni, avx512_bf16", "").replace("INT8 and bf16", "f32").replace("9.5 ms", "29 ms")
 
 
 def with_figures(toy: Path, figures: dict[str, Any]) -> Manifest:
@@ -327,28 +335,51 @@ def with_figures(toy: Path, figures: dict[str, Any]) -> Manifest:
     return Manifest.model_validate_json(json.dumps({**manifest, "figures": figures}))
 
 
-def test_figures_come_from_the_manifest_and_the_benchmark(toy: Path) -> None:
-    script = load_script("fill_figures")
-    text = script.quality(with_figures(toy, FIGURES)) + script.speed(PERFORMANCE)
+def cells(table: str) -> dict[str, list[str]]:
+    """A table in Markdown as its rows by their first cell."""
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()]
+    return {first: rest for first, *rest in rows}
+
+
+def test_the_figures_of_quality_are_those_of_the_manifest(toy: Path) -> None:
+    text = load_script("fill_figures").quality(with_figures(toy, FIGURES))
     assert all(
         f"{figure}" in text
         for figure in (80.1, 77.7, 70.2, 60.3, 50.4, 40.5, 11.5, "2,266", 70.8, 45.0, 87.0, 12.5, 62.0)
     )
-    assert "9.5 ms" in text and "make bench" in text and "2 cores" in text and "no\n" not in text
     assert "`vljepa eval card`" in text
 
 
+def test_speed_has_a_column_for_each_kind_of_arithmetic_that_was_measured() -> None:
+    rows = cells(load_script("fill_figures").speed({"new.md": RUN, "old.md": OLD_RUN}))
+    assert rows[""] == ["bf16 and VNNI", "VNNI, bf16 switched off", "AVX2 alone"]
+    assert rows["processor"] == ["a CPU, 2 cores", "the same", "a CPU, 2 cores"]
+    assert rows["model"] == ["small 1.2.3"] * 3
+    assert rows["computes in"] == ["INT8 and bf16", "INT8 and f32", "f32"]
+    assert rows["predictor"] == ["3.1 ms", "4.2 ms", "3.1 ms"]
+    assert rows["Y-decoder, one text (not part of a hop)"] == ["6.3 ms", "–", "6.3 ms"]
+    assert rows["measured"] == ["[2026-11-22](docs/new.md)", "[2026-11-22](docs/new.md)", "[2026-11-22](docs/old.md)"]
+
+
+def test_a_hop_means_the_same_in_every_column() -> None:
+    rows = cells(load_script("fill_figures").speed({"new.md": RUN, "old.md": OLD_RUN}))
+    assert rows["**a hop, p50**"] == ["9.5 ms", "–", "29 ms"]  # pushed alone, not the 77 ms while a file is read
+    assert rows["**a hop, p99**"] == ["–", "–", "–"]
+
+
 def test_the_benchmark_still_writes_what_is_read_from_it() -> None:
-    written = read("benchmarks/report.py")
-    titles = load_script("fill_figures").SECTIONS
-    assert all(f'"## {title}"' in written for title in titles)
-    assert "Written by `" in written and "* Machine: " in written
+    script = load_script("fill_figures")
+    written = "".join(path.read_text("utf-8") for path in (ROOT / "benchmarks").glob("*.py"))
+    assert all(f'"{row}"' in written for _, row in (*script.BARS, *script.AFTER))
+    for path in script.PERFORMANCE:
+        rows = cells(script.speed({path.name: path.read_text("utf-8")}))
+        assert all(values[0] != script.NOT_MEASURED for values in rows.values()), path.name
 
 
-def test_a_bundle_without_figures_says_so(toy: Path) -> None:
+def test_what_was_not_measured_is_said(toy: Path) -> None:
     script = load_script("fill_figures")
     assert "no figures" in script.quality(with_figures(toy, {}))
-    assert "make bench" in script.speed(None)
+    assert "make bench" in script.speed({})
 
 
 def test_only_the_block_is_replaced() -> None:
@@ -378,6 +409,7 @@ def test_documents_show_the_figures_of_the_embedded_bundle() -> None:
     script = load_script("fill_figures")
     hint = "out of date; run: python docs/fill_figures.py"
     assert script.quality(manifest) in read("README.md"), hint
+    assert script.speed({path.name: path.read_text("utf-8") for path in script.PERFORMANCE}) in read("README.md"), hint
     assert script.parts(manifest) in read("docs/model.md"), hint
 
 
