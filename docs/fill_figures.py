@@ -77,7 +77,8 @@ def quality(manifest: Manifest) -> str:
         f"stretches. The label that `classify` picks out of 48 is right in {videos['picks_right']} %.",
         f"* **Real photographs:** the label that `classify` picks out of 48 is right in {photos['model']} % of "
         f"{photos['count']}. The best read-out of the frozen image network alone is right in "
-        f"{photos['best_zero_training']} %.",
+        f"{photos['best_zero_training']} %."
+        + ("" if "real_photos_tuning" in figures else " The same photographs chose the default's question and wording."),
         "",
         f"`{manifest.name} {manifest.version}`, in per cent, measured with `vljepa eval card` on "
         f"{figures['clips_per_split']} drawn clips a split, over backgrounds that it was not trained on:",
