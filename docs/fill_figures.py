@@ -1,7 +1,7 @@
 """Write measured figures into the documents: `python docs/fill_figures.py [--model PATH] [--check]`.
 
-README.md has a block between `<!-- speed:begin -->` and `<!-- speed:end -->` and one of `quality`, docs/model.md has one
-of `parts`, docs/kernels.md one of `floors`. Quality and sizes come from the bundle's manifest, speed from
+README.md has a block between `<!-- speed:begin -->` and `<!-- speed:end -->` and one of `quality`, docs/model.md has
+one of `parts`, docs/kernels.md one of `floors`. Quality and sizes come from the bundle's manifest, speed from
 docs/performance.md and docs/performance-avx2.md, and floors from `vljepa_edge.kernels.tools.floors`. No number in those
 blocks is typed by hand.
 """
@@ -78,7 +78,7 @@ def quality(manifest: Manifest) -> str:
         f"* **Real photographs:** the label that `classify` picks out of 48 is right in {photos['model']} % of "
         f"{photos['count']}. The best read-out of the frozen image network alone is right in "
         f"{photos['best_zero_training']} %."
-        + ("" if "real_photos_tuning" in figures else " The same photographs chose the default's question and wording."),
+        + ("" if "real_photos_tuning" in figures else " The same photographs chose its question and wording."),
         "",
         f"`{manifest.name} {manifest.version}`, in per cent, measured with `vljepa eval card` on "
         f"{figures['clips_per_split']} drawn clips a split, over backgrounds that it was not trained on:",
