@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.media import blank_jpeg, cut, flat, number_of, write_png, write_video
 from vljepa_edge.video import Frame, SourceStats, open_source, preprocess
@@ -139,6 +141,9 @@ class TestOrientation:
             (180, False, ["black", "blue", "green", "red"]),
             (-90, False, ["blue", "red", "black", "green"]),
             (0, True, ["green", "red", "black", "blue"]),
+            (90, True, ["black", "green", "blue", "red"]),
+            (180, True, ["blue", "black", "red", "green"]),
+            (-90, True, ["red", "blue", "green", "black"]),
         ],
     )
     @pytest.mark.parametrize("size", [None, (48, 48), (40, 60)])
@@ -153,18 +158,46 @@ class TestOrientation:
         assert corners(image) == expected
         assert image.flags.c_contiguous
 
-    @pytest.mark.parametrize("orientation", [1, 3, 6, 8])
-    def test_photos_are_turned_as_their_exif_says(self, tmp_path: Path, orientation: int) -> None:
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tiff"])
+    def test_photos_are_turned_as_their_exif_says(self, tmp_path: Path, suffix: str, orientation: int) -> None:
         exif = Image.Exif()
-        exif[0x0112] = orientation
-        Image.fromarray(quarters()).save(tmp_path / "photo.jpg", exif=exif, quality=95, subsampling=0)
-        with Image.open(tmp_path / "photo.jpg") as photo:
-            upright = {1: None, 3: 180, 6: -90, 8: 90}[orientation]
-            expected = np.asarray(photo if upright is None else photo.rotate(upright, expand=True))
-        with open_source(tmp_path / "photo.jpg") as source:
+        exif[0x010E], exif[0x0112] = "something before the orientation", orientation
+        path = tmp_path / f"photo.{suffix}"
+        options = {"jpg": {"quality": 95, "subsampling": 0}, "webp": {"lossless": True}}.get(suffix, {})
+        Image.fromarray(quarters()).save(path, exif=exif, **options)
+        with Image.open(path) as photo:
+            expected = np.asarray(ImageOps.exif_transpose(photo).convert("RGB"))
+        with open_source(path) as source:
             (frame,) = source
         assert frame.image.shape == expected.shape
+        assert abs(frame.image.astype(int) - expected).mean() < 3
         assert corners(frame.image) == corners(expected)
+
+    @pytest.mark.parametrize("keep", [0.1, 0.3, 0.6])
+    def test_exif_that_is_damaged_turns_nothing(self, tmp_path: Path, keep: float) -> None:
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        body = exif.tobytes()
+        Image.fromarray(quarters()).save(tmp_path / "photo.jpg", exif=body[: int(len(body) * keep)])
+        with open_source(tmp_path / "photo.jpg") as source:
+            assert next(source).image.shape == (64, 96, 3)
+
+    def test_decoded_frames_are_freed_without_the_cycle_collector(self, tmp_path: Path) -> None:
+        path = write_video(tmp_path / "v.mp4", 60, rotation=90)
+
+        def kept() -> int:
+            return sum(isinstance(found, av.VideoFrame) and found.width >= 16 for found in gc.get_objects())
+
+        gc.collect()
+        gc.disable()
+        try:
+            before = kept()
+            with open_source(path, size=(32, 32)) as source:
+                assert len(list(source)) == 60
+            assert kept() == before
+        finally:
+            gc.enable()
 
     def test_pixels_that_are_not_square_are_made_so(self, tmp_path: Path) -> None:
         image = np.zeros((64, 64, 3), np.uint8)

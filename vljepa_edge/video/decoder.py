@@ -14,11 +14,13 @@ from av.video.stream import VideoStream
 
 from vljepa_edge.errors import VideoError
 from vljepa_edge.support.ending import keep_in_child
-from vljepa_edge.video.frame import MAX_PIXELS, SourceStats
+from vljepa_edge.video.frame import MAX_PIXELS, Picture, SourceStats
+from vljepa_edge.video.orientation import Turn, exif_turn, matrix_turn
 from vljepa_edge.video.timing import DecodingStamps, StampGuess
 
 # FFmpeg draws text files as pictures with these.
 _TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
+_WITH_EXIF = {"mjpeg", "png", "webp", "tiff"}
 _USUAL_RATE = 25  # frames per second, where a container says nothing
 # Reading goes on after damage in the container until so many reads in a row gave nothing.
 _MAX_FAILED_READS = 50
@@ -59,6 +61,10 @@ class Decoder:
             self._stream = self._choose()
             context = self._stream.codec_context
             context.options = limits
+            ratio = self._stream.sample_aspect_ratio
+            self._aspect = float(ratio) if ratio and Fraction(1, 4) <= ratio <= 4 else 1.0
+            self._exif: Turn | None = None
+            self._turns: dict[int, Turn] = {}  # by angle: to look into each frame's side data costs memory
             # Frame threads are fast but hold frames back; a live picture must come out as soon as it is in.
             context.thread_type = "SLICE" if live else "AUTO"
             if live:
@@ -73,11 +79,14 @@ class Decoder:
         """Seconds between frames, as far as the container says."""
         return float(1 / (self._stream.average_rate or self._stream.guessed_rate or _USUAL_RATE))
 
-    @property
-    def aspect(self) -> float:
-        """Width of a pixel divided by its height."""
-        ratio = self._stream.sample_aspect_ratio
-        return float(ratio) if ratio and Fraction(1, 4) <= ratio <= 4 else 1.0
+    def picture(self, frame: av.VideoFrame, time: float) -> Picture:
+        """A frame of this container with how it is to be shown."""
+        if self._exif is not None:
+            return Picture(frame, time, self._aspect, self._exif)
+        rotation = frame.rotation
+        if rotation not in self._turns:
+            self._turns[rotation] = matrix_turn(frame)
+        return Picture(frame, time, self._aspect, self._turns[rotation])
 
     @property
     def start(self) -> float | None:
@@ -96,7 +105,9 @@ class Decoder:
     def __iter__(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
         guess = DecodingStamps() if self._container.format.name == "avi" else StampGuess()
         seen = time.monotonic()
-        for packet in self._packets():
+        for number, packet in enumerate(self._packets()):
+            if number == 0 and self._stream.codec_context.name in _WITH_EXIF:
+                self._exif = exif_turn(bytes(packet))
             self._stats.corrupt += packet.is_corrupt
             if isinstance(guess, DecodingStamps):
                 guess.sent(packet.pts, packet.dts)

@@ -10,6 +10,8 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.video.orientation import UPRIGHT, Turn
+
 Image: TypeAlias = NDArray[np.uint8]
 
 # 16384 x 8192. More than any camera gives, little enough that a lying header can't exhaust the memory.
@@ -24,11 +26,15 @@ class Frame(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A frame before conversion and scaling. `aspect` is the width of one pixel divided by its height."""
+    """A frame before conversion and scaling.
+
+    `aspect` is the width of one pixel divided by its height, before the picture is turned as `turn` says.
+    """
 
     pixels: av.VideoFrame | Image
     time: float
     aspect: float = 1.0
+    turn: Turn = UPRIGHT
 
 
 Pictures: TypeAlias = Generator[Picture, None, None]

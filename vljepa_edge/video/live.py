@@ -112,7 +112,7 @@ def reconnecting(
                     stamped = stamped or stamp is not None
                     at = timeline.place(stamp) if stamped else timeline.place_at(seen - begun)
                     if at is not None:
-                        yield Picture(frame, at, decoder.aspect)
+                        yield decoder.picture(frame, at)
                 reason = "the stream ended"
             except VideoError as error:
                 reason = str(error).removeprefix(f"{name}: ")

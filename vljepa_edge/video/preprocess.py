@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Mapping
 from typing import Literal, TypeAlias, cast, get_args
 
 import av
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.errors import FrameError, InputError
 from vljepa_edge.video import colour
-from vljepa_edge.video.frame import MAX_PIXELS, Image
+from vljepa_edge.video.frame import MAX_PIXELS, Image, Picture
 
 ResizeMode: TypeAlias = Literal["cover", "stretch"]
 
@@ -88,23 +87,19 @@ class Scaler:
     def __init__(self) -> None:
         self._reformatter = VideoReformatter()
 
-    def upright(self, frame: av.VideoFrame, size: tuple[int, int] | None, mode: ResizeMode, aspect: float) -> Image:
-        """`frame` as it is meant to be seen: turned as its display matrix says, scaled to `size` (width, height)."""
-        transposed, flip_rows, flip_columns = _orientation(frame)
+    def upright(self, picture: Picture, size: tuple[int, int] | None, mode: ResizeMode) -> Image:
+        """A picture as it is meant to be seen: turned, in SDR colours, scaled to `size` (width, height)."""
+        frame = picture.pixels
+        if not isinstance(frame, av.VideoFrame):
+            return frame if size is None else resize(frame, *size, mode)
         colour.tag(frame)
         if size is None:
             image = _pixels(self._rgb(frame)).copy()
-        elif transposed:
-            image = self.fit(frame, (size[1], size[0]), mode, aspect)
+        elif picture.turn.transposed:
+            image = self.fit(frame, (size[1], size[0]), mode, picture.aspect)
         else:
-            image = self.fit(frame, size, mode, aspect)
-        if transposed:
-            image = image.swapaxes(0, 1)
-        if flip_rows:
-            image = image[::-1]
-        if flip_columns:
-            image = image[:, ::-1]
-        return np.ascontiguousarray(image)
+            image = self.fit(frame, size, mode, picture.aspect)
+        return np.ascontiguousarray(picture.turn.apply(image))
 
     def fit(self, frame: av.VideoFrame, size: tuple[int, int], mode: ResizeMode, aspect: float = 1.0) -> Image:
         """`frame`, whose pixels are `aspect` times as wide as high, scaled to `size` (width, height)."""
@@ -152,21 +147,6 @@ def _pixels(frame: av.VideoFrame) -> Image:
 def _centre(image: Image, width: int, height: int) -> Image:
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     return image[top : top + height, left : left + width]
-
-
-def _orientation(frame: av.VideoFrame) -> tuple[bool, bool, bool]:
-    """How to show `frame`: swap rows and columns, then flip rows, then flip columns. Angles snap to quarter turns."""
-    try:
-        stored = cast(Mapping[str, av.buffer.Buffer], frame.side_data).get("DISPLAYMATRIX")
-    except ValueError:  # PyAV 18 does not know EXIF side data and refuses all of the frame's: no mirroring then
-        quarter = round(frame.rotation / 90) % 4
-        return quarter % 2 == 1, quarter in (1, 2), quarter in (2, 3)
-    if stored is None:
-        return False, False, False
-    a, b, _, c, d = np.frombuffer(bytes(stored), np.int32)[:5].tolist()  # x' = a x + c y, y' = b x + d y
-    if abs(a) >= abs(b):
-        return False, d < 0, a < 0
-    return True, b < 0, c < 0
 
 
 def _what_is_wrong(image: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> str:

@@ -35,12 +35,11 @@ def open_file(path: str, stats: SourceStats) -> Decoder:
 def decoded(decoder: Decoder, stats: SourceStats) -> Pictures:
     """All frames of a container, second 0 being its beginning. Closes it at the end."""
     timeline = Timeline(stats, decoder.interval, decoder.start)
-    aspect = decoder.aspect
     try:
         for frame, stamp in without_wild(decoder):
             time = timeline.place(stamp)
             if time is not None:
-                yield Picture(frame, time, aspect)
+                yield decoder.picture(frame, time)
     finally:
         decoder.close()
 

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import TypeAlias
 from urllib.parse import unquote
 
-import av
 import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
 from vljepa_edge.video.ahead import AheadReader
 from vljepa_edge.video.decoder import Decoder
-from vljepa_edge.video.frame import MAX_PIXELS, Frame, Image, Picture, Pictures, SourceStats
+from vljepa_edge.video.frame import MAX_PIXELS, Frame, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode
 from vljepa_edge.video.timing import EARLY, Grid
 
@@ -214,15 +213,9 @@ class _Scaled(Iterator[Frame]):
         while True:
             picture = next(self._pictures)
             try:
-                return Frame(self._image(picture), picture.time)
+                return Frame(self._scaler.upright(picture, self._size, self._resize), picture.time)
             except FFmpegError:
                 self._stats.corrupt += 1
-
-    def _image(self, picture: Picture) -> Image:
-        pixels = picture.pixels
-        if isinstance(pixels, av.VideoFrame):
-            return self._scaler.upright(pixels, self._size, self._resize, picture.aspect)
-        return pixels if self._size is None else preprocess.resize(pixels, *self._size, self._resize)
 
 
 def _live_connection(text: str, stats: SourceStats, timeout: float) -> alive.Connect | None:
