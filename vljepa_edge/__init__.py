@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         InputError,
         ProcessError,
         VideoError,
+        VideoWarning,
         VLJepaError,
     )
     from vljepa_edge.model import Model, load
@@ -50,6 +51,7 @@ __all__ = [
     "Uniform",
     "VLJepaError",
     "VideoError",
+    "VideoWarning",
     "__version__",
     "load",
     "parse_policy",

@@ -36,6 +36,10 @@ class VideoError(VLJepaError):
         self.source = str(source)
 
 
+class VideoWarning(UserWarning):
+    """A video was read, but not all of it: its file is cut off, say."""
+
+
 class BundleError(VLJepaError):
     """A model bundle is broken, foreign or tampered with. `file` names the offending file."""
 

@@ -29,7 +29,7 @@ def test_hits_are_best_first_and_broken_files_are_counted(vljepa: Vljepa, folder
     run = vljepa("search", folder, "--text", "a red ball", "-k", 4, "--json")
     assert run.status == 0, run.err
     found = run.json
-    assert list(found) == ["text", "hits", "files", "skipped"]
+    assert list(found) == ["text", "hits", "files", "skipped", "warnings"]
     assert (found["text"], found["files"], found["skipped"]) == ("a red ball", 3, ["broken.mp4"])
     assert len(found["hits"]) == 4
     assert {hit["name"] for hit in found["hits"]} <= {"one.mp4", "deep/two.mp4", "red.png"}

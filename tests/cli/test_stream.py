@@ -24,7 +24,7 @@ from vljepa_edge.video.frame import Frame
 from vljepa_edge.video.source import Source
 
 EVENT = ["type", "status", "start", "end", "decided_at", "text", "score"]
-SUMMARY = ["type", "frames", "hops", "decodes", "dropped", "realtime_factor", "latency_ms"]
+SUMMARY = ["type", "frames", "hops", "decodes", "dropped", "realtime_factor", "latency_ms", "warnings"]
 Spawn = Callable[..., "subprocess.Popen[str]"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import types
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 import pytest
 
 import vljepa_edge
-from tests.cli.conftest import Vljepa
+from tests.cli.conftest import Vljepa, write_video
+from tests.media import cut
 from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.support.install import install_extra
 
@@ -32,6 +34,27 @@ def test_classify_reads_labels_from_a_file_and_keeps_the_best_k(vljepa: Vljepa, 
     assert len(run.json["labels"]) == 2
     assert {row["label"] for row in run.json["labels"]} < {"red, or so", "green", "blue"}
     assert len(vljepa("classify", photo, "-l", f"@{names}").out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("stream", "{}"),
+        ("classify", "{}", "-l", "red,blue"),
+        ("ask", "{}", "-q", "What is it?"),
+        ("embed", "{}"),
+        ("search", "{folder}", "-t", "red"),
+    ],
+)
+def test_a_recording_that_was_cut_off_is_told_once_and_in_json(
+    vljepa: Vljepa, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    path = cut(write_video(tmp_path / "colours.mkv", 9), 0.7)
+    run = vljepa(*(part.format(path, folder=tmp_path) for part in command), "--json")
+    assert run.status == 0
+    (warning,) = run.json_lines[-1]["warnings"]
+    assert re.search(r"colours.mkv: the last [\d.]+ s are missing: the file was cut off", warning)
+    assert run.err == f"warning: {warning}\n"
 
 
 def test_ask_open_and_from_candidates(vljepa: Vljepa, video: Path) -> None:

@@ -35,6 +35,8 @@ def fifo(path: Path) -> Path:
     return path
 
 
+FIRST = {"movflags": "faststart"}
+
 FILES: list[tuple[str, Callable[[Path], Path], str]] = [
     ("missing.mp4", lambda path: path, "no such file"),
     ("folder.mp4", lambda path: path.mkdir() or path, "a folder, not a file; legal"),  # type: ignore[func-returns-value]
@@ -52,8 +54,11 @@ FILES: list[tuple[str, Callable[[Path], Path], str]] = [
     ("song.mp3", lambda path: write_audio(path, cover=True), r"\(1 audio stream, 1 cover picture\)"),
     ("no_frames.mp4", lambda path: write_video(path, 0), "no video stream"),
     ("no_frames.avi", lambda path: write_video(path, 0, codec="mpeg4"), "no frames in it"),
-    ("cut.mp4", lambda path: cut(write_video(path, 50), 0.5), "not a video or image file, or damaged"),
-    ("head.mp4", lambda path: cut(write_video(path, 50), 0.02), "not a video or image file, or damaged"),
+    ("cut.mp4", lambda path: cut(write_video(path, 50), 0.5), "cut off or still being written"),
+    ("cut.mov", lambda path: cut(write_video(path, 50), 0.5), "cut off or still being written"),
+    ("head.mp4", lambda path: cut(write_video(path, 50), 0.02), "cut off or still being written"),
+    ("in_index.mp4", lambda path: cut(write_video(path, 50, container_options=FIRST), 0.2), "cut off or still being"),
+    ("cut.mkv", lambda path: cut(write_video(path, 50), 0.02), "not a video or image file, or damaged"),
     ("cut.png", lambda path: cut(write_png(path, 300, 200), 0.3), "no frame in it can be decoded"),
     ("lying.png", lambda path: write_png(path, 65_000, 65_000, honest=False), "at most 134217728 pixels"),
     ("flat.png", lambda path: write_png(path, 0, 10, honest=False), "no frame in it can be decoded"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from tests.media import blank_jpeg, cut, flat, number_of, write_png, write_video
+from vljepa_edge.errors import VideoWarning
 from vljepa_edge.video import Frame, SourceStats, open_source, preprocess
 
 TENTHS = [(number, number / 10) for number in range(10)]
@@ -284,12 +286,56 @@ class TestDamage:
         assert {0, 1, 2, 57, 58, 59} <= {number for number, _ in frames}
         assert stats.corrupt > 0
 
-    def test_a_truncated_file_gives_what_is_left(self, tmp_path: Path) -> None:
-        for name, how in (("v.mkv", {}), ("v.mp4", {"container_options": {"movflags": "faststart"}})):
-            path = cut(write_video(tmp_path / name, 100, **how), 0.7)  # type: ignore[arg-type]
-            frames, _ = seen(path)
-            assert 5 < len(frames) < 100
-            assert frames == [(number, number / 10) for number in range(len(frames))]
+    @pytest.mark.parametrize("share", [0.7])
+    @pytest.mark.parametrize(
+        ("name", "how"),
+        [
+            ("v.mkv", {}),
+            ("v.webm", {"codec": "libvpx-vp9"}),
+            ("v.mp4", {"container_options": {"movflags": "faststart"}}),
+            ("sound.mkv", {"audio": 10.0}),
+            ("sound.mp4", {"audio": 10.0, "container_options": {"movflags": "faststart"}}),
+            ("v.mov", {"container_options": {"movflags": "faststart"}}),
+            ("v.avi", {"codec": "mpeg4"}),
+            ("b.avi", {"options": {"bf": "2"}}),
+            ("v.flv", {}),
+        ],
+    )
+    def test_a_truncated_file_gives_what_is_left_and_says_what_is_missing(
+        self, tmp_path: Path, name: str, how: dict[str, Any], share: float
+    ) -> None:
+        path = cut(write_video(tmp_path / name, 100, **how), share)
+        with pytest.warns(VideoWarning, match=rf"{name}: the last [\d.]+ s are missing: the file was cut off"):
+            frames, stats = seen(path)
+        assert 3 < len(frames) < 95
+        assert frames[:-2] == [(number, number / 10) for number in range(len(frames) - 2)]
+        assert stats.missing == pytest.approx(10 - len(frames) / 10, abs=0.35)
+
+    @pytest.mark.parametrize(
+        ("name", "how"),
+        [
+            ("v.mkv", {}),
+            ("late.mkv", {"times": [5 + number / 10 for number in range(10)]}),
+            ("late.mp4", {"times": [5 + number / 10 for number in range(10)]}),
+            ("slow.mp4", {"times": [number**2 for number in range(10)]}),
+            ("slow.mkv", {"times": [number**2 for number in range(10)]}),
+            ("slow.avi", {"times": [number**2 for number in range(10)], "codec": "mjpeg", "pix_fmt": "yuvj420p"}),
+            ("long_sound.mkv", {"audio": 9.0}),
+            ("long_sound.mp4", {"audio": 9.0}),
+            ("long_sound.avi", {"audio": 9.0, "codec": "mpeg4"}),
+            ("v.flv", {}),
+            ("v.ts", {}),
+            ("b.mp4", {"options": {"bf": "3"}}),
+            ("fragments.mp4", {"container_options": {"movflags": "frag_keyframe+empty_moov"}}),
+            ("v.gif", {"codec": "gif", "pix_fmt": "rgb8"}),
+        ],
+    )
+    def test_of_a_complete_file_nothing_is_missing(self, tmp_path: Path, name: str, how: dict[str, Any]) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            frames, stats = seen(write_video(tmp_path / name, **how))
+        assert len(frames) == 10
+        assert stats.missing == 0
 
     def test_no_stamps_at_all(self, tmp_path: Path) -> None:
         frames, stats = seen(write_video(tmp_path / "v.h264", fps=25))

@@ -8,7 +8,7 @@ import typer
 
 from vljepa_edge.cli.classify import read_names
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Source, Threads, load_model
-from vljepa_edge.cli.output import console, number, print_json, print_scores
+from vljepa_edge.cli.output import console, number, print_json, print_scores, video_warnings
 
 
 def ask(
@@ -38,7 +38,8 @@ def ask(
     answer = load_model(model, engine, threads, precision).answer(source, question, choices)
     if as_json:
         scores = [{"text": item.label, "score": number(item.score)} for item in answer.scores or ()]
-        print_json({"question": question, "answer": answer.text, "score": number(answer.score), "candidates": scores})
+        row = {"question": question, "answer": answer.text, "score": number(answer.score), "candidates": scores}
+        print_json(row | video_warnings())
     elif answer.scores:
         print_scores((item.label, item.score) for item in answer.scores)
     else:

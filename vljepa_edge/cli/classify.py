@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Source, Threads, load_model
-from vljepa_edge.cli.output import number, print_json, print_scores
+from vljepa_edge.cli.output import number, print_json, print_scores, video_warnings
 from vljepa_edge.errors import InputError
 
 
@@ -52,6 +52,7 @@ def classify(
     names = read_names(labels, "--labels")
     scores = load_model(model, engine, threads, precision).classify(source, names)[:k]
     if as_json:
-        print_json({"labels": [{"label": item.label, "score": number(item.score)} for item in scores]})
+        rows = [{"label": item.label, "score": number(item.score)} for item in scores]
+        print_json({"labels": rows} | video_warnings())
     else:
         print_scores((item.label, item.score) for item in scores)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
-from vljepa_edge.cli.output import console, number, print_json
+from vljepa_edge.cli.output import console, number, print_json, video_warnings
 from vljepa_edge.errors import InputError
 from vljepa_edge.support.atomic import replacing
 
@@ -60,7 +60,8 @@ def embed(
     if as_json:
         origin = {"source": source} if text is None else {"text": text}
         values = [number(value, 7) for value in embedding.tolist()]
-        print_json(origin | {"width": len(values), "embedding": values, "out": None if out is None else str(out)})
+        row = {"width": len(values), "embedding": values, "out": None if out is None else str(out)}
+        print_json(origin | row | video_warnings())
     elif out is not None:
         console().print(f"{out}: {embedding.size} x float32")
     else:

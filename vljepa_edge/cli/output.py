@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TextIO
+
+from vljepa_edge.errors import VideoWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,6 +50,41 @@ def number(value: float | None, digits: int = 4) -> float | None:
     if value is None or value != value or value in (float("inf"), float("-inf")):
         return None
     return round(float(value), digits) + 0.0
+
+
+# What this process has warned of.
+_warned: list[str] = []
+
+
+@contextmanager
+def warnings_shown() -> Iterator[None]:
+    """Within it each VideoWarning is one `warning: ...` line on stderr, once, and is kept for `video_warnings`."""
+    with warnings.catch_warnings():
+        others = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if not issubclass(category, VideoWarning):
+                others(message, category, filename, lineno, file, line)
+            elif str(message) not in _warned:
+                _warned.append(str(message))
+                print(f"warning: {message}", file=sys.stderr, flush=True)
+
+        warnings.simplefilter("always", VideoWarning)
+        warnings.showwarning = show
+        _warned.clear()
+        yield
+
+
+def video_warnings() -> dict[str, list[str]]:
+    """A key of a command's JSON: what of its sources could not be read."""
+    return {"warnings": list(_warned)}
 
 
 def print_scores(scores: Iterable[tuple[str, float]]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
-from vljepa_edge.cli.output import console, number, print_json, progress
+from vljepa_edge.cli.output import console, number, print_json, progress, video_warnings
 from vljepa_edge.errors import IndexFileError, VideoError
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.media_files import media_files
@@ -102,7 +102,8 @@ def search(
             {"name": hit.name, "start": number(hit.start), "end": number(hit.end), "score": number(hit.score)}
             for hit in hits
         ]
-        print_json({"text": text, "hits": rows, "files": len(files) - len(broken), "skipped": broken})
+        found = {"text": text, "hits": rows, "files": len(files) - len(broken), "skipped": broken}
+        print_json(found | video_warnings())
     else:
         out = console()
         for hit in hits:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Source, Threads, load_model
-from vljepa_edge.cli.output import console, number, print_json
+from vljepa_edge.cli.output import console, number, print_json, video_warnings
 from vljepa_edge.errors import VLJepaError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def run_stream(model: Model, source: str, queries: list[str], options: StreamOpt
         show()  # Ctrl-C while an event was printed: the others, and the open segments
     summary = summary_json(events, time.perf_counter() - started)
     if out is None:
-        print_json(summary)
+        print_json(summary | video_warnings())
     else:
         print_summary(out, summary)
     if failure is not None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -105,6 +107,7 @@ class Decoder:
     def __iter__(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
         guess = DecodingStamps() if self._container.format.name == "avi" else StampGuess()
         seen = time.monotonic()
+        begin, end = math.inf, -math.inf  # seconds, by the stamps
         for number, packet in enumerate(self._packets()):
             if number == 0 and self._stream.codec_context.name in _WITH_EXIF:
                 self._exif = exif_turn(bytes(packet))
@@ -121,11 +124,35 @@ class Decoder:
                 self._stats.corrupt += frame.is_corrupt
                 stamp = guess(frame.pts, frame.dts)
                 time_base = frame.time_base or self._stream.time_base
-                yield frame, None if stamp is None or time_base is None else float(stamp * time_base)
+                if stamp is None or time_base is None:
+                    yield frame, None
+                    continue
+                at = float(stamp * time_base)
+                begin, end = min(begin, at), max(end, at + (float(frame.duration * time_base) or self.interval))
+                yield frame, at
             if frames:
                 seen = time.monotonic()
             elif self._timeout is not None and time.monotonic() - seen > self._timeout:
                 raise VideoError(self._name, f"no frame in what came for {self._timeout:g} s")
+
+        if end > begin and not self._live:
+            self._stats.missing = self._missing(begin, end)
+
+    def _missing(self, begin: float, end: float) -> float:
+        """Seconds between the end that the header promises and `end`; 0 where it is little, or nothing is promised."""
+        stream, file = self._stream, self._container
+        promised = 0.0
+        if file.format.name == "avi":  # FFmpeg's duration of an AVI that was cut off is that of its data
+            promised = begin + stream.frames * self.interval
+        elif stream.duration is not None and stream.time_base is not None:
+            promised = begin + float(stream.duration * stream.time_base)
+        elif written := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = written.groups()  # of Matroska
+            promised = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        elif file.duration is not None and len(file.streams) == 1:
+            promised = file.duration / av.time_base
+        missing = promised - end
+        return missing if missing > max(0.5, 3 * self.interval, 0.01 * promised) else 0.0
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         failed = 0

@@ -53,3 +53,5 @@ class SourceStats:
     """Stamps that were missing, repeated, not finite, or went backwards."""
     corrupt: int = 0
     """Signs of damage: packets or frames marked as such, packets that don't decode, frames that can't be converted."""
+    missing: float = 0.0
+    """Seconds that a file promises and does not hold, as one that was cut off; known when it is read to its end."""

@@ -15,6 +15,7 @@ from av.error import FFmpegError
 from vljepa_edge.errors import FrameError, VideoError
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, Pictures, SourceStats
+from vljepa_edge.video.iso_boxes import is_unfinished
 from vljepa_edge.video.preprocess import as_rgb
 from vljepa_edge.video.timing import Timeline, without_wild
 
@@ -28,7 +29,10 @@ def open_file(path: str, stats: SourceStats) -> Decoder:
     try:
         return Decoder(path, "file:" + os.path.abspath(path), stats, options=_OPTIONS)
     except FFmpegError as error:
-        reason = f"not a video or image file, or damaged from the start ({error.strerror})"
+        if is_unfinished(path):
+            reason = "cut off or still being written: the index of its frames (moov) is missing or has no end"
+        else:
+            reason = f"not a video or image file, or damaged from the start ({error.strerror})"
         raise VideoError(path, reason) from error
 
 

@@ -6,7 +6,9 @@ import math
 import os
 import re
 import threading
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +19,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from vljepa_edge.errors import InputError, VideoError
+from vljepa_edge.errors import InputError, VideoError, VideoWarning, VLJepaError
 from vljepa_edge.support.ending import when_dropped
 from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
@@ -44,7 +46,8 @@ class Source(Iterator[Frame]):
     Iterate over it once; close it, or use it in a `with`. A thread reads for it: of a `live` source it keeps the latest
     frame only, of a file it decodes and scales a few frames ahead. Iterables are read in the thread that iterates.
     `stats` counts what was met on the way, in frames read ahead too.
-    Iterating raises VideoError when the source holds no frame or is lost, FrameError for an array that is no frame.
+    Iterating raises VideoError when the source holds no frame or is lost, FrameError for an array that is no frame. A
+    file that holds less than it promises gives a VideoWarning at its end.
     """
 
     def __init__(
@@ -62,6 +65,7 @@ class Source(Iterator[Frame]):
         self._frames = frames
         self._stop = stop
         self._closed = False
+        self._warned = False
         self._pid = os.getpid()
         self._finalizer = when_dropped(self, stop)
 
@@ -75,6 +79,10 @@ class Source(Iterator[Frame]):
             self.close()
             if empty:
                 raise VideoError(self.name, self._why_empty())
+            if self.stats.missing and not self._warned:
+                self._warned = True
+                lost = f"the last {self.stats.missing:.2f} s are missing: the file was cut off or is damaged at its end"
+                warnings.warn(VideoWarning(f"{self.name}: {lost}"), stacklevel=2)
             raise StopIteration
         self.stats.frames_yielded += 1
         return frame
@@ -147,7 +155,8 @@ def open_source(
     connect = None if text is None else _live_connection(text, stats, timeout)
     if text is not None and connect is not None:
         name = alive.rtsp_name(text)
-        decoder = connect()
+        with _readable(name):
+            decoder = connect()
         live = live is not False
         if live:
             pictures = alive.reconnecting(name, connect, decoder, stats, retry_for, stopped)
@@ -157,7 +166,8 @@ def open_source(
             pictures, stop = recorded.decoded(decoder, stats), decoder.close
     elif text is not None:
         name = text
-        file = recorded.open_file(_path(text), stats)
+        with _readable(name):
+            file = recorded.open_file(_path(text), stats)
         pictures = recorded.decoded(file, stats)
         grid = Grid(fps)
         if live:
@@ -172,13 +182,31 @@ def open_source(
         )
     if live:
         latest = alive.LatestReader(pictures, grid, stats, stopped, name, silence)
-        frames = _Scaled(iter(latest.take, None), size, resize, stats)
+        frames: Iterator[Frame] = _Scaled(iter(latest.take, None), size, resize, stats)
+        if text is not None:
+            frames = _read(name, frames)
         return Source(name, frames, stats, live=True, stop=partial(latest.stop, patience))
     frames = _Scaled(_sampled(pictures, grid, stopped), size, resize, stats)
     if file is None:
         return Source(name, frames, stats, live=False, stop=stop)
-    ahead = AheadReader(frames, name, file.close, stopped)
+    ahead = AheadReader(_read(name, frames), name, file.close, stopped)
     return Source(name, ahead, stats, live=False, stop=ahead.stop)
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    """Within it, what a decoder raises at bytes that nobody foresaw, of whatever type, is a VideoError."""
+    try:
+        yield
+    except VLJepaError:
+        raise
+    except Exception as error:
+        raise VideoError(name, f"can't be read ({type(error).__name__}: {error})") from error
+
+
+def _read(name: str, frames: Iterator[Frame]) -> Iterator[Frame]:
+    with _readable(name):
+        yield from frames
 
 
 def _path(text: str) -> str:
