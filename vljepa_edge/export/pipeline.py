@@ -21,6 +21,7 @@ from vljepa_edge.export.int8.convert import Card, export_int8
 from vljepa_edge.export.pytorch.checkpoint import Tokenizers, write_checkpoint
 from vljepa_edge.export.pytorch.trace import is_quantised, restore_weights, store_weights
 from vljepa_edge.export.report import Report
+from vljepa_edge.perception.tokenizer import read_tokenizer
 from vljepa_edge.support.process import peak_memory
 
 Precision = Literal["fp32", "fp16", "int8"]
@@ -133,10 +134,7 @@ def _tokenizers(folder: Path, model: Any) -> Tokenizers:
 
 def _tokenizer(file: Path, source: str) -> Tokenizer:
     if file.is_file():
-        try:
-            return Tokenizer.from_file(str(file))
-        except Exception as error:  # the tokenizers package raises bare Exception
-            raise BundleError(file, f"is not a tokenizer in the Hugging Face tokenizers format: {error}") from error
+        return read_tokenizer(file, file.read_bytes())
     from transformers import AutoTokenizer
 
     try:

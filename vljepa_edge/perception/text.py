@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from vljepa_edge.bundle.manifest import TEXT_BATCH
-from vljepa_edge.errors import BundleError, InputError
+from vljepa_edge.errors import InputError
 from vljepa_edge.perception.finite import check_finite, not_finite, unit
 from vljepa_edge.perception.text_sets import Report, TextSets
+from vljepa_edge.perception.tokenizer import BundleTokenizer
 from vljepa_edge.support.arguments import as_text, as_texts, shown
-from vljepa_edge.support.ending import native
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import GraphEntry, TextEntry
@@ -42,7 +41,7 @@ class Text:
         text = bundle.manifest.text
         self._query_tokenizer = _tokenizer(bundle, text.query_tokenizer, text.query_tokens)
         self._target_tokenizer = _tokenizer(bundle, text.target_tokenizer, text.target_tokens)
-        self._decoder_tokenizer = _tokenizer(bundle, text.decoder_tokenizer, None)
+        self._decoder_tokenizer = _tokenizer(bundle, text.decoder_tokenizer)
         self._query, self._y_encoder, self._y_decoder = graphs["query"], graphs["y_encoder"], graphs["y_decoder"]
         self._width = bundle.manifest.embedding.width
         self._decoder_entry, self._limits = bundle.manifest.graphs["y_decoder"], text
@@ -55,7 +54,7 @@ class Text:
         Raises InputError when `text` is not a text, EngineError when its embedding is not finite.
         """
         text = as_text(text, "query")
-        ids, mask = _pad(_encode(self._query_tokenizer, [text]))
+        ids, mask = _pad(self._query_tokenizer.encode([text]))
         tokens = self._query({"input_ids": ids, "attention_mask": mask})["query_tokens"]
         check_finite("query", tokens)
         return Query(text, tokens, mask)
@@ -67,7 +66,7 @@ class Text:
         many are embedded, and how many there are. Raises InputError when one is empty or not a text, EngineError when
         an embedding is not finite or zero.
         """
-        encoded = _encode(self._target_tokenizer, as_texts(texts, "texts"))
+        encoded = self._target_tokenizer.encode(as_texts(texts, "texts"))
         found = np.empty((len(encoded), self._width), np.float32)
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
         for first in range(0, len(order), TEXT_BATCH):
@@ -86,8 +85,7 @@ class Text:
         """
         vector = _vector(embedding, self._width)
         ids = greedy(self._y_decoder, self._decoder_entry, self._limits, vector[None])
-        with native:
-            return str(self._decoder_tokenizer.decode(ids)).strip()
+        return self._decoder_tokenizer.decode(ids).strip()
 
 
 def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[np.float32]) -> list[int]:
@@ -119,17 +117,8 @@ def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[
     return said
 
 
-def _tokenizer(bundle: Bundle, file: str, most: int | None) -> Tokenizer:
-    data = bundle.read(file)
-    try:
-        tokenizer = Tokenizer.from_str(data.decode())
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-        if most is not None:
-            tokenizer.enable_truncation(most)
-    except Exception as error:  # the tokenizers package raises bare Exception
-        raise BundleError(file, f"is not a tokenizer in the Hugging Face tokenizers format: {error}") from error
-    return tokenizer
+def _tokenizer(bundle: Bundle, file: str, most: int | None = None) -> BundleTokenizer:
+    return BundleTokenizer(file, bundle.read(file), most)
 
 
 def _vector(embedding: object, width: int) -> NDArray[np.float32]:
@@ -145,11 +134,6 @@ def _vector(embedding: object, width: int) -> NDArray[np.float32]:
         return vector
     got = shown(embedding) if exact is None else f"an array of shape {exact.shape}"
     raise InputError(f"an embedding to decode must be {width} finite numbers, not all zero, got {got}")
-
-
-def _encode(tokenizer: Tokenizer, texts: list[str]) -> list[list[int]]:
-    with native:
-        return [list(found.ids) for found in tokenizer.encode_batch(texts)]
 
 
 def _pad(rows: Sequence[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
