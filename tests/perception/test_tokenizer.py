@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.bundle import Bundle, write_bundle
 from vljepa_edge.errors import BundleError
 from vljepa_edge.model import Model, load
