@@ -78,7 +78,7 @@ def quality(manifest: Manifest) -> str:
         f"* **Real photographs:** the label that `classify` picks out of 48 is right in {photos['model']} % of "
         f"{photos['count']}. The best read-out of the frozen image network alone is right in "
         f"{photos['best_zero_training']} %."
-        + ("" if "real_photos_tuning" in figures else " The same photographs chose its question and wording."),
+        + ("" if "real_photos_tuning" in figures else " They also chose the question that `classify` asks."),
         "",
         f"`{manifest.name} {manifest.version}`, in per cent, measured with `vljepa eval card` on "
         f"{figures['clips_per_split']} drawn clips a split, over backgrounds that it was not trained on:",
