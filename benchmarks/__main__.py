@@ -46,7 +46,7 @@ def main() -> None:
     given = parser.parse_args()
     stages = STAGES if given.only is None else tuple(given.only.split(","))
     if unknown := [stage for stage in stages if stage not in STAGES]:
-        parser.error(f"no stage is called {unknown[0]}; legal are {', '.join(STAGES)}")
+        parser.error(f"a stage must be one of {', '.join(STAGES)}, got {unknown[0]}")
     out = given.out or (DOCUMENT if stages == STAGES else None)
 
     report = measure(given, stages)

@@ -123,7 +123,7 @@ class Bench:
 
 
 def installed(*modules: str) -> str | None:
-    """None when these can be imported, else the line that says which can't and what mends it."""
+    """None when these can be imported, else the line that says which can't and how to install it."""
     absent = [name for name in modules if find_spec(name) is None]
     extra = "pip install 'vljepa-edge[dev,train]'"
     return f"left out, {' and '.join(absent)} not installed ({extra})" if absent else None

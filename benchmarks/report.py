@@ -99,7 +99,7 @@ def print_report(report: Report) -> None:
 
 
 def markdown(report: Report) -> str:
-    """The whole document."""
+    """The complete document."""
     machine = report.machine
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
     clock = "wall time" if report.clock == "wall" else "processor time, since the machine was not quiet"
@@ -150,7 +150,7 @@ def _limits(limits: Limits) -> str:
 
 
 _STAGES = {
-    "hop": "**hop: frame in, decision out**",
+    "hop": "**hop while the clip is read and text decoded**",
     "scale": "scaling the frame (nothing when the source did it)",
     "encode": "X-encoder: frame graph and clip graph",
     "predict": "predictor",
@@ -169,6 +169,7 @@ def _hop(hop: dict[str, Any]) -> str:
     ]
     told = (
         f"The clip streamed from its file, {hop['hops']} hops, {hop['decodes']} texts decoded: {hop['realtime']:.1f}x "
-        "real time with reading, decoding, scaling and text included (wall time)."
+        "real time with reading, decoding, scaling and text included (wall time). Reading, the Y-decoder and the hops "
+        "share the machine, so this hop is not the hop of the bars, whose frames are pushed with nothing beside them."
     )
     return table(("", *percentiles), lines) + "\n\n" + told

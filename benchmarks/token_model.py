@@ -2,7 +2,7 @@
 
 It sees what the predictor sees (the same features, the same query) and has the Y-decoder's layers and vocabulary,
 random weights. It is no straw man: prompt and steps are two graphs on OpenVINO with a key-value cache, so a token costs
-one position, not the whole prompt again.
+one position, not the complete prompt again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The whole hop: a new 640x480 frame in, a decision out, one thread.
+"""A complete hop: a new 640x480 frame in, a decision out, one thread.
 
-Peers, all on the same graphs and engine: encoding the whole window anew at every hop, as a clip model without a cache
+Peers, all on the same graphs and engine: encoding the complete window at every hop, as a clip model without a cache
 does; and a token-writing model of the same size asked for a caption at every hop (see token_model). Limit: the
 operations that a hop cannot do without, at the peak of matrix products.
 """
@@ -31,7 +31,7 @@ NEVER = "uniform:period=86400"  # a hop ends with the decision; text is the Y-de
 
 def compare(bench: Bench) -> list[Comparison]:
     manifest = bench.bundle.manifest
-    cases = [Case("open_stream().push", _streaming(bench)), Case("the window encoded anew", _whole_window(bench))]
+    cases = [Case("open_stream().push", _streaming(bench)), Case("the complete window encoded at each hop", _whole_window(bench))]
     notes = ["Frames are those of the clip; the policy is asked at every hop and no text is decoded."]
     missing = installed("torch", "onnx")
     if missing is None and "recipe" in manifest.provenance:
@@ -46,7 +46,7 @@ def compare(bench: Bench) -> list[Comparison]:
     p50, p99 = np.percentile(alone.ms, (50, 99)).tolist()
     notes.append(f"Pushed alone, {len(alone.ms)} hops: p50 {p50:.1f} ms, p99 {p99:.1f} ms.")
     figures = {"hop p50": p50, "hop p99": p99}
-    return [Comparison("whole hop", samples, bench.limit(cost), tuple(notes), figures)]
+    return [Comparison("a complete hop", samples, bench.limit(cost), tuple(notes), figures)]
 
 
 def _images(bench: Bench) -> Iterator[tuple[Any, float]]:

@@ -249,7 +249,7 @@ def texts(run: Run, top: float) -> list[str]:
 
 
 def draw(run: Run) -> str:
-    """The whole picture as SVG."""
+    """The complete picture as SVG."""
     counts = f"{len(run.scores)} embeddings, {len(run.segments)} segments"
     title = f"{run.video}, {run.end:.1f} s: {counts}, policy {run.policy}"
     frames, top = strip(run, 212)
@@ -282,7 +282,7 @@ def draw(run: Run) -> str:
 
 
 def write(path: Path, run: Run) -> None:
-    """Whole or not at all."""
+    """Write the file completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         part.write_text(draw(run), encoding="utf-8")
