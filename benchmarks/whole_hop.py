@@ -31,7 +31,10 @@ NEVER = "uniform:period=86400"  # a hop ends with the decision; text is the Y-de
 
 def compare(bench: Bench) -> list[Comparison]:
     manifest = bench.bundle.manifest
-    cases = [Case("open_stream().push", _streaming(bench)), Case("the complete window encoded at each hop", _whole_window(bench))]
+    cases = [
+        Case("open_stream().push", _streaming(bench)),
+        Case("the complete window encoded at each hop", _whole_window(bench)),
+    ]
     notes = ["Frames are those of the clip; the policy is asked at every hop and no text is decoded."]
     missing = installed("torch", "onnx")
     if missing is None and "recipe" in manifest.provenance:
