@@ -18,7 +18,7 @@ from benchmarks.bench import Bench
 from benchmarks.comparison import Comparison
 from benchmarks.interleave import cpu_clock
 from benchmarks.limits import measure_limits
-from benchmarks.report import Bar, Report, markdown, print_report
+from benchmarks.report import Bar, BenchReport, markdown, print_report
 from vljepa_edge.cli.machine import machine
 from vljepa_edge.cli.output import progress
 from vljepa_edge.support.atomic import replacing
@@ -57,7 +57,7 @@ def main() -> None:
             part.write_text(markdown(report), encoding="utf-8")
 
 
-def measure(given: argparse.Namespace, stages: tuple[str, ...]) -> Report:
+def measure(given: argparse.Namespace, stages: tuple[str, ...]) -> BenchReport:
     """Run the stages; what is told of them."""
     clock: Callable[[], float] = time.perf_counter if given.clock == "wall" else cpu_clock
     about = machine()
@@ -77,7 +77,7 @@ def measure(given: argparse.Namespace, stages: tuple[str, ...]) -> Report:
 
             hop = stream_the_clip(bench)
         bundle = bench.bundle.manifest
-        return Report(
+        return BenchReport(
             command=f'make bench ARGS="{shlex.join(sys.argv[1:])}"' if sys.argv[1:] else "make bench",
             date=date.today().isoformat(),
             machine=about,

@@ -34,7 +34,7 @@ class Bar:
 
 
 @dataclass(frozen=True)
-class Report:
+class BenchReport:
     """All that one run has measured. `hop`: what whole_hop.stream_the_clip returns."""
 
     command: str
@@ -77,7 +77,7 @@ def table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     return "\n".join("| " + " | ".join(line) + " |" for line in (header, marks, *lines))
 
 
-def print_report(report: Report) -> None:
+def print_report(report: BenchReport) -> None:
     """One table: a section a comparison."""
     from rich.console import Console
     from rich.table import Table

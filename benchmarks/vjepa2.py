@@ -99,7 +99,7 @@ def quantised(graph: bytes, windows: Sequence[NDArray[np.uint8]]) -> bytes:
 
     from vljepa_edge.export.int8.qdq import layers, prepare, quantise
     from vljepa_edge.export.int8.smooth import smooth
-    from vljepa_edge.export.pytorch.trace import store_weights
+    from vljepa_edge.onnx_graphs.weights import store_weights
 
     model = onnx.load_from_string(graph)
     prepare(model)

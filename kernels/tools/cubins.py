@@ -27,7 +27,7 @@ INFERENCE = tuple(name for name in workloads.WORKLOADS if "training" not in name
 _LAUNCHER = Path(__file__).with_name("launcher.hpp")
 
 
-def write_bundle(arch: int, out: Path) -> dict[str, Any]:
+def write_cubins(arch: int, out: Path) -> dict[str, Any]:
     """Compiles the kernels of inference for sm_`arch` into the folder `out`; returns what kernels.json has.
 
     Raises InputError for an unknown architecture, KernelError without a compiler.

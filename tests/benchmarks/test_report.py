@@ -6,7 +6,7 @@ from benchmarks.comparison import Comparison, Limit
 from benchmarks.flops import Cost
 from benchmarks.interleave import Samples
 from benchmarks.limits import Limits
-from benchmarks.report import Bar, Report, markdown, milliseconds, print_report, rows, table
+from benchmarks.report import Bar, BenchReport, markdown, milliseconds, print_report, rows, table
 
 OURS, PEER = Samples("ours", (2.0, 2.0, 4.0)), Samples("peer", (6.0, 6.0, 12.0))
 LIMITS = Limits({("f32", 1): 1e9, ("f32", 2): 2e9, ("int8", 1): 4e9, ("int8", 2): 8e9}, {1: 4e9, 2: 6e9})
@@ -64,7 +64,7 @@ def test_the_layers_in_int8_are_bound_by_int8():
 def test_the_document_holds_every_figure_and_names_the_machine(capsys):
     latency = {stage: {"p50": 10.0, "p90": 12.0, "p99": 30.0} for stage in ("hop", "encode", "overhead")}
     hop = {"latency_ms": latency, "hops": 48, "decodes": 3, "realtime": 11.0}
-    report = Report(
+    report = BenchReport(
         "make bench", "2026-01-02", MACHINE, "tiny 1", "a clip", "wall", "f32", LIMITS,
         [Comparison("predictor", (OURS, PEER), Limit(0.5, "1 GFLOP"), ("a note",))],
         [Bar("a hop, p50", 10, 25, "ms")], hop,

@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli.conftest import COLOURS, Vljepa, write_photo, write_video
 from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.export.int8 import acceptance
 from vljepa_edge.export.int8 import convert as int8
-from vljepa_edge.export.int8 import gate
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_int8_prints_its_report(vljepa: Vljepa, toy: Path, clips: Path, tmp_path
 def test_what_is_not_good_enough_is_reported_and_not_written(
     vljepa: Vljepa, toy: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "LEAST_MEAN", 1.1)
+    monkeypatch.setattr(acceptance, "LEAST_MEAN", 1.1)
     out = tmp_path / "int8"
     asked = ("export", toy, "--precision", "int8", "--calibration", clips, "--out", out, "--json")
     run = vljepa(*asked)

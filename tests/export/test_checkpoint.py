@@ -92,7 +92,7 @@ def test_the_bundle_says_what_the_modules_say(language: bool, precision: str, le
     ids = torch.tensor([READING.encode(QUESTION).ids])
     for seed in range(2):
         frames = smooth_frames(loaded.bundle, seed)
-        _, found = loaded.embed_windows([(frame, t / 4) for t, frame in enumerate(frames)], QUESTION)
+        _, found = loaded.embed_windows([(frame, t / 4) for t, frame in enumerate(frames)], QUESTION, full=True)
         with torch.inference_mode():
             expected = model.predict(torch.from_numpy(frames[None]), ids, torch.ones_like(ids))
             said = model.y_decoder.generate(expected, 0, 1)[0]  # type: ignore[union-attr]

@@ -22,17 +22,17 @@ from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.engines import compile_all, open_engine
 from vljepa_edge.errors import BundleError, ExportError, InputError
+from vljepa_edge.export.int8 import acceptance
 from vljepa_edge.export.int8 import convert as int8
-from vljepa_edge.export.int8 import gate
 from vljepa_edge.export.int8.calibration import read_folder, record
+from vljepa_edge.export.int8.comparison import GraphComparison, decisive, embeddings_of
 from vljepa_edge.export.int8.convert import Card, export_int8
 from vljepa_edge.export.int8.fidelity import Fidelity
-from vljepa_edge.export.int8.judge import Judge, decisive, embeddings_of
 from vljepa_edge.export.pipeline import Plan, export_any
-from vljepa_edge.export.pytorch.trace import restore_weights, store_weights
-from vljepa_edge.export.report import Report
+from vljepa_edge.export.report import ExportReport
 from vljepa_edge.export.tensorrt.profiles import Profiles
 from vljepa_edge.model import Model
+from vljepa_edge.onnx_graphs.weights import restore_weights, store_weights
 
 FIGURES: dict[str, Any] = {"seen": {"motion": 90.0}}
 
@@ -67,20 +67,20 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     return Bundle.open(folder / "bundle")
 
 
-def to_int8(source: Bundle, clips: Path, out: Path, after: dict[str, Any] | None, force: bool = False) -> Report:
+def to_int8(source: Bundle, clips: Path, out: Path, after: dict[str, Any] | None, force: bool = False) -> ExportReport:
     measure = None if after is None else lambda path: Card(after, f"# Card of {Bundle.open(path).manifest.name}")
     with Progress(disable=True) as bar:
         return export_int8(source, clips, out, measure=measure, force=force, bar=bar)
 
 
 @pytest.fixture(scope="module")
-def made(source: Bundle, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, Report]:
+def made(source: Bundle, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Bundle, ExportReport]:
     out = tmp_path_factory.mktemp("int8") / "int8"
     report = to_int8(source, clips, out, {"seen": {"motion": 89.6}})
     return Bundle.open(out), report
 
 
-def test_the_manifest_keeps_the_whole_report(made: tuple[Bundle, Report], source: Bundle) -> None:
+def test_the_manifest_keeps_the_whole_report(made: tuple[Bundle, ExportReport], source: Bundle) -> None:
     bundle, report = made
     kept = bundle.manifest.provenance["export"]
     assert kept == json.loads(json.dumps({"precision": "int8", **report.to_dict()}))
@@ -89,18 +89,18 @@ def test_the_manifest_keeps_the_whole_report(made: tuple[Bundle, Report], source
         for layer in part["layers"]:
             assert layer["bits"] in (8, 16) and 0 < layer["alone"]["worst"] <= layer["alone"]["mean"] <= 1
     assert sum(len(part["layers"]) for part in kept["parts"]) > 20
-    assert kept["embeddings"]["video"]["mean"] >= gate.LEAST_MEAN
+    assert kept["embeddings"]["video"]["mean"] >= acceptance.LEAST_MEAN
     assert kept["source"].endswith(source.digest)
     assert bundle.manifest.provenance["config"] == source.manifest.provenance["config"]
 
 
-def test_figures_and_card_are_its_own(made: tuple[Bundle, Report]) -> None:
+def test_figures_and_card_are_its_own(made: tuple[Bundle, ExportReport]) -> None:
     bundle, _ = made
     assert bundle.manifest.figures == {"seen": {"motion": 89.6}}
     assert bundle.read("MODEL_CARD.md").decode().startswith("# Card of")
 
 
-def test_it_is_smaller_and_reports_sizes_and_speed(made: tuple[Bundle, Report], source: Bundle) -> None:
+def test_it_is_smaller_and_reports_sizes_and_speed(made: tuple[Bundle, ExportReport], source: Bundle) -> None:
     _, report = made
     assert report.bytes_after < 0.8 * report.bytes_before  # small layers: names and shapes weigh too
     assert report.bytes_16 == pytest.approx(report.bytes_before, rel=0.1)  # nothing is at 8 bits in it
@@ -109,7 +109,7 @@ def test_it_is_smaller_and_reports_sizes_and_speed(made: tuple[Bundle, Report], 
     assert "cosine" in lines and "8 bits" in lines and "peak memory" in lines and "seen.motion" in lines
 
 
-def test_every_engine_runs_it_and_says_what_fp32_says(made: tuple[Bundle, Report], source: Bundle) -> None:
+def test_every_engine_runs_it_and_says_what_fp32_says(made: tuple[Bundle, ExportReport], source: Bundle) -> None:
     bundle, _ = made
     frames = smooth_frames(bundle, 3)
     exact = run_chain(compile_all(open_engine("onnxruntime"), source), source, frames, QUESTION)
@@ -122,7 +122,7 @@ def test_every_engine_runs_it_and_says_what_fp32_says(made: tuple[Bundle, Report
     assert vljepa_edge.load(bundle.path).decode_text(reference["predictor"][0])
 
 
-def test_tensorrt_parses_every_graph_and_multiplies_int8(made: tuple[Bundle, Report], source: Bundle) -> None:
+def test_tensorrt_parses_every_graph_and_multiplies_int8(made: tuple[Bundle, ExportReport], source: Bundle) -> None:
     """As the builder prepares them. Which layers are int8 is what the report says."""
     bundle, report = made
     in_int8 = {part.file: sum(layer.bits == 8 for layer in part.layers) for part in report.parts}
@@ -142,15 +142,15 @@ def test_outliers_in_the_norms_pass_the_gate(clips: Path, tmp_path: Path) -> Non
     saved, _ = checkpoint(tmp_path / "checkpoint", outliers=True)
     with Progress(disable=True) as bar:
         report = export_any(str(saved), tmp_path / "int8", Plan("int8", clips, window=4), None, bar)
-    assert isinstance(report, Report) and report.problems == ()
+    assert isinstance(report, ExportReport) and report.problems == ()
     assert sum(part.smoothed for part in report.parts) > 0
-    assert report.embeddings["video"].meets(gate.LEAST_MEAN, gate.LEAST_WORST)
+    assert report.embeddings["video"].meets(acceptance.LEAST_MEAN, acceptance.LEAST_WORST)
     norms_readers = [layer for part in report.parts for layer in part.layers if "qkv" in layer.name]
     assert norms_readers and all(layer.bits == 8 for layer in norms_readers)
 
 
 def test_graphs_of_the_x_encoder_are_judged_by_the_embeddings_that_come_of_them(
-    made: tuple[Bundle, Report], source: Bundle, clips: Path
+    made: tuple[Bundle, ExportReport], source: Bundle, clips: Path
 ) -> None:
     engine = open_engine("onnxruntime")
     whole = Model(source, engine)
@@ -158,11 +158,11 @@ def test_graphs_of_the_x_encoder_are_judged_by_the_embeddings_that_come_of_them(
         data = read_folder(clips, whole, bar)
     (role, entry), *_ = source.manifest.x_encoders.items()
     model = onnx.load_from_string(restore_weights(source.read(entry.file)))
-    judge = Judge(model, [], embeddings_of(whole, data, entry.file), engine, role)
-    assert judge(model)["video embedding"].worst == pytest.approx(1, abs=1e-6)
+    comparison = GraphComparison(model, [], embeddings_of(whole, data, entry.file), engine, role)
+    assert comparison(model)["video embedding"].worst == pytest.approx(1, abs=1e-6)
     largest = max(model.graph.initializer, key=lambda weight: len(weight.raw_data))
     largest.CopyFrom(numpy_helper.from_array(-numpy_helper.to_array(largest), largest.name))
-    assert judge(model)["video embedding"].worst < 0.999
+    assert comparison(model)["video embedding"].worst < 0.999
     predictor = source.manifest.graphs["predictor"].file
     assert embeddings_of(whole, data, predictor)(whole.graphs["predictor"]) == []
     judged = {part.file: set(part.outputs) for part in made[1].parts}
@@ -212,7 +212,7 @@ def test_while_the_gate_refuses_more_of_it_stays_at_16_bits(source: Bundle, clip
 def test_embeddings_too_far_from_fp32_refuse(
     source: Bundle, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gate, "LEAST_MEAN", 1.0)
+    monkeypatch.setattr(acceptance, "LEAST_MEAN", 1.0)
     out = tmp_path / "int8"
     with pytest.raises(ExportError, match=r"video embeddings have cosine 0\.9"):
         to_int8(source, clips, out, None)
@@ -224,7 +224,7 @@ def test_embeddings_too_far_from_fp32_refuse(
 
 
 def test_int8_is_not_exported_again_and_what_is_no_bundle_is_left_alone(
-    made: tuple[Bundle, Report], source: Bundle, clips: Path, tmp_path: Path
+    made: tuple[Bundle, ExportReport], source: Bundle, clips: Path, tmp_path: Path
 ) -> None:
     with Progress(disable=True) as bar:
         with pytest.raises(ExportError, match="is in INT8"):

@@ -16,7 +16,7 @@ from vljepa_edge.export.int8.fidelity import fidelity
 from vljepa_edge.export.int8.onnx_run import run_all
 from vljepa_edge.export.int8.qdq import KINDS, keep_float, layers, quantise
 from vljepa_edge.export.int8.smooth import smooth
-from vljepa_edge.export.pytorch.trace import restore_weights, store_weights
+from vljepa_edge.onnx_graphs.weights import restore_weights, store_weights
 from vljepa_edge.support.quiet_openvino import openvino
 
 EXAMPLES: dict[str, Callable[[], Example]] = {

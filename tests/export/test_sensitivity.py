@@ -11,8 +11,8 @@ from rich.progress import Progress
 
 from tests.export.encoders import Example, net, twice
 from vljepa_edge.engines import open_engine
+from vljepa_edge.export.int8.comparison import GraphComparison
 from vljepa_edge.export.int8.fidelity import Fidelity, cosine_rows, fidelity, least
-from vljepa_edge.export.int8.judge import Judge
 from vljepa_edge.export.int8.qdq import layers, quantise
 from vljepa_edge.export.int8.sensitivity import Choice, Sensitivity
 
@@ -38,11 +38,11 @@ def chosen(
     quantised = quantise(example.model, names, example.fit)
     for layer in broken:
         spoilt(quantised, names[layer], 60)
-    judge = Judge(example.model, example.held_out, lambda graph: [], open_engine("onnxruntime"), "net")
+    comparison = GraphComparison(example.model, example.held_out, lambda graph: [], open_engine("onnxruntime"), "net")
     with Progress(disable=True) as bar:
-        measured = Sensitivity(example.model, quantised, names, judge, bar, "net")
+        measured = Sensitivity(example.model, quantised, names, comparison, bar, "net")
     choice = measured.choose(target)
-    return names, choice, judge(choice.model)
+    return names, choice, comparison(choice.model)
 
 
 def test_nothing_goes_back_when_all_is_well() -> None:

@@ -84,7 +84,7 @@ def test_the_predicted_embedding_is_torchs(bundle: Bundle, model: Model, parts: 
     given, wanted = [], []
     for seed in range(3):
         frames = smooth_frames(bundle, seed)
-        times, found = model.embed_windows([(frame, t / 4) for t, frame in enumerate(frames)], QUESTION)
+        times, found = model.embed_windows([(frame, t / 4) for t, frame in enumerate(frames)], QUESTION, full=True)
         assert found.shape == (1, EMBEDDING) and times.tolist() == [1.75]
         given.append(found[0])
         wanted.append(torch_embedding(parts, frames, QUESTION))

@@ -18,8 +18,8 @@ from vljepa_edge.support.install import require
 
 if TYPE_CHECKING:
     from vljepa_edge.export.int8.convert import Card
-    from vljepa_edge.export.pipeline import Precision, Written
-    from vljepa_edge.export.report import Report
+    from vljepa_edge.export.pipeline import StoredPrecision, Written
+    from vljepa_edge.export.report import ExportReport
 
 MODULES = ("torch", "transformers", "onnx", "onnxruntime", "safetensors")
 PRECISIONS = ("fp32", "fp16", "int8")
@@ -67,7 +67,7 @@ def export(
     wanted = precision == "int8" and _wants_card(card, source)
     if wanted:  # now rather than after all the work
         require(CARD_MODULES, "train", ", or leave the card out with --no-card")
-    plan = Plan(cast("Precision", precision), calibration, force, window, fps)
+    plan = Plan(cast("StoredPrecision", precision), calibration, force, window, fps)
     with progress() as bar:
         try:
             report = export_any(source, out, plan, _measure_card if wanted else None, bar)
@@ -109,7 +109,7 @@ def _measure_card(path: Path) -> Card:
     return Card(figures, markdown(figures))
 
 
-def _print(report: Report | Written, as_json: bool) -> None:
+def _print(report: ExportReport | Written, as_json: bool) -> None:
     if as_json:
         print_json(report.to_dict())
         return

@@ -64,11 +64,11 @@ def build(
       vljepa kernels build --arch 110 --out thor --json
     """
     try:
-        from vljepa_edge.kernels.tools.cubins import write_bundle
+        from vljepa_edge.kernels.tools.cubins import write_cubins
     except ImportError as error:
         raise KernelError(f"kernels need PyTorch and Triton: {install_extra('kernels')} ({error})") from error
 
-    data = write_bundle(arch, out)
+    data = write_cubins(arch, out)
     names = [row["name"] for row in data["kernels"]]
     if as_json:
         print_json({"out": str(out), "arch": arch, "kernels": names})

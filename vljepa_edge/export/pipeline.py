@@ -19,12 +19,12 @@ from vljepa_edge.bundle.write import check_replaceable, write_bundle
 from vljepa_edge.errors import BundleError, ExportError
 from vljepa_edge.export.int8.convert import Card, export_int8
 from vljepa_edge.export.pytorch.checkpoint import Tokenizers, write_checkpoint
-from vljepa_edge.export.pytorch.trace import is_quantised, restore_weights, store_weights
-from vljepa_edge.export.report import Report
+from vljepa_edge.export.report import ExportReport
+from vljepa_edge.onnx_graphs.weights import is_quantised, restore_weights, store_weights
 from vljepa_edge.perception.tokenizer import read_tokenizer
 from vljepa_edge.support.process import peak_memory
 
-Precision = Literal["fp32", "fp16", "int8"]
+StoredPrecision = Literal["fp32", "fp16", "int8"]
 _BITS = {"fp32": 32, "fp16": 16, "int8": 16}  # an INT8 export starts from a bundle at 16
 
 
@@ -52,7 +52,7 @@ class Written:
 class Plan:
     """What to make of a source. calibration: for int8. window, fps: of a checkpoint's stream."""
 
-    precision: Precision
+    precision: StoredPrecision
     calibration: Path | None = None
     force: bool = False
     window: int = 16
@@ -61,7 +61,7 @@ class Plan:
 
 def export_any(
     source: str, out: Path, plan: Plan, measure: Callable[[Path], Card] | None, bar: Progress
-) -> Report | Written:
+) -> ExportReport | Written:
     """Write the bundle. source: a bundle, a folder that VLJepa.save_pretrained wrote, or a hub id of one.
 
     measure: takes the model card of an INT8 bundle. Raises BundleError for a source that can't be read, ExportError for

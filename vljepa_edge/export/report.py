@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vljepa_edge.export.int8.fidelity import Fidelity
-from vljepa_edge.export.int8.sensitivity import Layer
+from vljepa_edge.export.int8.sensitivity import LayerChoice
 from vljepa_edge.export.int8.speed import Speed
 
 
 @dataclass(frozen=True)
-class Part:
+class GraphReport:
     """One graph file: its layers, how close the outputs of what is stored are to fp32 token by token, and for the
     X-encoder the embeddings that come of them, and what it cost to make."""
 
     file: str
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerChoice, ...]
     outputs: dict[str, Fidelity]
     smoothed: int
     bytes_before: int
@@ -28,14 +28,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Attempt:
-    """What was asked of what every graph is for (see judge.py), and why the gate refused it; empty: it didn't."""
+    """What was asked of what every graph is for (see comparison.py), and why the gate refused it; empty: it didn't."""
 
     target: Fidelity
     problems: tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Report:
+class ExportReport:
     """An INT8 export. `tried`: the attempts, the last of which the rest is about. `agreement`: of embeddings on other
     engines with OpenVINO's. `bytes_16`: the source's graphs with every weight at 16 bits, since a source may hold some
     at 8 already."""
@@ -45,7 +45,7 @@ class Report:
     clips_fit: int
     clips_held_out: int
     tried: tuple[Attempt, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[GraphReport, ...]
     embeddings: dict[str, Fidelity]
     agreement: dict[str, Fidelity]
     speed: dict[str, Speed]
@@ -97,7 +97,7 @@ class Report:
         yield from (f"PROBLEM: {problem}" for problem in self.problems)
 
 
-def _part_lines(part: Part) -> Iterator[str]:
+def _part_lines(part: GraphReport) -> Iterator[str]:
     kept = sum(layer.bits == 16 for layer in part.layers)
     yield (
         f"{part.file}: {len(part.layers) - kept} layers at 8 bits, {kept} at 16, {part.smoothed} inputs smoothed, "

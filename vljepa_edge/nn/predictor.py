@@ -25,7 +25,7 @@ from vljepa_edge.nn.config import ConceptConfig, PredictorConfig, StreamConfig
 from vljepa_edge.nn.llama import LlamaStack
 
 
-class Stream(nn.Module):
+class StreamTokens(nn.Module):
     """One stream's features to tokens: mean over tubelets, scale, Linear, positions."""
 
     def __init__(self, config: StreamConfig, hidden: int) -> None:
@@ -166,7 +166,7 @@ class Predictor(nn.Module):
         super().__init__()
         self.config = config
         hidden = config.stack.hidden
-        self.streams = nn.ModuleDict({stream.name: Stream(stream, hidden) for stream in config.streams})
+        self.streams = nn.ModuleDict({stream.name: StreamTokens(stream, hidden) for stream in config.streams})
         self.query = nn.Linear(config.query_dim, hidden)
         self.stack = LlamaStack(config.stack, config.dropout)
         self.head = nn.Linear(hidden, config.embedding)
@@ -250,7 +250,7 @@ class Predictor(nn.Module):
         concepts: Tensor | None = None
         first = 0
         for name, module in self.streams.items():
-            assert isinstance(module, Stream)
+            assert isinstance(module, StreamTokens)
             flat = module.flat(streams[name])
             if concept is None or name != concept.stream:
                 tokens.append(module(flat))

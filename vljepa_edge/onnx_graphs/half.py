@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from vljepa_edge.errors import GraphError
-from vljepa_edge.onnx_graphs.qdq_check import Layer
+from vljepa_edge.onnx_graphs.qdq_check import QdqLayer
 
 F32, F16 = int(TensorProto.FLOAT), int(TensorProto.FLOAT16)
 _LARGEST = float(np.finfo(np.float16).max)
@@ -65,7 +65,7 @@ _Constants = dict[str, _Constant]
 _Nodes = Sequence[onnx.NodeProto]
 
 
-def to_half(model: onnx.ModelProto, layers: Iterable[Layer], graph: str) -> onnx.ModelProto:
+def to_half(model: onnx.ModelProto, layers: Iterable[QdqLayer], graph: str) -> onnx.ModelProto:
     """A new model that computes in fp16 where that is safe. `layers` are those that `check_qdq` found in it.
 
     Inputs and outputs keep names and types. Int8 scales are rounded up to fp16, and int8 weights rounded to the new

@@ -27,7 +27,7 @@ _HEADS_LAST = [0, 2, 1, 3]
 Arrays = dict[str, NDArray[Any]]
 
 
-class Part(NamedTuple):
+class Subgraph(NamedTuple):
     """A subgraph: its nodes in order, its output, and what it reads from outside by the role that it has."""
 
     nodes: list[onnx.NodeProto]
@@ -35,7 +35,7 @@ class Part(NamedTuple):
     reads: dict[str, str]
 
 
-class Graph:
+class GraphIndex:
     """Who makes and who reads each tensor, and its type and shape."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
@@ -110,7 +110,7 @@ class Graph:
         """Whether a tensor holds floats, and isn't one number that never changes."""
         return self.kind(name) in _FLOATS and not (name in self.fixed and np.prod(self.shape(name)) == 1)
 
-    def evaluate(self, part: Part, feeds: Arrays) -> NDArray[Any] | None:
+    def evaluate(self, part: Subgraph, feeds: Arrays) -> NDArray[Any] | None:
         """What a part computes from inputs by role, in ONNX's own reference; None if it doesn't take them."""
         given = {part.reads[role]: array for role, array in feeds.items()}
         needed = {name for node in part.nodes for name in node.input}
@@ -129,7 +129,7 @@ class Graph:
         return np.asarray(found, np.float32)
 
 
-def attention_part(graph: Graph, softmax: onnx.NodeProto) -> Part | None:
+def attention_part(graph: GraphIndex, softmax: onnx.NodeProto) -> Subgraph | None:
     """From packed queries, keys and values (B, N, slots, D) to the heads side by side again (B, N, heads, D)."""
     product = graph.reader(softmax.output[0], "MatMul")
     last = None if product is None else graph.reader(product.output[0], "Transpose")
@@ -150,10 +150,10 @@ def attention_part(graph: Graph, softmax: onnx.NodeProto) -> Part | None:
         return None
     if "bias" in reads and graph.shape(reads["bias"])[1:3] != [1, 1]:  # not of padding alone
         return None
-    return Part(nodes, out, reads)
+    return Subgraph(nodes, out, reads)
 
 
-def _role(graph: Graph, reader: onnx.NodeProto) -> str:
+def _role(graph: GraphIndex, reader: onnx.NodeProto) -> str:
     """Of what attention reads beside its qkv: the sine multiplies the swapped halves, which a Concat makes."""
     while reader.op_type in ("Slice", "Cast"):
         reader = graph.readers[reader.output[0]][0]
@@ -163,7 +163,7 @@ def _role(graph: Graph, reader: onnx.NodeProto) -> str:
     return {"Mul": "sin" if swapped else "cos"}.get(reader.op_type, reader.op_type)
 
 
-def count_heads(graph: Graph, part: Part, slots: int, head_dim: int) -> int | None:
+def count_heads(graph: GraphIndex, part: Subgraph, slots: int, head_dim: int) -> int | None:
     """How many queries attention has, if it is what the plugins compute."""
     rng = np.random.default_rng(0)
     angle = rng.uniform(-3, 3, (_TOKENS, head_dim))
@@ -196,7 +196,7 @@ def _attention(qkv: NDArray[Any], cos: NDArray[Any], sin: NDArray[Any], heads: i
     return np.moveaxis(weights / weights.sum(-1, keepdims=True) @ v, 1, 2)
 
 
-def tail_part(graph: Graph, gemm: onnx.NodeProto) -> tuple[Part, float] | None:
+def tail_part(graph: GraphIndex, gemm: onnx.NodeProto) -> tuple[Subgraph, float] | None:
     """From the last layer's tokens (B, N, width) to the projection (B, E), and the norm's epsilon."""
     square = _nearest(graph, gemm, lambda node: node.op_type == "Mul" and node.input[0] == node.input[1])
     if square is None or len(gemm.input) != 3 or not all(name in graph.constants for name in gemm.input[1:]):
@@ -217,11 +217,11 @@ def tail_part(graph: Graph, gemm: onnx.NodeProto) -> tuple[Part, float] | None:
     counted = graph.made(reads["count"], "ReduceSum")
     if counted is None or counted.input[0] != reads["mask"] or graph.shape(reads["mask"])[2:] != [1]:
         return None
-    part, eps = Part(nodes, out, reads), _epsilon(graph, nodes)
+    part, eps = Subgraph(nodes, out, reads), _epsilon(graph, nodes)
     return None if eps is None or not _is_tail(graph, part, eps) else (part, eps)
 
 
-def _epsilon(graph: Graph, nodes: Iterable[onnx.NodeProto]) -> float | None:
+def _epsilon(graph: GraphIndex, nodes: Iterable[onnx.NodeProto]) -> float | None:
     """What is added to the mean of the squares."""
     for node in nodes:
         for name in node.input if node.op_type == "Add" else ():
@@ -230,7 +230,7 @@ def _epsilon(graph: Graph, nodes: Iterable[onnx.NodeProto]) -> float | None:
     return None
 
 
-def _is_tail(graph: Graph, part: Part, eps: float) -> bool:
+def _is_tail(graph: GraphIndex, part: Subgraph, eps: float) -> bool:
     """Whether a part is what PoolSum and PoolProject compute together."""
     rng = np.random.default_rng(0)
     embedding, width = graph.shape(part.reads["weight"])
@@ -250,7 +250,7 @@ def _agree(found: NDArray[Any], wanted: NDArray[Any]) -> bool:
 # --- small things about graphs ---
 
 
-def _first_input(graph: Graph, name: str, wanted: Callable[[onnx.NodeProto], bool]) -> onnx.NodeProto | None:
+def _first_input(graph: GraphIndex, name: str, wanted: Callable[[onnx.NodeProto], bool]) -> onnx.NodeProto | None:
     """The nearest node that is wanted on the way from a tensor up through first inputs."""
     node = graph.maker.get(name)
     while node is not None and not wanted(node):
@@ -258,7 +258,9 @@ def _first_input(graph: Graph, name: str, wanted: Callable[[onnx.NodeProto], boo
     return node
 
 
-def _nearest(graph: Graph, start: onnx.NodeProto, wanted: Callable[[onnx.NodeProto], bool]) -> onnx.NodeProto | None:
+def _nearest(
+    graph: GraphIndex, start: onnx.NodeProto, wanted: Callable[[onnx.NodeProto], bool]
+) -> onnx.NodeProto | None:
     """The nearest node that is wanted among those that `start` depends on."""
     seen, queue = set(start.input), list(start.input)
     for name in queue:

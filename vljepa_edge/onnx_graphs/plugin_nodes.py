@@ -17,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from vljepa_edge.onnx_graphs.plugin_match import Graph, attention_part, count_heads, tail_part
+from vljepa_edge.onnx_graphs.plugin_match import GraphIndex, attention_part, count_heads, tail_part
 
 DOMAIN = "vljepa"
 
@@ -28,7 +28,7 @@ def to_plugins(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
     Inputs, outputs and weights stay. Attention in fp16 with a head size of 64 or 128 becomes two nodes, the tail
     (norm, masked mean, projection) becomes two.
     """
-    graph = Graph(model)
+    graph = GraphIndex(model)
     written = _Writer(graph)
     for node in model.graph.node:
         if node.op_type == "Softmax":
@@ -41,7 +41,7 @@ def to_plugins(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
 class _Writer:
     """Collects the nodes that replace parts, by the tensor that they make in a part's place."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: GraphIndex) -> None:
         self.plugins = 0
         self._graph = graph
         self._new: dict[str, list[onnx.NodeProto]] = {}

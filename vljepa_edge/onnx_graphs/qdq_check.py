@@ -23,7 +23,7 @@ _MOVES = ("Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Flatten")
 
 
 @dataclass(frozen=True)
-class Layer:
+class QdqLayer:
     """A Conv, MatMul or Gemm. `kind`: `int8` when both sides are dequantised int8, `float` when it has a weight and one
     side is not (the weight may still be stored in int8), `activations` when both sides are computed, as in attention.
     `weight`: of an int8 layer, what the DequantizeLinear of its weight gives."""
@@ -34,7 +34,7 @@ class Layer:
     weight: str | None = None
 
 
-def check_qdq(model: onnx.ModelProto, graph: str) -> tuple[Layer, ...]:
+def check_qdq(model: onnx.ModelProto, graph: str) -> tuple[QdqLayer, ...]:
     """Every layer of the model, in its order. `graph` is for messages.
 
     Raises QuantizationError when a QuantizeLinear or DequantizeLinear has no constant positive scale, a zero point
@@ -44,7 +44,7 @@ def check_qdq(model: onnx.ModelProto, graph: str) -> tuple[Layer, ...]:
     return tuple(_Checker(model.graph, graph).layers())
 
 
-def require_int8(layers: Iterable[Layer], graph: str, floating: Collection[str] = ()) -> None:
+def require_int8(layers: Iterable[QdqLayer], graph: str, floating: Collection[str] = ()) -> None:
     """Raise QuantizationError unless every layer with a weight is int8, those named in `floating` aside.
 
     A name in `floating` that is no layer raises too: a list that no longer fits its graph guards nothing.
@@ -74,7 +74,7 @@ class _Checker:
             if node.input and all(name in self.constant for name in node.input if name):
                 self.constant.update(node.output)
 
-    def layers(self) -> Iterator[Layer]:
+    def layers(self) -> Iterator[QdqLayer]:
         for node in self.nodes:
             if node.op_type in (_QUANTIZE, _DEQUANTIZE):
                 self._check_pair(node)
@@ -128,18 +128,18 @@ class _Checker:
 
     # --- one layer ---
 
-    def _layer(self, node: onnx.NodeProto) -> Layer:
+    def _layer(self, node: onnx.NodeProto) -> QdqLayer:
         sides = [self._dequantised(name) for name in node.input[:2]]
         weights = [i for i in (0, 1) if node.input[i] in self.constant]
         if not weights:
             whole = all(side is not None for side in sides)
-            return Layer(_name(node), node.op_type, "int8" if whole else "activations")
+            return QdqLayer(_name(node), node.op_type, "int8" if whole else "activations")
         index = weights[-1]
         weight, activation = sides[index], sides[1 - index]
         if activation is None or weight is None:
-            return Layer(_name(node), node.op_type, "float")
+            return QdqLayer(_name(node), node.op_type, "float")
         self._check_channels(node, index, weight)
-        return Layer(_name(node), node.op_type, "int8", weight.output[0])
+        return QdqLayer(_name(node), node.op_type, "int8", weight.output[0])
 
     def _check_channels(self, node: onnx.NodeProto, index: int, weight: onnx.NodeProto) -> None:
         shape = self._shape(weight.input[0])

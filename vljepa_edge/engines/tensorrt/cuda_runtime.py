@@ -58,12 +58,12 @@ class Buffer:
         array: NDArray[Any] = self._bytes[:size].view(dtype).reshape(shape)
         return array
 
-    def upload(self, size: int, stream: Stream) -> None:
+    def upload(self, size: int, stream: CudaStream) -> None:
         """Queue a copy of the first `size` bytes to the device."""
         kind = cudart.cudaMemcpyKind.cudaMemcpyHostToDevice
         _call("cudaMemcpyAsync", self.device, self._pinned, size, kind, stream.handle)
 
-    def download(self, size: int, stream: Stream) -> None:
+    def download(self, size: int, stream: CudaStream) -> None:
         """Queue a copy of the first `size` bytes to the host."""
         kind = cudart.cudaMemcpyKind.cudaMemcpyDeviceToHost
         _call("cudaMemcpyAsync", self._pinned, self.device, size, kind, stream.handle)
@@ -77,7 +77,7 @@ class Recording:
         weakref.finalize(self, cudart.cudaGraphExecDestroy, executable)
 
 
-class Stream:
+class CudaStream:
     """An ordered queue of work on the device."""
 
     def __init__(self) -> None:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.bundle.onnx_bytes import declared_inputs
 from vljepa_edge.engines.base import Port, Precision, check_inputs, failed, refused
-from vljepa_edge.engines.tensorrt.cuda_runtime import Buffer, Memory, Recording, Stream, gpu
+from vljepa_edge.engines.tensorrt.cuda_runtime import Buffer, CudaStream, Memory, Recording, gpu
 from vljepa_edge.engines.tensorrt.log import Log
 from vljepa_edge.engines.tensorrt.store import EngineFolder, Platform, rebuild
 from vljepa_edge.errors import EngineError
@@ -59,7 +59,7 @@ class _Device(NamedTuple):
 
     log: Log
     runtime: trt.Runtime
-    stream: Stream
+    stream: CudaStream
     lock: Lock
 
 
@@ -185,7 +185,7 @@ class TensorRtEngine:
     def __init__(self, folder: EngineFolder, here: Platform) -> None:
         log = Log()
         self._folder, self._here = folder, here
-        self._device = _Device(log, trt.Runtime(log), Stream(), Lock())
+        self._device = _Device(log, trt.Runtime(log), CudaStream(), Lock())
 
     def compile(self, model: bytes, name: str) -> TensorRtGraph:
         """Load the engine that was built from `model`. Raises EngineError when there is none, or it can't be loaded."""

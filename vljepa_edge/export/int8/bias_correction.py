@@ -17,7 +17,7 @@ from onnx import numpy_helper
 from vljepa_edge.export.int8.calibration import Arrays
 from vljepa_edge.export.int8.onnx_run import run_outputs
 from vljepa_edge.export.int8.qdq import is_transposed
-from vljepa_edge.export.pytorch.trace import dequantised
+from vljepa_edge.onnx_graphs.weights import dequantised
 
 Floats = NDArray[np.float32]
 

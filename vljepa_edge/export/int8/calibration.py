@@ -1,6 +1,6 @@
 """Real inputs for every graph of a bundle: clips, queries and texts through the runtime's own preprocessing.
 
-Half of the files calibrate, the other half judge, so that no figure is of frames that ranges were fitted to.
+Half of the files calibrate, the other half check, so that no figure is of frames that ranges were fitted to.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def read_folder(folder: Path, model: Model, bar: Progress) -> Calibration:
     """
     files = sorted(media_files(folder))
     if len(files) < 2:
-        raise InputError(f"{folder}: holds one video or photo; give two or more, for half of them judge the result")
+        raise InputError(f"{folder}: holds one video or photo; give two or more, half of them check the result")
     halves: tuple[list[Clip], list[Clip]] = ([], [])
     for i, name in enumerate(bar.track(files, description="reading calibration files")):
         halves[i % 2].extend(_clips(model, folder / name))

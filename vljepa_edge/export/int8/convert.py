@@ -1,4 +1,4 @@
-"""A bundle in floating point -> the same bundle in INT8, measured and judged before it is written.
+"""A bundle in floating point -> the same bundle in INT8, measured and accepted before it is written.
 
 Each graph file in turn: SmoothQuant, QDQ, bias correction, then the layers that don't bear it back to 16 bits, and more
 of them while the gate refuses the whole. What is left in floating point is stored at 16 bits, embedding tables at 8. A
@@ -22,25 +22,25 @@ from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.engines import available, open_engine
 from vljepa_edge.errors import ExportError
-from vljepa_edge.export.int8 import gate
+from vljepa_edge.export.int8 import acceptance
 from vljepa_edge.export.int8.bias_correction import correct_biases
 from vljepa_edge.export.int8.calibration import Arrays, Calibration, embed_clip, read_folder, record
+from vljepa_edge.export.int8.comparison import GraphComparison, embeddings_of
 from vljepa_edge.export.int8.fidelity import Fidelity, fidelity
-from vljepa_edge.export.int8.judge import Judge, embeddings_of
 from vljepa_edge.export.int8.qdq import layers, prepare, quantise
 from vljepa_edge.export.int8.sensitivity import Sensitivity
 from vljepa_edge.export.int8.smooth import smooth
 from vljepa_edge.export.int8.speed import compare_bundles
-from vljepa_edge.export.pytorch.trace import has_8bit_weights, restore_weights, store_weights
-from vljepa_edge.export.report import Attempt, Part, Report
+from vljepa_edge.export.report import Attempt, ExportReport, GraphReport
 from vljepa_edge.model import Model
+from vljepa_edge.onnx_graphs.weights import has_8bit_weights, restore_weights, store_weights
 from vljepa_edge.support.process import peak_memory
 
 PART_TARGETS = (Fidelity(0.9995, 0.995), Fidelity(0.9998, 0.999), Fidelity(0.9999, 0.999), Fidelity(0.9999, 0.9995))
 """What every graph must keep of the embeddings that come of it, or else of its outputs; while the gate refuses the
 whole, the next one. The mean tightens before the worst: where one class takes another's place among those that ConSE
 reads, a single embedding jumps, however little was rounded."""
-_FIT_INPUTS, _JUDGE_INPUTS = 256, 64
+_FIT_INPUTS, _COMPARED_INPUTS = 256, 64
 SPEED_SECONDS = 3.0  # for each stage
 
 
@@ -54,7 +54,7 @@ class Card(NamedTuple):
 class _File(NamedTuple):
     """One graph file, its layers measured."""
 
-    judge: Judge
+    comparison: GraphComparison
     sensitivity: Sensitivity
     smoothed: int
     size: int
@@ -63,26 +63,27 @@ class _File(NamedTuple):
 
 def export_int8(
     source: Bundle, folder: Path, out: Path, *, measure: Callable[[Path], Card] | None, force: bool, bar: Progress
-) -> Report:
+) -> ExportReport:
     """Write the INT8 form of `source` at `out`; what was measured is returned, and kept as its provenance.export.
 
-    folder: videos and photos to calibrate on and judge with. measure: takes the model card of a bundle, compared with
-    the source's own figures. Raises ExportError when the gate is not passed, unless `force`; then the report says why.
+    folder: videos and photos, half to calibrate on and half to compare on. measure: takes the model card of a bundle,
+    which is compared with the source's own figures. Raises ExportError when the result is not accepted, unless `force`;
+    then the report says why.
     """
     begun = time.perf_counter()
     engine = open_engine("openvino", precision="f32")
     reference = Model(source, engine)
     data = read_folder(folder, reference, bar)
     fit = record(source, data.fit, data.queries, data.texts, _FIT_INPUTS, bar)
-    held_out = record(source, data.held_out, data.queries, data.texts, _JUDGE_INPUTS, bar)
+    held_out = record(source, data.held_out, data.queries, data.texts, _COMPARED_INPUTS, bar)
     files: dict[str, _File] = {}
     for file in fit:
         model = source.read(file)
         if has_8bit_weights(model):
             continue
         beyond = embeddings_of(reference, data, file)
-        judge = partial(Judge, inputs=held_out[file], beyond=beyond, engine=engine, title=file)
-        files[file] = _quantise(model, file, fit[file], judge, bar)
+        compare = partial(GraphComparison, inputs=held_out[file], beyond=beyond, engine=engine, title=file)
+        files[file] = _quantise(model, file, fit[file], compare, bar)
     expected = _embed(reference, data)
     tried: list[Attempt] = []
     with TemporaryDirectory(prefix="vljepa-export-") as work:
@@ -91,20 +92,20 @@ def export_int8(
             candidate = Bundle.open(_write(Path(work) / f"int8-{len(tried)}", source, graphs, {}, None))
             card = None if measure is None else measure(candidate.path)
             embeddings = fidelity([expected], [_embed(Model(candidate, open_engine("openvino")), data)])
-            found = gate.failures(embeddings, source.manifest.figures, None if card is None else card.figures)
+            found = acceptance.failures(embeddings, source.manifest.figures, None if card is None else card.figures)
             tried.append(Attempt(target, tuple(found)))
             if not tried[-1].problems:
                 break
         agreement = _agreement(candidate, data)
         speed = compare_bundles(source, candidate, data.held_out[0], data.texts[-1], SPEED_SECONDS)
-        report = Report(
+        report = ExportReport(
             source=f"{source.manifest.name} {source.manifest.version} {source.digest}", engine="openvino",
             clips_fit=len(data.fit), clips_held_out=len(data.held_out), tried=tuple(tried), parts=parts,
             embeddings=embeddings, agreement=agreement, speed=speed, bytes_before=_graph_bytes(source),
             bytes_16=_bytes_at_16(source), bytes_after=_graph_bytes(candidate),
             seconds=time.perf_counter() - begun, peak_bytes=peak_memory(),
-            figures_before=gate.task_figures(source.manifest.figures),
-            figures_after=None if card is None else gate.task_figures(card.figures),
+            figures_before=acceptance.task_figures(source.manifest.figures),
+            figures_after=None if card is None else acceptance.task_figures(card.figures),
         )  # fmt: skip
     if report.problems and not force:
         why = "; ".join(report.problems)
@@ -114,7 +115,7 @@ def export_int8(
 
 
 def _quantise(
-    model: bytes, file: str, fit: Sequence[Arrays], judge: Callable[[onnx.ModelProto], Judge], bar: Progress
+    model: bytes, file: str, fit: Sequence[Arrays], compare: Callable[[onnx.ModelProto], GraphComparison], bar: Progress
 ) -> _File:
     """Quantise every layer of a graph, and see what each does to it."""
     begun = time.perf_counter()
@@ -124,21 +125,21 @@ def _quantise(
     names = layers(original)
     quantised = quantise(original, names, fit)
     correct_biases(quantised, original, names, fit)
-    measured = judge(original)
-    sensitivity = Sensitivity(original, quantised, names, measured, bar, file.rpartition("/")[2])
-    return _File(measured, sensitivity, smoothed, len(model), time.perf_counter() - begun)
+    comparison = compare(original)
+    sensitivity = Sensitivity(original, quantised, names, comparison, bar, file.rpartition("/")[2])
+    return _File(comparison, sensitivity, smoothed, len(model), time.perf_counter() - begun)
 
 
-def _choose(files: Mapping[str, _File], target: Fidelity) -> tuple[tuple[Part, ...], dict[str, bytes]]:
+def _choose(files: Mapping[str, _File], target: Fidelity) -> tuple[tuple[GraphReport, ...], dict[str, bytes]]:
     """Every graph with as much in INT8 as the target allows."""
     parts, graphs = [], {}
     for name, file in files.items():
         begun = time.perf_counter()
         choice = file.sensitivity.choose(target)
         stored = graphs[name] = store_weights(choice.model.SerializeToString(), 16, table_bits=8)
-        outputs = file.judge(onnx.load_from_string(stored))  # with what 16 bits and the tables' 8 do to it too
+        outputs = file.comparison(onnx.load_from_string(stored))  # with what 16 bits and the tables' 8 do to it too
         seconds = file.seconds + time.perf_counter() - begun
-        parts.append(Part(name, choice.layers, outputs, file.smoothed, file.size, len(stored), seconds))
+        parts.append(GraphReport(name, choice.layers, outputs, file.smoothed, file.size, len(stored), seconds))
     return tuple(parts), graphs
 
 

@@ -18,7 +18,7 @@ from onnx import numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, QuantType, quantize_static
 
 from vljepa_edge.export.int8.calibration import Arrays
-from vljepa_edge.export.pytorch.trace import PROTOBUF_MOST
+from vljepa_edge.onnx_graphs.weights import PROTOBUF_MOST
 
 KINDS = ("MatMul", "Gemm", "Conv")
 _SMALLEST = 1024  # weights with fewer numbers than this are not worth two nodes

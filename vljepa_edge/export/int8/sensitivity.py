@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import onnx
 from rich.progress import Progress
 
+from vljepa_edge.export.int8.comparison import GraphComparison, decisive
 from vljepa_edge.export.int8.fidelity import Fidelity
-from vljepa_edge.export.int8.judge import Judge, decisive
 from vljepa_edge.export.int8.qdq import keep_float
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerChoice:
     """One product or convolution. `alone`: what decides, when only this layer, and those that share its weights, have 8
     bits."""
 
@@ -34,7 +34,7 @@ class Choice:
     """The graph with the chosen layers in INT8, and every layer's report."""
 
     model: onnx.ModelProto
-    layers: tuple[Layer, ...]
+    layers: tuple[LayerChoice, ...]
 
 
 class Sensitivity:
@@ -44,16 +44,21 @@ class Sensitivity:
     """
 
     def __init__(
-        self, original: onnx.ModelProto, quantised: onnx.ModelProto, names: Sequence[str], judge: Judge, bar: Progress,
+        self,
+        original: onnx.ModelProto,
+        quantised: onnx.ModelProto,
+        names: Sequence[str],
+        comparison: GraphComparison,
+        bar: Progress,
         title: str,
-    ) -> None:  # fmt: skip
-        self._original, self._quantised, self._judge = original, quantised, judge
+    ) -> None:
+        self._original, self._quantised, self._comparison = original, quantised, comparison
         kinds = {node.name: node.op_type for node in original.graph.node}
         weights = {node.name: node.input[1] for node in original.graph.node if node.name in set(names)}
         self._layers = [(name, kinds[name], weights[name]) for name in names]
         shared = list(dict.fromkeys(weights[name] for name in names))
         self._alone = {
-            weight: decisive(judge(self._with_float([other for other in shared if other != weight])))
+            weight: decisive(comparison(self._with_float([other for other in shared if other != weight])))
             for weight in bar.track(shared, description=f"{title}: layer by layer")
         }
 
@@ -68,13 +73,14 @@ class Sensitivity:
         low, high = 0, len(order)  # with `high` weights at 16 bits the target is met
         while low < high:
             middle = (low + high) // 2
-            if decisive(self._judge(self._with_float(order[:middle]))).meets(target.mean, target.worst):
+            if decisive(self._comparison(self._with_float(order[:middle]))).meets(target.mean, target.worst):
                 high = middle
             else:
                 low = middle + 1
         kept = set(order[:high])
         layers = (
-            Layer(name, kind, self._alone[weight], 16 if weight in kept else 8) for name, kind, weight in self._layers
+            LayerChoice(name, kind, self._alone[weight], 16 if weight in kept else 8)
+            for name, kind, weight in self._layers
         )
         return Choice(self._with_float(order[:high]), tuple(layers))
 

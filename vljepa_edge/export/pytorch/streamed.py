@@ -21,7 +21,8 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 from vljepa_edge.errors import ExportError
-from vljepa_edge.export.pytorch.trace import OPSET, PROTOBUF_MOST, fits_half
+from vljepa_edge.export.pytorch.trace import OPSET
+from vljepa_edge.onnx_graphs.weights import PROTOBUF_MOST, fits_half
 
 _SMALLEST = 1024  # weights with fewer numbers stay at fp32, inside the file
 _FOLDED_MOST = 1 << 24  # numbers of a constant that is computed now rather than by the engine

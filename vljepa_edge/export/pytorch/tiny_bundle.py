@@ -13,11 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vljepa_edge.bundle.write import write_bundle
-from vljepa_edge.export.pytorch.trace import export_module, store_weights
+from vljepa_edge.export.pytorch.trace import export_module
 from vljepa_edge.export.pytorch.y_decoder import export_y_decoder, tensor, y_decoder_tensors
 from vljepa_edge.nn.predictor import Predictor
 from vljepa_edge.nn.tiny_streams import LUMA_SIZE, REGIONS, AppearanceStream, MotionStem
 from vljepa_edge.nn.y_decoder import YDecoder
+from vljepa_edge.onnx_graphs.weights import store_weights
 
 SIZE, FPS, WINDOW = 224, 4.0, 8
 _TEXT_TOKENS = 64

@@ -37,11 +37,11 @@ from vljepa_edge.errors import EngineError, KernelError
 from vljepa_edge.export.tensorrt.profiles import Profiles, Shapes
 from vljepa_edge.onnx_graphs.half import to_half
 from vljepa_edge.onnx_graphs.plugin_nodes import to_plugins
-from vljepa_edge.onnx_graphs.qdq_check import Layer, check_qdq
+from vljepa_edge.onnx_graphs.qdq_check import QdqLayer, check_qdq
 from vljepa_edge.support.assets import cache_dir
 
 _log = logging.getLogger(__name__)
-Report = Callable[[str, int, int], None]
+OnBuildStep = Callable[[str, int, int], None]
 """Called as (what is done, steps so far, steps in all) while TensorRT works on a graph."""
 
 
@@ -62,7 +62,7 @@ def build_engines(
     workspace: int | None = None,
     profiles: str = "",
     plugins: bool = True,
-    report: Report | None = None,
+    report: OnBuildStep | None = None,
 ) -> EngineFolder:
     """Build an engine for each graph of a bundle into the folder `out`, which is replaced when all are built.
 
@@ -126,7 +126,7 @@ def can_plug_in(here: Platform) -> bool:
     return True
 
 
-def prepare(model: bytes, graph: str, plugins: bool = False) -> tuple[bytes, tuple[Layer, ...], int]:
+def prepare(model: bytes, graph: str, plugins: bool = False) -> tuple[bytes, tuple[QdqLayer, ...], int]:
     """A graph of a bundle as TensorRT gets it, in fp16 and int8, its layers, and how many of its nodes are plugins.
 
     Raises QuantizationError and GraphError.
@@ -174,7 +174,7 @@ def configure(network: Network, shapes: Shapes, workspace: int | None) -> trt.IB
     return config
 
 
-def serialize(network: Network, config: trt.IBuilderConfig, report: Report | None = None) -> bytes:
+def serialize(network: Network, config: trt.IBuilderConfig, report: OnBuildStep | None = None) -> bytes:
     """Build; seconds to minutes. Raises EngineError with what TensorRT says, and what `report` raises."""
     monitor = None
     if report is not None:
@@ -191,7 +191,7 @@ def serialize(network: Network, config: trt.IBuilderConfig, report: Report | Non
 class _Monitor(trt.IProgressMonitor):
     """Passes progress on. An exception (Ctrl-C) can't cross TensorRT: it stops the build and is raised after it."""
 
-    def __init__(self, graph: str, report: Report) -> None:
+    def __init__(self, graph: str, report: OnBuildStep) -> None:
         super().__init__()
         self.error: BaseException | None = None
         self._graph, self._report = graph, report

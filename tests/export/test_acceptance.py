@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from vljepa_edge.export.int8.acceptance import failures, task_figures
 from vljepa_edge.export.int8.fidelity import Fidelity, cosine_rows, fidelity, least
-from vljepa_edge.export.int8.gate import failures, task_figures
 
 GOOD = {"video": Fidelity(0.995, 0.98), "text": Fidelity(0.999, 0.99)}
 CARD: dict[str, Any] = {

@@ -23,7 +23,7 @@ Beyond = Callable[[Graph], list[Arrays]]
 """A graph -> what the rest of the bundle makes of it."""
 
 
-class Judge:
+class GraphComparison:
     """Fidelity of other forms of a graph to the `original`, on `inputs` of its own and in what comes of it (`beyond`).
 
     engine: what runs them; its own faults count as much as rounding.
@@ -45,7 +45,7 @@ class Judge:
 
 
 def decisive(found: Mapping[str, Fidelity]) -> Fidelity:
-    """Of all that a judge found, what is held against a target: the embeddings, or else the outputs' lowest."""
+    """Of all that a comparison found, what is held against a target: the embeddings, or else the outputs' lowest."""
     return found[_EMBEDDING] if _EMBEDDING in found else least(found)
 
 

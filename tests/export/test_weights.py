@@ -17,7 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from vljepa_edge.export.int8.qdq import layers, prepare
-from vljepa_edge.export.pytorch.trace import OPSET, export_module, has_8bit_weights, restore_weights, store_weights
+from vljepa_edge.export.pytorch.trace import OPSET, export_module
+from vljepa_edge.onnx_graphs.weights import has_8bit_weights, restore_weights, store_weights
 
 
 class Small(nn.Module):
