@@ -98,7 +98,7 @@ def print_report(report: BenchReport) -> None:
     out.print(shown)
 
 
-def markdown(report: Report) -> str:
+def markdown(report: BenchReport) -> str:
     """The complete document."""
     machine = report.machine
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items())
