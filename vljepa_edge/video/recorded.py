@@ -15,6 +15,8 @@ from av.error import FFmpegError
 from vljepa_edge.errors import FrameError, VideoError
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, Pictures, SourceStats
+from vljepa_edge.video.heif import HeifPhoto
+from vljepa_edge.video.heif_items import read_items
 from vljepa_edge.video.iso_boxes import is_unfinished
 from vljepa_edge.video.preprocess import as_rgb
 from vljepa_edge.video.timing import Timeline, without_wild
@@ -23,11 +25,15 @@ from vljepa_edge.video.timing import Timeline, without_wild
 _OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
 
 
-def open_file(path: str, stats: SourceStats) -> Decoder:
+def open_file(path: str, stats: SourceStats) -> Decoder | HeifPhoto:
     """Opens a video or image file. Raises VideoError, saying what is wrong with the file."""
     _check_file(path)
+    url = "file:" + os.path.abspath(path)
+    items = read_items(path)
     try:
-        return Decoder(path, "file:" + os.path.abspath(path), stats, options=_OPTIONS)
+        if items is not None:
+            return HeifPhoto(path, url, items, stats, _OPTIONS)
+        return Decoder(path, url, stats, options=_OPTIONS)
     except FFmpegError as error:
         if is_unfinished(path):
             reason = "cut off or still being written: the index of its frames (moov) is missing or has no end"
@@ -36,8 +42,11 @@ def open_file(path: str, stats: SourceStats) -> Decoder:
         raise VideoError(path, reason) from error
 
 
-def decoded(decoder: Decoder, stats: SourceStats) -> Pictures:
+def decoded(decoder: Decoder | HeifPhoto, stats: SourceStats) -> Pictures:
     """All frames of a container, second 0 being its beginning. Closes it at the end."""
+    if isinstance(decoder, HeifPhoto):
+        yield from decoder.pictures()
+        return
     timeline = Timeline(stats, decoder.interval, decoder.start)
     try:
         for frame, stamp in without_wild(decoder):

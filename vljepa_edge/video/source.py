@@ -26,6 +26,7 @@ from vljepa_edge.video import preprocess, recorded
 from vljepa_edge.video.ahead import AheadReader
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import MAX_PIXELS, Frame, Picture, Pictures, SourceStats
+from vljepa_edge.video.heif import HeifPhoto
 from vljepa_edge.video.preprocess import ResizeMode
 from vljepa_edge.video.timing import EARLY, Grid
 
@@ -149,7 +150,7 @@ def open_source(
     silence: float | None = None
     grid = Grid(fps, EARLY)
     stop: Callable[[], None] = stopped.set
-    file: Decoder | None = None
+    file: Decoder | HeifPhoto | None = None
 
     text = os.fspath(source) if isinstance(source, (str, Path, os.PathLike)) else None
     connect = None if text is None else _live_connection(text, stats, timeout)
