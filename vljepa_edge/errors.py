@@ -1,4 +1,4 @@
-"""Every error that vljepa_edge raises on purpose. Each says what was wrong, where, and what is legal."""
+"""Every error that vljepa_edge raises on purpose. Each says what was wrong, where, and what is allowed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _restored(kind: type[VLJepaError], args: tuple[Any, ...], attributes: dict[s
 
 
 class InputError(VLJepaError, ValueError):
-    """An argument is outside what is legal: a policy, a label list, a query, a device name."""
+    """An argument is not one of the allowed values: a policy, a label list, a query, a device name."""
 
 
 class FrameError(InputError):
@@ -41,7 +41,7 @@ class VideoWarning(UserWarning):
 
 
 class BundleError(VLJepaError):
-    """A model bundle is broken, foreign or tampered with. `file` names the offending file."""
+    """A model bundle is broken, altered, or not one of this package. `file` names the offending file."""
 
     def __init__(self, file: object, reason: str) -> None:
         super().__init__(f"{file}: {reason}")

@@ -1,4 +1,4 @@
-"""Bundles are read as written, in a folder and in a zip, and are written whole or not at all."""
+"""Bundles are read as written, in a folder and in a zip, and are written completely or not at all."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Broken and hostile bundles: each is refused with a BundleError that names the file and says what is legal."""
+"""Broken and hostile bundles: each is refused with a BundleError that names the file and says what is allowed."""
 
 from __future__ import annotations
 
@@ -230,11 +230,11 @@ def drop(m: dict[str, Any], *keys: str) -> None:
 PHOTO = b"\xff\xd8\xff\xe0\x00\x10JFIF" + os.urandom(2000)
 TABLE: dict[str, tuple[Break, str, str]] = {
     # name: (how it is broken, the file that the error names, what its message says)
-    "zip with ../": (zipped(zip_entry("../evil.onnx")), "../evil.onnx", "relative names"),
-    "zip with inner ..": (zipped(zip_entry("graphs/../../evil")), "graphs/../../evil", "relative names"),
-    "zip with an absolute name": (zipped(zip_entry("/etc/cron.d/evil")), "/etc/cron.d/evil", "relative names"),
-    "zip with a drive letter": (zipped(zip_entry("C:evil.onnx")), "C:evil.onnx", "relative names"),
-    "zip with backslashes": (zipped(zip_entry("..\\evil.onnx")), "..\\evil.onnx", "relative names"),
+    "zip with ../": (zipped(zip_entry("../evil.onnx")), "../evil.onnx", "must be relative"),
+    "zip with inner ..": (zipped(zip_entry("graphs/../../evil")), "graphs/../../evil", "must be relative"),
+    "zip with an absolute name": (zipped(zip_entry("/etc/cron.d/evil")), "/etc/cron.d/evil", "must be relative"),
+    "zip with a drive letter": (zipped(zip_entry("C:evil.onnx")), "C:evil.onnx", "must be relative"),
+    "zip with backslashes": (zipped(zip_entry("..\\evil.onnx")), "..\\evil.onnx", "must be relative"),
     "zip with a NUL in a name": (zipped(zip_entry("NOTICE\0.onnx")), "NOTICE", "twice|relative names"),
     "zip with a symlink": (zipped(zip_entry("link.md", stat.S_IFLNK, b"/etc/passwd")), "link.md", "plain files"),
     "zip with a device": (zipped(zip_entry("null.md", stat.S_IFCHR)), "null.md", "plain files"),
@@ -265,9 +265,9 @@ TABLE: dict[str, tuple[Break, str, str]] = {
     "one more hidden file": (added(".DS_Store", b"hello"), ".DS_Store", "holds nothing else"),
     "pickle beside": (added("checkpoint/model.pt", pickle.dumps(Evil())), "checkpoint/model.pt", "nothing else"),
     "pickle in the manifest": (
-        added("checkpoint/model.pt", pickle.dumps(Evil()), declared=True), "checkpoint/model.pt", "legal are"),
-    "script in the manifest": (added("setup.py", b"import os", declared=True), "setup.py", "legal are"),
-    "library in the manifest": (added("graphs/op.so", b"\x7fELF", declared=True), "graphs/op.so", "legal are"),
+        added("checkpoint/model.pt", pickle.dumps(Evil()), declared=True), "checkpoint/model.pt", "allowed are"),
+    "script in the manifest": (added("setup.py", b"import os", declared=True), "setup.py", "allowed are"),
+    "library in the manifest": (added("graphs/op.so", b"\x7fELF", declared=True), "graphs/op.so", "allowed are"),
     "pickle as graph": (graph_replaced(pickle.dumps(Evil())), GRAPH, "not an ONNX graph"),
     "photo as graph": (graph_replaced(PHOTO), GRAPH, "not an ONNX graph"),
     "cut graph": (
@@ -340,15 +340,15 @@ TABLE: dict[str, tuple[Break, str, str]] = {
     "hash in capitals": (edited(lambda m: m["graphs"]["query"].update(sha256="A" * 64)), "manifest.json", "sha256"),
     "no predictor": (edited(lambda m: drop(m, "graphs", "predictor")), "manifest.json", "predictor missing"),
     "unknown role": (
-        edited(lambda m: m["graphs"].update(judge=m["graphs"]["query"])), "manifest.json", "judge: no such role"),
-    "graph outside": (renamed_graph("../predictor.onnx"), "../predictor.onnx", "relative names"),
-    "graph at an absolute path": (renamed_graph("/tmp/predictor.onnx"), "/tmp/predictor.onnx", "relative names"),
-    "graph that is no .onnx": (renamed_graph("graphs/predictor.xml"), "graphs/predictor.xml", "legal are"),
+        edited(lambda m: m["graphs"].update(judge=m["graphs"]["query"])), "manifest.json", "judge: a role must be"),
+    "graph outside": (renamed_graph("../predictor.onnx"), "../predictor.onnx", "must be relative"),
+    "graph at an absolute path": (renamed_graph("/tmp/predictor.onnx"), "/tmp/predictor.onnx", "must be relative"),
+    "graph that is no .onnx": (renamed_graph("graphs/predictor.xml"), "graphs/predictor.xml", "allowed are"),
     "tokenizer not listed": (
         edited(lambda m: m["text"].update(query_tokenizer="/etc/passwd")), "manifest.json", "not among files"),
     "input nobody makes": (
         edited(lambda m: m["graphs"]["predictor"]["inputs"][0].update(name="audio")), "manifest.json",
-        "audio is nothing"),
+        "got audio"),
     "shape that doesn't fit": (
         edited(lambda m: m["graphs"]["predictor"]["inputs"][0].update(shape=[1, 4, 4, 8])), "manifest.json",
         r"does not fit; expected float32 \[1, 8, 4, 8\]"),

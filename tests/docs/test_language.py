@@ -22,9 +22,8 @@ BANNED = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 
 DOCUMENTS = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile")
 # What a program can show: every text in the code, docstrings included, since typer makes help of them.
-PROGRAMS: tuple[Path, ...] = tuple(
-    path for folder in ("benchmarks", "docs", "examples") for path in sorted((ROOT / folder).rglob("*.py"))
-)
+FOLDERS = ("benchmarks", "docs", "examples", "vljepa_edge/bundle", "vljepa_edge/perception", "vljepa_edge/support")
+PROGRAMS = tuple(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))
 
 
 def found(text: str, line: int = 1) -> Iterator[str]:

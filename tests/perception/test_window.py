@@ -81,9 +81,9 @@ def test_shapes_may_change_after_a_clear() -> None:
     ("bad", "reason"),
     [
         ({"grid": np.zeros((1, 2, 3), np.float32)}, "the window holds grid, luma"),
-        (features(0) | {"grid": np.zeros((1, 2, 4), np.float32)}, r"legal until clear\(\) is float32 \(1, 2, 3\)"),
-        (features(0) | {"grid": np.zeros((2, 2, 3), np.float32)}, r"legal until clear\(\) is float32 \(1, 2, 3\)"),
-        (features(0) | {"luma": np.zeros((1, 4), np.float64)}, r"legal until clear\(\) is float32 \(1, 4\)"),
+        (features(0) | {"grid": np.zeros((1, 2, 4), np.float32)}, r"must be float32 \(1, 2, 3\) until clear\(\)"),
+        (features(0) | {"grid": np.zeros((2, 2, 3), np.float32)}, r"must be float32 \(1, 2, 3\) until clear\(\)"),
+        (features(0) | {"luma": np.zeros((1, 4), np.float64)}, r"must be float32 \(1, 4\) until clear\(\)"),
     ],
 )
 def test_frames_that_do_not_fit(bad: dict[str, NDArray[np.float32]], reason: str) -> None:
@@ -96,12 +96,12 @@ def test_frames_that_do_not_fit(bad: dict[str, NDArray[np.float32]], reason: str
 
 @pytest.mark.parametrize("shape", [(), (2, 3), (0, 3)])
 def test_a_first_frame_without_its_leading_axis(shape: tuple[int, ...]) -> None:
-    with pytest.raises(InputError, match=r"legal is \(1, \.\.\.\)"):
+    with pytest.raises(InputError, match=r"must have the shape \(1, \.\.\.\)"):
         Window(2).push({"grid": np.zeros(shape)}, 0)
 
 
 def test_an_empty_window_has_nothing_to_give() -> None:
     with pytest.raises(InputError, match="empty"):
         Window(2).stacked("grid")
-    with pytest.raises(InputError, match="legal are 1 and more"):
+    with pytest.raises(InputError, match="at least 1 frame, got"):
         Window(0)

@@ -1,4 +1,4 @@
-"""The commands that mend an installation name this Python and where the package came from."""
+"""The commands that repair an installation name this Python and where the package came from."""
 
 from __future__ import annotations
 

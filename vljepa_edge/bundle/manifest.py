@@ -27,11 +27,11 @@ X_ENCODER = "x_encoder_"
 ROLES = ("query", "predictor", "y_encoder", "y_decoder")
 MAX_PIXELS = 1 << 30  # of a window: 64 frames of 4096 x 4096
 TEXT_BATCH = 32  # the most texts that the runtime gives a text graph at once
-LEGAL_FILES = "graphs/*.onnx, tokenizers/*.json, checkpoint/*.safetensors or .json, NOTICE, LICENSE, *.md, *.txt"
+ALLOWED_FILES = "graphs/*.onnx, tokenizers/*.json, checkpoint/*.safetensors or .json, NOTICE, LICENSE, *.md, *.txt"
 
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,3}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
-_LEGAL = re.compile(
+_ALLOWED = re.compile(
     r"graphs/.+\.onnx|tokenizers/.+\.json|checkpoint/.+\.(safetensors|json)|NOTICE|LICENSE|[^/]+\.(md|txt)"
 )
 
@@ -154,7 +154,7 @@ class LicenceEntry(_Part):
 
 
 class Manifest(_Part):
-    """The whole of `manifest.json`. Unknown keys are refused; `provenance` and `figures` are free JSON."""
+    """All of `manifest.json`. Unknown keys are refused; `provenance` and `figures` are free JSON."""
 
     schema_version: Annotated[int, Field(alias="schema", ge=SCHEMA, le=SCHEMA)]
     needs: str | None = None
@@ -219,7 +219,7 @@ def check_name(name: str, *, where: str = MANIFEST) -> None:
     if not _NAME.fullmatch(name) or ".." in parts or len(name) > 200:
         raise BundleError(
             name or "(empty name)",
-            f"{where} has a file name that isn't legal; use relative names of letters, digits, _ . - and /",
+            f"{where}: a file name must be relative, of letters, digits, _ . - and /",
         )
 
 
@@ -310,13 +310,13 @@ def _check_roles(manifest: Manifest) -> None:
     units = {"query": "text", "y_encoder": "text", "y_decoder": "step", "predictor": "clip"}
     for role, graph in manifest.graphs.items():
         if role.startswith(X_ENCODER):
-            legal: tuple[str, ...] = ("frame", "clip")
+            allowed: tuple[str, ...] = ("frame", "clip")
         elif role in units:
-            legal = (units[role],)
+            allowed = (units[role],)
         else:
-            raise ValueError(f"graphs.{role}: no such role; legal are {X_ENCODER}*, {', '.join(ROLES)}")
-        if graph.unit not in legal:
-            raise ValueError(f"graphs.{role}.unit: {graph.unit} is not legal here; use {' or '.join(legal)}")
+            raise ValueError(f"graphs.{role}: a role must be one of {X_ENCODER}*, {', '.join(ROLES)}")
+        if graph.unit not in allowed:
+            raise ValueError(f"graphs.{role}.unit must be {' or '.join(allowed)}, got {graph.unit}")
 
 
 def _check_files(manifest: Manifest) -> None:
@@ -329,8 +329,8 @@ def _check_files(manifest: Manifest) -> None:
             raise ValueError(f"graphs.{role}: {graph.file} has two different hashes or sizes")
     for name in manifest.entries():
         check_name(name)
-        if not _LEGAL.fullmatch(name) or name.startswith("graphs/") != (name not in manifest.files):
-            raise BundleError(name, f"is not a file that a bundle may hold; legal are {LEGAL_FILES}")
+        if not _ALLOWED.fullmatch(name) or name.startswith("graphs/") != (name not in manifest.files):
+            raise BundleError(name, f"is not a file that a bundle may hold; allowed are {ALLOWED_FILES}")
         if seen.setdefault(name.casefold(), name) != name:
             raise ValueError(f"files: {name} and {seen[name.casefold()]} differ in case only")
     for field in ("query_tokenizer", "target_tokenizer", "decoder_tokenizer"):
@@ -356,16 +356,16 @@ def _check_vision(manifest: Manifest) -> None:
     frames = {"frames": (1, video.window, video.height, video.width, 3)}
     for role, graph in manifest.x_encoders.items():
         if graph.unit == "clip":
-            legal = {name: (shape, "float32") for name, shape in stacked.items()}
-            _expect(role, graph.inputs, legal | {"frames": (frames["frames"], "uint8")}, some=True)
+            allowed = {name: (shape, "float32") for name, shape in stacked.items()}
+            _expect(role, graph.inputs, allowed | {"frames": (frames["frames"], "uint8")}, some=True)
             for tensor in graph.outputs:
                 _add(windowed, tensor, role, taken=cached)
     predictor = manifest.graphs["predictor"]
     query = manifest.graphs["query"].output("query_tokens")
     width = query.shape[-1] if query and query.shape else -1
-    legal = {name: (shape, "float32") for name, shape in (stacked | windowed).items()}
-    legal |= {"query_tokens": ((1, -1, width), "float32"), "query_mask": ((1, -1), "int64")}
-    _expect("predictor", predictor.inputs, legal, some=True)
+    allowed = {name: (shape, "float32") for name, shape in (stacked | windowed).items()}
+    allowed |= {"query_tokens": ((1, -1, width), "float32"), "query_mask": ((1, -1), "int64")}
+    _expect("predictor", predictor.inputs, allowed, some=True)
     _expect("predictor", predictor.outputs, {"embedding": ((1, manifest.embedding.width), "float32")}, extra=True)
 
 
@@ -390,7 +390,7 @@ def _check_text(manifest: Manifest) -> None:
 
 
 def _check_y_decoder(graph: GraphEntry, embedding: int) -> None:
-    """Either the whole text goes in at each step, or the latest tokens and a cache, `past`, that comes out longer."""
+    """Either all of the text goes in at each step, or the latest tokens and a cache, `past`, that comes out longer."""
     inputs: dict[str, tuple[tuple[int, ...], str]] = {
         "embedding": ((1, embedding), "float32"),
         "ids": ((1, -1), "int64"),
@@ -419,29 +419,29 @@ def _add(
 def _expect(
     role: str,
     given: tuple[Tensor, ...],
-    legal: Mapping[str, tuple[tuple[int, ...], str]],
+    allowed: Mapping[str, tuple[tuple[int, ...], str]],
     *,
     some: bool = False,
     extra: bool = False,
 ) -> None:
-    """`given` are tensors of `legal`: all of them, or `some`; `extra` allows others beside them."""
+    """`given` are tensors of `allowed`: all of them, or `some`; `extra` allows others beside them."""
     names = [tensor.name for tensor in given]
     if len(set(names)) != len(names):
         raise ValueError(f"graphs.{role}: a name occurs twice in {', '.join(names)}")
-    missing = [] if some else [name for name in legal if name not in names]
+    missing = [] if some else [name for name in allowed if name not in names]
     if missing:
         raise ValueError(f"graphs.{role}: {', '.join(missing)} missing")
     for tensor in given:
-        if tensor.name not in legal:
+        if tensor.name not in allowed:
             if extra:
                 continue
             raise ValueError(
-                f"graphs.{role}: {tensor.name} is nothing this graph can be given; legal are {', '.join(legal)}"
+                f"graphs.{role}: a tensor must be one of {', '.join(allowed)}, got {tensor.name}"
             )
-        shape, dtype = legal[tensor.name]
+        shape, dtype = allowed[tensor.name]
         fits = len(shape) == len(tensor.shape) and all(
             a == b or -1 in (a, b) for a, b in zip(shape, tensor.shape, strict=True)
         )
         if not fits or tensor.dtype != dtype:
-            given_text, legal_text = f"{tensor.dtype} {list(tensor.shape)}", f"{dtype} {list(shape)}"
-            raise ValueError(f"graphs.{role}.{tensor.name}: {given_text} does not fit; expected {legal_text}")
+            given_text, expected = f"{tensor.dtype} {list(tensor.shape)}", f"{dtype} {list(shape)}"
+            raise ValueError(f"graphs.{role}.{tensor.name}: {given_text} does not fit; expected {expected}")

@@ -29,7 +29,7 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 def external_weights(model: bytes) -> list[str]:
     """Names of the tensors of a serialised ONNX ModelProto that live in other files. ValueError: not an ONNX model."""
     for graph in (graphs := list(_messages(memoryview(model), _MODEL_GRAPH))):
-        for _ in _fields(graph):  # whole, at least at the top
+        for _ in _fields(graph):  # complete, at least at the top
             pass
     if not graphs:
         raise ValueError("it holds no graph")

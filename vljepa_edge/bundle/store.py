@@ -44,7 +44,7 @@ class Bundle:
     def open(cls, path: str | os.PathLike[str]) -> Bundle:
         """Open a folder or a .vljepa file and verify all of it.
 
-        Raises BundleError that names the file when any is missing, foreign, oversize, altered, or outside the bundle.
+        Raises BundleError that names the file when any is missing, unknown, too large, altered, or outside the bundle.
         """
         root = as_path(path, "the path of a bundle")
         with _opened(root) as store:

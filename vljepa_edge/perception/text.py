@@ -92,7 +92,7 @@ def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[
     """The likeliest token at each step, without the start and the end token, at most `decoder_tokens` of them.
 
     graph: the Y-decoder that `entry` describes. embedding: (1, E), unit norm. A graph with `past` keeps the keys and
-    values of what it has read, so each step gives it one token; one without reads the whole text again. Raises
+    values of what it has read, so each step gives it one token; one without reads the complete text again. Raises
     EngineError when the logits are not finite.
     """
     start = text.decoder_end if text.decoder_start is None else text.decoder_start

@@ -21,7 +21,7 @@ class Window:
 
     def __init__(self, size: int) -> None:
         if size < 1:
-            raise InputError(f"a window can't have {size} frames; legal are 1 and more")
+            raise InputError(f"a window must have at least 1 frame, got {size}")
         self.size = size
         self._rings: dict[str, NDArray[Any]] = {}
         self._times = np.zeros(2 * size)
@@ -70,7 +70,7 @@ class Window:
     def _begin(self, features: Mapping[str, NDArray[Any]]) -> None:
         for name, feature in features.items():
             if feature.ndim < 1 or feature.shape[0] != 1:
-                raise InputError(f"feature {name!r} of a frame has the shape {feature.shape}; legal is (1, ...)")
+                raise InputError(f"feature {name!r} of a frame must have the shape (1, ...), got {feature.shape}")
         kept = self._rings
         self._rings = {}
         for name, feature in features.items():
@@ -85,11 +85,11 @@ class Window:
             raise InputError(f"the frame has {', '.join(features)}; the window holds {', '.join(self._rings)}")
         for name, feature in features.items():
             ring = self._rings[name]
-            legal = (1, *ring.shape[1:])
-            if feature.shape != legal or feature.dtype != ring.dtype:
+            expected = (1, *ring.shape[1:])
+            if feature.shape != expected or feature.dtype != ring.dtype:
                 raise InputError(
-                    f"feature {name!r} of a frame is {feature.dtype} {feature.shape}; "
-                    f"legal until clear() is {ring.dtype} {legal}"
+                    f"feature {name!r} of a frame must be {ring.dtype} {expected} until clear(), "
+                    f"got {feature.dtype} {feature.shape}"
                 )
 
     def _check_started(self) -> None:

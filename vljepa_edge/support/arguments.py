@@ -58,13 +58,13 @@ def as_texts(values: object, what: str) -> list[str]:
 
 
 def as_whole(value: object, what: str, least: int, most: int | None = None, unit: str = "") -> int:
-    """A whole number within bounds. A bool is none, and a float neither."""
+    """An integer within bounds. A bool or a float is refused."""
     if not isinstance(value, bool) and isinstance(value, Integral):
         number = int(value)
         if least <= number and (most is None or number <= most):
             return number
     bounds = f"at least {least}" if most is None else f"{least} to {most}"
-    raise InputError(f"{what} must be a whole number, {bounds}{unit}, got {shown(value)}")
+    raise InputError(f"{what} must be an integer, {bounds}{unit}, got {shown(value)}")
 
 
 def as_number(value: object, what: str) -> float:

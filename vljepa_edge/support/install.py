@@ -34,7 +34,7 @@ def require(modules: Sequence[str], extra: str, otherwise: str = "") -> None:
 
 
 def reinstall() -> str:
-    """The line that installs this package anew, with what it needs left as it is."""
+    """The line that installs this package again, with what it needs left as it is."""
     return pip_install("--force-reinstall", "--no-deps", *_package())
 
 
