@@ -305,13 +305,87 @@ def test_a_stream_that_is_forgotten_takes_its_worker_along(model: Model) -> None
     assert gone() is None and not worker.is_alive()
 
 
+# --- stalls ---
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def test_a_camera_that_falls_silent_is_reported_without_another_frame(model: Model) -> None:
+    events: list[Event] = []
+    with model.open_stream(["a", "b"], live=True, gap=0.4, callback=events.append) as stream:
+        for index in range(4):
+            stream.push(IMAGE, index / 4)
+        wait_for(lambda: stream.stats().stalls)
+        wait_for(lambda: len(events) == 5)
+        *_, first, second, stalled = events
+        assert [(e.status, e.end, e.query) for e in (first, second)] == [("closed", 0.75, "a"), ("closed", 0.75, "b")]
+        assert (stalled.status, stalled.start, stalled.end, stalled.text) == ("stalled", 0.75, None, "")
+        assert 0.4 <= stalled.decided_at - 0.75 < 5
+        assert str(stalled) == "[0.75 - ... s] (no frames)"
+        assert np.all(stalled.embedding == 0) and not stalled.embedding.flags.writeable
+        assert facts(stream.poll()) == facts(events)
+        time.sleep(0.6)
+        assert stream.stats().stalls == 1, "one silence is one stall"
+        stream.push(IMAGE, 5.0)
+        stream.flush()
+        assert [(e.status, e.start) for e in events[5:7]] == [("open", 5.0)] * 2
+    assert (stream.stats().stalls, stream.stats().gaps) == (1, 1)
+    assert stream.stats().decodes == stream.stats().events - 1
+
+
+@pytest.mark.parametrize("when", ["before the first frame", "after flush", "after reset"])
+def test_silence_that_nobody_waits_in_is_no_stall(model: Model, when: str) -> None:
+    with model.open_stream(live=True, gap=0.3) as stream:
+        if when != "before the first frame":
+            stream.push(IMAGE, 0.0)
+            stream.flush()
+        if when == "after reset":
+            stream.reset()
+        time.sleep(0.7)
+        assert stream.stats().stalls == 0
+
+
+def test_a_camera_whose_frames_are_not_due_is_not_silent(model: Model) -> None:
+    with model.open_stream(live=True, gap=0.3) as stream:
+        for index in range(40):
+            stream.push(IMAGE, index / 1000)
+            time.sleep(0.02)
+        assert (stream.stats().encoded, stream.stats().stalls) == (1, 0)
+
+
+def test_a_stream_without_end_of_patience_never_stalls(model: Model) -> None:
+    with model.open_stream(live=True, gap=float("inf")) as stream:
+        stream.push(IMAGE, 0.0)
+        time.sleep(0.3)
+        stream.push(IMAGE, 100.0)
+        stream.flush()
+        assert (stream.stats().stalls, stream.stats().gaps, stream.stats().encoded) == (0, 0, 2)
+
+
 def test_the_queue_keeps_the_latest_and_tells_of_drops() -> None:
     queue: LatestQueue[int] = LatestQueue(2)
     assert [queue.put(item) for item in range(4)] == [False, False, True, True]
     assert (queue.get(), queue.get()) == (2, 3)
     queue.done()
     queue.join()
+    assert queue.get(0.01) is None and not queue.closed
     queue.put(4)
     queue.close()
-    assert queue.get() is None
+    assert queue.get() is None and queue.closed
+    queue.join()
+
+
+def test_the_newest_of_a_queue_can_be_taken_instead_of_the_oldest() -> None:
+    queue: LatestQueue[int] = LatestQueue(3)
+    for item in range(3):
+        queue.put(item)
+    assert queue.get() == 0
+    assert queue.newest(0) == (2, 2) and len(queue) == 0
+    assert queue.newest(2) == (2, 0)
+    queue.done()
     queue.join()

@@ -200,6 +200,28 @@ def test_a_live_source_that_ends_ends_the_loop_with_its_last_segment(model: Mode
     assert events[-1].end == 7.75
 
 
+def test_the_stall_of_a_live_source_is_an_event_and_the_reading_goes_on(model: Model) -> None:
+    on = threading.Event()
+
+    def camera() -> Iterator[tuple[Image, float]]:
+        yield picture(RED), 0.0
+        on.wait(10)
+        yield picture(RED), 5.0
+
+    seen = []
+    for event in model.stream(camera(), live=True, gap=0.4):
+        seen.append((event.status, event.start, event.end))
+        if event.status == "stalled":
+            on.set()
+    assert seen == [
+        ("open", 0.0, None),
+        ("closed", 0.0, 0.0),
+        ("stalled", 0.0, None),
+        ("open", 5.0, None),
+        ("closed", 5.0, 5.0),
+    ]
+
+
 @pytest.mark.parametrize("live", [False, True])
 def test_what_is_wrong_with_the_source_is_raised(model: Model, live: bool) -> None:
     frames = [(picture(RED), 0.0), (np.zeros((4, 4, 3)), 0.25)]

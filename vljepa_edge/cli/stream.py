@@ -124,11 +124,14 @@ def print_event(out: Console, event: Event, several: bool) -> None:
     """`   3.25          opens   text`, then `   3.25 -  7.50 s  text  (0.41)` when the segment ends."""
     from rich.text import Text
 
+    from vljepa_edge.streaming.event import NO_FRAMES
+
     closed = event.end is not None
     span = f"{event.start:7.2f} - {event.end:7.2f} s" if closed else f"{event.start:7.2f} -     ... s"
-    asked = f"  [{event.query}]" if several else ""
+    asked = f"  [{event.query}]" if several and event.query else ""
     style = "bold" if closed else "dim"
-    out.print(Text.assemble((span, "cyan"), "  ", (event.text, style), (f"  ({event.score:.2f}){asked}", "dim")))
+    text = NO_FRAMES if event.status == "stalled" else event.text
+    out.print(Text.assemble((span, "cyan"), "  ", (text, style), (f"  ({event.score:.2f}){asked}", "dim")))
 
 
 def print_summary(out: Console, summary: dict[str, Any]) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vljepa_edge.streaming.event import Event
 
 if TYPE_CHECKING:
@@ -69,6 +71,25 @@ class Emitter:
             events.append(event)
         if failures:
             raise failures[0]
+
+    def emit_stall(self, last: float, decided_at: float, events: list[Event]) -> None:
+        """Append the event that no frame has come since `last`."""
+        nothing = np.zeros(self._model.manifest.embedding.width, np.float32)
+        nothing.flags.writeable = False
+        event = Event(
+            status="stalled",
+            start=last,
+            end=None,
+            decided_at=decided_at,
+            text="",
+            embedding=nothing,
+            score=0.0,
+            query="",
+            segment=-1,
+            latency_ms={},
+        )
+        self._keep(event)
+        events.append(event)
 
     def take(self) -> list[Event]:
         """The events kept since the last call, oldest first."""

@@ -8,10 +8,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+NO_FRAMES = "(no frames)"  # what people read of a stall
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A segment of the stream opened or closed. Times are seconds on the clock of the pushed frames.
+    """A segment of the stream opened or closed, or the stream stalled. Times are seconds on the clock of the frames.
 
     A hop sees a window of T frames, so its embedding speaks of the window's middle. A cut is therefore placed half a
     window ((T - 1) / 2 frames) before the first hop of the new segment, in the first window halfway from the first
@@ -20,7 +22,11 @@ class Event:
     the first frame, one that ends with the stream (flush, or a gap in time) ends at the last frame, and no segment
     starts before the one before it has ended.
 
-    status      "open" when the segment opens, "closed" when it ends
+    When no frame comes to a live stream for longer than its gap, the open segments are closed at the last frame, and an
+    event "stalled" follows: one for all queries, with an empty text and query, an embedding of zeros and segment -1.
+    Its `start` is the last frame, its `decided_at` the seconds of silence later. The next frame opens a segment.
+
+    status      "open" when the segment opens, "closed" when it ends, "stalled" when frames stopped coming
     end         None while it is open
     text        decoded from the newest embedding (open) or from the mean over the segment (closed; the paper's 4.6
                 finds the mean better)
@@ -32,7 +38,7 @@ class Event:
                 "decode", and "total", from push() to here
     """
 
-    status: Literal["open", "closed"]
+    status: Literal["open", "closed", "stalled"]
     start: float
     end: float | None
     decided_at: float
@@ -45,4 +51,4 @@ class Event:
 
     def __str__(self) -> str:
         end = "..." if self.end is None else f"{self.end:.2f}"
-        return f"[{self.start:.2f} - {end} s] {self.text}"
+        return f"[{self.start:.2f} - {end} s] {NO_FRAMES if self.status == 'stalled' else self.text}"

@@ -30,14 +30,34 @@ class LatestQueue(Generic[T]):
             self._changed.notify_all()
             return full
 
-    def get(self) -> T | None:
-        """Wait for the oldest item and take it; None once the queue is closed. Call `done` when finished with it."""
+    def __len__(self) -> int:
+        """Items that wait."""
+        return len(self._items)
+
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called."""
+        return self._closed
+
+    def get(self, timeout: float | None = None) -> T | None:
+        """Wait for the oldest item and take it; None once the queue is closed, or after `timeout` seconds without an
+        item. Call `done` when finished with it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._items or self._closed)
-            if self._closed:
+            self._changed.wait_for(lambda: self._items or self._closed, timeout)
+            if self._closed or not self._items:
                 return None
             self._working, item = self._items.popleft()
             return item
+
+    def newest(self, item: T) -> tuple[T, int]:
+        """The newest item, to work on instead of `item`, which was taken; and how many are dropped for it."""
+        with self._changed:
+            dropped = len(self._items)
+            if dropped:
+                self._working, item = self._items[-1]
+                self._items.clear()
+                self._changed.notify_all()
+            return item, dropped
 
     def done(self) -> None:
         """The item that was taken is finished."""

@@ -21,10 +21,12 @@ class Counts:
     errors           were no frame, or a graph or the policy failed on them
 
     hops             times that the window was encoded and predicted (once a hop, however many queries)
+    hops_put_off     frames at which a hop was due and was not made, as newer frames waited (live)
     decodes          texts decoded
     events           events made
-    gaps             times that nothing came for longer than the gap: the window starts anew
-    restarts         times that the clock jumped back: the window starts anew
+    gaps             times that no frame came for longer than the gap, by the times of frames: the window starts again
+    restarts         times that the clock jumped back: the window starts again
+    stalls           times that no frame came for longer than the gap, by the clock of this machine (live)
     resized          times that the size of frames changed
     callback_errors  exceptions of callbacks and subscribers
     unpolled         events that fell out of the bounded list that poll() reads
@@ -41,10 +43,12 @@ class Counts:
     stale: int = 0
     errors: int = 0
     hops: int = 0
+    hops_put_off: int = 0
     decodes: int = 0
     events: int = 0
     gaps: int = 0
     restarts: int = 0
+    stalls: int = 0
     resized: int = 0
     callback_errors: int = 0
     unpolled: int = 0

@@ -19,6 +19,7 @@ from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.latency import Latencies
 from vljepa_edge.streaming.listeners import Callback, Listeners, Output, Subscriber
 from vljepa_edge.streaming.options import StreamOptions
+from vljepa_edge.streaming.pace import Pace
 from vljepa_edge.streaming.policy import parse_policy
 from vljepa_edge.streaming.queue import LatestQueue
 from vljepa_edge.streaming.sampler import Sampler, Verdict
@@ -32,13 +33,21 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.policy import Policy
 
 
+_LONGEST_WAIT = 60.0  # seconds; a bound for `gap=inf`
+
+
 class _Item(NamedTuple):
-    """A frame on its way: the image, its time, and when (perf_counter) push was called and had admitted it."""
+    """A frame on its way: the image, its time, and when (perf_counter) push was called and had admitted it.
+
+    number counts the admitted frames; stretch counts the gaps and restarts before it, life the resets.
+    """
 
     image: NDArray[np.uint8]
     time: float
     called: float
     admitted: float
+    number: int
+    stretch: int
     life: int
 
 
@@ -58,6 +67,9 @@ class Stream:
     raises EngineError from push() or, live, is counted and kept in `last_error`; either way the stream goes on with
     the next frame. No segment is lost to it: when its text can't be decoded its event goes to poll() and the callback
     with an empty text, then the error is raised.
+
+    A live stream that can't keep up leaves out hops first, and drops frames only where encoding alone takes too long
+    (see Pace). When no frame comes for longer than `gap`, it reports a stall.
 
     Any thread may call any method, also while another closes the stream. A stream that is dropped without close(), or
     still open when the program ends, ends its worker by itself; frames that wait are dropped. A stream belongs to the
@@ -84,6 +96,7 @@ class Stream:
         self._half_period = 0.5 / video.fps
         self._hop = filled.hop
         self._half_window = (video.window - 1) / video.fps / 2
+        self._window_length = video.window / video.fps
 
         self._door = threading.RLock()  # admits frames; taken before _work
         self._work = threading.RLock()  # window, tracks, making events
@@ -96,6 +109,12 @@ class Stream:
         self._last: float | None = None
         self._size: tuple[int, ...] | None = None
         self._hopped: float | None = None  # time of the last hop
+        self._admitted = self._encoded = 0  # numbers of the newest frames
+        self._stretch = self._current_stretch = 0  # of the newest frame and of the one in work
+        self._pace = Pace(1 / video.fps, min(filled.max_staleness, filled.queue / video.fps) / 2)
+        self._arrived = perf_counter()  # when the newest frame came, taken or not
+        self._hop_begun: float | None = None  # when (perf_counter) the hop in work began
+        self._expects_frames = False  # whether silence would be a stall
         self._life = 0
         self._closed = False
         self._tracks = [self._track(text, self._policy) for text in self._texts(query)]
@@ -122,9 +141,11 @@ class Stream:
             with self._door:
                 self._check_open()
                 self._tally.add("frames")
+                self._arrived = called
                 item = self._admit(frame, time, called)
                 if item is None:
                     return []
+                self._expects_frames = True
                 if self._queue is not None:
                     if self._queue.put(item):
                         self._tally.add("dropped")
@@ -152,6 +173,7 @@ class Stream:
         try:
             with self._work:
                 self._check_open()
+                self._expects_frames = False
                 if self._last is not None:
                     self._end_segments(self._tracks, self._last, self._last, output)
         finally:
@@ -170,6 +192,8 @@ class Stream:
             self._encoder.clear()
             self._emitter.take()
             self._last = self._size = self._hopped = None
+            self._pace.restart()
+            self._expects_frames = False
             for track in self._tracks:
                 track.reset()
             self._tally.clear()
@@ -262,8 +286,9 @@ class Stream:
             self._tally.add("bad_times")
             raise InputError(f"the time of a frame must be a number of seconds, not {time!r}") from error
         verdict = self._sampler.judge(seconds)
-        if verdict is Verdict.RESTART:
-            self._tally.add("restarts")
+        if verdict in (Verdict.RESTART, Verdict.GAP):
+            self._tally.add(verdict.value)
+            self._stretch += 1
         elif verdict is not Verdict.DUE:
             self._tally.add(verdict.value)
             return None
@@ -275,12 +300,16 @@ class Stream:
         if self.live and (image is frame or image.base is not None):
             image = image.copy()
         self._sampler.take(seconds)
-        return _Item(image, seconds, called, perf_counter(), self._life)
+        self._admitted += 1
+        return _Item(image, seconds, called, perf_counter(), self._admitted, self._stretch, self._life)
 
     def _work_on(self, item: _Item) -> None:
         """The worker's step: as push() does it, but nothing is raised, not even SystemExit: it would end the worker."""
         output = Output()
         with self._work:
+            if self._queue is not None and not self._pace.keeps_up:
+                item, dropped = self._queue.newest(item)
+                self._tally.add("dropped", dropped)
             if item.life == self._life:
                 if self._closed:
                     self._tally.add("dropped")
@@ -292,6 +321,28 @@ class Stream:
                     except BaseException as error:
                         self._listeners.note("a live stream failed on a frame", error)
         self._listeners.deliver(output, caught=BaseException)
+        if self._hop_begun is not None:
+            self._pace.note_hop(perf_counter() - self._hop_begun)
+            self._hop_begun = None
+
+    def _report_silence(self) -> float:
+        """The worker's step when nothing waits: report a stall when it is time. Returns the seconds to wait at most."""
+        silent = perf_counter() - self._arrived
+        if not self._expects_frames or silent < self._gap:
+            return self._gap if not self._expects_frames else self._gap - silent
+        output = Output()
+        with self._work:
+            if self._expects_frames and not self._closed and self._last is not None:
+                self._expects_frames = False
+                self._tally.add("stalls")
+                decided_at = self._last + silent
+                try:
+                    self._end_segments(self._tracks, self._last, decided_at, output)
+                except BaseException as error:
+                    self._listeners.note("a live stream failed at a stall", error)
+                self._emitter.emit_stall(self._last, decided_at, output.events)
+        self._listeners.deliver(output, caught=BaseException)
+        return self._gap
 
     def _counted_step(self, item: _Item, output: Output) -> None:
         try:
@@ -312,13 +363,13 @@ class Stream:
         self._encoder.push(frame, item.time)
         marks.append(perf_counter())
         self._last = item.time
-        is_hop = self._hopped is None or item.time - self._hopped > self._hop - self._half_period
+        is_hop = self._is_hop(item.time, begun - item.admitted, marks[2] - marks[0])
         spent = {"scale": marks[1] - marks[0] + item.admitted - item.called, "encode": marks[2] - marks[1]}
         if self.live:
             spent["queue"] = begun - item.admitted
         if is_hop:
             self._hopped = item.time
-            encoding = perf_counter()
+            self._hop_begun = encoding = perf_counter()
             self._encoder.features()
             spent["encode"] += perf_counter() - encoding
             failures: list[Exception] = []
@@ -333,23 +384,35 @@ class Stream:
             if failures:
                 raise failures[0]
 
+    def _is_hop(self, time: float, waited: float, spent: float) -> bool:
+        """Whether a hop is due at a frame, which waited and was encoded for so many seconds, and can be afforded."""
+        is_due = self._hopped is None or time - self._hopped > self._hop - self._half_period
+        if self._queue is None:
+            return is_due
+        self._pace.note_frame(spent)
+        can_hop = self._pace.can_hop(waited, len(self._queue))
+        if is_due and not can_hop:
+            self._tally.add("hops_put_off")
+        return is_due and can_hop
+
     def _follow_clock(self, item: _Item, output: Output) -> None:
-        """Notice gaps, restarts of the clock and new frame sizes."""
+        """Notice gaps, restarts of the clock, lost frames and new frame sizes."""
         size = item.image.shape[:2]
         if self._size is not None and size != self._size:
             self._tally.add("resized")
         self._size = size
+        breaks, self._current_stretch = item.stretch != self._current_stretch, item.stretch
+        lost, self._encoded = item.number - self._encoded - 1, item.number
         if self._last is None:
             return
-        elapsed = item.time - self._last
-        if 0 < elapsed <= self._gap:
-            self._tally.add("seconds", elapsed)
+        if breaks:
+            self._start_again(self._last, max(self._last, item.time), output)
             return
-        if elapsed > 0:
-            self._tally.add("gaps")
-        self._start_anew(self._last, max(self._last, item.time), output)
+        self._tally.add("seconds", item.time - self._last)
+        if lost and item.time - self._last > self._window_length:
+            self._encoder.clear()  # nothing in it belongs beside this frame
 
-    def _start_anew(self, last: float, decided_at: float, output: Output) -> None:
+    def _start_again(self, last: float, decided_at: float, output: Output) -> None:
         """Clear the window and close the open segments at the last frame; the next one may have any time."""
         self._last = self._hopped = None
         self._encoder.clear()
@@ -439,12 +502,16 @@ def _ask(
 
 def _serve(stream: weakref.ref[Stream], queue: LatestQueue[_Item]) -> None:
     """The worker of a live stream. It holds the stream only while it works, so that a forgotten stream can go."""
-    while (item := queue.get()) is not None:
+    patience = 0.0
+    while True:
+        item = queue.get(min(patience, _LONGEST_WAIT))
         target = stream()
         try:
-            if target is None:
+            if target is None or queue.closed:
                 return
-            target._work_on(item)
+            if item is not None:
+                target._work_on(item)
+            patience = 0.0 if len(queue) else target._report_silence()
         finally:
             del target
             queue.done()
