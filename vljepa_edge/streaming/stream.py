@@ -507,10 +507,12 @@ def _serve(stream: weakref.ref[Stream], queue: LatestQueue[_Item]) -> None:
         item = queue.get(min(patience, _LONGEST_WAIT))
         target = stream()
         try:
-            if target is None or queue.closed:
+            if target is None:
                 return
             if item is not None:
                 target._work_on(item)
+            if queue.closed:
+                return
             patience = 0.0 if len(queue) else target._report_silence()
         finally:
             del target
