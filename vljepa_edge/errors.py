@@ -2,7 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
+
+_URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/+")  # valid or not: one slash is enough, and C:/ is none
+_PARAMETER = re.compile(r"([^=&?/;]+)=([^&]*)")
+_HARMLESS = re.compile(
+    r"(?i)audio|cam|camera|ch|channel|chn|codec|fps|profile|proto|quality|resolution|stream|streamtype|stream_type|"
+    r"subtype|tcp|transport|transportmode|udp|unicast|video"
+)
+_SECRET = re.compile(r"(?i)([\w.-]*(?:pass|pwd|psw|secret|token|auth|api_?key|credential)[\w.-]*)=[^&]*")
+
+
+def redacted(source: str) -> str:
+    """A URL or path fit for messages, without user names, passwords, tokens and keys. It need not be a valid URL.
+
+    Of a URL, what stands before the last @ is left out, and values of parameters that may be secret become ***. Where
+    it is not clear which part is which, more of it becomes ***.
+    """
+    url = _URL.match(source)
+    if url is None:
+        return _SECRET.sub(r"\1=***", re.sub(r"^[^/\s:]{2,}:.*@", "", source, flags=re.DOTALL))
+    scheme, rest = url[0], source[url.end() :]
+    before, at, after = rest.rpartition("@")
+    if not at:  # and what stands where a port would is a password
+        rest = re.sub(r"^([^/?#:\[]*):(?!\d{0,5}(?:[/?#]|$)).*", r"\1:***", rest, flags=re.DOTALL)
+    elif "=" in before:
+        rest = "***"
+    else:
+        rest = f"***@{after}" if re.search("[/?#]", before) and ":" not in before else after
+    return scheme + _PARAMETER.sub(_parameter, rest)
+
+
+def _parameter(match: re.Match[str]) -> str:
+    key, value = match.groups()
+    harmless = _HARMLESS.fullmatch(key) and re.fullmatch(r"[\w.-]{0,20}(?:\?\w{0,20})?", value)
+    return match[0] if harmless else f"{key}=***"
 
 
 class VLJepaError(Exception):
@@ -29,11 +64,11 @@ class FrameError(InputError):
 
 
 class VideoError(VLJepaError):
-    """A video source can't be opened or read. `source` names it."""
+    """A video source can't be opened or read. `source` names it, as `redacted` does: passwords are left out."""
 
     def __init__(self, source: object, reason: str) -> None:
-        super().__init__(f"{source}: {reason}")
-        self.source = str(source)
+        self.source = redacted(str(source))
+        super().__init__(f"{self.source}: {reason}")
 
 
 class VideoWarning(UserWarning):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import gc
 import itertools
+import os
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -373,6 +375,52 @@ class TestRtsp:
             while source.stats.reconnects < 2:
                 next(source)
 
+    def test_a_scheme_in_capitals(self, server: RtspServer) -> None:
+        with open_source(server.url("short.mp4").replace("rtsp", "RTSP"), timeout=2.0) as source:
+            next(source)
+
     def test_a_stream_that_is_not_there(self, server: RtspServer) -> None:
         with pytest.raises(VideoError, match=r"can't be connected to.*404"):
             open_source(server.url("nothing.mp4"), timeout=2.0)
+
+
+class TestConnecting:
+    """Against a server of a few lines, that accepts and then says what it is told to, or nothing."""
+
+    @pytest.fixture
+    def says(self) -> Iterator[Callable[[bytes], str]]:
+        with socket.create_server(("127.0.0.1", 0)) as listener, contextlib.ExitStack() as kept:
+
+            def serve(answer: bytes) -> None:
+                with contextlib.suppress(OSError):
+                    while True:
+                        client = kept.enter_context(listener.accept()[0])
+                        while answer and b"CSeq" in (asked := client.recv(4096)):
+                            number = asked.split(b"CSeq: ")[1].split(b"\r\n")[0]
+                            client.sendall(b"RTSP/1.0 " + answer + b"\r\nCSeq: " + number + b"\r\n\r\n")
+
+            def start(answer: bytes) -> str:
+                threading.Thread(target=serve, args=(answer,), daemon=True).start()
+                return f"rtsp://127.0.0.1:{listener.getsockname()[1]}/x"
+
+            yield start
+        for thread in video_threads():  # what was interrupted notices that its server is gone
+            thread.join(5)
+
+    @pytest.mark.parametrize("live", [True, False])
+    def test_ctrl_c_is_heard_at_once_while_a_server_is_silent(self, says: Callable[[bytes], str], live: bool) -> None:
+        url, begun = says(b""), time.monotonic()
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            while True:
+                with contextlib.suppress(VideoError):
+                    open_source(url, timeout=20.0, live=live)
+        assert time.monotonic() - begun < 5
+
+    def test_no_answer_says_how_long_was_waited(self, says: Callable[[bytes], str]) -> None:
+        with pytest.raises(VideoError, match=r"can't be connected to: no answer within 0\.4 s$"):
+            open_source(says(b""), timeout=0.4)
+
+    def test_a_refusal_says_which_and_after_how_long(self, says: Callable[[bytes], str]) -> None:
+        with pytest.raises(VideoError, match=r"can't be connected to: .*401 Unauthorized.*, after \d\.\d\d s$"):
+            open_source(says(b"401 Unauthorized"), timeout=5.0)

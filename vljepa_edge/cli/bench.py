@@ -15,7 +15,7 @@ import typer
 from vljepa_edge.cli.machine import machine
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, number, print_json, progress
-from vljepa_edge.errors import FrameError, VLJepaError
+from vljepa_edge.errors import FrameError, VLJepaError, redacted
 from vljepa_edge.support.process import peak_memory
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def measure(model: Model, source: str, seconds: float, policy: str) -> dict[str,
                     if last - begin >= seconds:
                         break
             if stamp == offset and frames == 0:
-                raise FrameError(f"{source} gave no frame to measure with")
+                raise FrameError(f"{redacted(str(source))} gave no frame to measure with")
             offset = stamp + 1 / video.fps
             last = time.perf_counter()
         elapsed = last - begin
@@ -175,7 +175,9 @@ def bench(
         "model": {"name": about.name, "version": about.version, "digest": loaded.bundle.digest},
         "engine": {"name": engine, "threads": threads, "precision": precision},
         "policy": policy,
-        "source": source or f"synthetic {CLIP_SIZE[0]}x{CLIP_SIZE[1]}, {CLIP_FPS} fps, {CLIP_SECONDS} s",
+        "source": redacted(source)
+        if source
+        else f"synthetic {CLIP_SIZE[0]}x{CLIP_SIZE[1]}, {CLIP_FPS} fps, {CLIP_SECONDS} s",
     }
     report = described | figures | {"startup_s": start_up(model, engine, threads, precision), "machine": machine()}
     if as_json:

@@ -9,7 +9,7 @@ import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, number, print_json, video_warnings
-from vljepa_edge.errors import InputError
+from vljepa_edge.errors import InputError, redacted
 from vljepa_edge.support.atomic import replacing
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def embed(
     if out is not None:
         save_npy(out, embedding)
     if as_json:
-        origin = {"source": source} if text is None else {"text": text}
+        origin = {"source": redacted(source or "")} if text is None else {"text": text}
         values = [number(value, 7) for value in embedding.tolist()]
         row = {"width": len(values), "embedding": values, "out": None if out is None else str(out)}
         print_json(origin | row | video_warnings())

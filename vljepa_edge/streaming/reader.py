@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from inspect import GEN_RUNNING, getgeneratorstate
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from vljepa_edge.errors import InputError
@@ -18,7 +20,15 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.video.source import Source
 
-_LAST_WORDS = 2.0  # seconds that Ctrl-C waits for the open segments of a live source to be closed
+_LAST_WORDS = 2.0  # seconds that Ctrl-C or finish() waits for the open segments of a live source to be closed
+_CHECK = 0.2  # seconds; waits are bounded, so that finish() and Ctrl-C are heard on every platform
+
+
+class _Wish:
+    """How the loop is to end. Plain attributes: a signal handler may interrupt any line, also one that holds a lock."""
+
+    close = False  # at once
+    finish = False  # after the frames so far
 
 
 class EventReader(Iterator[Event]):
@@ -36,12 +46,12 @@ class EventReader(Iterator[Event]):
         self._wake = threading.Event()
         wake = self._wake.set
         self.stream = open_stream(live=source.live, callback=lambda _: wake())
-        self._closing = threading.Event()
+        self._wish = _Wish()
         self._running = threading.RLock()  # held while the generator runs
         if source.live:
-            self._events = _read_live(self.stream, source, self._wake, self._closing)
+            self._events = _read_live(self.stream, source, self._wake, self._wish)
         else:
-            self._events = _read(self.stream, source, self._closing)
+            self._events = _read(self.stream, source, self._wish)
 
     def __next__(self) -> Event:
         require_process(self._pid, "this stream", "load a model and open a stream in each process")
@@ -54,6 +64,16 @@ class EventReader(Iterator[Event]):
         """The stream's counts and latencies; what the source itself has met is in `source.stats`."""
         return self.stream.stats()
 
+    def finish(self) -> None:
+        """End the loop as the end of the source does: the frames so far are finished and open segments closed; the loop
+        gives those events, then it ends.
+
+        Returns at once. Any thread may call it, and so may a signal handler:
+        `signal.signal(signal.SIGTERM, lambda *_: events.finish())`. A file is left at its next frame; a live source
+        is given two seconds.
+        """
+        self._wish.finish = True
+
     def close(self) -> None:
         """Stop reading: the loop ends. Any thread may call it.
 
@@ -61,7 +81,7 @@ class EventReader(Iterator[Event]):
         """
         if os.getpid() != self._pid:
             return
-        self._closing.set()
+        self._wish.close = True
         self._wake.set()
         if self._running.acquire(blocking=False):
             try:
@@ -88,15 +108,17 @@ def _noting(failures: list[BaseException]) -> Iterator[None]:
         failures.append(error)
 
 
-def _read(stream: Stream, source: Source, closing: threading.Event) -> Generator[Event, None, None]:
+def _read(stream: Stream, source: Source, wish: _Wish) -> Generator[Event, None, None]:
     failures: list[BaseException] = []
     with source, stream:
         with _noting(failures):
             for image, time in source:
                 stream.push(image, time)
                 yield from stream.poll()
-                if closing.is_set():
+                if wish.close:
                     return
+                if wish.finish:
+                    break
         with _noting(failures):
             stream.flush()
         yield from stream.poll()
@@ -104,9 +126,7 @@ def _read(stream: Stream, source: Source, closing: threading.Event) -> Generator
         raise failures[0]
 
 
-def _read_live(
-    stream: Stream, source: Source, wake: threading.Event, closing: threading.Event
-) -> Generator[Event, None, None]:
+def _read_live(stream: Stream, source: Source, wake: threading.Event, wish: _Wish) -> Generator[Event, None, None]:
     failures: list[BaseException] = []
     ended = threading.Event()
 
@@ -121,25 +141,29 @@ def _read_live(
             ended.set()
             wake.set()
 
-    thread = Worker(feed, name="vljepa-source", stop=closing.set)  # it ends with its source, a worker too
+    thread = Worker(feed, name="vljepa-source", stop=wake.set)  # it ends with its source, a worker too
     with stream, source:
         thread.start()
         try:
-            over = False
+            over, last = False, math.inf
             while not over:
                 try:
-                    wake.wait()
+                    wake.wait(_CHECK)
                     wake.clear()
-                    over = ended.is_set() or closing.is_set()
+                    over = ended.is_set() or wish.close or monotonic() > last
+                    if wish.finish and last == math.inf:
+                        last = monotonic() + _LAST_WORDS
+                        source.close(wait=False)  # the feeder ends, and closes the open segments
                 except KeyboardInterrupt as error:
                     failures.append(error)
-                    source.close()  # the feeder ends, and closes the open segments
-                    ended.wait(_LAST_WORDS)
-                    over = True
+                    over, wish.finish = wish.finish, True
                 yield from stream.poll()
         finally:
-            source.close()
+            if wish.finish:
+                source.close(wait=False)  # nobody who ends a program waits for a camera that hangs
+            else:
+                source.close()
             stream.close()  # the feeder may wait for it, in flush()
             thread.join()
-    if failures and not closing.is_set():
+    if failures and not wish.close:
         raise failures[0]

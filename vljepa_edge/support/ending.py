@@ -44,6 +44,10 @@ class Worker(threading.Thread):
         _workers.add(self)
         super().start()
 
+    def abandon(self) -> None:
+        """Don't wait for this thread when the process exits: it hangs."""
+        _workers.discard(self)
+
     def run(self) -> None:
         """Call the target, then let go of it and of `stop`."""
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.errors import IndexFileError, InputError
+from vljepa_edge.errors import IndexFileError, InputError, redacted
 from vljepa_edge.support.arguments import as_path, as_text, as_whole
 from vljepa_edge.support.atomic import replacing
 
@@ -70,7 +70,7 @@ class Index:
         if name is None:
             if not isinstance(source, str | os.PathLike):
                 raise InputError(f"a {type(source).__name__} has no name of its own; give add(source, name=...)")
-            name = str(as_path(source, "source"))
+            name = redacted(str(as_path(source, "source")))
         name = as_text(name, "name")
         if name in self._names:
             raise InputError(f"{name!r} is in the index already; give it another name")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vljepa_edge.errors import InputError
+from vljepa_edge.errors import InputError, redacted
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.support.arguments import as_list
 from vljepa_edge.tasks.classify import Score, rank
@@ -53,4 +53,4 @@ def _first_frame(model: Perception, source: SourceLike) -> Features:
 
 
 def _name(source: SourceLike, index: int) -> str:
-    return os.fspath(source) if isinstance(source, str | os.PathLike) else f"candidate {index}"
+    return redacted(os.fspath(source)) if isinstance(source, str | os.PathLike) else f"candidate {index}"

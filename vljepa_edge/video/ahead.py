@@ -56,12 +56,12 @@ class AheadReader(Iterator[Frame]):
             finally:
                 del error  # which knows this frame: else they would keep each other, and the source
 
-    def stop(self) -> None:
+    def stop(self, wait: bool = True) -> None:
         """Ends the reading and releases the file. One whose read hangs is released by the thread when that returns."""
         begun = self._tell()
         if not begun:
             self._release()
-        elif self._thread.is_alive() and self._thread is not threading.current_thread():
+        elif wait and self._thread.is_alive() and self._thread is not threading.current_thread():
             self._thread.join(_PATIENCE)
 
     def _tell(self) -> bool:

@@ -163,13 +163,13 @@ class Decoder:
                     yield packet
                 return
             except FFmpegError as error:
-                if self._live:
-                    raise VideoError(self._name, error.strerror or "no data came") from error
-                self._stats.corrupt += 1
-                failed += 1
+                lost = (error.strerror or "no data came") if self._live else None
             except IndexError:  # PyAV's, for a packet of a stream that the header does not have
-                self._stats.corrupt += 1
-                failed += 1
+                lost = None
+            if lost is not None:  # not in the handler: FFmpeg's error has the URL with its password
+                raise VideoError(self._name, lost)
+            self._stats.corrupt += 1
+            failed += 1
 
     def _choose(self) -> VideoStream:
         stream = self._container.streams.best("video")

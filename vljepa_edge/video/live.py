@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, wait
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from av.error import FFmpegError
 
-from vljepa_edge.errors import VideoError
+from vljepa_edge.errors import VideoError, redacted
 from vljepa_edge.support.ending import Worker, keep_in_child
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, Pictures, SourceStats
@@ -24,21 +25,16 @@ Connect = Callable[[], Decoder]
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to reconnect, doubling
 
 
-def rtsp_name(url: str) -> str:
-    """The URL without its password, fit for messages."""
-    return re.sub(r"(?<=://)[^/]*@", "", url)
-
-
 def rtsp(url: str, stats: SourceStats, timeout: float) -> Connect:
     """How to connect to an RTSP URL, over TCP. Raises VideoError if the URL is not one."""
-    name = rtsp_name(url)
-    try:
-        parts = urlsplit(url)
-        legal = bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        legal = False
-    if not legal:
-        raise VideoError(name, "not a legal URL; legal is rtsp://[user:password@]host[:port]/path")
+    name = redacted(url)
+    scheme, colon, address = url.partition(":")
+    if not _is_valid(url):
+        raise VideoError(
+            name,
+            "not a valid URL; it must be rtsp://[user:password@]host[:port]/path, "
+            "and in a password / is written %2F and @ is written %40",
+        )
     options = {
         "rtsp_transport": "tcp",
         "timeout": str(round(timeout * 1e6)),  # of one socket operation, in microseconds
@@ -47,14 +43,57 @@ def rtsp(url: str, stats: SourceStats, timeout: float) -> Connect:
         "fpsprobesize": "0",  # connects three times as fast; the stamps say what the rate is
     }
 
+    given = scheme.lower() + colon + address  # FFmpeg knows schemes in small letters only
+
     def connect() -> Decoder:
+        begun = time.monotonic()
         try:
-            return Decoder(name, url, stats, options=options, container_format="rtsp", live=True, timeout=timeout)
+            return Decoder(name, given, stats, options=options, container_format="rtsp", live=True, timeout=timeout)
         except FFmpegError as error:
-            reason = "no answer" if type(error).__name__ == "ExitError" else error.strerror
-            raise VideoError(name, f"can't be connected to within {timeout:g} s ({reason})") from error
+            took = time.monotonic() - begun
+            silent = took >= 0.9 * timeout  # the error of one that was given up differs
+            reason = f"no answer within {timeout:g} s" if silent else f"{error.strerror}, after {took:.2f} s"
+        # Not in the handler: FFmpeg's error, which tracebacks would show as the cause, has the URL with its password.
+        raise VideoError(name, f"can't be connected to: {reason}")
 
     return connect
+
+
+def _is_valid(url: str) -> bool:
+    try:
+        url.encode()
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0 and url.isprintable()
+    except ValueError:
+        return False
+
+
+def interruptibly(connect: Connect) -> Decoder:
+    """What `connect` returns or raises. It runs in a thread, so that Ctrl-C is heard while it waits for a device.
+
+    When Ctrl-C comes, a connection that is made after all is closed again.
+    """
+    outcome: Future[Decoder] = Future()
+
+    def run() -> None:
+        try:
+            outcome.set_result(connect())
+        except BaseException as error:
+            outcome.set_exception(error)
+
+    threading.Thread(target=run, name="video connect", daemon=True).start()
+    try:
+        while not outcome.done():
+            wait([outcome], 0.5)  # bounded, so that Ctrl-C is heard on every platform
+        return outcome.result()
+    except BaseException:
+        outcome.add_done_callback(_discard)
+        raise
+
+
+def _discard(outcome: Future[Decoder]) -> None:
+    if outcome.exception() is None:
+        outcome.result().close()
 
 
 def camera(device: str, stats: SourceStats, timeout: float) -> Connect:
@@ -69,11 +108,11 @@ def camera(device: str, stats: SourceStats, timeout: float) -> Connect:
     def connect() -> Decoder:
         try:
             return Decoder(device, path, stats, options={}, container_format="v4l2", live=True, timeout=timeout)
-        except FileNotFoundError as error:
+        except FileNotFoundError:
             there = ", ".join(sorted(str(found) for found in Path("/dev").glob("video*"))) or "none"
-            raise VideoError(device, f"no such camera; cameras on this machine: {there}") from error
-        except PermissionError as error:
-            raise VideoError(device, "permission denied; add this user to the group 'video'") from error
+            raise VideoError(device, f"no such camera; cameras on this machine: {there}") from None
+        except PermissionError:
+            raise VideoError(device, "permission denied; add this user to the group 'video'") from None
         except FFmpegError as error:
             raise VideoError(device, f"can't be opened as a camera ({error.strerror})") from error
 
@@ -188,12 +227,14 @@ class LatestReader:
                 raise self._error
             return latest
 
-    def stop(self, patience: float) -> None:
-        """Ends take() and the thread. A read that hangs is waited for once, for `patience` seconds."""
+    def stop(self, patience: float, wait: bool = True) -> None:
+        """Ends take() and the thread. A read that hangs is waited for once, for `patience` seconds, or not at all."""
         self._tell()
         if not self._hangs and self._thread is not threading.current_thread():
-            self._thread.join(patience)
+            self._thread.join(patience if wait else 0)
             self._hangs = self._thread.is_alive()
+            if self._hangs:
+                self._thread.abandon()
 
     def _tell(self) -> None:
         self._stopped.set()

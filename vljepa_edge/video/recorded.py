@@ -39,7 +39,7 @@ def open_file(path: str, stats: SourceStats) -> Decoder | HeifPhoto:
             reason = "cut off or still being written: the index of its frames (moov) is missing or has no end"
         else:
             reason = f"not a video or image file, or damaged from the start ({error.strerror})"
-        raise VideoError(path, reason) from error
+    raise VideoError(path, reason)  # not in the handler: FFmpeg's error has the path, which may hold a password
 
 
 def decoded(decoder: Decoder | HeifPhoto, stats: SourceStats) -> Pictures:
@@ -91,15 +91,24 @@ def single(array: np.ndarray[tuple[int, ...], np.dtype[np.generic]], stats: Sour
     return arrays([(array, 0.0)], None, stats)
 
 
+def _status(path: str) -> tuple[os.stat_result | None, str]:
+    """What the file system says of a path, or why it says nothing."""
+    try:
+        return Path(path).stat(), ""
+    except FileNotFoundError:
+        return None, "no such file"
+    except OSError as error:
+        return None, f"can't be opened ({error.strerror})"
+    except ValueError as error:
+        return None, f"can't be opened ({error})"
+
+
 def _check_file(path: str) -> None:
     if not path.strip():
         raise VideoError("''", "the path is empty; legal are files, rtsp:// URLs, /dev/videoN and camera:N")
-    try:
-        status = Path(path).stat()
-    except FileNotFoundError as error:
-        raise VideoError(path, "no such file") from error
-    except (OSError, ValueError) as error:
-        raise VideoError(repr(path), f"can't be opened ({error})") from error
+    status, reason = _status(path)
+    if status is None:
+        raise VideoError(path if path.isprintable() else repr(path), reason)
     if stat.S_ISDIR(status.st_mode):
         raise VideoError(path, "a folder, not a file; legal are video and image files")
     if not stat.S_ISREG(status.st_mode):

@@ -19,7 +19,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from vljepa_edge.errors import InputError, VideoError, VideoWarning, VLJepaError
+from vljepa_edge.errors import InputError, VideoError, VideoWarning, VLJepaError, redacted
 from vljepa_edge.support.ending import when_dropped
 from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
@@ -58,8 +58,9 @@ class Source(Iterator[Frame]):
         stats: SourceStats,
         *,
         live: bool,
-        stop: Callable[[], None],
+        stop: Callable[[bool], None],
     ) -> None:
+        """`stop(wait)` ends what makes `frames`, and waits for it or not."""
         self.name = name
         self.live = live
         self.stats = stats
@@ -68,7 +69,7 @@ class Source(Iterator[Frame]):
         self._closed = False
         self._warned = False
         self._pid = os.getpid()
-        self._finalizer = when_dropped(self, stop)
+        self._finalizer = when_dropped(self, partial(stop, True))
 
     def __iter__(self) -> Source:
         return self
@@ -96,15 +97,15 @@ class Source(Iterator[Frame]):
     ) -> None:
         self.close()
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Ends the reading and gives files, sockets, devices and threads back. Can be called twice, from any thread.
 
-        A read that hangs is waited for a few seconds, and gives back what it holds when it returns. In a forked child
-        nothing is closed: what was opened belongs to the parent.
+        A read that hangs is waited for a few seconds, or not at all without `wait`, and gives back what it holds when
+        it returns. In a forked child nothing is closed: what was opened belongs to the parent.
         """
         self._closed = True
         if os.getpid() == self._pid:
-            self._stop()
+            self._stop(wait)
         self._finalizer.detach()
 
     def _why_empty(self) -> str:
@@ -149,27 +150,26 @@ def open_source(
     patience = 1.0
     silence: float | None = None
     grid = Grid(fps, EARLY)
-    stop: Callable[[], None] = stopped.set
-    file: Decoder | HeifPhoto | None = None
+    ahead: Decoder | HeifPhoto | None = None  # what is read ahead
 
     text = os.fspath(source) if isinstance(source, (str, Path, os.PathLike)) else None
     connect = None if text is None else _live_connection(text, stats, timeout)
     if text is not None and connect is not None:
-        name = alive.rtsp_name(text)
+        name = redacted(text)
         with _readable(name):
-            decoder = connect()
+            decoder = alive.interruptibly(connect)
         live = live is not False
         if live:
             pictures = alive.reconnecting(name, connect, decoder, stats, retry_for, stopped)
             patience += timeout
             silence = patience + retry_for
         else:
-            pictures, stop = recorded.decoded(decoder, stats), decoder.close
+            ahead, pictures = decoder, recorded.decoded(decoder, stats)
     elif text is not None:
-        name = text
+        name = redacted(text)
         with _readable(name):
-            file = recorded.open_file(_path(text), stats)
-        pictures = recorded.decoded(file, stats)
+            ahead = recorded.open_file(_path(text), stats)
+        pictures = recorded.decoded(ahead, stats)
         grid = Grid(fps)
         if live:
             pictures = alive.paced(pictures, stopped)
@@ -178,9 +178,7 @@ def open_source(
     elif isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, memoryview)):
         name, pictures = "an iterable of frames", recorded.arrays(source, fps, stats)
     else:
-        raise VideoError(
-            f"{source!r:.80}", f"objects of type {type(source).__name__} are not a source of frames; {LEGAL}"
-        )
+        raise VideoError("the source", f"objects of type {type(source).__name__} are not a source of frames; {LEGAL}")
     if live:
         latest = alive.LatestReader(pictures, grid, stats, stopped, name, silence)
         frames: Iterator[Frame] = _Scaled(iter(latest.take, None), size, resize, stats)
@@ -188,10 +186,10 @@ def open_source(
             frames = _read(name, frames)
         return Source(name, frames, stats, live=True, stop=partial(latest.stop, patience))
     frames = _Scaled(_sampled(pictures, grid, stopped), size, resize, stats)
-    if file is None:
-        return Source(name, frames, stats, live=False, stop=stop)
-    ahead = AheadReader(_read(name, frames), name, file.close, stopped)
-    return Source(name, ahead, stats, live=False, stop=ahead.stop)
+    if ahead is None:
+        return Source(name, frames, stats, live=False, stop=lambda wait: stopped.set())
+    reader = AheadReader(_read(name, frames), name, ahead.close, stopped)
+    return Source(name, reader, stats, live=False, stop=reader.stop)
 
 
 @contextmanager
@@ -201,8 +199,13 @@ def _readable(name: str) -> Iterator[None]:
         yield
     except VLJepaError:
         raise
+    except (OSError, FFmpegError) as error:
+        reason = f"{type(error).__name__}: {error.strerror}"
     except Exception as error:
         raise VideoError(name, f"can't be read ({type(error).__name__}: {error})") from error
+    else:
+        return
+    raise VideoError(name, f"can't be read ({reason})")  # not in the handler: these errors have the URL or path
 
 
 def _read(name: str, frames: Iterator[Frame]) -> Iterator[Frame]:
@@ -216,7 +219,8 @@ def _path(text: str) -> str:
         return text
     host, slash, path = text[len("file://") :].partition("/")
     if host.lower() not in ("", "localhost"):
-        raise VideoError(text, f"a file of another host, {host}; legal are paths and file:///path")
+        shown = f", {host}" if re.fullmatch(r"[\w.-]+", host) and "@" not in path else ""
+        raise VideoError(text, f"a file of another host{shown}; legal are paths and file:///path")
     return unquote(slash + path)
 
 
@@ -249,11 +253,11 @@ class _Scaled(Iterator[Frame]):
 
 def _live_connection(text: str, stats: SourceStats, timeout: float) -> alive.Connect | None:
     """How to connect to what `text` names; None if it names a file."""
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
-    if scheme is not None and scheme[1].lower() in ("rtsp", "rtsps"):
+    if re.match(r"rtsps?:/", text, re.IGNORECASE):
         return alive.rtsp(text, stats, timeout)
+    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
     if scheme is not None and scheme[1].lower() != "file":
-        raise VideoError(alive.rtsp_name(text), f"the protocol {scheme[1]}:// is not supported; {LEGAL}")
+        raise VideoError(text, f"the protocol {scheme[1]}:// is not supported; {LEGAL}")
     if text.startswith(("camera:", "/dev/video")):
         return alive.camera(text, stats, timeout)
     return None
