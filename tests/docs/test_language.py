@@ -22,7 +22,15 @@ BANNED = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 
 DOCUMENTS = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile")
 # What a program can show: every text in the code, docstrings included, since typer makes help of them.
-FOLDERS = ("benchmarks", "docs", "examples", "vljepa_edge/bundle", "vljepa_edge/perception", "vljepa_edge/support")
+FOLDERS = (
+    "benchmarks",
+    "docs",
+    "examples",
+    "vljepa_edge/bundle",
+    "vljepa_edge/perception",
+    "vljepa_edge/support",
+    "vljepa_edge/video",
+)
 PROGRAMS = tuple(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))
 
 

@@ -1,4 +1,4 @@
-"""The corpus of what is no video: each has its typed error that names the source, what is wrong and what is legal."""
+"""The corpus of what is no video: each has its typed error that names the source, what is wrong and what is allowed."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ FIRST = {"movflags": "faststart"}
 
 FILES: list[tuple[str, Callable[[Path], Path], str]] = [
     ("missing.mp4", lambda path: path, "no such file"),
-    ("folder.mp4", lambda path: path.mkdir() or path, "a folder, not a file; legal"),  # type: ignore[func-returns-value]
+    ("folder.mp4", lambda path: path.mkdir() or path, "a folder, not a file; name a video"),  # type: ignore[func-returns-value]
     ("empty.mp4", lambda path: path.touch() or path, r"empty \(0 bytes\)"),  # type: ignore[func-returns-value]
     ("pipe.mp4", fifo, "not a regular file"),
     ("text.mp4", text, "not a video or image file"),
-    ("text.txt", text, "a text file; legal"),
+    ("text.txt", text, "a text file; it must be"),
     ("noise.mp4", noise, "not a video or image file"),
     ("noise.bin", noise, "not a video or image file"),
     ("playlist.mp4", playlist, "not a video or image file"),
@@ -84,22 +84,22 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("", "the path is empty; legal"),
-        ("   ", "the path is empty; legal"),
+        ("", "the path is empty; name a file"),
+        ("   ", "the path is empty; name a file"),
         ("with\0null.mp4", "can't be opened"),
         ("x" * 5000, "can't be opened"),
         ("file:///not/there.mp4", "no such file"),
-        ("file://nas/clip.mp4", "a file of another host, nas; legal"),
-        ("http://127.0.0.1:9/v.mp4", "protocol http:// is not supported; legal"),
-        ("gopher://old/v.mp4", "protocol gopher:// is not supported; legal"),
+        ("file://nas/clip.mp4", "a file of another host, nas; name it by"),
+        ("http://127.0.0.1:9/v.mp4", "protocol http:// is not supported; a source must be"),
+        ("gopher://old/v.mp4", "protocol gopher:// is not supported; a source must be"),
         ("rtsp://", r"not a valid URL; it must be rtsp://\["),
         ("rtsp://host:99999/v", r"not a valid URL; it must be rtsp://\["),
         ("rtsp://127.0.0.1:9/v", "Connection refused"),
-        ("camera:front", "legal are camera:0"),
-        ("/dev/video_front", "legal are camera:0"),
-        (5, "type int are not a source of frames; legal"),
-        (None, "type NoneType are not a source of frames; legal"),
-        (b"v.mp4", "type bytes are not a source of frames; legal"),
+        ("camera:front", "must be camera:0"),
+        ("/dev/video_front", "must be camera:0"),
+        (5, "type int are not a source of frames; a source must be"),
+        (None, "type NoneType are not a source of frames; a source must be"),
+        (b"v.mp4", "type bytes are not a source of frames; a source must be"),
         ([], "no frames in it"),
         (np.zeros((0, 4, 4, 3), np.uint8), "no frames in it"),
     ],
@@ -127,15 +127,15 @@ def test_a_camera_that_is_not_there(device: str) -> None:
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ([flat(0)], "frame 0 has no time.*legal"),
-        ([1, 2], "frame 0 has no time.*legal"),
-        (np.stack([flat(0), flat(1)]), "frame 0 has no time.*legal"),
-        ([(flat(0), "noon")], "frame 0 has the time 'noon'; legal"),
-        ([(flat(0), 0), (flat(1) / 255, 1)], "frame 1: .*float64.*legal"),
-        ([(flat(0), 0), (np.full((4, 4, 3), np.nan), 1)], "frame 1: .*NaN.*legal"),
-        ([("v.mp4", 0)], "frame 0: .*str.*legal"),
-        (np.zeros((4, 4, 5), np.uint8), r"frame 0: .*\(4, 4, 5\).*legal"),
-        (np.zeros((8, 8, 3), np.float32), "frame 0: .*float32.*legal"),
+        ([flat(0)], "frame 0 has no time.*give"),
+        ([1, 2], "frame 0 has no time.*give"),
+        (np.stack([flat(0), flat(1)]), "frame 0 has no time.*give"),
+        ([(flat(0), "noon")], "the time of frame 0 must be seconds as a number, got 'noon'"),
+        ([(flat(0), 0), (flat(1) / 255, 1)], "frame 1: .*float64.*must be"),
+        ([(flat(0), 0), (np.full((4, 4, 3), np.nan), 1)], "frame 1: .*NaN.*must be"),
+        ([("v.mp4", 0)], "frame 0: .*str.*must be"),
+        (np.zeros((4, 4, 5), np.uint8), r"frame 0: .*\(4, 4, 5\).*must be"),
+        (np.zeros((8, 8, 3), np.float32), "frame 0: .*float32.*must be"),
     ],
 )
 def test_arrays_that_are_no_frames(source: Any, reason: str) -> None:
@@ -155,6 +155,6 @@ def test_arrays_that_are_no_frames(source: Any, reason: str) -> None:
         {"retry_for": float("inf")},
     ],
 )
-def test_illegal_options(tmp_path: Path, options: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match="legal"):
+def test_options_that_are_not_allowed(tmp_path: Path, options: dict[str, Any]) -> None:
+    with pytest.raises(InputError, match="must be"):
         open_source(write_video(tmp_path / "v.mp4"), **options)

@@ -245,7 +245,7 @@ class TestCamera:
         camera = live.camera
 
         def plugged(device: str, stats: SourceStats, timeout: float) -> object:
-            camera(device, stats, timeout)  # the name is legal
+            camera(device, stats, timeout)  # the name is valid
 
             def connect() -> Decoder:
                 opened.append(device)

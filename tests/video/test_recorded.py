@@ -342,7 +342,7 @@ class TestDamage:
         assert frames == [(number, number / 25) for number in range(10)]
         assert stats.bad_timestamps == 10
 
-    def test_time_that_starts_anew_goes_on(self, tmp_path: Path) -> None:
+    def test_time_that_starts_again_goes_on(self, tmp_path: Path) -> None:
         path = write_video(tmp_path / "v.ts", 30)
         path.write_bytes(path.read_bytes() * 2)
         frames, stats = seen(path)

@@ -179,10 +179,10 @@ class Decoder:
         if stream.codec_context is None:
             raise VideoError(self._name, "no decoder for its video stream; convert it to H.264, H.265, VP9 or AV1")
         if stream.codec_context.name in _TEXT_ART:
-            raise VideoError(self._name, "a text file; legal are video and image files")
+            raise VideoError(self._name, "a text file; it must be a video or image file")
         if stream.width * stream.height > MAX_PIXELS:
             size = f"{stream.width} x {stream.height}"
-            raise VideoError(self._name, f"frames of {size} are too large; legal are at most {MAX_PIXELS} pixels")
+            raise VideoError(self._name, f"frames of {size} are too large; they must have at most {MAX_PIXELS} pixels")
         return stream
 
 

@@ -100,7 +100,7 @@ def camera(device: str, stats: SourceStats, timeout: float) -> Connect:
     """How to open a camera, `/dev/videoN` or `camera:N`. Raises VideoError if that is not how cameras are named."""
     match = re.fullmatch(r"(?:camera:|/dev/video)(\d+)", device)
     if match is None:
-        raise VideoError(device, "not a camera; legal are camera:0, camera:1, ... and /dev/video0, ...")
+        raise VideoError(device, "not a camera; it must be camera:0, camera:1, ... or /dev/video0, ...")
     if not sys.platform.startswith("linux"):
         raise VideoError(device, "cameras can be opened on Linux only; elsewhere, push frames to a stream yourself")
     path = f"/dev/video{match[1]}"

@@ -17,8 +17,8 @@ from vljepa_edge.video.frame import MAX_PIXELS, Image, Picture
 
 ResizeMode: TypeAlias = Literal["cover", "stretch"]
 
-LEGAL = (
-    "legal are uint8 arrays of shape (height, width, 3) RGB, (height, width, 4) RGBA, "
+ALLOWED = (
+    "it must be a uint8 array of shape (height, width, 3) RGB, (height, width, 4) RGBA, "
     "(height, width) or (height, width, 1) grey"
 )
 
@@ -33,25 +33,25 @@ _STRIDE = 32
 
 
 def as_rgb(image: object) -> Image:
-    """Any legal frame as uint8 RGB (height, width, 3), C-contiguous. A frame that already is one is returned as is.
+    """Any allowed frame as uint8 RGB (height, width, 3), C-contiguous. A frame that already is one is returned as is.
 
-    Grey is repeated three times, alpha is dropped. Raises FrameError, saying what is legal.
+    Grey is repeated three times, alpha is dropped. Raises FrameError, saying what is allowed.
     """
     if not isinstance(image, np.ndarray):
         if not hasattr(image, "__array__") and not hasattr(image, "__array_interface__"):
-            raise FrameError(f"a frame can't be a {type(image).__name__}; {LEGAL}")
+            raise FrameError(f"a frame can't be a {type(image).__name__}; {ALLOWED}")
         image = np.asarray(image)
     if image.dtype != np.uint8:
-        raise FrameError(f"{_what_is_wrong(image)}; {LEGAL}")
+        raise FrameError(f"{_what_is_wrong(image)}; {ALLOWED}")
     if image.ndim == 2:
         image = image[:, :, None]
     if image.ndim != 3 or image.shape[2] not in (1, 3, 4) or image.size == 0:
         channels_first = image.ndim == 3 and image.shape[0] in (1, 3, 4)
         hint = ", which looks like channels first: use image.transpose(1, 2, 0)" if channels_first else ""
-        raise FrameError(f"a frame can't have the shape {image.shape}{hint}; {LEGAL}")
+        raise FrameError(f"a frame can't have the shape {image.shape}{hint}; {ALLOWED}")
     height, width, channels = image.shape
     if height * width > MAX_PIXELS:
-        raise FrameError(f"a frame of {width} x {height} is too large; legal are at most {MAX_PIXELS} pixels")
+        raise FrameError(f"a frame of {width} x {height} is too large; it must have at most {MAX_PIXELS} pixels")
     if channels == 1:
         return np.repeat(image, 3, axis=2)
     if channels == 3 and image.flags.c_contiguous:
@@ -75,10 +75,10 @@ def resize(image: Image, width: int, height: int, mode: ResizeMode = "cover") ->
 def check_fit(size: tuple[int, int], mode: str) -> None:
     """Raises InputError unless `size` is a (width, height) that a frame may have and `mode` a way to get there."""
     if mode not in get_args(ResizeMode):
-        raise InputError(f"the resize mode {mode!r} is unknown; legal are {', '.join(get_args(ResizeMode))}")
+        raise InputError(f"the resize mode must be one of {', '.join(get_args(ResizeMode))}, got {mode!r}")
     width, height = size
     if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise InputError(f"frames can't be scaled to {width} x {height}; legal are 1 to {MAX_PIXELS} pixels")
+        raise InputError(f"the size of frames must be 1 to {MAX_PIXELS} pixels, got {width} x {height}")
 
 
 class Scaler:

@@ -61,20 +61,20 @@ def arrays(items: Iterable[object], fps: float | None, stats: SourceStats) -> Pi
     """Frames, (array, seconds) pairs or, where `fps` is known, bare arrays. Times are kept as they are: a frame that is
     older than the one before it by less than a second is left out; by more, time goes back.
 
-    Raises FrameError, naming the frame, when one is not legal.
+    Raises FrameError, naming the frame, when one is not allowed.
     """
     timeline = Timeline(stats, 0.04 if fps is None else 1 / fps, origin=0.0, keeps=True)
     for number, item in enumerate(items):
         if isinstance(item, (tuple, list)) and len(item) == 2:
             array, stamp = item
             if stamp is not None and not isinstance(stamp, Real):
-                raise FrameError(f"frame {number} has the time {stamp!r}; legal are seconds as a number")
+                raise FrameError(f"the time of frame {number} must be seconds as a number, got {stamp!r}")
         elif fps is not None:
             array, stamp = item, number / fps
         else:
             raise FrameError(
                 f"frame {number} has no time (its type is {type(item).__name__}); "
-                "legal are (array, seconds) pairs, or bare arrays together with fps"
+                "give (array, seconds) pairs, or bare arrays together with fps"
             )
         try:
             image = as_rgb(array)
@@ -105,14 +105,14 @@ def _status(path: str) -> tuple[os.stat_result | None, str]:
 
 def _check_file(path: str) -> None:
     if not path.strip():
-        raise VideoError("''", "the path is empty; legal are files, rtsp:// URLs, /dev/videoN and camera:N")
+        raise VideoError("''", "the path is empty; name a file, an rtsp:// URL, /dev/videoN or camera:N")
     status, reason = _status(path)
     if status is None:
         raise VideoError(path if path.isprintable() else repr(path), reason)
     if stat.S_ISDIR(status.st_mode):
-        raise VideoError(path, "a folder, not a file; legal are video and image files")
+        raise VideoError(path, "a folder, not a file; name a video or image file")
     if not stat.S_ISREG(status.st_mode):
-        raise VideoError(path, "not a regular file; legal are video and image files")
+        raise VideoError(path, "not a regular file; name a video or image file")
     if status.st_size == 0:
         raise VideoError(path, "the file is empty (0 bytes)")
     if not os.access(path, os.R_OK):

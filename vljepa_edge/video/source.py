@@ -38,7 +38,10 @@ SourceLike: TypeAlias = (
 `/dev/video0`; one uint8 array, which is a photo; or an iterable of `Frame`, of (array, seconds), or of arrays at the
 model's frame rate. Arrays are uint8: (height, width, 3) RGB, (height, width, 4) RGBA, or (height, width) grey."""
 
-LEGAL = "legal are video and image files, rtsp:// URLs, /dev/videoN, camera:N, arrays and iterables of (array, seconds)"
+ALLOWED = (
+    "a source must be a video or image file, an rtsp:// URL, /dev/videoN, camera:N, an array or an iterable of "
+    "(array, seconds)"
+)
 
 
 class Source(Iterator[Frame]):
@@ -112,7 +115,7 @@ class Source(Iterator[Frame]):
         if self.stats.corrupt == 0:
             return "no frames in it"
         damage = f"{self.stats.corrupt} damaged packet{'s' * (self.stats.corrupt > 1)}"
-        return f"no frame in it can be decoded ({damage}); legal are frames of at most {MAX_PIXELS} pixels"
+        return f"no frame in it can be decoded ({damage}); frames must have at most {MAX_PIXELS} pixels"
 
 
 def open_source(
@@ -138,13 +141,13 @@ def open_source(
     retry_for: seconds for which a live source that died is tried again. A camera whose driver hangs can't be; nobody
         waits for it longer than `timeout` and `retry_for` together, and a second.
 
-    Raises VideoError when it can't be opened, InputError for an illegal argument; each says what is legal.
+    Raises VideoError when it can't be opened, InputError for an argument that is not allowed; each says what is.
     """
     if size is not None:
         preprocess.check_fit(size, resize)
     for name, value in (("fps", fps), ("timeout", timeout), ("retry_for", retry_for)):
         if value is not None and not (math.isfinite(value) and value > 0):
-            raise InputError(f"{name} can't be {value}; legal are numbers above 0")
+            raise InputError(f"{name} must be a number above 0, got {value}")
     stats = SourceStats()
     stopped = threading.Event()
     patience = 1.0
@@ -178,7 +181,7 @@ def open_source(
     elif isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, memoryview)):
         name, pictures = "an iterable of frames", recorded.arrays(source, fps, stats)
     else:
-        raise VideoError("the source", f"objects of type {type(source).__name__} are not a source of frames; {LEGAL}")
+        raise VideoError("the source", f"objects of type {type(source).__name__} are not a source of frames; {ALLOWED}")
     if live:
         latest = alive.LatestReader(pictures, grid, stats, stopped, name, silence)
         frames: Iterator[Frame] = _Scaled(iter(latest.take, None), size, resize, stats)
@@ -220,7 +223,7 @@ def _path(text: str) -> str:
     host, slash, path = text[len("file://") :].partition("/")
     if host.lower() not in ("", "localhost"):
         shown = f", {host}" if re.fullmatch(r"[\w.-]+", host) and "@" not in path else ""
-        raise VideoError(text, f"a file of another host{shown}; legal are paths and file:///path")
+        raise VideoError(text, f"a file of another host{shown}; name it by a path or file:///path")
     return unquote(slash + path)
 
 
@@ -257,7 +260,7 @@ def _live_connection(text: str, stats: SourceStats, timeout: float) -> alive.Con
         return alive.rtsp(text, stats, timeout)
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
     if scheme is not None and scheme[1].lower() != "file":
-        raise VideoError(text, f"the protocol {scheme[1]}:// is not supported; {LEGAL}")
+        raise VideoError(text, f"the protocol {scheme[1]}:// is not supported; {ALLOWED}")
     if text.startswith(("camera:", "/dev/video")):
         return alive.camera(text, stats, timeout)
     return None

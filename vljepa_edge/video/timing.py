@@ -111,7 +111,7 @@ class Timeline:
         self._late = 0
 
     def restart(self, at: float) -> None:
-        """The source starts anew: its next stamp means `at`, or just after the last frame if that is later."""
+        """The source starts again: its next stamp means `at`, or just after the last frame if that is later."""
         self._start, self._shift, self._stamp = at, None, None
 
     def place(self, stamp: float | None) -> float | None:
