@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def test_hits_are_best_first_and_broken_files_are_counted(vljepa: Vljepa, folder
     assert len(lines) == 2
 
 
-def test_a_kept_index_is_reused_grown_and_made_anew(vljepa: Vljepa, folder: Path, tmp_path: Path) -> None:
+def test_a_kept_index_is_reused_and_follows_the_folder(vljepa: Vljepa, folder: Path, tmp_path: Path) -> None:
     index = tmp_path / "index"
 
     def names() -> list[str]:
@@ -50,8 +51,8 @@ def test_a_kept_index_is_reused_grown_and_made_anew(vljepa: Vljepa, folder: Path
         return sorted({hit["name"] for hit in run.json["hits"]})
 
     assert names() == ["deep/two.mp4", "one.mp4", "red.png"]
-    note = json.loads((index / "sources.json").read_text())
-    assert sorted(note) == ["deep/two.mp4", "one.mp4", "red.png"]
+    note = json.loads((index / "index.json").read_text())
+    assert note["names"] == ["deep/two.mp4", "one.mp4", "red.png"]
     first = vljepa("search", folder, "--text", "a red ball", "--index", index, "--json").json["hits"]
     again = vljepa("search", folder, "--text", "a red ball", "--index", index, "--json").json["hits"]
     assert first == again
@@ -75,7 +76,7 @@ def test_what_is_indexed_when_ctrl_c_comes_is_kept(
 
     monkeypatch.setattr(Index, "add", stop_at_the_second)
     assert vljepa("search", folder, "--text", "a red ball", "--index", tmp_path / "index").status == 130
-    assert list(json.loads((tmp_path / "index" / "sources.json").read_text())) == ["deep/two.mp4"]
+    assert json.loads((tmp_path / "index" / "index.json").read_text())["names"] == ["deep/two.mp4"]
 
 
 def test_an_index_of_another_model_is_refused(vljepa: Vljepa, folder: Path, tmp_path: Path) -> None:
@@ -87,7 +88,7 @@ def test_an_index_of_another_model_is_refused(vljepa: Vljepa, folder: Path, tmp_
     assert "made by another model" in run.err
 
 
-def test_the_index_is_not_rebuilt_for_files_it_knows(
+def test_only_files_that_are_new_or_changed_are_indexed(
     vljepa: Vljepa, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from vljepa_edge.tasks.retrieve import Index
@@ -100,7 +101,40 @@ def test_the_index_is_not_rebuilt_for_files_it_knows(
         return add(self, source, name=name)
 
     monkeypatch.setattr(Index, "add", count)
-    for expected in (["broken.mp4", "deep/two.mp4", "one.mp4", "red.png"], ["broken.mp4"]):
+
+    def indexed() -> list[str]:
         added.clear()
-        vljepa("search", folder, "--text", "a red ball", "--index", tmp_path / "index")
-        assert added == expected
+        assert vljepa("search", folder, "--text", "a red ball", "--index", tmp_path / "index").status == 0
+        return added[:]
+
+    assert indexed() == ["broken.mp4", "deep/two.mp4", "one.mp4", "red.png"]
+    assert indexed() == ["broken.mp4"]
+    os.utime(folder / "one.mp4", ns=(0, 0))
+    assert indexed() == ["broken.mp4", "one.mp4"]
+    write_photo(folder / "red.png", COLOURS[1])
+    (folder / "deep/two.mp4").unlink()
+    assert indexed() == ["broken.mp4", "red.png"]
+    assert indexed() == ["broken.mp4"]
+
+
+def test_a_name_that_is_not_utf_8_is_found_like_any_other(vljepa: Vljepa, tmp_path: Path) -> None:
+    root = tmp_path / "media"
+    root.mkdir()
+    write_photo(root / "red.png", COLOURS[0])
+    os.rename(root / "red.png", os.fsencode(root) + b"/caf\xe9.png")
+    asked = ("search", root, "--text", "a red ball", "--index", tmp_path / "index")
+    for _ in range(2):
+        run = vljepa(*asked, "--json")
+        assert run.status == 0, run.err
+        assert [os.fsencode(hit["name"]) for hit in run.json["hits"]] == [b"caf\xe9.png"]
+    assert "caf" in vljepa(*asked).out
+
+
+@pytest.mark.parametrize("text", ["{}", "[1, 2]", "not JSON"])
+def test_an_index_json_of_something_else_is_left_alone(text: str, vljepa: Vljepa, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.json").write_text(text)
+    run = vljepa("search", folder, "--text", "a red ball", "--index", tmp_path / "site")
+    assert run.status == 2 and "index.json" in run.err
+    assert [item.name for item in (tmp_path / "site").iterdir()] == ["index.json"]
+    assert (tmp_path / "site" / "index.json").read_text() == text

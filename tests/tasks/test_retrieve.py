@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
 from tests.toy_bundle import write_toy_bundle
@@ -72,6 +78,32 @@ def test_a_loaded_index_grows_and_is_saved_over_itself(model: Model, index: Inde
     again = Index.load(loaded.save(tmp_path), model)
     assert_same_hits(again, index)
     assert len(list(tmp_path.glob("*.npy"))) == 2 and (tmp_path / "notes.txt").exists()
+
+
+def test_what_was_removed_is_as_if_it_had_never_been_added(model: Model, index: Index, tmp_path: Path) -> None:
+    loaded = Index.load(index.save(tmp_path), model)
+    loaded.add(picture(RED), name="four")
+    loaded.remove("zwei", "one")
+    expected = Index(model)
+    expected.add(scenes(GREEN, BLUE, seconds=3), name="three")
+    expected.add(picture(RED), name="four")
+    assert loaded.names == expected.names and len(loaded) == len(expected)
+    assert_same_hits(loaded, expected)
+    assert_same_hits(Index.load(loaded.save(tmp_path), model), expected)
+    loaded.remove(*loaded.names)
+    assert len(loaded) == 0 and loaded.search("red") == []
+    with pytest.raises(InputError, match="'one' is not in the index"):
+        loaded.remove("one")
+
+
+def test_an_index_knows_the_files_that_it_was_made_of(model: Model, tmp_path: Path) -> None:
+    Image.fromarray(picture(RED)).save(tmp_path / "red.png")
+    index = Index(model)
+    index.add(tmp_path / "red.png", name="red")
+    index.add(picture(RED), name="array")
+    status = (tmp_path / "red.png").stat()
+    assert index.stamps == {"red": (status.st_size, status.st_mtime_ns), "array": None}
+    assert Index.load(index.save(tmp_path / "index"), model).stamps == index.stamps
 
 
 def test_an_empty_index_has_no_hits_and_can_be_saved(model: Model, tmp_path: Path) -> None:
@@ -171,3 +203,160 @@ def test_a_damaged_index_is_refused(
     damage(index.save(tmp_path))
     with pytest.raises(IndexFileError):
         Index.load(tmp_path, model)
+
+
+def test_a_user_s_own_files_are_neither_replaced_nor_removed(model: Model, index: Index, tmp_path: Path) -> None:
+    own = ("embeddings-mine.npy", "spans-2024.npy", "embeddings-0123456789abcdeg.npy", "notes.json")
+    for name in own:
+        (tmp_path / name).write_text("mine")
+    index.save(tmp_path)
+    index.save(tmp_path)
+    assert all((tmp_path / name).read_text() == "mine" for name in own)
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.json").write_text('{"pages": []}')
+    with pytest.raises(IndexFileError, match="not the note of an index"):
+        index.save(tmp_path / "site")
+    assert [item.name for item in (tmp_path / "site").iterdir()] == ["index.json"]
+
+
+def test_an_index_of_0_8_0_is_read_and_replaced(model: Model, index: Index, tmp_path: Path) -> None:
+    """Its arrays had shorter names, and it kept no stamps."""
+    index.save(tmp_path)
+    note = json.loads((tmp_path / "index.json").read_text())
+    del note["stamps"]
+    for kind, entry in note["arrays"].items():
+        (tmp_path / entry["file"]).rename(tmp_path / f"{kind}-0a1b2c3d.npy")
+        entry["file"] = f"{kind}-0a1b2c3d.npy"
+    (tmp_path / "index.json").write_text(json.dumps(note))
+    loaded = Index.load(tmp_path, model)
+    assert_same_hits(loaded, index)
+    loaded.save(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.parametrize("name", ["caf\udce9.jpg", "\ud800", "a\nb", "\0", ""])
+def test_any_name_survives(name: str, model: Model, tmp_path: Path) -> None:
+    index = Index(model)
+    index.add(picture(RED), name=name)
+    assert Index.load(index.save(tmp_path), model).names == (name,)
+
+
+def test_readers_see_one_of_the_saved_indexes_and_two_writers_never_mix(
+    model: Model, index: Index, tmp_path: Path
+) -> None:
+    other = Index(model)
+    other.add(picture(RED), name="only")
+    legal = {index.names: len(index), other.names: len(other)}
+    index.save(tmp_path)
+    faults: list[Exception] = []
+    ends = time.monotonic() + 1.5
+
+    def write(mine: Index) -> None:
+        while time.monotonic() < ends:
+            try:
+                mine.save(tmp_path)
+            except Exception as error:
+                faults.append(error)
+
+    writers = [threading.Thread(target=write, args=(mine,)) for mine in (index, other)]
+    for writer in writers:
+        writer.start()
+    reads = 0
+    while any(writer.is_alive() for writer in writers):
+        loaded = Index.load(tmp_path, model)
+        assert legal[loaded.names] == len(loaded)
+        reads += 1
+    for writer in writers:
+        writer.join()
+    assert not faults and reads > 3
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_writer_that_is_killed_leaves_an_index_and_its_rest_goes_with_the_next_save(
+    model: Model, index: Index, tmp_path: Path
+) -> None:
+    """The child saves over and over until it is killed, wherever it is then."""
+    index.save(tmp_path / "index")
+    script = f"""
+import numpy as np
+from pathlib import Path
+from vljepa_edge.tasks.index_folder import write_index
+arrays = {{"embeddings": np.ones((200, 16), np.float32), "spans": np.zeros((200, 3))}}
+note = {{"bundle": "{model.bundle.digest}", "query": "q", "names": ["child"], "stamps": [None]}}
+print("ready", flush=True)
+while True:
+    write_index(Path("{tmp_path / "index"}"), note, arrays)
+"""
+    for delay in (0.0, 0.013, 0.031):
+        with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None and child.stdout.readline()
+            time.sleep(delay)
+            child.kill()
+        assert Index.load(tmp_path / "index", model).names in (index.names, ("child",))
+    index.save(tmp_path / "index")
+    assert Index.load(tmp_path / "index", model).names == index.names
+    assert len(list((tmp_path / "index").glob("*.npy"))) == 2
+
+
+def header(text: bytes) -> Callable[[Path], None]:
+    """An honest hash over an array whose header is not what NumPy writes."""
+
+    def apply(folder: Path) -> None:
+        note = json.loads((folder / "index.json").read_text())
+        file = folder / note["arrays"]["spans"]["file"]
+        data = file.read_bytes()
+        file.write_bytes(data[:10] + text.ljust(117) + b"\n" + data[128:])
+        note["arrays"]["spans"]["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        (folder / "index.json").write_text(json.dumps(note))
+
+    return apply
+
+
+def values(value: float, column: int) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        note = json.loads((folder / "index.json").read_text())
+        file = folder / note["arrays"]["spans"]["file"]
+        spans = np.load(file)
+        spans[0, column] = value
+        np.save(file, spans)
+        note["arrays"]["spans"]["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+        (folder / "index.json").write_text(json.dumps(note))
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        header(b"{'descr': ',f4', 'fortran_order': False, 'shape': (2, 3), }"),
+        header(b"{'descr\xff: '<f8', 'fortran_o\xfeder': F"),
+        header(b"{'descr': '<f8', 'fortran_order': True, 'shape': (2, 3), }"),
+        header(b"{'descr': '|O', 'fortran_order': False, 'shape': (2, 3), }"),
+        header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999, 3), }"),
+        header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (-1, 3), }"),
+        header(b""),
+        values(float("nan"), 1),
+        values(float("inf"), 2),
+        values(0.5, 0),
+        values(-1, 0),
+        values(1e300, 0),
+        values(1e9, 1),
+        edit(lambda note: note.update(query="\ud800")),
+        edit(lambda note: note.update(stamps=[])),
+        edit(lambda note: note.update(stamps={})),
+        lambda folder: (folder / "index.json").write_text("[" * 100_000),
+        lambda folder: (folder / "index.json").write_text("1" * 10_000),
+    ],
+)
+def test_an_index_with_honest_hashes_over_nonsense_is_refused(
+    damage: Callable[[Path], object], model: Model, index: Index, tmp_path: Path
+) -> None:
+    damage(index.save(tmp_path))
+    with pytest.raises(IndexFileError):
+        Index.load(tmp_path, model)
+
+
+@pytest.mark.parametrize("stamp", [[1], [1, 2, 3], ["1", 2], [True, 2], 5, {"a": 1}])
+def test_a_stamp_that_says_nothing_counts_as_none(stamp: object, model: Model, index: Index, tmp_path: Path) -> None:
+    edit(lambda note: note.update(stamps=[stamp] * 3))(index.save(tmp_path))
+    assert set(Index.load(tmp_path, model).stamps.values()) == {None}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,34 +10,30 @@ import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, number, print_json, progress, video_warnings
-from vljepa_edge.errors import IndexFileError, VideoError
-from vljepa_edge.support.atomic import replacing
+from vljepa_edge.errors import VideoError
 from vljepa_edge.support.media_files import media_files
 
 if TYPE_CHECKING:
     from vljepa_edge.model import Model
     from vljepa_edge.tasks.retrieve import Index
 
-SOURCES = "sources.json"
-
 
 def build_index(model: Model, folder: Path, files: dict[str, list[int]], saved: Path | None) -> tuple[Index, list[str]]:
-    """Index the files, or add to a saved index while it holds. Returns it with the names that can't be read.
+    """Index the files, or bring a saved index up to date. Returns it with the names that can't be read.
 
-    The saved index holds when each file it knows of is unchanged; new files are added to it, else it is made anew.
-    What is indexed when Ctrl-C comes is saved too.
+    Files that are new or were changed since are indexed, and those that are gone taken out. What is indexed when Ctrl-C
+    comes is saved too.
     """
     from vljepa_edge.tasks.retrieve import Index
 
     index = Index(model)
-    if saved is not None and (saved / SOURCES).is_file():
-        before = read_sources(saved / SOURCES)
-        kept = Index.load(saved, model)
-        unchanged = all(files.get(name) == stamp for name, stamp in before.items())
-        if unchanged and set(kept.names) == set(before):
-            index = kept
+    gone: list[str] = []
+    if saved is not None and os.path.lexists(saved / "index.json"):
+        index = Index.load(saved, model)
+        gone = [name for name, stamp in index.stamps.items() if stamp is None or files.get(name) != [*stamp]]
+        index.remove(*gone)
     broken = []
-    new = [name for name in files if name not in set(index.names)]
+    new = [name for name in files if name not in index.stamps]
     try:
         with progress() as bar:
             for name in bar.track(new, description="indexing"):
@@ -47,27 +43,9 @@ def build_index(model: Model, folder: Path, files: dict[str, list[int]], saved: 
                     broken.append(name)
                     bar.console.print(f"skipped {error}", style="yellow")
     finally:
-        if saved is not None and len(new) > len(broken):
+        if saved is not None and (gone or len(new) > len(broken)):
             index.save(saved)
-            write_sources(saved / SOURCES, {name: files[name] for name in index.names})
     return index, broken
-
-
-def write_sources(path: Path, sources: dict[str, list[int]]) -> None:
-    """Note beside the index which files it has seen, whole or not at all."""
-    with replacing(path) as part:
-        part.write_text(json.dumps(sources), encoding="utf-8")
-
-
-def read_sources(path: Path) -> dict[str, list[int]]:
-    """What `build_index` noted beside the index. Raises IndexFileError when it is not that."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise IndexFileError(path, "is not the note of a saved index; delete the folder to index anew") from error
-    if not isinstance(value, dict):
-        raise IndexFileError(path, "is not the note of a saved index; delete the folder to index anew")
-    return value
 
 
 def search(

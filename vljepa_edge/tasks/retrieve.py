@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-import secrets
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.errors import IndexFileError, InputError, redacted
-from vljepa_edge.support.arguments import as_path, as_text, as_whole
-from vljepa_edge.support.atomic import replacing
+from vljepa_edge.errors import InputError, redacted
+from vljepa_edge.support.arguments import as_path, as_text, as_whole, shown
+from vljepa_edge.tasks.index_folder import read_index, write_index
 
 if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
     from vljepa_edge.video.source import SourceLike
 
-SCHEMA = 1
-INDEX = "index.json"
+Stamp = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +37,13 @@ class Index:
 
     On disk: index.json (names, the model's digest, hashes) beside embeddings-*.npy, float32 [N, E], and spans-*.npy,
     float64 [N, 3] (number of the name, start, end). A loaded index maps its embeddings from disk. Not for use from
-    several threads while one adds.
+    several threads while one adds or removes.
     """
 
     def __init__(self, model: Perception, query: str | None = None) -> None:
         self.model = model
         self.query = model.manifest.text.default_query if query is None else as_text(query, "query")
-        self._names: dict[str, int] = {}
+        self._stamps: dict[str, Stamp | None] = {}
         self._embeddings: list[NDArray[np.float32]] = []
         self._spans: list[NDArray[np.float64]] = []
 
@@ -59,7 +54,12 @@ class Index:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the videos and images, in the order they were added."""
-        return tuple(self._names)
+        return tuple(self._stamps)
+
+    @property
+    def stamps(self) -> dict[str, Stamp | None]:
+        """By name, the size (bytes) and the modification time (ns) that a file had when it was added; None: no file."""
+        return dict(self._stamps)
 
     def add(self, source: SourceLike, name: str | None = None) -> int:
         """Embed a video or image and add its windows; how many those are. A path needs no `name`.
@@ -71,15 +71,17 @@ class Index:
             if not isinstance(source, str | os.PathLike):
                 raise InputError(f"a {type(source).__name__} has no name of its own; give add(source, name=...)")
             name = redacted(str(as_path(source, "source")))
-        name = as_text(name, "name")
-        if name in self._names:
+        if not isinstance(name, str):  # which need not be valid Unicode: names of files are not
+            raise InputError(f"name must be a text, got {shown(name)}")
+        if name in self._stamps:
             raise InputError(f"{name!r} is in the index already; give it another name")
         hop = max(1, self.model.manifest.video.window // 2)
+        stamp = _stamp_of(source)
         found = list(self.model.windows(source, self.query, hop=hop, full=True))
-        number = len(self._names)
+        number = len(self._stamps)
         self._embeddings.append(np.stack([window.embedding for window in found]))
         self._spans.append(np.array([(number, window.start, window.end) for window in found], np.float64))
-        self._names[name] = number
+        self._stamps[name] = stamp
         return len(found)
 
     def search(self, text: str, k: int = 5) -> list[Hit]:
@@ -107,38 +109,37 @@ class Index:
                 break
         return hits
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write the index into a folder, replacing one that is there: index.json comes last, so all or nothing.
+    def remove(self, *names: str) -> None:
+        """Take the windows of videos and images out of the index. Raises InputError for a name that is not there."""
+        for name in names:
+            if not isinstance(name, str) or name not in self._stamps:
+                raise InputError(f"{shown(name)} is not in the index")
+        stays = np.array([name not in names for name in self._stamps], bool)
+        numbers = np.cumsum(stays) - 1
+        for part, spans in enumerate(self._spans):
+            rows = stays[spans[:, 0].astype(int)]
+            kept = spans[rows]
+            kept[:, 0] = numbers[kept[:, 0].astype(int)]
+            self._embeddings[part], self._spans[part] = self._embeddings[part][rows], kept
+        self._stamps = {name: stamp for name, stamp in self._stamps.items() if name not in names}
 
-        Raises IndexFileError when it can't be written; an index that was there is then still whole.
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write the index into a folder, in place of one that is there. Returns the folder.
+
+        Whoever loads it meanwhile gets the old or the new one; of two programs that save at once, one comes after the
+        other. Raises IndexFileError when it can't be written, or when the folder has an index.json of something else;
+        what was there is then as it was.
         """
         target = Path(folder)
-        stamp = secrets.token_hex(4)
-        files = {kind: target / f"{kind}-{stamp}.npy" for kind in ("embeddings", "spans")}
         width = self.model.manifest.embedding.width
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            before = [file for kind in files for file in target.glob(f"{kind}-*.npy")]
-            np.save(files["embeddings"], np.concatenate([np.empty((0, width), np.float32), *self._embeddings]))
-            np.save(files["spans"], np.concatenate([np.empty((0, 3)), *self._spans]))
-            note = {
-                "schema": SCHEMA,
-                "bundle": self.model.bundle.digest,
-                "query": self.query,
-                "names": list(self._names),
-                "arrays": {kind: {"file": file.name, "sha256": _sha256(file)} for kind, file in files.items()},
-            }
-            with replacing(target / INDEX) as part:
-                part.write_text(json.dumps(note, ensure_ascii=False, indent=1), encoding="utf-8")
-        except BaseException as error:
-            for file in files.values():
-                with suppress(OSError):
-                    file.unlink(missing_ok=True)
-            if isinstance(error, OSError):
-                raise IndexFileError(target, f"can't be written: {error.strerror or error}") from error
-            raise
-        for file in before:
-            file.unlink(missing_ok=True)
+        note = {
+            "bundle": self.model.bundle.digest,
+            "query": self.query,
+            "names": list(self._stamps),
+            "stamps": list(self._stamps.values()),
+        }
+        embeddings = np.concatenate([np.empty((0, width), np.float32), *self._embeddings])
+        write_index(target, note, {"embeddings": embeddings, "spans": np.concatenate([np.empty((0, 3)), *self._spans])})
         return target
 
     @classmethod
@@ -147,62 +148,26 @@ class Index:
 
         Raises IndexFileError, naming the file, when it is missing, altered or broken, or was made by another model.
         """
-        root = Path(folder)
-        note = _read_note(root / INDEX)
-        if note["bundle"] != model.bundle.digest:
-            name = f"{model.manifest.name} {model.manifest.version}"
-            raise IndexFileError(root / INDEX, f"was made by another model than {name}; index anew")
+        about = model.manifest
+        note, arrays = read_index(
+            Path(folder), model.bundle.digest, f"{about.name} {about.version}", about.embedding.width
+        )
         index = cls(model, note["query"])
-        index._names = {name: number for number, name in enumerate(note["names"])}
-        embeddings = _read_array(root, note["arrays"], "embeddings", np.float32, model.manifest.embedding.width)
-        spans = np.array(_read_array(root, note["arrays"], "spans", np.float64, 3))
-        if len(embeddings) != len(spans) or not np.isin(spans[:, 0], np.arange(len(index._names))).all():
-            raise IndexFileError(root / INDEX, "does not fit its arrays; index anew")
-        if len(spans):
-            index._embeddings, index._spans = [embeddings], [spans]
+        index._stamps = {name: _stamp(value) for name, value in zip(note["names"], note["stamps"], strict=True)}
+        if len(arrays["spans"]):
+            index._embeddings, index._spans = [arrays["embeddings"]], [np.array(arrays["spans"])]
         return index
 
 
-def _read_note(path: Path) -> dict[str, Any]:
-    try:
-        note = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise IndexFileError(path, f"can't be read ({error.strerror}); give a folder that Index.save wrote") from error
-    except (ValueError, RecursionError) as error:
-        raise IndexFileError(path, "is not JSON; index anew") from error
-    kinds: dict[str, type] = {"schema": int, "bundle": str, "query": str, "names": list, "arrays": dict}
-    if not isinstance(note, dict) or any(not isinstance(note.get(key), kind) for key, kind in kinds.items()):
-        raise IndexFileError(path, "is not the note of an index; index anew")
-    if note["schema"] != SCHEMA:
-        raise IndexFileError(path, f"has schema {note['schema']}, this version reads {SCHEMA}; index anew")
-    names = note["names"]
-    if not all(isinstance(name, str) for name in names) or len(set(names)) != len(names):
-        raise IndexFileError(path, "has names that are no texts, or one twice; index anew")
-    return note
+def _stamp(value: object) -> Stamp | None:
+    whole = isinstance(value, list) and len(value) == 2 and all(type(number) is int for number in value)
+    return (value[0], value[1]) if whole and isinstance(value, list) else None
 
 
-def _read_array(root: Path, entries: Mapping[str, Any], kind: str, dtype: type, width: int) -> NDArray[Any]:
-    """Map one array after checking its name, hash, type and shape."""
-    entry = entries.get(kind)
-    found = entry if isinstance(entry, dict) else {}
-    name = found.get("file")
-    if not isinstance(name, str) or not name.startswith(f"{kind}-") or not name.endswith(".npy") or "/" in name:
-        raise IndexFileError(root / INDEX, f"names no legal file for its {kind}; index anew")
-    path = root / name
-    try:
-        if _sha256(path) != found["sha256"]:
-            raise IndexFileError(path, "is not what was saved (its hash differs); index anew")
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        raise IndexFileError(path, f"can't be read ({error}); index anew") from error
-    if array.dtype != dtype or array.ndim != 2 or array.shape[1] != width:
-        raise IndexFileError(path, f"is {array.dtype} {array.shape}, not {np.dtype(dtype)} (N, {width}); index anew")
-    return array
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _stamp_of(source: object) -> Stamp | None:
+    """Of a file, before it is read: one that is written meanwhile counts as changed."""
+    if isinstance(source, str | os.PathLike):
+        with suppress(OSError, ValueError):
+            status = os.stat(source)
+            return status.st_size, status.st_mtime_ns
+    return None
