@@ -75,10 +75,11 @@ class Sampler:
         self._directed = [i for i, s in enumerate(scenes) if s.motion in say.DIRECTIONS]
         self._single = [i for i, s in enumerate(scenes) if s.motion in say.ONE and s.count == 1]
         self._pairs = [i for i, s in enumerate(scenes) if s.second is not None and _countable(s)]
-        self._alike = [
+        alike = [
             [i for i, s in enumerate(scenes) if s.second is None and s.count == n and _countable(s)]
             for n in range(1, say.MAX_COUNT + 1)
         ]
+        self._alike = [clips for clips in alike if clips]  # by count, of those that any clip shows
 
     def batch(self) -> Batch:
         size = self.stage.batch
@@ -111,13 +112,13 @@ class Sampler:
         return self.py.choices(list(_QUESTION_WEIGHTS), list(_QUESTION_WEIGHTS.values()))[0]
 
     def _row_for(self, kind: str) -> int:
-        if kind == "direction":
+        if kind == "direction" and self._directed:
             return self.py.choice(self._directed)
-        if kind == "count":
-            if self._pairs and self.py.random() < _COUNTED_PAIRS:
+        if kind == "count" and (self._alike or self._pairs):
+            if self._pairs and (not self._alike or self.py.random() < _COUNTED_PAIRS):
                 return self.py.choice(self._pairs)
-            return self.py.choice(self._alike[self.py.randrange(say.MAX_COUNT)])
-        if kind in ("object", "doing", "moves"):
+            return self.py.choice(self._alike[self.py.randrange(len(self._alike))])
+        if kind in ("object", "doing", "moves") and self._single:
             return self.py.choice(self._single)
         if not self._order:  # pairs of clips of one object, so that a batch holds the same thing doing different things
             by_name = sorted(self.rng.permutation(len(self.clips)).tolist(), key=lambda i: self.clips.scenes[i].name)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 import random
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -23,6 +24,7 @@ from vljepa_edge.training.data.captions import Scene
 from vljepa_edge.training.model import EMBEDDING, TinyModel
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.recipe import DecoderRecipe
+from vljepa_edge.training.steps import Steps
 from vljepa_edge.training.texts import SentenceBank
 
 START, END = "<start>", "<end>"
@@ -126,7 +128,10 @@ def train_decoder(
     part: Path,
 ) -> None:
     """Train `decoder` in place. `predicted` (n, 384): the model's own embeddings of training clips, `said[i]`: rows of
-    the corpus that are right for clip i. Keeps a checkpoint at `part`, and goes on from it."""
+    the corpus that are right for clip i. Keeps a checkpoint at `part`, and goes on from it.
+
+    A step whose loss or gradient is not finite is not taken. Raises TrainingError after many of them in a row.
+    """
     torch.manual_seed(seed)
     decoder.train()
     optimiser = torch.optim.AdamW(decoder.parameters(), recipe.lr, weight_decay=0.02, betas=(0.9, 0.98))
@@ -134,6 +139,7 @@ def train_decoder(
     first, running = 0, None
     if part.exists():
         first, _ = checkpoint.load()
+    steps = Steps("Y-decoder", decoder, optimiser, 1.0)
     with Progress() as bar:
         task = bar.add_task("Y-decoder", total=recipe.steps, completed=first)
         for step in range(first, recipe.steps):
@@ -147,17 +153,18 @@ def train_decoder(
             given = F.normalize(target + noise, dim=-1)
             given[clips >= 0] = predicted[clips[clips >= 0]]
             ids = corpus.ids[rows, : int(corpus.lengths[rows].max())]
-            with autocast():
-                logits = decoder(given, ids[:, :-1].clamp(min=0))
-            loss = F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=_IGNORED)
-            optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(decoder.parameters(), 1.0)
-            optimiser.step()
-            running = loss.item() if running is None else 0.97 * running + 0.03 * loss.item()
-            bar.update(task, advance=1, description=f"Y-decoder, loss {running:.3f}")
+            loss = steps.take(partial(_loss, decoder, given, ids))
+            if loss is not None:
+                running = loss if running is None else 0.97 * running + 0.03 * loss
+            bar.update(task, advance=1, description=f"Y-decoder, loss {running or math.nan:.3f}")
             checkpoint.after(step)
     decoder.eval()
+
+
+def _loss(decoder: YDecoder, given: Tensor, ids: Tensor) -> Tensor:
+    with autocast():
+        logits = decoder(given, ids[:, :-1].clamp(min=0))
+    return F.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), ignore_index=_IGNORED)
 
 
 def _batch(step: int, corpus: Corpus, said: list[list[int]], recipe: DecoderRecipe, seed: int) -> tuple[Tensor, Tensor]:

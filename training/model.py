@@ -42,7 +42,14 @@ class TinyModel(nn.Module):
         return F.normalize(self.y_head(sentences).float(), dim=-1)
 
     def scale(self) -> Tensor:
-        return self.log_scale.exp().clamp(max=_MAX_SCALE)
+        """The inverse temperature of the loss."""
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def bound_temperature(self) -> None:
+        """Bring the inverse temperature back to its bound where a step went beyond. Bounded in `scale` instead, its
+        gradient would be 0 there and it could not come back."""
+        self.log_scale.clamp_(max=math.log(_MAX_SCALE))
 
 
 def predictor_config(recipe: Recipe, motion: MotionStem) -> PredictorConfig:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -15,6 +18,7 @@ from vljepa_edge.training.data.captions import BACKWARDS, MAX_COUNT, MOTIONS, Sc
 from vljepa_edge.training.metrics import first
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.recipe import MotionRecipe
+from vljepa_edge.training.steps import Steps
 
 _BACK = np.array([MOTIONS.index(BACKWARDS[m]) for m in MOTIONS])
 _SIDES = np.array([MOTIONS.index(MIRRORED.get(m, m)) for m in MOTIONS])
@@ -32,6 +36,15 @@ class _Classifier(nn.Module):
         return self.motion(h), self.count(h)
 
 
+def _loss(
+    net: _Classifier, luma: torch.Tensor, motion: torch.Tensor, count: torch.Tensor, count_weight: float
+) -> torch.Tensor:
+    with autocast():
+        by_motion, by_count = net(luma)
+        loss = F.cross_entropy(by_motion.float(), motion, label_smoothing=0.05)
+        return loss + count_weight * F.cross_entropy(by_count.float(), count)
+
+
 def pretrain_motion(
     stem: MotionStem,
     luma: NDArray[np.uint8],
@@ -40,7 +53,10 @@ def pretrain_motion(
     recipe: MotionRecipe,
     seed: int,
 ) -> tuple[float, float]:
-    """Train `stem` in place; returns the shares of test clips whose motion and whose count is right."""
+    """Train `stem` in place; returns the shares of test clips whose motion and whose count is right.
+
+    A step whose loss or gradient is not finite is not taken. Raises TrainingError after many of them in a row.
+    """
     rng = np.random.default_rng(seed)
     net = _Classifier(stem).train()
     motion = np.array([MOTIONS.index(s.motion) for s in scenes])
@@ -48,6 +64,7 @@ def pretrain_motion(
     optimiser = torch.optim.AdamW(net.parameters(), recipe.lr / 2, weight_decay=0.05)
     steps = recipe.epochs * (len(luma) // recipe.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, recipe.lr, steps)
+    taken = Steps("motion stem", net, optimiser)
     with Progress() as bar:
         task = bar.add_task("motion stem", total=steps)
         for _ in range(recipe.epochs):
@@ -59,16 +76,10 @@ def pretrain_motion(
                 x[back], y[back] = x[back][:, ::-1], _BACK[y[back]]
                 x[side], y[side] = x[side][..., ::-1], _SIDES[y[side]]
                 gain = torch.from_numpy(rng.uniform(0.7, 1.3, (len(rows), 1, 1, 1))).float()
-                with autocast():
-                    by_motion, by_count = net(luma_to_float(x) * gain)
-                    loss = F.cross_entropy(by_motion.float(), torch.from_numpy(y), label_smoothing=0.05)
-                    counted = F.cross_entropy(by_count.float(), torch.from_numpy(count[rows]))
-                    loss = loss + recipe.count_weight * counted
-                optimiser.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
+                wanted = torch.from_numpy(y), torch.from_numpy(count[rows])
+                loss = taken.take(partial(_loss, net, luma_to_float(x) * gain, *wanted, recipe.count_weight))
                 schedule.step()
-                bar.update(task, advance=1, description=f"motion stem, loss {loss.item():.2f}")
+                bar.update(task, advance=1, description=f"motion stem, loss {loss or math.nan:.2f}")
     net.eval()
     logits: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
     with torch.inference_mode():

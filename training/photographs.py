@@ -35,11 +35,13 @@ def measure(model: Model) -> dict[str, Any]:
     texts = _Texts(model)
     photos = real.photos()
     guesses = {photo.name: _guesses(model, photo, texts) for photo in photos}
-    return summary(photos, guesses)
+    prompts = model.manifest.prompts
+    own = f"{prompts.get('classify_query', model.manifest.text.default_query)} / {prompts.get('classify', '{label}')}"
+    return summary(photos, guesses, own)
 
 
-def summary(photos: Iterable[real.Photo], guesses: Mapping[str, Guesses]) -> dict[str, Any]:
-    """Figures of what was guessed of each photograph by each way, 'model' (as shipped) among them."""
+def summary(photos: Iterable[real.Photo], guesses: Mapping[str, Guesses], setting: str) -> dict[str, Any]:
+    """Figures of what was guessed of each photograph by each way. The way 'model' is `setting`, the bundle's own."""
     halves: dict[bool, list[real.Photo]] = {True: [], False: []}
     for photo in photos:
         halves[photo.tuning].append(photo)
@@ -56,7 +58,7 @@ def summary(photos: Iterable[real.Photo], guesses: Mapping[str, Guesses]) -> dic
         },
         "real_photos_tuning": {
             "count": len(halves[True]), "model": tuning[_MODEL], "best_zero_training": tuning[read_out],
-            "read_out": read_out, "best_setting": max(settings, key=tuning.__getitem__).removeprefix(WAY),
+            "read_out": read_out, "setting": setting, "best_setting": max(settings, key=tuning.__getitem__).removeprefix(WAY),
             "ways": {way: share for way, share in tuning.items() if way != _MODEL},
         },
     }  # fmt: skip

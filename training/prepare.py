@@ -19,6 +19,7 @@ from torch.nn import functional
 from vljepa_edge.errors import InputError
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import AppearanceStream
+from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.batches import all_wordings
 from vljepa_edge.training.checkpoint import save_tensors
 from vljepa_edge.training.data import assets, captions, vocabulary
@@ -59,7 +60,8 @@ class Workshop:
         file, recipe = self.folder / "recipe.json", json.dumps(asdict(self.recipe), indent=1)
         if file.exists() and file.read_text() != recipe:
             raise InputError(f"{self.folder} holds the run of another recipe (see its recipe.json); choose another")
-        file.write_text(recipe)
+        with replacing(file) as part:
+            part.write_text(recipe)
 
     @cached_property
     def cutouts(self) -> dict[str, list[Image.Image]]:
@@ -148,8 +150,9 @@ class Workshop:
         return draw_luma(self.folder, scenes, self.painter(test=False, moving=data.moving_camera), seed), scenes
 
     @cached_property
-    def photos(self) -> Clips:
-        """Crops of real photographs whose class the frozen network is sure of, as one frame duplicated."""
+    def photos(self) -> Clips | None:
+        """Crops of real photographs whose class the frozen network is sure of, as one frame duplicated; None if it is
+        sure of none."""
         painter, seed = self.painter(test=False), SEEDS["photos"]
         crops = [_still(painter, random.Random(f"{seed}/{i}")) for i in range(self.recipe.data.photo_crops)]
         labels, wanted, scenes = assets.imagenet_labels(), [], []
@@ -165,6 +168,8 @@ class Workshop:
                 if chance > _PHOTO_CONFIDENCE and labels[int(label)].lower() not in held:
                     wanted.append(crop)
                     scenes.append(Scene("still", labels[int(label)]))
+        if not wanted:
+            return None
         stills = iter(wanted)
         return encode_clips(
             self.folder, "photos", scenes, lambda *_: np.repeat(next(stills)[None], FRAMES, 0), self.frame_encoder, seed

@@ -18,6 +18,7 @@ from vljepa_edge.training.losses import info_nce
 from vljepa_edge.training.model import TinyModel
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.recipe import StageRecipe
+from vljepa_edge.training.steps import Steps
 
 _CLIP = 1.0
 _AVERAGE = 0.99
@@ -26,8 +27,11 @@ _AVERAGE = 0.99
 def train_stage(
     model: TinyModel, sampler: Sampler, stage: StageRecipe, name: str, folder: Path, report: Callable[[str], None]
 ) -> None:
-    """Train `model` in place. Ends with the moving average of its weights. A finished stage is loaded, a broken-off one
-    goes on from its last checkpoint as if nothing had been."""
+    """Train `model` in place. Ends with the moving average of its weights. A finished stage is loaded; one that was
+    interrupted goes on from its last checkpoint and ends with the weights of one that was not.
+
+    A step whose loss or gradient is not finite is not taken. Raises TrainingError after many of them in a row.
+    """
     done = folder / f"{name}.safetensors"
     if done.exists():
         model.load_state_dict(load_file(done))
@@ -48,33 +52,37 @@ def train_stage(
         model.motion.eval().requires_grad_(False)
     else:
         model.motion.requires_grad_(True)
+    steps = Steps(name, model, optimiser, _CLIP)
     with Progress() as bar:
         task = bar.add_task(name, total=stage.steps, completed=first)
         for step in range(first, stage.steps):
             _set_rate(optimiser, stage, step)
-            loss = _step(model, sampler, optimiser)
-            running = loss if running is None else 0.97 * running + 0.03 * loss
-            _update_average(average, model)
-            bar.update(task, advance=1, description=f"{name}, loss {running:.3f}")
+            loss = _step(model, sampler, steps)
+            if loss is not None:
+                running = loss if running is None else 0.97 * running + 0.03 * loss
+                _update_average(average, model)
+            bar.update(task, advance=1, description=f"{name}, loss {running or math.nan:.3f}")
             checkpoint.after(step, sampler.draws)
-    report(f"{name}: {stage.steps} steps, loss {running or 0:.3f}, temperature {1 / model.scale().item():.3f}")
+    said = f"{name}: {stage.steps} steps, loss {running or 0:.3f}, temperature {1 / model.scale().item():.3f}"
+    report(said + f", {steps.refused} steps refused since they were not finite" * bool(steps.refused))
     model.load_state_dict(average)
     model.eval()
     save_tensors(average, done)
     checkpoint.clear()
 
 
-def _step(model: TinyModel, sampler: Sampler, optimiser: torch.optim.Optimizer) -> float:
+def _step(model: TinyModel, sampler: Sampler, steps: Steps) -> float | None:
     batch = sampler.batch()
-    with autocast():
-        predicted = model(batch.appearance, batch.luma, batch.query, batch.query_mask)
-    target, hard = model.text(batch.target), model.text(batch.hard)
-    loss = info_nce(predicted.float(), target, model.scale(), batch.same, hard, batch.hard_mask)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
-    optimiser.step()
-    return loss.item()
+
+    def loss() -> Tensor:
+        with autocast():
+            predicted = model(batch.appearance, batch.luma, batch.query, batch.query_mask)
+        target, hard = model.text(batch.target), model.text(batch.hard)
+        return info_nce(predicted.float(), target, model.scale(), batch.same, hard, batch.hard_mask)
+
+    value = steps.take(loss)
+    model.bound_temperature()
+    return value
 
 
 def _groups(model: TinyModel, stage: StageRecipe) -> list[dict[str, object]]:
@@ -93,7 +101,7 @@ def _groups(model: TinyModel, stage: StageRecipe) -> list[dict[str, object]]:
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, stage: StageRecipe, step: int) -> None:
-    factor = min(1.0, (step + 1) / stage.warmup)
+    factor = min(1.0, (step + 1) / max(1, stage.warmup))
     if stage.cosine:
         factor *= 0.5 + 0.5 * math.cos(math.pi * step / stage.steps)
     for group in optimiser.param_groups:

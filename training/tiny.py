@@ -107,7 +107,7 @@ def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
     clips, photos = shop.train, shop.photos
     for split in ("seen", "held", "seen_asked", "held_asked"):
         shop.test(split)
-    log(f"{len(clips)} clips and {len(photos)} photo crops encoded")
+    log(f"{len(clips)} clips and {len(photos or [])} photo crops encoded")
     model = TinyModel(recipe)
     _pretrain_motion(model.motion, shop, log)
     if recipe.predictor.body == "smollm2":

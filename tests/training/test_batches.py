@@ -255,6 +255,17 @@ def test_two_and_three_of_a_kind_are_counted_equally_often_however_many_pairs_th
     assert 0 < len(scenes) - alike.total() < 0.2 * len(scenes)
 
 
+@pytest.mark.parametrize(
+    "scenes", [ONE, PAIRS, GROUPS, [Scene("appear", "owl")]], ids=["one", "pairs", "groups", "appear"]
+)
+def test_every_question_can_be_drawn_whatever_kinds_of_clips_there_are(tmp_path: Path, scenes: list[Scene]) -> None:
+    """Recipes may leave out groups, pairs or both."""
+    made, bank = sampler(tmp_path, scenes, question_share=1.0)
+    for _ in range(4):
+        batch = made.batch()
+        assert len(said(bank, batch.target)) == 32
+
+
 def test_nothing_is_said_of_names_that_were_not_given(tmp_path: Path) -> None:
     """The sampler knows the trained names alone, so held-out ones can't come up, not even as a wrong answer."""
     known = [*NAMES, *CLASSES, *NOUNS]

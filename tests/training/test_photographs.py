@@ -51,13 +51,14 @@ def test_settings_are_chosen_by_the_tuning_half_alone_and_reported_by_the_other(
         "model": (9, 5), "model, a / x": (bad, good), "model, a / y": (good, bad), "conse_one": (bad, good),
         "conse_two": (good, bad),
     }  # fmt: skip
-    found = photographs.summary(PHOTOS, guesses(ways))
+    found = photographs.summary(PHOTOS, guesses(ways), "a / x")
     reported, tuning = found["real_photos"], found["real_photos_tuning"]
     assert tuning["best_setting"] == "a / y" and tuning["read_out"] == "conse_two"
     assert reported["best_zero_training"] == round(100 * bad / len(REPORTED), 1)  # not the better one of this half
     assert reported["model"] == round(100 * 5 / len(REPORTED), 1)
     assert (reported["count"], tuning["count"]) == (len(REPORTED), len(TUNING))
     assert {row["photo"] for row in reported["rows"]} == {p.name for p in REPORTED}
+    assert "not chosen by these photographs alone" in "\n".join(card_text._tuning_lines(tuning))
     assert "ways" not in reported  # the reported half has nothing to choose from
 
 
@@ -66,6 +67,8 @@ class Viewer:
 
     def __init__(self, said: Any, value: float = 1.0) -> None:
         self.said, self.value = said, value
+        prompts = {"classify_query": SHIPPED[0], "classify": SHIPPED[1]}
+        self.manifest = SimpleNamespace(prompts=prompts, text=SimpleNamespace(default_query="What is happening?"))
         self.vision = SimpleNamespace(prepare=lambda image: image, encode_frame=self._encode)
 
     def embed_text(self, texts: Sequence[str]) -> np.ndarray:
@@ -91,6 +94,7 @@ def test_a_model_that_sees_is_right_and_the_way_that_suits_it_is_found(monkeypat
     assert found["real_photos_tuning"]["read_out"] in ("conse_frame_1", "conse_windows_1")
     text = "\n".join(card_text._tuning_lines(found["real_photos_tuning"]))
     assert f"{len(TUNING)} other photographs" in text and SHIPPED[1] in text
+    assert found["real_photos_tuning"]["setting"] == " / ".join(SHIPPED)
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan])

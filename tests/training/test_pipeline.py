@@ -3,6 +3,7 @@ backgrounds, an EfficientNet-Lite0 with random weights and a random sentence enc
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 import random
@@ -45,7 +46,7 @@ MICRO = Recipe(
     images=StageRecipe(steps=1, batch=8, image_share=1.0, motion_lr=0.0, warmup=1),
     clips=StageRecipe(steps=2, batch=8, photo_share=0.2, warmup=1),
     sft=StageRecipe(steps=2, batch=8, cosine=True, question_share=0.5, motion_lr=0.0, warmup=1),
-    data=DataRecipe(train_clips=40, motion_clips=16, photo_crops=6, test_clips=40),
+    data=DataRecipe(train_clips=40, motion_clips=16, photo_crops=6, test_clips=66),
     motion=MotionRecipe(width=4, epochs=1, batch=16), predictor=PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48),
     decoder=DecoderRecipe(hidden=64, layers=1, steps=2, batch=8, renamed=20),
 )  # fmt: skip
@@ -158,6 +159,12 @@ def _goes_on_where_it_stopped(
         assert not module.training
         for name, value in module.state_dict().items():
             torch.testing.assert_close(value, first.state_dict()[name], rtol=0, atol=0)
+
+
+@pytest.mark.usefixtures("no_network")
+def test_a_recipe_may_ask_for_no_crops_of_photographs(tmp_path: Path) -> None:
+    shop = prepare.Workshop(dataclasses.replace(MICRO, data=DataRecipe(photo_crops=0)), tmp_path / "work")
+    assert shop.photos is None
 
 
 @pytest.mark.usefixtures("no_network")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from vljepa_edge.training.batches import Batch
 from vljepa_edge.training.losses import info_nce
 from vljepa_edge.training.model import TinyModel
 from vljepa_edge.training.stages import train_stage
+from vljepa_edge.training.steps import MOST_IN_A_ROW, Steps, TrainingError
 
 SIZE = 8
 State = dict[str, Tensor]
@@ -107,6 +109,12 @@ def test_the_rate_warms_up_then_stays_or_falls_as_a_cosine(step: int, cosine: bo
     assert optimiser.param_groups[0]["lr"] == pytest.approx(0.8 * 0.25 * factor, abs=1e-3)
 
 
+def test_without_warmup_the_first_step_has_the_full_rate() -> None:
+    optimiser = torch.optim.SGD([{"params": [torch.zeros(1)], "rate": 1.0}], lr=1.0)
+    stages._set_rate(optimiser, stage(steps=100, warmup=0, lr=0.8), 0)
+    assert optimiser.param_groups[0]["lr"] == 0.8
+
+
 def test_a_frozen_motion_stem_keeps_its_weights_and_statistics(tmp_path: Path) -> None:
     model = small_model()
     before = copy(model)
@@ -148,9 +156,7 @@ def test_it_ends_with_the_moving_average_of_the_weights(tmp_path: Path) -> None:
     assert not model.training
 
 
-def test_a_stage_that_was_broken_off_ends_as_if_it_had_not_been(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stage_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint, "EVERY", 3)
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
@@ -207,12 +213,86 @@ def test_the_loss_falls(tmp_path: Path) -> None:
     assert all(a >= 0 for a in itertools.chain(losses))
 
 
-def test_the_temperature_is_bounded() -> None:
+def test_the_temperature_is_bounded_and_its_gradient_is_alive_at_the_bound(tmp_path: Path) -> None:
     model = small_model()
     assert float(model.scale().detach()) == pytest.approx(1 / 0.07)
     with torch.no_grad():
         model.log_scale.fill_(20.0)
-    assert float(model.scale().detach()) == 100.0
+    run(model, tmp_path, steps=1, lr=1e-6)
+    assert float(model.log_scale.detach()) < 20.0  # the average of 20 and the bound
+    bounded = small_model()
+    with torch.no_grad():
+        bounded.log_scale.fill_(20.0)
+    bounded.bound_temperature()
+    assert float(bounded.scale().detach()) == pytest.approx(100.0)
+    source = Source()
+    batch = source.batch()
+    predicted = bounded(batch.appearance, batch.luma, batch.query, batch.query_mask)
+    info_nce(predicted, bounded.text(batch.target), bounded.scale()).backward()
+    assert bounded.log_scale.grad is not None and float(bounded.log_scale.grad.abs()) > 1e-3
+
+
+def test_a_temperature_at_its_bound_comes_back_when_the_loss_wants_it(tmp_path: Path) -> None:
+    """Random videos under random texts want a small scale, which a gradient of 0 never brings."""
+    model = small_model()
+    with torch.no_grad():
+        model.log_scale.fill_(20.0)
+    after = run(model, tmp_path, steps=3, lr=0.05, y_encoder_lr=0.0, motion_lr=0.0, body_lr=0.0)
+    assert float(after["log_scale"].exp()) < 99.0
+
+
+class Spoilt(Source):
+    """Some of whose batches are not finite."""
+
+    def __init__(self, bad: Container[int], value: float = float("nan")) -> None:
+        super().__init__()
+        self.bad, self.value, self.seen = bad, value, 0
+
+    def batch(self) -> Batch:
+        made = super().batch()
+        bad = self.seen in self.bad
+        self.seen += 1
+        return dataclasses.replace(made, luma=torch.full_like(made.luma, self.value)) if bad else made
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_step_that_is_not_finite_is_not_taken_and_is_counted(tmp_path: Path, value: float) -> None:
+    said: list[str] = []
+    model, expected = small_model(), small_model()
+    options: dict[str, object] = {"warmup": 0, "motion_lr": 0.25}
+    train_stage(model, Spoilt({1, 2, 4}, value), stage(steps=5, **options), "clips", tmp_path, said.append)  # type: ignore[arg-type]
+    (tmp_path / "other").mkdir()
+    train_stage(expected, Source(), stage(steps=2, **options), "clips", tmp_path / "other", lambda _: None)  # type: ignore[arg-type]
+    assert said[-1].endswith("3 steps refused since they were not finite")
+    for name, tensor in model.state_dict().items():  # the statistics of the motion stem's norms too
+        torch.testing.assert_close(tensor, expected.state_dict()[name], msg=lambda text, name=name: f"{name}: {text}")
+
+
+def test_a_gradient_that_is_not_finite_is_refused_though_its_loss_is_finite() -> None:
+    layer = torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        layer.weight.zero_()
+    taken = Steps("it", layer, torch.optim.SGD(layer.parameters(), 1.0))
+    assert taken.take(lambda: layer(torch.ones(1, 1)).abs().sqrt().sum()) is None  # the slope of a root at 0
+    assert float(layer.weight.detach()) == 0.0 and taken.refused == 1
+
+
+def test_a_training_that_is_finite_no_more_ends_and_its_last_checkpoint_is_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "EVERY", 2)
+    source = Spoilt(range(5, 1000))
+    with pytest.raises(TrainingError, match=f"clips: {MOST_IN_A_ROW} steps in a row .* loss is not finite .*lower lr"):
+        train_stage(small_model(), source, stage(steps=100), "clips", tmp_path, lambda _: None)  # type: ignore[arg-type]
+    assert source.seen == 5 + MOST_IN_A_ROW
+    assert [file.name for file in tmp_path.iterdir()] == ["clips.part.safetensors"]
+    assert all(bool(value.isfinite().all()) for value in load_file(tmp_path / "clips.part.safetensors").values())
+
+
+def test_refused_steps_with_good_ones_between_them_do_not_end_a_training(tmp_path: Path) -> None:
+    bad = set(range(60)) - {19, 39, 59}
+    train_stage(small_model(), Spoilt(bad), stage(steps=60), "clips", tmp_path, lambda _: None)  # type: ignore[arg-type]
+    assert (tmp_path / "clips.safetensors").is_file()
 
 
 def test_the_head_of_the_y_encoder_starts_as_nothing() -> None:
