@@ -70,7 +70,7 @@ def measure(given: argparse.Namespace, stages: tuple[str, ...]) -> BenchReport:
         bench = Bench(path, Path(folder), limits, given.seconds, given.least, clock)
         for stage in stages:
             bar.update(task, advance=1, description=stage.replace("_", " "))
-            comparisons += import_module(f"benchmarks.{stage}").compare(bench)
+            comparisons += map(bench.compare, import_module(f"benchmarks.{stage}").stages(bench))
         hop = None
         if "whole_hop" in stages:
             from benchmarks.whole_hop import stream_the_clip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.util import find_spec
@@ -14,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.clip import make_clip
-from benchmarks.comparison import Limit
+from benchmarks.comparison import Comparison, Limit, Stage
 from benchmarks.flops import Cost, graph_cost
-from benchmarks.interleave import Case, Clock, Samples, interleave
+from benchmarks.interleave import Clock, interleave
 from benchmarks.limits import Limits
 from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.engines import Engine, Graph, Precision, open_engine
@@ -117,9 +116,9 @@ class Bench:
             text += f"; {cost.int8_flops / cost.flops:.0%} of it in INT8"
         return Limit(1e3 * max(compute, read), text)
 
-    def run(self, cases: Sequence[Case], share: float = 1.0) -> tuple[Samples, ...]:
-        """Interleave the cases for a share of the time of one comparison."""
-        return interleave(cases, share * self.seconds, self.clock, least=self.least)
+    def compare(self, stage: Stage) -> Comparison:
+        """Interleave the cases of a stage, and tell of it."""
+        return stage.tell(interleave(stage.cases, stage.share * self.seconds, self.clock, least=self.least))
 
 
 def installed(*modules: str) -> str | None:

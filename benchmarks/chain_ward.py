@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.bench import THREADS, Bench, installed
-from benchmarks.comparison import Comparison, Limit
-from benchmarks.interleave import Case
+from benchmarks.comparison import Comparison, Limit, Stage
+from benchmarks.interleave import Case, Samples
 from benchmarks.policy_push import embeddings
 from vljepa_edge import _core
 
@@ -18,11 +18,11 @@ WIDTHS = (384, 1536)
 SCENE = 40
 
 
-def compare(bench: Bench) -> list[Comparison]:
+def stages(bench: Bench) -> list[Stage]:
     return [_size(bench, length, width) for length in LENGTHS for width in WIDTHS]
 
 
-def _size(bench: Bench, length: int, width: int) -> Comparison:
+def _size(bench: Bench, length: int, width: int) -> Stage:
     rows = embeddings(length, width, SCENE)
     segments = length // SCENE
     cases = [Case("C++ core", lambda: _core.chain_ward(rows, segments))]
@@ -42,5 +42,10 @@ def _size(bench: Bench, length: int, width: int) -> Comparison:
         cases.append(Case("scikit-learn", peer))
     else:
         notes = (f"scikit-learn: {missing}.",)
-    limit = Limit(1e3 * rows.nbytes / bench.limits.memory[THREADS], "the rows through memory once")
-    return Comparison(f"chain Ward, {length} x {width}", bench.run(cases, 0.25), limit, notes)
+    title = f"chain Ward, {length} x {width}"
+
+    def tell(samples: tuple[Samples, ...]) -> Comparison:
+        limit = Limit(1e3 * rows.nbytes / bench.limits.memory[THREADS], "the rows through memory once")
+        return Comparison(title, samples, limit, notes)
+
+    return Stage(title, cases, tell, 0.25)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from benchmarks.bench import Bench, installed
 from benchmarks.clip import SECONDS
-from benchmarks.comparison import Comparison, Limit
-from benchmarks.interleave import Case
+from benchmarks.comparison import Comparison, Limit, Stage
+from benchmarks.interleave import Case, Samples
 
 
-def compare(bench: Bench) -> list[Comparison]:
+def stages(bench: Bench) -> list[Stage]:
     import av
 
     from vljepa_edge.video.source import open_source
@@ -49,13 +49,16 @@ def compare(bench: Bench) -> list[Comparison]:
 
         cases.insert(1, Case("PyAV + Pillow, every frame", lambda: every_frame(False)))
         cases.insert(2, Case("PyAV + Pillow, sampled frames only", lambda: every_frame(True)))
-    samples = bench.run(cases)
-    alone = next(s for s in samples if s.name == "decoding alone")
-    notes = [
-        f"The clip: {what}. Ours reads it at {1e3 * SECONDS / samples[0].median:.0f}x real time before the model.",
-        "FFmpeg decodes on as many threads as it likes in ours and in decoding alone; PyAV's own default is fewer.",
-    ]
-    if missing:
-        notes.append(f"Pillow peers: {missing}.")
-    limit = Limit(alone.median, "decoding alone")
-    return [Comparison(f"decode and scale, {SECONDS} s of video", samples, limit, tuple(notes))]
+    title = f"decode and scale, {SECONDS} s of video"
+
+    def tell(samples: tuple[Samples, ...]) -> Comparison:
+        alone = next(s for s in samples if s.name == "decoding alone")
+        notes = [
+            f"The clip: {what}. Ours reads it at {1e3 * SECONDS / samples[0].median:.0f}x real time before the model.",
+            "FFmpeg decodes on as many threads as it likes in ours and in decoding alone; PyAV's own default is fewer.",
+        ]
+        if missing:
+            notes.append(f"Pillow peers: {missing}.")
+        return Comparison(title, samples, Limit(alone.median, "decoding alone"), tuple(notes))
+
+    return [Stage(title, cases, tell)]

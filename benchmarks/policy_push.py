@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.bench import THREADS, Bench
-from benchmarks.comparison import Comparison, Limit
-from benchmarks.interleave import Case
+from benchmarks.comparison import Comparison, Limit, Stage
+from benchmarks.interleave import Case, Samples
 from vljepa_edge.streaming.policy import RunningWard
 
 WIDTHS = (384, 1536)
@@ -60,11 +60,11 @@ def embeddings(count: int, width: int, scene: int = 40) -> NDArray[np.float32]:
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
-def compare(bench: Bench) -> list[Comparison]:
+def stages(bench: Bench) -> list[Stage]:
     return [_width(bench, width) for width in WIDTHS]
 
 
-def _width(bench: Bench, width: int) -> Comparison:
+def _width(bench: Bench, width: int) -> Stage:
     rows, policy = embeddings(PUSHES, width), RunningWard()
 
     def ours() -> int:
@@ -79,7 +79,12 @@ def _width(bench: Bench, width: int) -> Comparison:
     opened = {run() for run in found}
     if len(opened) != 1:
         raise ValueError(f"the NumPy policy does not cut as the C++ one: {opened} segments")
-    limit = Limit(1e3 * PUSHES * _BYTES * width / bench.limits.memory[THREADS], "its bytes through memory once")
     note = f"{PUSHES} pushes a sample; both cut at the same {opened.pop()} places."
     cases = [Case("C++ core", ours), Case("NumPy", peer)]
-    return Comparison(f"policy, {PUSHES} pushes of {width}", bench.run(cases, 0.2), limit, (note,))
+    title = f"policy, {PUSHES} pushes of {width}"
+
+    def tell(samples: tuple[Samples, ...]) -> Comparison:
+        limit = Limit(1e3 * PUSHES * _BYTES * width / bench.limits.memory[THREADS], "its bytes through memory once")
+        return Comparison(title, samples, limit, (note,))
+
+    return Stage(title, cases, tell, 0.2)

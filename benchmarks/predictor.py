@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from benchmarks.bench import Bench, installed
-from benchmarks.comparison import Comparison
+from benchmarks.comparison import Comparison, Stage
 from benchmarks.x_encoder import same_weights
 
 
-def compare(bench: Bench) -> list[Comparison]:
+def stages(bench: Bench) -> list[Stage]:
     cost = bench.cost("predictor")
     cases, notes = same_weights(bench, "predictor")
     missing = installed("torch")
@@ -21,4 +21,5 @@ def compare(bench: Bench) -> list[Comparison]:
         peers, note = torch_peers.eager_cases(module, inputs, cost.flops)
         cases += peers
         notes.append(note)
-    return [Comparison("predictor, one hop", bench.run(cases), bench.limit(cost), tuple(notes))]
+    title = "predictor, one hop"
+    return [Stage(title, cases, lambda samples: Comparison(title, samples, bench.limit(cost), tuple(notes)))]

@@ -13,8 +13,8 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.bench import Bench, installed
-from benchmarks.comparison import Comparison, Limit
-from benchmarks.interleave import Case, cpu_clock
+from benchmarks.comparison import Comparison, Limit, Stage
+from benchmarks.interleave import Case, Samples, cpu_clock
 
 PARTS = ("import", "load", "first hop")
 _OURS = """
@@ -43,7 +43,7 @@ with torch.inference_mode():
 """
 
 
-def compare(bench: Bench) -> list[Comparison]:
+def stages(bench: Bench) -> list[Stage]:
     parts: list[tuple[float, ...]] = []
     path = "" if bench.path is None else str(bench.path)
     clock = "process_time" if bench.clock is cpu_clock else "perf_counter"
@@ -61,14 +61,15 @@ def compare(bench: Bench) -> list[Comparison]:
         cases.insert(1, Case("PyTorch: import, build, first hop", _process(_TORCH, path)))
     elif missing:
         notes.append(f"PyTorch: {missing}.")
-    samples = bench.run(cases, 2.5)
-    alone = samples[-1].median
-    medians = np.median(parts[1:], axis=0)
-    figures = dict(zip(PARTS, medians.tolist(), strict=True))
-    spelled = ", ".join(f"{name} {value:.2f} s" for name, value in figures.items())
-    notes.insert(0, f"Ours: {spelled}.")
-    limit = Limit(alone, "the interpreter and NumPy")
-    return [Comparison("start-up, a new process", samples, limit, tuple(notes), figures)]
+    title = "start-up, a new process"
+
+    def tell(samples: tuple[Samples, ...]) -> Comparison:
+        figures = dict(zip(PARTS, np.median(parts[1:], axis=0).tolist(), strict=True))
+        spelled = ", ".join(f"{name} {value:.2f} s" for name, value in figures.items())
+        limit = Limit(samples[-1].median, "the interpreter and NumPy")
+        return Comparison(title, samples, limit, (f"Ours: {spelled}.", *notes), figures)
+
+    return [Stage(title, cases, tell, 2.5)]
 
 
 def _process(code: str, *arguments: str) -> Callable[[], str]:

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.bench import THREADS, Bench, cosine, installed
-from benchmarks.comparison import Comparison, Limit
+from benchmarks.comparison import Comparison, Limit, Stage
 from benchmarks.flops import graph_cost
-from benchmarks.interleave import Case
+from benchmarks.interleave import Case, Samples
 from vljepa_edge.engines import Precision, open_engine
 from vljepa_edge.nn.config import XEncoderConfig
 from vljepa_edge.video.preprocess import resize
@@ -45,12 +45,12 @@ SMALL = Size(
 FULL = Size("full", "V-JEPA 2 ViT-L, 24 layers, 8 frames at 256 px", XEncoderConfig("random"), 8)
 
 
-def compare(bench: Bench) -> list[Comparison]:
+def stages(bench: Bench) -> list[Stage]:
     missing = installed("torch", "transformers", "onnx", "onnxruntime")
-    return [] if missing else [_compare(bench, size) for size in (SMALL, FULL)]
+    return [] if missing else [_stage(bench, size) for size in (SMALL, FULL)]
 
 
-def _compare(bench: Bench, size: Size) -> Comparison:
+def _stage(bench: Bench, size: Size) -> Stage:
     windows = clip_windows(bench.frames, size)
     given = windows[0]
     peers, graph = _torch_cases(size.config, given, bench.precision)
@@ -70,19 +70,22 @@ def _compare(bench: Bench, size: Size) -> Comparison:
     cases += peers
     expected = np.asarray(peers[0].run())
     alike = [(case.name, cosine(np.asarray(case.run()), expected)) for case in cases]
-    samples = bench.run(cases)
-    base = next(s for s in samples if s.name == peers[0].name)
-    ours = [s for s in samples if not s.name.startswith("transformers")]
     exact = dict(alike)
-    best = max((s for s in ours if exact[s.name] >= 0.999), key=base.times)
-    cost = graph_cost(graph, {"frames": given.shape})
-    limit = Limit(1e3 * bench.limits.compute_s(cost, "int8", THREADS), f"{cost.flops / 1e9:.3g} GOP in INT8")
-    notes = (
-        "Cosine to transformers in fp32: " + "; ".join(f"{value:.5f} {name}" for name, value in alike) + ".",
-        f"The fastest with a cosine of 0.999 or more: {best.name}, {base.times(best):.2f}x as fast.",
-    )
-    figures = {f"vjepa2 {size.key} INT8": base.times(samples[0]), f"vjepa2 {size.key} best": base.times(best)}
-    return Comparison(size.title, samples, limit, notes, figures)
+
+    def tell(samples: tuple[Samples, ...]) -> Comparison:
+        base = next(s for s in samples if s.name == peers[0].name)
+        ours = [s for s in samples if not s.name.startswith("transformers")]
+        best = max((s for s in ours if exact[s.name] >= 0.999), key=base.times)
+        cost = graph_cost(graph, {"frames": given.shape})
+        limit = Limit(1e3 * bench.limits.compute_s(cost, "int8", THREADS), f"{cost.flops / 1e9:.3g} GOP in INT8")
+        notes = (
+            "Cosine to transformers in fp32: " + "; ".join(f"{value:.5f} {name}" for name, value in alike) + ".",
+            f"The fastest with a cosine of 0.999 or more: {best.name}, {base.times(best):.2f}x as fast.",
+        )
+        figures = {f"vjepa2 {size.key} INT8": base.times(samples[0]), f"vjepa2 {size.key} best": base.times(best)}
+        return Comparison(size.title, samples, limit, notes, figures)
+
+    return Stage(size.title, cases, tell)
 
 
 def clip_windows(frames: Sequence[Clip], size: Size) -> list[NDArray[np.uint8]]:

@@ -17,9 +17,9 @@ import numpy as np
 
 from benchmarks.bench import THREADS, Bench, installed
 from benchmarks.clip import SECONDS
-from benchmarks.comparison import Comparison
+from benchmarks.comparison import Comparison, Stage
 from benchmarks.flops import Cost
-from benchmarks.interleave import Case, interleave
+from benchmarks.interleave import Case, Samples, interleave
 from vljepa_edge.engines import open_engine
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.policy import RunningWard, parse_policy
@@ -29,7 +29,7 @@ HOPS = 400  # pushed alone: fewer have no 99th percentile
 NEVER = "uniform:period=86400"  # a hop ends with the decision; text is the Y-decoder's stage
 
 
-def compare(bench: Bench) -> list[Comparison]:
+def stages(bench: Bench) -> list[Stage]:
     manifest = bench.bundle.manifest
     cases = [
         Case("open_stream().push", _streaming(bench)),
@@ -44,12 +44,15 @@ def compare(bench: Bench) -> list[Comparison]:
     cost = Cost()
     for role in (*manifest.x_encoders, "predictor"):
         cost += bench.cost(role)
-    samples = bench.run(cases, 1.5)
-    (alone,) = interleave([Case("alone", _streaming(bench))], bench.seconds, bench.clock, least=HOPS, most=HOPS)
-    p50, p99 = np.percentile(alone.ms, (50, 99)).tolist()
-    notes.append(f"Pushed alone, {len(alone.ms)} hops: p50 {p50:.1f} ms, p99 {p99:.1f} ms.")
-    figures = {"hop p50": p50, "hop p99": p99}
-    return [Comparison("a complete hop", samples, bench.limit(cost), tuple(notes), figures)]
+    title = "a complete hop"
+
+    def tell(samples: tuple[Samples, ...]) -> Comparison:
+        (alone,) = interleave([Case("alone", _streaming(bench))], bench.seconds, bench.clock, least=HOPS, most=HOPS)
+        p50, p99 = np.percentile(alone.ms, (50, 99)).tolist()
+        pushed = f"Pushed alone, {len(alone.ms)} hops: p50 {p50:.1f} ms, p99 {p99:.1f} ms."
+        return Comparison(title, samples, bench.limit(cost), (*notes, pushed), {"hop p50": p50, "hop p99": p99})
+
+    return [Stage(title, cases, tell, 1.5)]
 
 
 def _images(bench: Bench) -> Iterator[tuple[Any, float]]:

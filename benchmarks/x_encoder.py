@@ -7,15 +7,15 @@ weights run node by node in PyTorch by the reference engine. Limit: the peak of 
 from __future__ import annotations
 
 from benchmarks.bench import Bench, cosine, installed
-from benchmarks.comparison import Comparison
+from benchmarks.comparison import Comparison, Stage
 from benchmarks.interleave import Case
 
 
-def compare(bench: Bench) -> list[Comparison]:
+def stages(bench: Bench) -> list[Stage]:
     return [_role(bench, role, entry.unit) for role, entry in bench.bundle.manifest.x_encoders.items()]
 
 
-def _role(bench: Bench, role: str, unit: str) -> Comparison:
+def _role(bench: Bench, role: str, unit: str) -> Stage:
     inputs = bench.inputs[role]
     cost = bench.cost(role)
     cases, notes = same_weights(bench, role)
@@ -28,7 +28,7 @@ def _role(bench: Bench, role: str, unit: str) -> Comparison:
         cases += peers
         notes.append(note)
     title = f"X-encoder, {role.removeprefix('x_encoder_')}, one {'frame' if unit == 'frame' else 'window'}"
-    return Comparison(title, bench.run(cases), bench.limit(cost), tuple(notes))
+    return Stage(title, cases, lambda samples: Comparison(title, samples, bench.limit(cost), tuple(notes)))
 
 
 def same_weights(bench: Bench, role: str) -> tuple[list[Case], list[str]]:

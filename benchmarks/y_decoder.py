@@ -12,15 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.bench import Bench, installed
-from benchmarks.comparison import Comparison
+from benchmarks.comparison import Comparison, Stage
 from benchmarks.flops import Cost
-from benchmarks.interleave import Case
+from benchmarks.interleave import Case, Samples
 from vljepa_edge.perception.text import greedy
 
 CAPTION = "A dog moves to the left."
 
 
-def compare(bench: Bench) -> list[Comparison]:
+def stages(bench: Bench) -> list[Stage]:
     manifest = bench.bundle.manifest
     embedding = bench.model.embed_text([CAPTION])
     entry, text = manifest.graphs["y_decoder"], manifest.text
@@ -48,9 +48,13 @@ def compare(bench: Bench) -> list[Comparison]:
         if past is not None:
             read["past"] = np.zeros((1, past.shape[1], n, past.shape[3]), np.float32)
         cost += bench.cost("y_decoder", read)
-    samples = bench.run(cases)
-    notes.append(f"{samples[0].median / steps:.2f} ms a token.")
-    return [Comparison("Y-decoder, one caption", samples, bench.limit(cost), tuple(notes))]
+    title = "Y-decoder, one caption"
+
+    def tell(samples: tuple[Samples, ...]) -> Comparison:
+        each = f"{samples[0].median / steps:.2f} ms a token."
+        return Comparison(title, samples, bench.limit(cost), (*notes, each))
+
+    return [Stage(title, cases, tell)]
 
 
 def _torch(bench: Bench, embedding: NDArray[np.float32], steps: int) -> list[Case]:

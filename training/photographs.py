@@ -58,7 +58,8 @@ def summary(photos: Iterable[real.Photo], guesses: Mapping[str, Guesses], settin
         },
         "real_photos_tuning": {
             "count": len(halves[True]), "model": tuning[_MODEL], "best_zero_training": tuning[read_out],
-            "read_out": read_out, "setting": setting, "best_setting": max(settings, key=tuning.__getitem__).removeprefix(WAY),
+            "read_out": read_out, "setting": setting,
+            "best_setting": max(settings, key=tuning.__getitem__).removeprefix(WAY),
             "ways": {way: share for way, share in tuning.items() if way != _MODEL},
         },
     }  # fmt: skip

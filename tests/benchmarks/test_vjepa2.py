@@ -25,7 +25,7 @@ def test_all_ways_agree_and_are_timed(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(vjepa2, "SMALL", size)
     monkeypatch.setattr(vjepa2, "FULL", size)
     monkeypatch.setattr("torch.compile", lambda function, **_: function)  # half a minute each, and PyTorch's to test
-    found = vjepa2.compare(bench)
+    found = [bench.compare(stage) for stage in vjepa2.stages(bench)]
     assert len(found) == 2 and found[0].ours.name == "OpenVINO, INT8"
     names = {samples.name for samples in found[0].samples}
     expected = {"transformers, fp32 eager", "transformers, fp32 torch.compile", "lean, fp32 eager", "OpenVINO, f32"}
