@@ -77,8 +77,7 @@ def quality(manifest: Manifest) -> str:
         f"stretches. The label that `classify` picks out of 48 is right in {videos['picks_right']} %.",
         f"* **Real photographs:** the label that `classify` picks out of 48 is right in {photos['model']} % of "
         f"{photos['count']}. The best read-out of the frozen image network alone is right in "
-        f"{photos['best_zero_training']} %."
-        + ("" if "real_photos_tuning" in figures else " They also chose the question that `classify` asks."),
+        f"{photos['best_zero_training']} %. " + _chosen_by(figures.get("real_photos_tuning")),
         "",
         f"`{manifest.name} {manifest.version}`, in per cent, measured with `vljepa eval card` on "
         f"{figures['clips_per_split']} drawn clips a split, over backgrounds that it was not trained on:",
@@ -188,6 +187,16 @@ def filled(manifest: Manifest) -> dict[Path, str]:
         for name, body in bodies.items():
             texts[path] = fill(texts[path], name, body)
     return texts
+
+
+def _chosen_by(tuning: Mapping[str, Any] | None) -> str:
+    """What chose the question and the wording that the reported photographs were classified with."""
+    if tuning is None:
+        return "They also chose the question that `classify` asks."
+    alone = tuning["setting"] == tuning["best_setting"]
+    return f"{tuning['count']} others chose the question that `classify` asks" + (
+        "." if alone else ", together with these."
+    )
 
 
 def _number(split: Mapping[str, Any], key: str) -> str:

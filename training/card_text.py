@@ -79,11 +79,12 @@ def markdown(figures: Mapping[str, Any]) -> str:
 
 def _tuning_lines(tuning: Mapping[str, Any]) -> tuple[str, ...]:
     setting, read_out = tuning["best_setting"], tuning["read_out"]
-    other = f" The bundle's own way (`{tuning['setting']}`) was not chosen by these photographs alone."
+    own = ("The bundle's own way was not chosen by these photographs alone:", f"`{tuning['setting']}`.")
     return (
         f"Settings are chosen by {tuning['count']} other photographs. There the model has {tuning['model']} %,",
         f"the best read-out (`{read_out}`) {tuning['best_zero_training']} %, and the best of nine ways to ask",
-        f"the model (`{setting}`) {tuning['ways'][WAY + setting]} %." + other * (tuning["setting"] != setting),
+        f"the model (`{setting}`) {tuning['ways'][WAY + setting]} %.",
+        *own * (tuning["setting"] != setting),
     )
 
 
