@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from vljepa_edge.moved import explain_moves
 
 if TYPE_CHECKING:
+    from vljepa_edge.bundle.manifest import Manifest
     from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.errors import (
         BundleError,
@@ -22,11 +23,19 @@ if TYPE_CHECKING:
         VLJepaError,
     )
     from vljepa_edge.model import Model, load
+    from vljepa_edge.perception.perception import Perception, WindowEmbedding
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.options import StreamOptions
-    from vljepa_edge.streaming.policy import LocalVariance, RunningWard, Uniform, parse_policy
+    from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard, Uniform, parse_policy
+    from vljepa_edge.streaming.reader import EventReader
+    from vljepa_edge.streaming.segmentation import Segment, segment
+    from vljepa_edge.streaming.stats import Stats
     from vljepa_edge.streaming.stream import Stream
-    from vljepa_edge.tasks.retrieve import Index
+    from vljepa_edge.tasks.answer import Answer
+    from vljepa_edge.tasks.classify import Score
+    from vljepa_edge.tasks.retrieve import Hit, Index
+    from vljepa_edge.video.frame import Frame, SourceStats
+    from vljepa_edge.video.source import Source, SourceLike
 
     __version__: str
 
@@ -34,41 +43,71 @@ if TYPE_CHECKING:
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
+    "Answer",
     "Bundle",
     "BundleError",
     "EngineError",
     "Event",
+    "EventReader",
+    "Frame",
     "FrameError",
+    "Hit",
     "Index",
     "IndexFileError",
     "InputError",
     "LocalVariance",
+    "Manifest",
     "Model",
+    "Perception",
+    "Policy",
     "ProcessError",
     "RunningWard",
+    "Score",
+    "Segment",
+    "Source",
+    "SourceLike",
+    "SourceStats",
+    "Stats",
     "Stream",
     "StreamOptions",
     "Uniform",
     "VLJepaError",
     "VideoError",
     "VideoWarning",
+    "WindowEmbedding",
     "__version__",
     "load",
     "parse_policy",
+    "segment",
 ]
 
 _HOMES = {
+    "Answer": "tasks.answer",
     "Bundle": "bundle.store",
     "Event": "streaming.event",
+    "EventReader": "streaming.reader",
+    "Frame": "video.frame",
+    "Hit": "tasks.retrieve",
     "Index": "tasks.retrieve",
     "LocalVariance": "streaming.policy",
+    "Manifest": "bundle.manifest",
     "Model": "model",
+    "Perception": "perception.perception",
+    "Policy": "streaming.policy",
     "RunningWard": "streaming.policy",
+    "Score": "tasks.classify",
+    "Segment": "streaming.segmentation",
+    "Source": "video.source",
+    "SourceLike": "video.source",
+    "SourceStats": "video.frame",
+    "Stats": "streaming.stats",
     "Stream": "streaming.stream",
     "StreamOptions": "streaming.options",
     "Uniform": "streaming.policy",
+    "WindowEmbedding": "perception.perception",
     "load": "model",
     "parse_policy": "streaming.policy",
+    "segment": "streaming.segmentation",
 }
 
 

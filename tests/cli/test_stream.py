@@ -23,7 +23,9 @@ from vljepa_edge.errors import VideoError
 from vljepa_edge.video.frame import Frame
 from vljepa_edge.video.source import Source
 
-EVENT = ["type", "status", "start", "end", "decided_at", "text", "score"]
+EVENT = [
+    *("type", "status", "start", "end", "decided_at", "text", "score", "query", "segment", "latency_ms"),
+]
 SUMMARY = ["type", "frames", "hops", "decodes", "dropped", "realtime_factor", "latency_ms", "warnings"]
 Spawn = Callable[..., "subprocess.Popen[str]"]
 

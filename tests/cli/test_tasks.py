@@ -146,3 +146,39 @@ def test_eval_card_prints_what_the_training_package_measures(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     assert vljepa("eval", "card", "--json").json == {"bundle": str(toy), "motion": {"seen": 0.5}}
     assert "motion.seen  0.5" in vljepa("eval", "card").out
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"\xef\xbb\xbfcat\r\ndog\r\n",  # as Notepad and Excel write it
+        b"\xef\xbb\xbfcat\n\xef\xbb\xbfdog",  # two such files joined
+        b"cat\rdog\r",
+        b"\n\n  cat \n\t\ndog\n\n",
+    ],
+)
+def test_a_label_file_of_any_system_gives_its_labels(
+    vljepa: Vljepa, photo: Path, tmp_path: Path, written: bytes
+) -> None:
+    (tmp_path / "labels.txt").write_bytes(written)
+    run = vljepa("classify", photo, "--labels", f"@{tmp_path / 'labels.txt'}", "--json")
+    assert sorted(row["label"] for row in run.json["labels"]) == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ("cat\ndog\n".encode("utf-16"), "it is not UTF-8 text"),
+        ("cat\ndog\n".encode("utf-16-le"), "control characters"),
+        (b"cat\xe9\n", "it is not UTF-8 text"),
+        (b"cat\n cat\n", "'cat' 2 times"),
+        (b"\xef\xbb\xbf\r\n", "is empty"),
+        (b"", "is empty"),
+    ],
+)
+def test_a_label_file_that_would_be_misread_is_refused(
+    vljepa: Vljepa, photo: Path, tmp_path: Path, written: bytes, said: str
+) -> None:
+    (tmp_path / "labels.txt").write_bytes(written)
+    run = vljepa("classify", photo, "--labels", f"@{tmp_path / 'labels.txt'}")
+    assert run.status == 2 and said in run.err and run.out == ""

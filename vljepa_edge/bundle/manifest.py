@@ -435,9 +435,7 @@ def _expect(
         if tensor.name not in allowed:
             if extra:
                 continue
-            raise ValueError(
-                f"graphs.{role}: a tensor must be one of {', '.join(allowed)}, got {tensor.name}"
-            )
+            raise ValueError(f"graphs.{role}: a tensor must be one of {', '.join(allowed)}, got {tensor.name}")
         shape, dtype = allowed[tensor.name]
         fits = len(shape) == len(tensor.shape) and all(
             a == b or -1 in (a, b) for a, b in zip(shape, tensor.shape, strict=True)

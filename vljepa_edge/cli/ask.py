@@ -8,7 +8,8 @@ import typer
 
 from vljepa_edge.cli.classify import read_names
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Source, Threads, load_model
-from vljepa_edge.cli.output import console, number, print_json, print_scores, video_warnings
+from vljepa_edge.cli.output import console, print_json, print_scores, reporting, video_warnings
+from vljepa_edge.support.json_numbers import number
 
 
 def ask(
@@ -35,7 +36,9 @@ def ask(
       vljepa ask photo.jpg --question "Is there a dog?" --candidates yes,no --json
     """
     choices = None if candidates is None else read_names(candidates, "--candidates")
-    answer = load_model(model, engine, threads, precision).answer(source, question, choices)
+    loaded = load_model(model, engine, threads, precision)
+    with reporting("embedding candidates") as report:
+        answer = loaded.answer(source, question, choices, report=report)
     if as_json:
         scores = [{"text": item.label, "score": number(item.score)} for item in answer.scores or ()]
         row = {"question": question, "answer": answer.text, "score": number(answer.score), "candidates": scores}

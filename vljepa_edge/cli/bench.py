@@ -14,8 +14,9 @@ import typer
 
 from vljepa_edge.cli.machine import machine
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Threads, load_model
-from vljepa_edge.cli.output import console, number, print_json, progress
+from vljepa_edge.cli.output import console, print_json, progress
 from vljepa_edge.errors import FrameError, VLJepaError, redacted
+from vljepa_edge.support.json_numbers import number
 from vljepa_edge.support.process import peak_memory
 
 if TYPE_CHECKING:

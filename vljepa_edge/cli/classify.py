@@ -8,19 +8,26 @@ from typing import Annotated
 import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Source, Threads, load_model
-from vljepa_edge.cli.output import number, print_json, print_scores, video_warnings
+from vljepa_edge.cli.output import print_json, print_scores, reporting, video_warnings
 from vljepa_edge.errors import InputError
+from vljepa_edge.support.json_numbers import number
 
 
 def read_names(text: str, option: str) -> list[str]:
-    """`a,b,c`, or `@file` with one name a line. Raises InputError when there is none, or the file can't be read."""
+    """`a,b,c`, or `@file` with one name a line, UTF-8 with or without a byte-order mark. Blank lines are left out.
+
+    Raises InputError when there is no name, or the file can't be read.
+    """
     if text.startswith("@"):
         path = Path(text[1:])
         try:
-            names = path.read_text(encoding="utf-8").splitlines()
+            lines = path.read_text(encoding="utf-8-sig").split("\n")  # line ends of Windows and old Macs are read as \n
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
             raise InputError(f"{option}: {path} can't be read: {reason}; it should hold one name a line") from error
+        names = [line.replace("\ufeff", "") for line in lines]  # files that were joined have marks in the middle
+        if any(ord(letter) < 32 and letter != "\t" for name in names for letter in name):
+            raise InputError(f"{option}: {path} holds control characters; save it as UTF-8 text with one name a line")
     else:
         names = text.split(",")
     names = [name.strip() for name in names if name.strip()]
@@ -50,7 +57,9 @@ def classify(
       vljepa classify clip.mp4 --labels @labels.txt -k 5 --json
     """
     names = read_names(labels, "--labels")
-    scores = load_model(model, engine, threads, precision).classify(source, names)[:k]
+    loaded = load_model(model, engine, threads, precision)
+    with reporting("embedding labels") as report:
+        scores = loaded.classify(source, names, report=report)[:k]
     if as_json:
         rows = [{"label": item.label, "score": number(item.score)} for item in scores]
         print_json({"labels": rows} | video_warnings())

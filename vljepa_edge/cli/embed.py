@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
-from vljepa_edge.cli.output import console, number, print_json, video_warnings
+from vljepa_edge.cli.output import console, print_json, video_warnings
 from vljepa_edge.errors import InputError, redacted
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.json_numbers import number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,7 +55,7 @@ def embed(
     if text is not None and query is not None:
         raise InputError("--query asks about a SOURCE; it has no use with --text")
     loaded = load_model(model, engine, threads, precision)
-    embedding = loaded.embed_video(source, query) if text is None else loaded.embed_text([text])[0]
+    embedding = loaded.embed_text([text or ""])[0] if source is None else loaded.embed_video(source, query)
     if out is not None:
         save_npy(out, embedding)
     if as_json:

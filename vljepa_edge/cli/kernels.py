@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from vljepa_edge.cli.options import Debug, Json
-from vljepa_edge.cli.output import console, number, print_json
+from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.errors import KernelError
 from vljepa_edge.support.install import install_extra
+from vljepa_edge.support.json_numbers import number
 
 kernels = typer.Typer(
     help="Tune the GPU kernels, or build them for a device.\n\n\b\nExamples:\n"

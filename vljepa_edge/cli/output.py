@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import sys
+import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -18,8 +20,11 @@ if TYPE_CHECKING:
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on one line of stdout, flushed at once so that a reader sees events as they happen."""
-    sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+    """One JSON object on one line of stdout, flushed at once so that a reader sees events as they happen.
+
+    A number that is not finite is null, and a zero has no sign. All JSON that commands print goes through here.
+    """
+    sys.stdout.write(json.dumps(_clean(value), allow_nan=False) + "\n")
     sys.stdout.flush()
 
 
@@ -49,11 +54,28 @@ def progress() -> Progress:
     )
 
 
-def number(value: float | None, digits: int = 4) -> float | None:
-    """A measurement as JSON can hold it: rounded, never -0.0, and None for what is not finite."""
-    if value is None or value != value or value in (float("inf"), float("-inf")):
-        return None
-    return round(float(value), digits) + 0.0
+@contextmanager
+def reporting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Gives a function of (done, total) that draws a progress bar, once the work has taken half a second."""
+    with progress() as bar:
+        task = bar.add_task(what, visible=False)
+        begun = time.monotonic()
+
+        def report(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total, visible=time.monotonic() - begun > 0.5)
+
+        yield report
+
+
+def _clean(value: Any) -> Any:
+    """`value` with numbers that JSON can hold, at any depth."""
+    if isinstance(value, Mapping):
+        return {key: _clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    if isinstance(value, float):
+        return value + 0.0 if math.isfinite(value) else None  # -0.0 + 0.0 is 0.0
+    return value
 
 
 # What this process has warned of.

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
-from vljepa_edge.cli.output import console, number, print_json, progress, video_warnings
+from vljepa_edge.cli.output import console, print_json, progress, video_warnings
 from vljepa_edge.errors import VideoError
+from vljepa_edge.support.json_numbers import number
 from vljepa_edge.support.media_files import media_files
 
 if TYPE_CHECKING:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Source, Threads, load_model
-from vljepa_edge.cli.output import console, number, print_json, video_warnings
+from vljepa_edge.cli.output import console, print_json, video_warnings
 from vljepa_edge.errors import VLJepaError
+from vljepa_edge.support.json_numbers import number
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -66,7 +67,7 @@ def run_stream(model: Model, source: str, queries: list[str], options: StreamOpt
     def show() -> None:
         for event in events:
             if out is None:
-                print_json(event_json(event, several))
+                print_json({"type": "event"} | event.to_dict())
             else:
                 print_event(out, event, several)
 
@@ -84,20 +85,6 @@ def run_stream(model: Model, source: str, queries: list[str], options: StreamOpt
         print_summary(out, summary)
     if failure is not None:
         raise failure
-
-
-def event_json(event: Event, several: bool = False) -> dict[str, Any]:
-    """An event as the JSON lines have it. `query` is there only when there are several to tell apart."""
-    line = {
-        "type": "event",
-        "status": event.status,
-        "start": number(event.start),
-        "end": number(event.end),
-        "decided_at": number(event.decided_at),
-        "text": event.text,
-        "score": number(event.score),
-    }
-    return line | {"query": event.query} if several else line
 
 
 def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vljepa_edge.support.json_numbers import number
 
 NO_FRAMES = "(no frames)"  # what people read of a stall
 
@@ -48,6 +50,21 @@ class Event:
     query: str
     segment: int
     latency_ms: dict[str, float] = field(repr=False, compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the embedding, ready for JSON: times and scores to six digits behind the point, `latency_ms` to
+        three. A number that is not finite is None, and a zero has no sign."""
+        return {
+            "status": self.status,
+            "start": number(self.start, 6),
+            "end": number(self.end, 6),
+            "decided_at": number(self.decided_at, 6),
+            "text": self.text,
+            "score": number(self.score, 6),
+            "query": self.query,
+            "segment": self.segment,
+            "latency_ms": {stage: number(value, 3) for stage, value in self.latency_ms.items()},
+        }
 
     def __str__(self) -> str:
         end = "..." if self.end is None else f"{self.end:.2f}"

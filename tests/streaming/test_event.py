@@ -1,0 +1,30 @@
+"""An event as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+
+from vljepa_edge import Event
+
+EVENT = Event(
+    status="open",
+    start=-0.0,
+    end=None,
+    decided_at=1 / 3,
+    text='a "dog"',
+    embedding=np.ones(2, np.float32),
+    score=math.nan,
+    query="What?",
+    segment=7,
+    latency_ms={"total": 1.23456},
+)
+
+
+def test_an_event_is_ready_for_json() -> None:
+    assert json.dumps(EVENT.to_dict(), allow_nan=False) == (
+        '{"status": "open", "start": 0.0, "end": null, "decided_at": 0.333333, "text": "a \\"dog\\"", "score": null, '
+        '"query": "What?", "segment": 7, "latency_ms": {"total": 1.235}}'
+    )
