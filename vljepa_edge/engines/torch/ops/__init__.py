@@ -6,7 +6,7 @@ specification calls them, and returns one tensor or a tuple. An attribute that i
 
 from __future__ import annotations
 
-from vljepa_edge.engines.torch.ops import convolution, elementwise, normalisation, places, quantisation, reductions
+from vljepa_edge.engines.torch.ops import convolution, elementwise, indexing, normalisation, quantisation, reductions
 from vljepa_edge.engines.torch.ops.attributes import Op
 
 __all__ = ["OPS", "Op"]
@@ -14,8 +14,8 @@ __all__ = ["OPS", "Op"]
 OPS: dict[str, Op] = {
     **convolution.OPS,
     **elementwise.OPS,
+    **indexing.OPS,
     **normalisation.OPS,
-    **places.OPS,
     **quantisation.OPS,
     **reductions.OPS,
 }
