@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vljepa_edge.errors import KernelError
 from vljepa_edge.kernels.launch import arch_of
+from vljepa_edge.support.assets import cache_dir
 
 FOLDER_VARIABLE = "VLJEPA_KERNELS_TABLES"
 ANY = 0
@@ -154,10 +155,11 @@ def candidates(name: str, arch: int) -> list[Tiles]:
 
 
 def table_path(device: str) -> Path:
-    """Where the measured table of a device is: VLJEPA_KERNELS_TABLES, or the user's cache."""
+    """Where the measured table of a device is: in VLJEPA_KERNELS_TABLES, or in `kernels` of the user's cache."""
     folder = os.environ.get(FOLDER_VARIABLE)
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(folder) if folder else cache / "vljepa" / "kernels") / f"{re.sub(r'[^A-Za-z0-9]+', '-', device)}.json"
+    return (
+        Path(folder).expanduser() if folder else cache_dir() / "kernels"
+    ) / f"{re.sub(r'[^A-Za-z0-9]+', '-', device)}.json"
 
 
 @lru_cache(maxsize=8)

@@ -11,41 +11,66 @@ Compiled for the shapes of `workloads`; which sizes are free and which are compi
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
 from typing import Any
 
-from vljepa_edge.errors import InputError
+from vljepa_edge.errors import InputError, KernelError
 from vljepa_edge.kernels.launch import Launch
 from vljepa_edge.kernels.tools import aot, workloads
 from vljepa_edge.kernels.tools.ptx import entry
 from vljepa_edge.kernels.triton_or_none import triton
+from vljepa_edge.support.folders import first_other, replacing_folder
 
 FORMAT = 1
 INFERENCE = tuple(name for name in workloads.WORKLOADS if "training" not in name and "info_nce" not in name)
+_INDEX = "kernels.json"
 _LAUNCHER = Path(__file__).with_name("launcher.hpp")
 
 
 def write_cubins(arch: int, out: Path) -> dict[str, Any]:
     """Compiles the kernels of inference for sm_`arch` into the folder `out`; returns what kernels.json has.
 
-    Raises InputError for an unknown architecture, KernelError without a compiler.
+    The folder appears, or takes the place of one that this wrote before, when all is compiled. Raises InputError for an
+    unknown architecture and for a folder that holds anything else, KernelError without a compiler and when it can't be
+    written.
     """
     if arch not in aot.ARCHS:
-        raise InputError(f"there are no tiles for sm_{arch}; legal are {', '.join(map(str, aot.ARCHS))}")
+        raise InputError(f"there are no tiles for sm_{arch}; use one of {', '.join(map(str, aot.ARCHS))}")
     aot.require_compiler()
-    out.mkdir(parents=True, exist_ok=True)
-    rows = [
-        _write(label, launch, arch, out)
-        for workload in INFERENCE
-        for label, launch in workloads.launches(arch, workload).items()
-    ]
-    data = {"format": FORMAT, "arch": arch, "triton": triton.__version__, "kernels": rows}
-    (out / "kernels.hpp").write_text(_table(rows), "utf-8")
-    shutil.copyfile(_LAUNCHER, out / _LAUNCHER.name)
-    (out / "kernels.json").write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+    target = Path(os.path.realpath(out))
+    try:
+        with replacing_folder(target, _own_files(target)) as part:
+            rows = [
+                _write(label, launch, arch, part)
+                for workload in INFERENCE
+                for label, launch in workloads.launches(arch, workload).items()
+            ]
+            data = {"format": FORMAT, "arch": arch, "triton": triton.__version__, "kernels": rows}
+            (part / "kernels.hpp").write_text(_table(rows), "utf-8")
+            shutil.copyfile(_LAUNCHER, part / _LAUNCHER.name)
+            (part / _INDEX).write_text(json.dumps(data, indent=1) + "\n", "utf-8")
+    except OSError as error:
+        raise KernelError(f"{out} can't be written: {error.strerror or error}") from error
     return data
+
+
+def _own_files(target: Path) -> set[str]:
+    """The files that an earlier call wrote into the folder. Raises InputError when it holds any other, OSError."""
+    if not target.exists() or (target.is_dir() and not any(target.iterdir())):
+        return set()
+    try:
+        data = json.loads((target / _INDEX).read_text("utf-8"))
+        cubins = {f"{row['name']}.cubin" for row in data["kernels"] if row["file"] == f"{row['name']}.cubin"}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        raise InputError(f"{target} exists and holds no kernels, so it is left alone; name another folder") from None
+    own = {_INDEX, "kernels.hpp", _LAUNCHER.name, *(name for name in cubins if re.fullmatch(r"\w+\.cubin", name))}
+    other = first_other(target, own)
+    if other is not None:
+        raise InputError(f"{target} holds {other}, which is not of its kernels, so it is left alone; move that file")
+    return own
 
 
 def _write(label: str, launch: Launch, arch: int, out: Path) -> dict[str, Any]:

@@ -90,6 +90,41 @@ def test_something_else_is_left_alone(machine: Machine, toy_opened: Bundle, tmp_
     assert files(tmp_path) == {"photo.jpg": b"mine"}
 
 
+def test_a_user_s_own_plans_and_an_engines_json_of_something_else_are_left_alone(
+    machine: Machine, toy_opened: Bundle, tmp_path: Path
+) -> None:
+    machine.build.build_engines(toy_opened, tmp_path / "engines")
+    (tmp_path / "engines" / "mine.plan").write_bytes(b"mine")
+    (tmp_path / "engines" / "notes.txt").write_text("mine")
+    machine.build.build_engines(toy_opened, tmp_path / "engines")
+    assert (tmp_path / "engines" / "mine.plan").read_bytes() == b"mine"
+    for name, text in (("cars", '{"engines": ["V8"]}'), ("cut", '{"schema": 1, "bund')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "engines.json").write_text(text)
+        (tmp_path / name / "mine.plan").write_bytes(b"mine")
+        with pytest.raises(InputError, match="so it is left alone"):
+            machine.build.build_engines(toy_opened, tmp_path / name)
+        assert (tmp_path / name / "engines.json").read_text() == text
+        assert sorted(item.name for item in (tmp_path / name).iterdir()) == ["engines.json", "mine.plan"]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_build_that_fails_leaves_an_empty_folder_or_none_as_it_was(
+    is_there: bool, machine: Machine, toy_opened: Bundle, tmp_path: Path
+) -> None:
+    out = tmp_path / "engines"
+    if is_there:
+        out.mkdir()
+
+    def stop(what: str, step: int, steps: int) -> None:
+        if what.startswith("predictor"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        machine.build.build_engines(toy_opened, out, report=stop)
+    assert out.is_dir() == is_there and list(tmp_path.rglob("*.plan")) == []
+
+
 def test_a_place_that_can_not_be_written_is_said(machine: Machine, toy_opened: Bundle, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(EngineError, match=r"can't be written: Not a directory"):

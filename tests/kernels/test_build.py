@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -122,9 +123,68 @@ def test_tensorrt_gets_ptx_without_the_hidden_parameters_or_nothing() -> None:
 
 def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"sm_75.*87"):
-        bundle.write_bundle(75, tmp_path)
+        bundle.write_cubins(75, tmp_path)
     run = CliRunner().invoke(app, ["kernels", "build", "--arch", "75", "--out", str(tmp_path)])
     assert run.exit_code == 2 and "sm_75" in run.stderr
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One kernel, whose cubin is made up."""
+
+    def write(label: str, launch: object, arch: int, out: Path) -> dict[str, Any]:
+        name = "_".join(label.split())
+        (out / f"{name}.cubin").write_bytes(b"cubin")
+        unread: dict[str, Any] = {"entry": "k", "shared_bytes": 0, "threads": 32, "parameters": []}
+        return {"name": name, "file": f"{name}.cubin", "hidden_null_pointers": 0} | unread
+
+    monkeypatch.setattr(bundle, "_write", write)
+    monkeypatch.setattr(bundle, "INFERENCE", ("patchify",))
+    monkeypatch.setattr(bundle.workloads, "launches", lambda arch, workload: {workload: None})
+    monkeypatch.setattr(bundle.aot, "require_compiler", lambda: None)
+
+
+def test_a_folder_of_kernels_is_replaced_when_all_is_compiled(
+    quick: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "orin"
+    bundle.write_cubins(87, out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert sorted(before) == ["kernels.hpp", "kernels.json", "launcher.hpp", "patchify.cubin"]
+
+    def stop(rows: object) -> str:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(bundle, "_table", stop)
+        bundle.write_cubins(90, out)
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert bundle.write_cubins(90, out)["arch"] == json.loads((out / "kernels.json").read_text())["arch"] == 90
+    assert [item.name for item in tmp_path.iterdir()] == ["orin"]
+
+
+@pytest.mark.parametrize("name", ["mine.cubin", "kernels.txt", "kernels.json", "src/main.cu"])
+def test_a_folder_with_anything_else_in_it_is_left_alone(name: str, quick: None, tmp_path: Path) -> None:
+    out = tmp_path / "orin"
+    if name != "kernels.json":
+        bundle.write_cubins(87, out)
+    (out / name).parent.mkdir(parents=True, exist_ok=True)
+    (out / name).write_text("[]")
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(InputError, match="left alone"):
+        bundle.write_cubins(87, out)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
+
+
+def test_the_measured_table_is_in_the_cache_that_the_user_chose(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VLJEPA_KERNELS_TABLES", raising=False)
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path))
+    assert tiles.table_path("NVIDIA Thing (1)") == tmp_path / "kernels" / "NVIDIA-Thing-1-.json"
+    monkeypatch.delenv("VLJEPA_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert tiles.table_path("a") == tmp_path / "vljepa-edge" / "kernels" / "a.json"
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

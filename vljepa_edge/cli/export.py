@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -67,6 +68,9 @@ def export(
     wanted = precision == "int8" and _wants_card(card, source)
     if wanted:  # now rather than after all the work
         require(CARD_MODULES, "train", ", or leave the card out with --no-card")
+    kept = out.with_name(out.name + ".report.json")
+    if precision == "int8":
+        _check_report(kept)
     plan = Plan(cast("StoredPrecision", precision), calibration, force, window, fps)
     with progress() as bar:
         try:
@@ -75,7 +79,6 @@ def export(
             if error.report is None:
                 raise
             _print(error.report, as_json)
-            kept = out.with_name(out.name + ".report.json")
             with replacing(kept) as part:
                 part.write_text(json.dumps(error.report.to_dict(), indent=2))
             raise ExportError(f"{error}; its report is kept in {kept}", error.report) from error
@@ -84,6 +87,21 @@ def export(
     _print(report, as_json)
     if not as_json:
         console().print(f"written to {out}")
+
+
+def _check_report(path: Path) -> None:
+    """Raise InputError when what is at `path` is not the report of an export that was refused."""
+    if not os.path.lexists(path):
+        return
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        ours = isinstance(found, dict) and {"problems", "parts", "tried"} <= found.keys()
+    except (OSError, ValueError, RecursionError):
+        ours = False
+    if not ours:
+        raise InputError(
+            f"{path} exists and is not the report of an export, so it is left alone; move it, or name another"
+        )
 
 
 def _wants_card(asked: bool | None, source: str) -> bool:

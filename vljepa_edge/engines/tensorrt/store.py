@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +95,7 @@ class EngineFolder:
             reason = f"{root} is no folder of TensorRT engines ({error.strerror})"
         except ValidationError as error:
             reason = f"{root / ENGINES} is damaged ({error.errors()[0]['msg']})"
-        raise EngineError(f"{reason}; mend it with: {rebuild(root)}")
+        raise EngineError(f"{reason}; to fix it, delete what is there and run: {rebuild(root)}")
 
     def plan(self, model: bytes, graph: str, here: Platform) -> bytes:
         """The plan that stands for a serialised ONNX model on this machine.
@@ -149,38 +149,38 @@ class EngineFolder:
         return bundle if source in {entry.sha256 for entry in bundle.manifest.graphs.values()} else None
 
 
-@dataclass(frozen=True)
 class EngineWriter:
     """Collects plans in a folder. Nothing refers to them until `finish`, which replaces the manifest in one step."""
 
-    path: Path
+    def __init__(self, path: Path, before: Collection[str]) -> None:
+        """before: the plans of the folder as it stands. Only they, and what is added here, are ever removed."""
+        self.path = path
+        self._before, self._added = set(before), set[str]()
 
     def add(self, graph: str, plan: bytes) -> tuple[str, str]:
         """Write one plan; returns its file name and SHA-256. Raises OSError."""
         digest = hashlib.sha256(plan).hexdigest()
         file = f"{Path(graph).stem}-{digest[:12]}{_PLAN}"
+        self._added.add(file)
         write_file(self.path / file, plan)
         return file, digest
 
     def finish(self, manifest: EnginesManifest) -> EngineFolder:
         """Make the plans those of the folder, and remove the ones before them."""
         write_file(self.path / ENGINES, manifest.model_dump_json(by_alias=True, indent=1).encode())
-        self._keep({plan.file for plan in manifest.plans.values()})
+        plans = {plan.file for plan in manifest.plans.values()}
+        self._remove(self._before - plans)
+        self._before = plans
         return EngineFolder(self.path, manifest)
 
     def abandon(self) -> None:
-        """Remove what was added and is not part of the folder as it stood, and a folder that was not there."""
-        if (self.path / ENGINES).is_file():
-            with suppress(EngineError):  # damaged: what its plans were can't be told
-                self._keep({plan.file for plan in EngineFolder.open(self.path).manifest.plans.values()})
-        elif self.path.is_dir():
-            self._keep(set())
-            self.path.rmdir()
+        """Remove what was added and is not part of the folder as it stood."""
+        self._remove(self._added - self._before)
 
-    def _keep(self, files: set[str]) -> None:
-        for path in self.path.glob(f"*{_PLAN}"):
-            if path.name not in files:
-                path.unlink(missing_ok=True)
+    def _remove(self, files: Collection[str]) -> None:
+        for file in files:
+            with suppress(OSError):
+                (self.path / file).unlink()
 
 
 @contextmanager
@@ -190,18 +190,31 @@ def engine_writer(out: str | os.PathLike[str]) -> Iterator[EngineWriter]:
     Raises InputError when something else is at `out`, EngineError when it can't be written to.
     """
     path = Path(out)
-    if path.exists() and not (path / ENGINES).is_file() and not (path.is_dir() and not any(path.iterdir())):
-        raise InputError(f"{path} exists and is no folder of TensorRT engines, so it is left alone; name another")
-    writer = EngineWriter(path)
+    writer = EngineWriter(path, _plans_of(path))
+    is_new = not path.exists()
     try:
         path.mkdir(parents=True, exist_ok=True)
         yield writer
-    except OSError as error:
+    except BaseException as error:
         writer.abandon()
-        raise EngineError(f"{error.filename or path} can't be written: {error.strerror or error}") from error
-    except BaseException:
-        writer.abandon()
+        if is_new:
+            with suppress(OSError):
+                path.rmdir()
+        if isinstance(error, OSError):
+            reason = f"{error.filename or path} can't be written: {error.strerror or error}"
+            raise EngineError(reason) from error
         raise
+
+
+def _plans_of(path: Path) -> set[str]:
+    """The plans of the engines at `path`, none where nothing or an empty folder is. Raises InputError for all else."""
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return set()
+    try:
+        return {plan.file for plan in EngineFolder.open(path).manifest.plans.values()}
+    except EngineError as error:
+        reason = f"{path} exists and is no folder of TensorRT engines, so it is left alone"
+        raise InputError(f"{reason}; delete it, or name another") from error
 
 
 def rebuild(path: str | Path, bundle: str = "BUNDLE", options: Sequence[str] = ()) -> str:
