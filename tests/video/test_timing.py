@@ -119,23 +119,6 @@ def test_times_always_rise(stamps: list[float | None]) -> None:
     assert times == sorted(times)
 
 
-def test_a_restart_goes_on_at_the_time_given() -> None:
-    timeline = Timeline(SourceStats(), 0.1)
-    assert [timeline.place(stamp) for stamp in (9.0, 9.5)] == [0, 0.5]
-    timeline.restart(3.0)
-    assert [timeline.place(stamp) for stamp in (100.0, 100.25)] == [3.0, 3.25]
-    timeline.restart(1.0)  # never back
-    assert timeline.place(4.0) == pytest.approx(3.35)
-
-
-def test_a_clock_instead_of_stamps() -> None:
-    stats = SourceStats()
-    timeline = Timeline(stats, 0.1)
-    assert [timeline.place_at(time) for time in (0.0, 0.03, 0.03, 0.2)] == [0.0, 0.03, None, 0.2]
-    assert timeline.place(77.0) == pytest.approx(0.3)  # stamps came after all
-    assert stats.bad_timestamps == 0
-
-
 def sampled(fps: float | None, times: list[float]) -> list[float]:
     grid = Grid(fps)
     return [time for time in times if grid.takes(time)]

@@ -50,7 +50,7 @@ class SourceStats:
     """Live sources: frames replaced by a newer one before the consumer took them."""
     reconnects: int = 0
     bad_timestamps: int = 0
-    """Stamps that were missing, repeated, not finite, or went backwards."""
+    """Stamps that were missing, repeated, not finite, or went backwards; of live sources, any that was not believed."""
     corrupt: int = 0
     """Signs of damage: packets or frames marked as such, packets that don't decode, frames that can't be converted."""
     missing: float = 0.0

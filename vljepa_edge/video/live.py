@@ -18,7 +18,8 @@ from vljepa_edge.errors import VideoError, redacted
 from vljepa_edge.support.ending import Worker, keep_in_child
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, Pictures, SourceStats
-from vljepa_edge.video.timing import Grid, Timeline
+from vljepa_edge.video.live_clock import LiveClock
+from vljepa_edge.video.timing import Grid
 
 Connect = Callable[[], Decoder]
 
@@ -127,31 +128,24 @@ def reconnecting(
     Raises VideoError when no frame came for `retry_for` seconds after a loss.
     """
     decoder: Decoder | None = first
-    timeline = Timeline(stats, first.interval)
-    begun: float | None = None  # when the first frame came, on the monotonic clock
+    clock = LiveClock(stats, first.interval)
     seen = time.monotonic()  # when the last frame came
     pause = _FIRST_PAUSE
     reason = "the stream ended"
     while not stopped.is_set():
         if decoder is not None:
             fresh = True
-            stamped = False
             try:
                 for frame, stamp in decoder:
                     if stopped.is_set():
                         return
                     seen = time.monotonic()
-                    if begun is None:
-                        begun = seen
                     if fresh:
                         fresh, pause = False, _FIRST_PAUSE
                         if decoder is not first:
                             stats.reconnects += 1
-                            timeline.restart(seen - begun)
-                    stamped = stamped or stamp is not None
-                    at = timeline.place(stamp) if stamped else timeline.place_at(seen - begun)
-                    if at is not None:
-                        yield decoder.picture(frame, at)
+                            clock.restart()
+                    yield decoder.picture(frame, clock.place(stamp, seen))
                 reason = "the stream ended"
             except VideoError as error:
                 reason = str(error).removeprefix(f"{name}: ")

@@ -104,15 +104,10 @@ class Timeline:
         self._stats = stats
         self._interval = interval
         self._keeps = keeps
-        self._start = 0.0
         self._shift = None if origin is None else -origin
         self._stamp: float | None = None
         self._last: float | None = None
         self._late = 0
-
-    def restart(self, at: float) -> None:
-        """The source starts again: its next stamp means `at`, or just after the last frame if that is later."""
-        self._start, self._shift, self._stamp = at, None, None
 
     def place(self, stamp: float | None) -> float | None:
         """The time of a frame in seconds; None if the frame came too late to have one and is to be skipped."""
@@ -137,18 +132,8 @@ class Timeline:
         self._last = time
         return time
 
-    def place_at(self, time: float) -> float | None:
-        """The same for a frame of a source that has no stamps and whose time, `time`, is that of a clock."""
-        if self._last is not None and time <= self._last:
-            return None
-        self._last = time
-        return time
-
     def _expected(self) -> float:
-        if self._last is None:
-            return self._start
-        following = self._last + self._interval
-        return max(following, self._start) if self._shift is None else following
+        return 0.0 if self._last is None else self._last + self._interval
 
 
 class Grid:
