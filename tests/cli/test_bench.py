@@ -102,17 +102,17 @@ def test_doctor_marks_an_engine_on_hardware_where_it_never_ran(
 
 
 def test_doctor_for_people_ends_with_the_verdict(vljepa: Vljepa, monkeypatch: pytest.MonkeyPatch) -> None:
-    reasons = {"openvino": None, "steam": "engine steam can't be used: no coal; mend it with: pip install coal"}
+    reasons = {"openvino": None, "steam": "engine steam can't be used: no coal; to fix it, run: pip install coal"}
     monkeypatch.setattr("vljepa_edge.engines.available", lambda: reasons)
     run = vljepa("doctor")
     assert run.status == 0
     assert re.search(
-        r"missing +engine steam +engine steam can't be used: no coal\n +mend it with: pip install coal\n", run.out
+        r"missing +engine steam +engine steam can't be used: no coal\n +to fix it, run: pip install coal\n", run.out
     )
     assert run.out.endswith("everything that the runtime needs works\n")
 
 
-def test_doctor_fails_on_a_broken_bundle_and_says_what_mends_it(
+def test_doctor_fails_on_a_broken_bundle_and_says_what_fixes_it(
     vljepa: Vljepa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vljepa_edge.engines.available", lambda: {"openvino": None})
@@ -127,7 +127,7 @@ def test_doctor_names_the_command_for_a_missing_package(vljepa: Vljepa, monkeypa
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     run = vljepa("doctor")
     assert run.status == 1
-    assert f"mend it with: {pip_install('--upgrade', 'tokenizers')}" in run.out
+    assert f"to fix it, run: {pip_install('--upgrade', 'tokenizers')}" in run.out
 
 
 def test_commands_work_where_torch_can_not_be_imported(toy: Path, video: Path) -> None:

@@ -76,7 +76,7 @@ def test_without_tensorrt_the_command_says_what_to_install(
     run = vljepa("build", "--out", tmp_path / "engines")
     assert run.status == 1
     assert run.err.startswith("error: engine tensorrt can't be used")
-    assert f"mend it with: {install_extra('tensorrt')}" in run.err
+    assert f"to fix it, run: {install_extra('tensorrt')}" in run.err
     assert not (tmp_path / "engines").exists()
 
 

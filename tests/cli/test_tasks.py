@@ -126,7 +126,7 @@ def test_models_verify_names_the_altered_file(vljepa: Vljepa, toy: Path, tmp_pat
     assert run.err.startswith("error: graphs/predictor.onnx: ")
     assert "Traceback" not in run.err
     assert "Traceback" in vljepa("models", "verify", bundle, "--debug").err
-    assert "is whole" in vljepa("models", "verify", toy).out
+    assert "is complete" in vljepa("models", "verify", toy).out
 
 
 def test_eval_card_without_the_extra_names_the_command(vljepa: Vljepa, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What an engine can't do is said in one line that names the graph, what was given, and what is legal."""
+"""What an engine can't do is said in one line that names the graph, what was given, and what is allowed."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_arguments_that_no_engine_takes(arguments: dict[str, Any], message: str)
 @pytest.mark.parametrize("name", ["onnxruntime", "torch"])
 @pytest.mark.parametrize("precision", ["bf16", "f16"])
 def test_a_precision_that_an_engine_lacks_is_not_ignored(name: str, precision: Any) -> None:
-    with pytest.raises(EngineError, match="legal are auto, f32"):
+    with pytest.raises(EngineError, match="precision must be auto or f32"):
         open_engine(name, precision=precision)
 
 
@@ -125,7 +125,7 @@ def test_openvino_takes_the_precisions_that_the_cpu_has(
     assert open_engine("openvino").precision == auto
     assert open_engine("openvino", precision="f32").precision == "f32"
     for precision in refused:
-        with pytest.raises(EngineError, match=f"no {precision} arithmetic; legal here are auto"):
+        with pytest.raises(EngineError, match=f"no {precision} arithmetic; precision must be one of auto"):
             open_engine("openvino", precision=precision)
 
 
@@ -133,7 +133,7 @@ def test_all_engines_are_available_where_these_tests_run() -> None:
     found = available()
     assert {name: found.pop(name) for name in NAMES} == dict.fromkeys(NAMES)
     assert set(found) == {"tensorrt"}  # a GPU's: there, or told how to get it
-    assert found["tensorrt"] is None or found["tensorrt"].endswith(f"; mend it with: {install_extra('tensorrt')}")
+    assert found["tensorrt"] is None or found["tensorrt"].endswith(f"; to fix it, run: {install_extra('tensorrt')}")
 
 
 @pytest.mark.parametrize(

@@ -265,7 +265,7 @@ def test_profiles_are_chosen_by_name(toy_opened: Bundle) -> None:
         ("batch=1:1:33", "from 1 to at most 32"),
     ],
 )
-def test_profiles_that_are_not_legal(chosen: str, message: str, toy_opened: Bundle) -> None:
+def test_profiles_that_are_not_allowed(chosen: str, message: str, toy_opened: Bundle) -> None:
     with pytest.raises(InputError, match=message):
         Profiles.of(toy_opened.manifest, chosen)
 

@@ -299,7 +299,7 @@ def test_an_engine_that_can_not_be_loaded(
         load(toy, engine=f"tensorrt:{engines}")
 
 
-# --- stale and foreign engines ---
+# --- engines that are stale, or of another machine ---
 
 
 @pytest.mark.parametrize(
@@ -316,14 +316,14 @@ def test_engines_of_another_gpu_are_refused_with_what_differs(
     changed: dict[str, Any], message: str, machine: Machine, engines: Path, toy: Path
 ) -> None:
     vars(machine.cuda.device).update(changed)
-    with pytest.raises(EngineError, match=rf"the engines in {engines} don't fit: {message}; mend it with"):
+    with pytest.raises(EngineError, match=rf"the engines in {engines} don't fit: {message}; to fix it, run"):
         load(toy, engine=f"tensorrt:{engines}")
 
 
 def test_engines_of_another_bundle_are_refused(machine: Machine, engines: Path, tmp_path: Path, toy: Path) -> None:
     other = write_toy_bundle(tmp_path / "other", seed=1)
     digest = Bundle.open(toy).digest[:16]
-    message = rf"the bundle is another than toy 0, digest {digest}, of {toy}; mend it with: vljepa build BUNDLE --out"
+    message = rf"the bundle is another than toy 0, digest {digest}, of {toy}; to fix it, run: vljepa build BUNDLE --out"
     with pytest.raises(EngineError, match=message):
         load(other, engine=f"tensorrt:{engines}")
 
@@ -333,7 +333,7 @@ def test_all_that_changed_is_named_and_the_command_builds_the_same_again(machine
     old = Bundle.open(write_toy_bundle(bundle))
     machine.build.build_engines(old, out, workspace=64 << 20, profiles="query=1:8:32", plugins=False)
     machine.trt.__version__ = "11.4.1"
-    again = rf"mend it with: vljepa build '{bundle}' --out {out} --workspace 64 --profiles query=1:8:32 --no-plugins$"
+    again = rf"to fix it, run: vljepa build '{bundle}' --out {out} --workspace 64 --profiles query=1:8:32 --no-plugins$"
     with pytest.raises(EngineError, match=rf"don't fit: TensorRT is 11.4.1, not 10.3.0; {again}"):
         load(bundle, engine=f"tensorrt:{out}")
     shutil.rmtree(bundle)
@@ -346,7 +346,7 @@ def test_all_that_changed_is_named_and_the_command_builds_the_same_again(machine
 def test_an_altered_or_missing_plan_is_refused(machine: Machine, engines: Path, toy: Path) -> None:
     plan = next(engines.glob("predictor-*.plan"))
     plan.write_bytes(plan.read_bytes()[:-1] + b"?")
-    with pytest.raises(EngineError, match=r"predictor-\w+\.plan was altered; mend it with: vljepa build"):
+    with pytest.raises(EngineError, match=r"predictor-\w+\.plan was altered; to fix it, run: vljepa build"):
         load(toy, engine=f"tensorrt:{engines}")
     plan.unlink()
     with pytest.raises(EngineError, match=r"predictor-\w+\.plan can't be read \(No such file"):
@@ -359,7 +359,7 @@ def test_an_altered_or_missing_plan_is_refused(machine: Machine, engines: Path, 
 def test_the_folder_may_come_from_the_environment(
     machine: Machine, engines: Path, toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(EngineError, match=r"name their folder as tensorrt:FOLDER or in VLJEPA_ENGINES; mend it with"):
+    with pytest.raises(EngineError, match=r"name their folder as tensorrt:FOLDER or in VLJEPA_ENGINES; to fix it, run"):
         open_engine("tensorrt")
     monkeypatch.setenv("VLJEPA_ENGINES", str(engines))
     engine = open_engine("tensorrt", precision="f16")
@@ -377,7 +377,7 @@ def test_a_folder_without_engines_is_refused(machine: Machine, content: bytes | 
 def test_arguments_that_a_gpu_does_not_take(machine: Machine, engines: Path) -> None:
     with pytest.raises(EngineError, match="takes no threads"):
         open_engine(f"tensorrt:{engines}", threads=2)
-    with pytest.raises(EngineError, match="bf16 is not supported: engines are built for f16; legal are auto, f16"):
+    with pytest.raises(EngineError, match="precision must be auto or f16, for which engines are built, got bf16"):
         open_engine(f"tensorrt:{engines}", precision="bf16")
     for name in ("openvino:folder", "tensorrt:"):
         with pytest.raises(InputError, match="only tensorrt takes a folder, as tensorrt:FOLDER"):

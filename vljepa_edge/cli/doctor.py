@@ -1,4 +1,4 @@
-"""`vljepa doctor`: what is installed, what works, what is missing, and the command that mends it."""
+"""`vljepa doctor`: what is installed, what works, what is missing, and the command that fixes it."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ LIBRARIES = ("libavcodec", "libavformat", "libswscale")
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
 DEFAULT_ENGINE = "openvino"
 UNTRIED = "nothing has run on a GPU or an Arm board yet, see docs/tensorrt.md"
-MEND = "; mend it with: "
+FIX = "; to fix it, run: "
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `fail`: the runtime can't run; `missing`: something optional isn't there; `fix` mends it."""
+    """One thing looked at. `fail`: the runtime can't run; `missing`: an optional thing isn't there; `fix`: a command."""
 
     name: str
     status: Literal["ok", "missing", "fail"]
@@ -117,7 +117,7 @@ def check_cameras() -> Check:
 
 
 def check_bundle(path: Path | None) -> tuple[Check, Bundle | None]:
-    """The bundle opens and is whole."""
+    """The bundle opens and is complete."""
     from vljepa_edge.bundle.store import Bundle, default_bundle
 
     chosen = path or default_bundle()
@@ -137,7 +137,7 @@ def check_engines(bundle: Bundle | None) -> Iterator[Check]:
         bad: Literal["fail", "missing"] = "fail" if name == DEFAULT_ENGINE else "missing"
         note = "" if verified(name) else f" (NOT VERIFIED ON HARDWARE: {UNTRIED})"
         if reason is not None:
-            what, _, fix = reason.partition(MEND)
+            what, _, fix = reason.partition(FIX)
             yield Check(f"engine {name}", bad, what + note, fix or None)
         elif bundle is None:
             yield Check(f"engine {name}", "missing", "not tried: there is no bundle to run" + note)
@@ -145,7 +145,7 @@ def check_engines(bundle: Bundle | None) -> Iterator[Check]:
             try:
                 yield Check(f"engine {name}", "ok", try_engine(name, bundle) + note)
             except Exception as error:
-                what, _, fix = describe(error).partition(MEND)
+                what, _, fix = describe(error).partition(FIX)
                 yield Check(f"engine {name}", bad, what + note, fix or pip_install("--upgrade", name))
 
 
@@ -188,7 +188,7 @@ def doctor(model: ModelPath = None, as_json: Json = False, debug: Debug = False)
 
 
 def print_checks(checks: list[Check], ok: bool) -> None:
-    """One line a check; under it the command that mends it."""
+    """One line a check; under it the command that fixes it."""
     from rich.text import Text
 
     out = console()
@@ -196,5 +196,5 @@ def print_checks(checks: list[Check], ok: bool) -> None:
     for check in checks:
         out.print(Text.assemble((f"{check.status:7}", styles[check.status]), f"  {check.name:18} {check.detail}"))
         if check.fix is not None:
-            out.print(f"{'':28}mend it with: {check.fix}", style="bold")
+            out.print(f"{'':28}to fix it, run: {check.fix}", style="bold")
     out.print("everything that the runtime needs works" if ok else "the runtime can't run: see the lines marked fail")

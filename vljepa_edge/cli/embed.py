@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def save_npy(path: Path, array: NDArray[np.float32]) -> None:
-    """Write a .npy file whole or not at all."""
+    """Write a .npy file completely or not at all."""
     import numpy as np
 
     with replacing(path) as part, part.open("wb") as file:  # np.save would add a suffix to a name

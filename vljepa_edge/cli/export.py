@@ -56,7 +56,7 @@ def export(
       vljepa export my.vljepa --precision int8 --calibration clips --no-card --out my-int8.vljepa --json
     """
     if precision not in PRECISIONS:
-        raise InputError(f"precision {precision!r} does not exist; legal are {', '.join(PRECISIONS)}")
+        raise InputError(f"precision must be one of {', '.join(PRECISIONS)}, got {precision!r}")
     if (precision == "int8") != (calibration is not None):
         needs = (
             "needs --calibration DIR, a folder of videos and photos" if precision == "int8" else "calibrates nothing"

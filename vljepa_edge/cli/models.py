@@ -1,4 +1,4 @@
-"""`vljepa models`: what bundles there are, and whether one is whole."""
+"""`vljepa models`: what bundles there are, and whether one is complete and unaltered."""
 
 from __future__ import annotations
 
@@ -123,6 +123,6 @@ def verify(
         print_json(row | {"graphs": len(about.graphs), "files": len(about.entries()) + 1, "bytes": size_of(bundle)})
     else:
         console().print(
-            f"{chosen}: {about.name} {about.version} is whole: {len(about.graphs)} graphs, "
+            f"{chosen}: {about.name} {about.version} is complete: {len(about.graphs)} graphs, "
             f"{len(about.entries()) + 1} files, {size_of(bundle) / 1e6:.1f} MB, digest {bundle.digest[:16]}"
         )

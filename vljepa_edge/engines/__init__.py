@@ -71,7 +71,7 @@ def import_engine(name: str) -> ModuleType:
 
 
 def available() -> dict[str, str | None]:
-    """Every engine and, where it can't be used here, why not and what mends it. Imports them all: a second or two."""
+    """Every engine and, where it can't be used here, why not and what fixes that. Imports them all: a second or two."""
     return {name: _missing(name) for name in _INSTALL}
 
 
@@ -116,5 +116,5 @@ def _missing(name: str) -> str | None:
     try:
         import_module(f"{__name__}.{_MODULES[name]}")
     except Exception as error:  # a shared library that does not load, or whatever a broken package raises
-        return f"engine {name} can't be used: {error}; mend it with: {_INSTALL[name]()}"
+        return f"engine {name} can't be used: {error}; to fix it, run: {_INSTALL[name]()}"
     return None

@@ -66,13 +66,13 @@ class OnnxRuntimeEngine:
 
 
 def open_engine(threads: int | None, precision: Precision) -> OnnxRuntimeEngine:
-    """See engines.open_engine. A graph runs at the precision it is stored in, so only f32 is legal."""
+    """See engines.open_engine. A graph runs at the precision it is stored in, so only f32 is allowed."""
     if precision not in ("auto", "f32"):
-        raise EngineError(f"onnxruntime: {precision} is not supported on the CPU; legal are auto, f32")
+        raise EngineError(f"onnxruntime: precision must be auto or f32 on the CPU, got {precision}")
     return OnnxRuntimeEngine(threads)
 
 
 def _port(graph: str, item: Any) -> Port:
     if item.type not in _TYPES:
-        raise EngineError(f"{graph}: input {item.name} is {item.type}; legal are {', '.join(_TYPES)}")
+        raise EngineError(f"{graph}: the type of input {item.name} must be one of {', '.join(_TYPES)}, got {item.type}")
     return Port(item.name, tuple(item.shape), np.dtype(_TYPES[item.type]))

@@ -107,8 +107,8 @@ def open_engine(threads: int | None, precision: Precision) -> OpenVinoEngine:
     if precision == "auto":
         precision = "bf16" if "bf16" in native else "f32"
     if precision not in native:
-        legal = ", ".join(["auto", *sorted(native)])
-        raise EngineError(f"openvino: this CPU has no {precision} arithmetic; legal here are {legal}")
+        allowed = ", ".join(["auto", *sorted(native)])
+        raise EngineError(f"openvino: this CPU has no {precision} arithmetic; precision must be one of {allowed}")
     return OpenVinoEngine(core, threads, precision)
 
 

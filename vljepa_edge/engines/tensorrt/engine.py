@@ -47,7 +47,7 @@ class _Tensor(NamedTuple):
 
 
 class _Recorded(NamedTuple):
-    """A whole call with inputs of one shape; the recording refers to what the context holds."""
+    """A complete call with inputs of one shape; the recording refers to what the context holds."""
 
     recording: Recording
     outputs: Shapes
@@ -203,12 +203,12 @@ def open_engine(threads: int | None, precision: Precision, folder: str | None = 
     if threads is not None:
         raise EngineError("tensorrt: runs on the GPU and takes no threads; leave them out")
     if precision not in ("auto", "f16"):
-        raise EngineError(f"tensorrt: {precision} is not supported: engines are built for f16; legal are auto, f16")
+        raise EngineError(f"tensorrt: precision must be auto or f16, for which engines are built, got {precision}")
     folder = folder or os.environ.get(FOLDER)
     if not folder:
         raise EngineError(
             f"tensorrt: needs engines that were built on this machine: name their folder as tensorrt:FOLDER or in "
-            f"{FOLDER}; mend it with: {rebuild('FOLDER')}"
+            f"{FOLDER}; to fix it, run: {rebuild('FOLDER')}"
         )
     return TensorRtEngine(EngineFolder.open(folder), this_platform())
 
@@ -253,7 +253,7 @@ def _tensor(engine: trt.ICudaEngine, name: str, largest: Shape) -> _Tensor:
 def _dtype(engine: trt.ICudaEngine, name: str) -> np.dtype[Any]:
     kind = engine.get_tensor_dtype(name).name
     if kind not in _TYPES:
-        raise EngineError(f"{name} is {kind}; legal are {', '.join(_TYPES)}")
+        raise EngineError(f"the type of {name} must be one of {', '.join(_TYPES)}, got {kind}")
     return np.dtype(_TYPES[kind])
 
 

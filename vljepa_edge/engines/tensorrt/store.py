@@ -1,8 +1,8 @@
 """A folder of TensorRT engines: one plan a graph, and a small manifest that says what they were built from and for.
 
 A plan runs only on the GPU and the TensorRT that it was built for, and only in place of the graph it was built from.
-All are recorded, so that a stale or foreign folder is refused with what differs. Plans are code for the GPU: a folder
-is as trustworthy as whoever wrote it, and hashes tell only whether it is whole.
+All are recorded, so that a stale folder, or one of another machine, is refused with what differs. Plans are code for
+the GPU: a folder is as trustworthy as whoever wrote it, and hashes tell only whether it is complete.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class PlanEntry(_Part):
 
 
 class EnginesManifest(_Part):
-    """The whole of `engines.json`; `plans` by the name of the ONNX file in the bundle. `bundle_path`: where the bundle
+    """All of `engines.json`; `plans` by the name of the ONNX file in the bundle. `bundle_path`: where the bundle
     was, `options`: what `vljepa build` was given beside it; they build the folder again."""
 
     schema_version: Literal[1] = Field(1, alias="schema")
@@ -78,7 +78,7 @@ class EnginesManifest(_Part):
 
 @dataclass(frozen=True)
 class EngineFolder:
-    """An engines folder that was read and is whole as far as its manifest goes."""
+    """An engines folder that was read and is complete as far as its manifest goes."""
 
     path: Path
     manifest: EnginesManifest
@@ -113,7 +113,7 @@ class EngineFolder:
             damage = f"can't be read ({error.strerror})"
         if damage:
             again = rebuild(self.path, self.manifest.bundle_path, self.manifest.options)
-            raise EngineError(f"{graph}: {self.path / entry.file} {damage}; mend it with: {again}")
+            raise EngineError(f"{graph}: {self.path / entry.file} {damage}; to fix it, run: {again}")
         return data
 
     def _stale(self, source: str, graph: str, here: Platform) -> EngineError:
@@ -138,7 +138,7 @@ class EngineFolder:
             differences.append(f"the bundle is another than {theirs}, of {built.bundle_path}")
         again = rebuild(self.path, "BUNDLE" if bundle is None else built.bundle_path, built.options)
         said = "; ".join(differences)
-        return EngineError(f"{graph}: the engines in {self.path} don't fit: {said}; mend it with: {again}")
+        return EngineError(f"{graph}: the engines in {self.path} don't fit: {said}; to fix it, run: {again}")
 
     def _bundle_with(self, source: str) -> Bundle | None:
         """What lies now where the bundle was, if it has that graph: else the graph at hand is from elsewhere."""
@@ -223,6 +223,6 @@ def rebuild(path: str | Path, bundle: str = "BUNDLE", options: Sequence[str] = (
 
 
 def write_file(target: Path, data: bytes) -> None:
-    """Whole or not at all. Raises OSError."""
+    """Write completely or not at all. Raises OSError."""
     with replacing(target) as part:
         part.write_bytes(data)

@@ -114,9 +114,9 @@ class TorchEngine:
 
 
 def open_engine(threads: int | None, precision: Precision) -> TorchEngine:
-    """See engines.open_engine. `threads` is PyTorch's setting for the whole process. Only f32 is legal."""
+    """See engines.open_engine. `threads` is PyTorch's setting for all of the process. Only f32 is allowed."""
     if precision not in ("auto", "f32"):
-        raise EngineError(f"torch: the reference engine has no {precision}; legal are auto, f32")
+        raise EngineError(f"torch: precision must be auto or f32, got {precision}")
     if threads is not None:
         torch.set_num_threads(threads)
     return TorchEngine()

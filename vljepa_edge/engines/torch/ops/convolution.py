@@ -32,7 +32,7 @@ def _padding(
     elif auto == "VALID":
         begins, ends = [0] * rank, [0] * rank
     elif auto != "NOTSET":
-        raise ValueError(f"auto_pad {auto} is not legal")
+        raise ValueError(f"auto_pad must be NOTSET, VALID, SAME_UPPER or SAME_LOWER, got {auto}")
     return [pad for i in reversed(range(rank)) for pad in (begins[i], ends[i])]
 
 
@@ -132,7 +132,7 @@ def _reflected(places: Tensor, size: int, mode: str) -> Tensor:
         period = max(2 * (size - 1), 1)
         places = places.remainder(period)
         return torch.minimum(places, period - places)
-    raise ValueError(f"mode {mode} is not legal")
+    raise ValueError(f"mode must be edge, wrap or reflect, got {mode}")
 
 
 OPS: dict[str, Op] = {
