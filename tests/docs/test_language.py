@@ -27,6 +27,8 @@ FOLDERS = (
     "docs",
     "examples",
     "vljepa_edge/bundle",
+    "vljepa_edge/cli",
+    "vljepa_edge/engines",
     "vljepa_edge/perception",
     "vljepa_edge/support",
     "vljepa_edge/video",
