@@ -41,7 +41,7 @@ FIX = "; to fix it, run: "
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at. `fail`: the runtime can't run; `missing`: an optional thing isn't there; `fix`: a command."""
+    """One thing checked. `fail`: the runtime can't run; `missing`: an optional thing isn't there; `fix`: a command."""
 
     name: str
     status: Literal["ok", "missing", "fail"]
