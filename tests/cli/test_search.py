@@ -6,9 +6,12 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.cli.conftest import COLOURS, Vljepa, write_photo, write_video
+from tests.heif import size, write_heic
 from tests.toy_bundle import write_toy_bundle
 
 
@@ -40,6 +43,18 @@ def test_hits_are_best_first_and_broken_files_are_counted(vljepa: Vljepa, folder
     assert "1 of 4 files could not be read and were skipped" in run.err
     lines = vljepa("search", folder, "--text", "a red ball", "-k", 2).out.splitlines()
     assert len(lines) == 2
+
+
+def test_photos_of_phones_are_searched_and_what_can_not_be_read_is_named(vljepa: Vljepa, tmp_path: Path) -> None:
+    write_heic(tmp_path / "phone.HEIC", [np.full((64, 64, 3), COLOURS[0], np.uint8)], [size(64, 64)])
+    (tmp_path / "phone.mp4").unlink()
+    Image.new("RGB", (64, 48), COLOURS[1]).save(tmp_path / "phone.avif")
+    (tmp_path / "new.jxl").write_bytes(bytes.fromhex("0000000c4a584c200d0a870a") + bytes(50))
+    (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
+    (tmp_path / "folder.mp4").mkdir()
+    found = vljepa("search", tmp_path, "--text", "red", "--json").json
+    assert (found["files"], found["skipped"]) == (2, ["gone.jpg", "new.jxl"])
+    assert {hit["name"] for hit in found["hits"]} == {"phone.HEIC", "phone.avif"}
 
 
 def test_a_kept_index_is_reused_and_follows_the_folder(vljepa: Vljepa, folder: Path, tmp_path: Path) -> None:

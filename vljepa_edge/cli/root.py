@@ -5,6 +5,7 @@ Exit status: 0 done, 1 a failure on the way, 2 an input or option that can't be 
 
 from __future__ import annotations
 
+import io
 import sys
 import traceback
 from collections.abc import Sequence
@@ -78,6 +79,8 @@ class Root(TyperGroup):
         windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # the name of a file need not be text that can be printed
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             result = super().main(args, prog_name, complete_var, False, windows_expand_args, **extra)
         except UsageError as error:

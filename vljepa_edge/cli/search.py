@@ -10,7 +10,7 @@ import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, print_json, progress, video_warnings
-from vljepa_edge.errors import VideoError
+from vljepa_edge.errors import FrameError, VideoError
 from vljepa_edge.support.json_numbers import number
 from vljepa_edge.support.media_files import media_files
 
@@ -40,7 +40,7 @@ def build_index(model: Model, folder: Path, files: dict[str, list[int]], saved: 
             for name in bar.track(new, description="indexing"):
                 try:
                     index.add(str(folder / name), name=name)
-                except VideoError as error:
+                except (VideoError, FrameError) as error:
                     broken.append(name)
                     bar.console.print(f"skipped {error}", style="yellow")
     finally:
