@@ -229,6 +229,63 @@ class TestPhotos:
         assert frames == [(9, 0)]
         assert stats.frames_yielded == 1
 
+    @pytest.mark.parametrize(
+        ("suffix", "mode"),
+        [("png", "LA"), ("png", "I;16"), ("jpg", "CMYK"), ("jpg", "L"), ("tiff", "CMYK"), ("png", "1")],
+    )
+    def test_other_kinds_of_pixels_are_as_pillow_shows_them(self, tmp_path: Path, suffix: str, mode: str) -> None:
+        smooth = np.linspace(0, 255, 64 * 48).reshape(48, 64)
+        path = tmp_path / f"photo.{suffix}"
+        if mode == "I;16":
+            Image.fromarray((smooth * 257).astype(np.uint16)).save(path)
+            expected = np.repeat(smooth[:, :, None], 3, 2)
+        else:
+            Image.fromarray(np.stack([smooth, smooth.T.reshape(48, 64), 255 - smooth], 2).astype(np.uint8)).convert(
+                mode
+            ).save(path)
+            with Image.open(path) as photo:
+                expected = np.asarray(photo.convert("RGB")).astype(float)
+        with open_source(path) as source:
+            (frame,) = source
+        assert frame.image.shape == expected.shape
+        assert abs(frame.image - expected).mean() < 3
+
+    @pytest.mark.parametrize("lossless", [True, False])
+    @pytest.mark.parametrize("background", [(10, 20, 200, 255), (10, 200, 20, 0)])
+    def test_an_animated_webp_is_as_pillow_shows_it(
+        self, tmp_path: Path, lossless: bool, background: tuple[int, ...]
+    ) -> None:
+        frames = []
+        for number in range(5):
+            frame = Image.new("RGBA", (64, 48), background)
+            frame.paste((250, 40 * number, 0, 255 - 40 * (number % 2)), (10 * number, 6, 10 * number + 20, 30))
+            frames.append(frame)
+        path, times = tmp_path / "v.webp", [100, 500, 40, 300, 1000]
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=times, lossless=lossless, quality=90)
+        with open_source(path) as source:
+            seen_frames = list(source)
+        assert [frame.time for frame in seen_frames] == [0, 0.1, 0.6, 0.64, 0.94]
+        with Image.open(path) as moving:
+            for number, frame in enumerate(seen_frames):
+                moving.seek(number)
+                expected = np.asarray(moving.convert("RGBA")).astype(float)
+                visible = expected[:, :, 3] > 0
+                assert abs(frame.image - expected[:, :, :3])[visible].mean() < 4
+        assert source.stats == SourceStats(frames_decoded=5, frames_yielded=5)
+
+    def test_a_damaged_picture_of_an_animation_is_counted(self, tmp_path: Path) -> None:
+        frames = [
+            Image.fromarray(np.random.default_rng(n).integers(0, 255, (48, 64, 3), dtype=np.uint8)) for n in (0, 1, 2)
+        ]
+        path = tmp_path / "v.webp"
+        frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, lossless=True)
+        data = path.read_bytes()
+        second = data.index(b"VP8L", data.index(b"VP8L") + 4)
+        path.write_bytes(data[: second + 8] + bytes(40) + data[second + 48 :])
+        with open_source(path) as source:
+            assert [frame.time for frame in source] == [0, 0.2]
+        assert source.stats.corrupt == 1
+
     def test_what_a_file_is_does_not_depend_on_its_name(self, tmp_path: Path) -> None:
         path = write_png(tmp_path / "photo.mp4", 40, 30)
         with open_source(str(path)) as source:

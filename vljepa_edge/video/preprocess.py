@@ -128,6 +128,11 @@ class Scaler:
         )
 
 
+def with_alpha(frame: av.VideoFrame) -> Image:
+    """The pixels of `frame` as uint8 RGBA (height, width, 4)."""
+    return np.array(frame.reformat(format="rgba", interpolation=_QUALITY, threads=1).to_ndarray())
+
+
 _of_thread = threading.local()
 
 

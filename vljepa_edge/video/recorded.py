@@ -7,7 +7,7 @@ import stat
 from collections.abc import Iterable
 from numbers import Real
 from pathlib import Path
-from typing import cast
+from typing import TypeAlias, cast
 
 import numpy as np
 from av.error import FFmpegError
@@ -20,16 +20,22 @@ from vljepa_edge.video.heif_items import read_items
 from vljepa_edge.video.iso_boxes import is_unfinished
 from vljepa_edge.video.preprocess import as_rgb
 from vljepa_edge.video.timing import Timeline, without_wild
+from vljepa_edge.video.webp import AnimatedWebP, read_animated
 
 # Playlists can't reach the network, and a % or a colon in a file's name means nothing.
 _OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
 
 
-def open_file(path: str, stats: SourceStats) -> Decoder | HeifPhoto:
+File: TypeAlias = Decoder | HeifPhoto | AnimatedWebP
+
+
+def open_file(path: str, stats: SourceStats) -> File:
     """Opens a video or image file. Raises VideoError, saying what is wrong with the file."""
     _check_file(path)
     url = "file:" + os.path.abspath(path)
-    items = read_items(path)
+    animation, items = read_animated(path), read_items(path)
+    if animation is not None:
+        return AnimatedWebP(path, animation, stats)
     try:
         if items is not None:
             return HeifPhoto(path, url, items, stats, _OPTIONS)
@@ -42,9 +48,9 @@ def open_file(path: str, stats: SourceStats) -> Decoder | HeifPhoto:
     raise VideoError(path, reason)  # not in the handler: FFmpeg's error has the path, which may hold a password
 
 
-def decoded(decoder: Decoder | HeifPhoto, stats: SourceStats) -> Pictures:
+def decoded(decoder: File, stats: SourceStats) -> Pictures:
     """All frames of a container, second 0 being its beginning. Closes it at the end."""
-    if isinstance(decoder, HeifPhoto):
+    if not isinstance(decoder, Decoder):
         yield from decoder.pictures()
         return
     timeline = Timeline(stats, decoder.interval, decoder.start)

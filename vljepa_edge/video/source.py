@@ -24,9 +24,7 @@ from vljepa_edge.support.ending import when_dropped
 from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
 from vljepa_edge.video.ahead import AheadReader
-from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import MAX_PIXELS, Frame, Picture, Pictures, SourceStats
-from vljepa_edge.video.heif import HeifPhoto
 from vljepa_edge.video.preprocess import ResizeMode
 from vljepa_edge.video.timing import EARLY, Grid
 
@@ -153,7 +151,7 @@ def open_source(
     patience = 1.0
     silence: float | None = None
     grid = Grid(fps, EARLY)
-    ahead: Decoder | HeifPhoto | None = None  # what is read ahead
+    ahead: recorded.File | None = None  # what is read ahead
 
     text = os.fspath(source) if isinstance(source, (str, Path, os.PathLike)) else None
     connect = None if text is None else _live_connection(text, stats, timeout)
