@@ -105,15 +105,18 @@ def test_a_json_line_is_flushed_before_the_next_is_made(monkeypatch: pytest.Monk
     assert sys.stdout.reached == '{"a": 1}\n'
 
 
-def test_ctrl_c_ends_with_the_summary_and_130(spawn: Spawn, long_video: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_to_end_gives_the_summary_and_its_own_status(
+    spawn: Spawn, long_video: Path, number: signal.Signals
+) -> None:
     process = spawn("stream", long_video, "--policy", "uniform:period=1", "--json")
     assert process.stdout is not None and process.stderr is not None
     first = process.stdout.readline()
     assert json.loads(first)["type"] == "event"
     assert process.poll() is None, "events come while the stream runs"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     rest, err = process.stdout.readlines(), process.stderr.read()
-    assert process.wait(timeout=300) == 130
+    assert process.wait(timeout=300) == 128 + number
     *events, summary = [json.loads(line) for line in [first, *rest]]
     assert summary["type"] == "summary"
     assert [event["status"] for event in events] == ["open", "closed"] * (len(events) // 2), "the last segment ends too"
@@ -141,11 +144,34 @@ def test_a_source_that_fails_ends_with_the_summary_and_the_error(
 def test_a_closed_pipe_is_silent(toy: Path, long_video: Path, flag: str) -> None:
     command = [sys.executable, "-m", "vljepa_edge", "stream", str(long_video), "--model", str(toy)]
     command += ["--policy", "uniform:period=1", *([flag] if flag else [])]
-    done = subprocess.run(
-        f"{shlex.join(command)} | head -1", shell=True, capture_output=True, text=True, timeout=300, check=True
-    )
+    script = f"{shlex.join(command)} | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=300)
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
+    assert done.returncode == 0
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["stream", "--help"]])
+def test_output_that_can_not_be_written_is_one_line_of_error(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "vljepa_edge", *words]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=300)
+    assert done.stderr == "error: No space left on device\n"
+    assert done.returncode == 1
+
+
+def test_a_closed_output_is_one_line_of_error() -> None:
+    command = shlex.join([sys.executable, "-m", "vljepa_edge", "--version"])
+    done = subprocess.run(["bash", "-c", f"{command} >&-"], stderr=subprocess.PIPE, text=True, timeout=300)
+    assert done.stderr.startswith("error: standard output is closed") and done.stderr.count("\n") == 1
+    assert done.returncode == 1
+
+
+def test_a_usage_error_shows_no_secret(vljepa: Vljepa) -> None:
+    run = vljepa("stream", "clip.mp4", "rtsp://user:hunter2@cam/x")
+    assert run.status == 2
+    assert "hunter2" not in run.err and "rtsp://cam/x" in run.err
 
 
 def test_demo_says_where_its_video_is_from(vljepa: Vljepa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

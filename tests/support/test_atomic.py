@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import stat
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -47,3 +50,60 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
         first.write_text("first")
         second.write_text("second")
     assert target.read_text() in ("first", "second") and list(tmp_path.iterdir()) == [target]
+
+
+def test_a_link_stays_a_link_and_its_file_is_the_new_one(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    link, dangling = tmp_path / "link.json", tmp_path / "dangling.json"
+    (kept / "note.json").write_text("old")
+    link.symlink_to(kept / "note.json")
+    dangling.symlink_to(kept / "other.json")
+    for name in (link, dangling):
+        with replacing(name) as part:
+            part.write_text("new")
+        assert name.is_symlink() and name.read_text() == "new"
+    assert sorted(file.name for file in kept.iterdir()) == ["note.json", "other.json"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes are POSIX's")
+@pytest.mark.parametrize("mode", [0o600, 0o640, 0o755])
+def test_a_replaced_file_keeps_its_mode_and_is_never_seen_by_others(tmp_path: Path, mode: int) -> None:
+    target = tmp_path / "note.json"
+    target.write_text("old")
+    target.chmod(mode)
+    with replacing(target) as part:
+        part.write_text("new")
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
+    assert stat.S_IMODE(target.stat().st_mode) == mode and target.read_text() == "new"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes here")
+def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
+    pipe, read = tmp_path / "pipe.npy", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    with replacing(pipe) as part:
+        part.write_bytes(b"new" * 100_000)
+    reader.join(10)
+    assert read == [b"new" * 100_000]
+    assert stat.S_ISFIFO(pipe.stat().st_mode) and list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+def test_a_device_is_written_to_and_stays_a_device(tmp_path: Path) -> None:
+    link = tmp_path / "null"
+    link.symlink_to("/dev/null")
+    with replacing(link) as part:
+        part.write_text("new")
+    assert link.is_symlink() and stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    with pytest.raises(OSError, match="No space left"), replacing(Path("/dev/full")) as part:
+        part.write_text("new")
+
+
+def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError), replacing(tmp_path / "folder") as part:
+        part.write_text("new")
+    assert [file.name for file in tmp_path.iterdir()] == ["folder"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import Annotated
 
 import typer
@@ -17,8 +19,9 @@ from vljepa_edge.cli.eval import evaluate_app
 from vljepa_edge.cli.export import export
 from vljepa_edge.cli.kernels import kernels
 from vljepa_edge.cli.models import models
-from vljepa_edge.cli.root import Root
+from vljepa_edge.cli.root import FAILURE, Root, print_error
 from vljepa_edge.cli.search import search
+from vljepa_edge.cli.signals import raise_when_told
 from vljepa_edge.cli.slim import slim
 from vljepa_edge.cli.stream import stream
 
@@ -66,4 +69,10 @@ app.add_typer(evaluate_app, name="eval")
 
 def main() -> None:
     """Run the command line."""
+    if sys.stderr is None:  # closed; print() to None would go to stdout
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+    if sys.stdout is None:
+        print_error("standard output is closed; send it to a file, a pipe or /dev/null")
+        sys.exit(FAILURE)
+    raise_when_told()
     app(prog_name="vljepa")

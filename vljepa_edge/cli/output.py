@@ -32,10 +32,14 @@ def console(*, stderr: bool = False) -> Console:
     """A rich console that colours only on a terminal, never wraps and never reads markup out of decoded text."""
     from rich.console import Console
 
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # as a print to the pipe does
+
     stream = sys.stderr if stderr else sys.stdout
     if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
         stream.reconfigure(errors="backslashreplace")  # names of files need not be valid Unicode
-    return Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    return Plain(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def progress() -> Progress:

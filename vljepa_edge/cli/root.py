@@ -1,11 +1,15 @@
 """The top of the command tree: every error becomes one line on stderr and an exit status.
 
-Exit status: 0 done, 1 a failure on the way, 2 an input or option that can't be used, 130 stopped with Ctrl-C.
+Exit status: 0 done, 1 a failure on the way, 2 an input or option that can't be used, 128 + N stopped by signal N:
+130 by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import re
 import sys
 import traceback
 from collections.abc import Sequence
@@ -23,6 +27,7 @@ from vljepa_edge.errors import (
     QuantizationError,
     VideoError,
     VLJepaError,
+    redacted,
 )
 
 DEBUG = "vljepa_edge.debug"
@@ -44,7 +49,7 @@ def describe(error: Exception) -> str:
     if isinstance(error, VLJepaError):
         return text
     if isinstance(error, OSError) and error.strerror:
-        return error.strerror if error.filename is None else f"{error.filename}: {error.strerror}"
+        return error.strerror if error.filename is None else f"{redacted(str(error.filename))}: {error.strerror}"
     return f"{type(error).__name__}: {text} (--debug shows the traceback)"
 
 
@@ -60,9 +65,11 @@ class Root(TyperGroup):
         try:
             with warnings_shown():
                 return super().invoke(ctx)
-        except KeyboardInterrupt:
-            raise typer.Exit(INTERRUPTED) from None
-        except (typer.Exit, typer.Abort, BrokenPipeError, UsageError):
+        except KeyboardInterrupt as stop:
+            raise typer.Exit(getattr(stop, "exit_status", INTERRUPTED)) from None
+        except BrokenPipeError:  # whoever reads has enough
+            raise typer.Exit from None
+        except (typer.Exit, typer.Abort, UsageError):
             raise
         except Exception as error:
             if ctx.meta.get(DEBUG):
@@ -86,8 +93,27 @@ class Root(TyperGroup):
         except UsageError as error:
             context = getattr(error, "ctx", None)
             hint = f" (try '{context.command_path} --help')" if context is not None else ""
-            print_error(" ".join(error.format_message().split()) + hint)  # type: ignore[attr-defined]
+            said = " ".join(error.format_message().split())  # type: ignore[attr-defined]
+            print_error(re.sub(r"[^\s()']+", lambda word: redacted(word[0]), said) + hint)
             result = BAD_INPUT
+        except typer.Abort:
+            result = INTERRUPTED
+        except OSError as error:  # of help and version, which are printed before a command runs
+            print_error(describe(error))
+            result = FAILURE
         if standalone_mode:
-            sys.exit(result if isinstance(result, int) else 0)
+            sys.exit(_flushed(result if isinstance(result, int) else 0))
         return result
+
+
+def _flushed(status: int) -> int:
+    """The exit status once the output is out. What can't be written is discarded, so that Python tries it no more."""
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if status == 0 and not isinstance(error, BrokenPipeError):
+            print_error(describe(error))
+            return FAILURE
+    return status

@@ -9,6 +9,7 @@ import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Source, Threads, load_model
 from vljepa_edge.cli.output import console, print_json, video_warnings
+from vljepa_edge.cli.signals import ToldToEnd, finishing
 from vljepa_edge.errors import VLJepaError
 from vljepa_edge.support.json_numbers import number
 
@@ -43,7 +44,7 @@ def stream(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say what happens in a video, a camera or a network stream, one line an event, as it happens. Ctrl-C ends it.
+    """Say what happens in a video, a camera or a network stream, a line an event, until Ctrl-C or SIGTERM comes.
 
     \b
     Examples:
@@ -58,7 +59,7 @@ def stream(
 
 
 def run_stream(model: Model, source: str, queries: list[str], options: StreamOptions, *, as_json: bool) -> None:
-    """Print the events of a source, then a summary; after that is raised what ended it early: an error, or Ctrl-C."""
+    """Print the events of a source, then a summary; after that is raised what ended it early: an error or a signal."""
     several = len(queries) > 1
     out = None if as_json else console()
     started = time.perf_counter()
@@ -71,18 +72,19 @@ def run_stream(model: Model, source: str, queries: list[str], options: StreamOpt
             else:
                 print_event(out, event, several)
 
-    failure: KeyboardInterrupt | VLJepaError | None = None
-    try:
-        show()
-    except (KeyboardInterrupt, VLJepaError) as error:
-        failure = error
-        events.source.close()
-        show()  # Ctrl-C while an event was printed: the others, and the open segments
-    summary = summary_json(events, time.perf_counter() - started)
-    if out is None:
-        print_json(summary | video_warnings())
-    else:
-        print_summary(out, summary)
+    failure: VLJepaError | None = None
+    with finishing(events.finish) as told:
+        try:
+            show()
+        except VLJepaError as error:
+            failure = error
+        summary = summary_json(events, time.perf_counter() - started)
+        if out is None:
+            print_json(summary | video_warnings())
+        else:
+            print_summary(out, summary)
+    if told:
+        raise ToldToEnd(told[0])
     if failure is not None:
         raise failure
 
