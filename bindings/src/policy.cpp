@@ -17,8 +17,8 @@ constexpr double kShortBy = 0.25;
 // Timestamps are sums of floating-point frame times: 0.25 * 4 may be a few ulps short of 1.
 constexpr double kRounding = 1e-9;  // seconds
 
-void require(bool legal, const char* name, double value, const char* range) {
-    if (!legal) throw InputError(std::string(name) + " " + std::to_string(value) + " is not supported; use " + range);
+void require(bool allowed, const char* name, double value, const char* range) {
+    if (!allowed) throw InputError(std::string(name) + " " + std::to_string(value) + " is not supported; use " + range);
 }
 
 }  // namespace

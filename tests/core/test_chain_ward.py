@@ -62,7 +62,7 @@ def test_threshold_stops_at_the_first_join_that_costs_more(length: int, seed: in
         assert n * k / (n + k) * np.sum((a.mean(0) - b.mean(0)) ** 2) > threshold - 1e-9
 
 
-def test_refusals_say_what_is_legal() -> None:
+def test_refusals_say_what_is_allowed() -> None:
     rows = walk(4, 3, 0)
     with pytest.raises(InputError, match="5 segments are not supported; use 1 to 4"):
         chain_ward(rows, 5)

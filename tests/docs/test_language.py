@@ -30,7 +30,9 @@ FOLDERS = (
     "vljepa_edge/cli",
     "vljepa_edge/engines",
     "vljepa_edge/perception",
+    "vljepa_edge/streaming",
     "vljepa_edge/support",
+    "vljepa_edge/tasks",
     "vljepa_edge/video",
 )
 PROGRAMS = tuple(path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py")))

@@ -19,7 +19,7 @@ class StreamOptions:
     """Options of a stream. Raises InputError for a value that is not allowed, naming the option.
 
     policy         when to cut and decode, e.g. "running-ward:threshold=0.3"; kept as a Policy
-    hop            seconds between two embeddings, rounded to whole frames of the model. None: the manifest's
+    hop            seconds between two embeddings, rounded to a number of the model's frames. None: the manifest's
     queue          live: frames that may wait for the worker; when one more comes the oldest is dropped, and counted.
                    None: as many as the model's window has, so that a window stays complete during a long hop
     max_staleness  live: seconds that a frame may wait before it is dropped as stale, and counted; inf for no bound

@@ -18,37 +18,37 @@ from vljepa_edge.errors import InputError
 
 @dataclass(frozen=True)
 class _Range:
-    """The numbers that are legal for one key."""
+    """The numbers that are allowed for one key."""
 
     low: float
     high: float
     unit: str
-    above: bool = False  # `low` itself isn't legal
-    whole: bool = False  # hops rather than seconds or a score
-    endless: bool = False  # inf is legal
+    above: bool = False  # `low` itself isn't allowed
+    integer: bool = False  # hops rather than seconds or a score
+    endless: bool = False  # inf is allowed
 
     def __str__(self) -> str:
         limits = f"above {self.low:g} and at most {self.high:g}" if self.above else f"{self.low:g} to {self.high:g}"
-        return f"{'a whole number' if self.whole else 'a number'}, {limits}{self.unit}{', or inf' * self.endless}"
+        return f"{'an integer' if self.integer else 'a number'}, {limits}{self.unit}{', or inf' * self.endless}"
 
     def read(self, value: object) -> float | None:
-        """`value` as a plain int or float, None if it isn't legal."""
-        if isinstance(value, bool) or not isinstance(value, Integral if self.whole else Real):
+        """`value` as a plain int or float, None if it isn't allowed."""
+        if isinstance(value, bool) or not isinstance(value, Integral if self.integer else Real):
             return None
         number = float(value)
-        legal = (self.low < number if self.above else self.low <= number) and number <= self.high
-        if not legal and not (self.endless and number == math.inf):
+        allowed = (self.low < number if self.above else self.low <= number) and number <= self.high
+        if not allowed and not (self.endless and number == math.inf):
             return None
-        return int(number) if self.whole else number
+        return int(number) if self.integer else number
 
 
-def _number(default: float, legal: _Range) -> Any:
-    return field(default=default, metadata={"range": legal})
+def _number(default: float, allowed: _Range) -> Any:
+    return field(default=default, metadata={"range": allowed})
 
 
 _DAY = 86400
 _COST = _Range(0, 4, ", the most that two unit embeddings can differ by", above=True)
-_HOPS = _Range(1, 1024, " hops", whole=True)
+_HOPS = _Range(1, 1024, " hops", integer=True)
 _MIN_DURATION = _Range(0, _DAY, " seconds")
 
 
@@ -60,10 +60,10 @@ class Policy(ABC):
 
     def __post_init__(self) -> None:
         for key in fields(self):
-            value, legal = getattr(self, key.name), key.metadata["range"]
-            number = legal.read(value)
+            value, allowed = getattr(self, key.name), key.metadata["range"]
+            number = allowed.read(value)
             if number is None:
-                raise InputError(f"{self.name}: {key.name} {value!r} is not supported; use {legal}")
+                raise InputError(f"{self.name}: {key.name} must be {allowed}, got {value!r}")
             object.__setattr__(self, key.name, number)
 
     def __str__(self) -> str:
@@ -100,7 +100,7 @@ class LocalVariance(Policy):
 
     name: ClassVar[str] = "local-variance"
     threshold: float = _number(0.15, _Range(0, 1, ", the largest variance of unit embeddings", above=True))
-    window: int = _number(8, _Range(2, 1024, " hops", whole=True))
+    window: int = _number(8, _Range(2, 1024, " hops", integer=True))
     smooth: int = _number(2, _HOPS)
     min_duration: float = _number(0.5, _MIN_DURATION)
 
@@ -155,7 +155,7 @@ _POLICIES: dict[str, type[Policy]] = {kind.name: kind for kind in (Uniform, Loca
 def parse_policy(text: str | Policy) -> Policy:
     """The policy that `name:key=value,key=value` describes, e.g. `running-ward:threshold=0.3`.
 
-    A Policy is returned as it is. Keys that are left out keep their default. Raises InputError that lists the legal
+    A Policy is returned as it is. Keys that are left out keep their default. Raises InputError that lists the allowed
     names, keys or numbers.
     """
     if isinstance(text, Policy):
@@ -164,17 +164,17 @@ def parse_policy(text: str | Policy) -> Policy:
     kind = _POLICIES.get(name.strip())
     if kind is None:
         known = ", ".join(_POLICIES)
-        raise InputError(f"policy {name.strip()!r} is not known; use one of {known}, e.g. running-ward:threshold=0.3")
+        raise InputError(f"policy must be one of {known}, e.g. running-ward:threshold=0.3, got {name.strip()!r}")
     ranges: dict[str, _Range] = {key.name: key.metadata["range"] for key in fields(kind)}
     values: dict[str, float] = {}
     for setting in settings.split(",") if settings.strip() else []:
         key, _, value = (part.strip() for part in setting.partition("="))
         if key not in ranges:
-            raise InputError(f"{kind.name}: key {key!r} is not known; use {', '.join(ranges)}, each as key=value")
+            raise InputError(f"{kind.name}: a key must be one of {', '.join(ranges)}, each as key=value, got {key!r}")
         if key in values:
             raise InputError(f"{kind.name}: {key} is given twice; give it once")
         try:
-            values[key] = int(value) if ranges[key].whole else float(value)
+            values[key] = int(value) if ranges[key].integer else float(value)
         except ValueError:
-            raise InputError(f"{kind.name}: {key} {value!r} is not a number; use {ranges[key]}") from None
+            raise InputError(f"{kind.name}: {key} must be {ranges[key]}, got {value!r}") from None
     return kind(**values)

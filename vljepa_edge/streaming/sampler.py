@@ -1,4 +1,4 @@
-"""Which of the pushed frames the model sees: sampling by time stamp, whatever the time stamps do."""
+"""Which of the pushed frames the model sees: sampling by timestamp, whatever the timestamps do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ LATEST_TIME = 1e12
 
 
 class Verdict(Enum):
-    """What a time stamp means. Values are the names of the counts."""
+    """What a timestamp means. Values are the names of the counts."""
 
     DUE = "encoded"
     SKIPPED = "skipped"

@@ -6,7 +6,7 @@
 
 namespace vljepa {
 
-/// Offline segmentation of a whole stream (section 4.6 of the paper): agglomerative clustering with Ward's cost where
+/// Offline segmentation of a complete stream (section 4.6 of the paper): agglomerative clustering with Ward's cost where
 /// only neighbours in time may join, down to `segments` segments. `embeddings` is row-major, `length` x `width`.
 /// Returns the index of each segment's first row, ascending, the first one 0. O(length * (width + log length)) time.
 /// Throws InputError if a number isn't finite or `segments` isn't within 1..length.

@@ -5,7 +5,7 @@
 
 namespace vljepa {
 
-/// An argument is outside what is legal. The text says what was wrong and what is legal.
+/// An argument is not one of the allowed values. The text says what was wrong and what is allowed.
 class InputError : public std::invalid_argument {
   public:
     explicit InputError(const std::string& what) : std::invalid_argument(what) {}
