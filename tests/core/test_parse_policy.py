@@ -65,7 +65,7 @@ def test_the_text_shows_what_matters() -> None:
     [
         ("ward", "policy must be one of uniform, local-variance, running-ward, e.g. running.*, got 'ward'"),
         ("", "policy must be one of .*, got ''"),
-        ("running-ward:limit=1", "running-ward: a key must be one of threshold, smooth, min_duration, max.*, got 'limit'"),
+        ("running-ward:limit=1", "a key must be one of threshold, smooth, min_duration, max.*, got 'limit'"),
         ("running-ward:threshold", "threshold must be a number, above 0 and at most 4.*, got ''"),
         ("running-ward:threshold=high", "threshold must be a number, above 0 and at most 4.*, got 'high'"),
         ("running-ward:threshold=0", r"threshold must be a number, above 0 and at most 4.*, got 0.0"),
