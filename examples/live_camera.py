@@ -1,7 +1,7 @@
 """Describe a camera for a while, never falling behind it: python examples/live_camera.py [camera:0] [seconds]
 
-The stream works on a thread of its own. push() returns at once: when the model is busy, the newest frame wins and the
-others are counted as dropped. So the loop stays free for a robot's other work.
+The stream works on a thread of its own. push() returns at once: when the model is busy, hops are left out first, and
+frames that have to be dropped are counted. So the loop stays free for a robot's other work.
 """
 
 import os
@@ -18,7 +18,7 @@ model = vljepa_edge.load(os.environ.get("VLJEPA_MODEL"))
 with model.open_stream(query="What is happening?", live=True) as stream, open_source(source, live=True) as camera:
     end = time.monotonic() + seconds
     for frame in camera:
-        stream.push(frame.image, frame.time)
+        stream.push(frame.image, frame.time, copy=False)  # the source makes a new array for each frame
         for event in stream.poll():
             print(event)
         if time.monotonic() > end:

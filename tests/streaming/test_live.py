@@ -129,6 +129,28 @@ def test_a_camera_may_reuse_its_buffer(model: Model) -> None:
         np.testing.assert_array_equal(row, other)
 
 
+def test_a_frame_that_is_handed_over_is_not_copied(toy: Path) -> None:
+    model, waits, go = held(toy)
+    frames = [np.full((48, 64, 3), index, np.uint8) for index in range(3)]
+    with model.open_stream(live=True, queue=3) as stream:
+        stream.push(IMAGE, 0.0)
+        assert waits.wait(5)
+        stream.push(frames[0], 0.25)
+        stream.push(frames[1], 0.5, copy=False)
+        stream.push(frames[2][::2], 0.75, copy=False)  # made contiguous, which is a copy
+        queue = stream._queue
+        assert queue is not None
+        waiting = [item.image for _, item in queue._items]
+        assert [np.shares_memory(image, frame) for image, frame in zip(waiting, frames, strict=True)] == [
+            False,
+            True,
+            False,
+        ]
+        go.set()
+        stream.flush()
+    assert stream.stats().encoded == 4
+
+
 def test_a_graph_that_fails_is_counted_and_shown_and_the_worker_goes_on(toy: Path) -> None:
     fail = threading.Event()
 

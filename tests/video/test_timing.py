@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vljepa_edge.video.frame import SourceStats
+from vljepa_edge.video.frame import Picture, SourceStats
 from vljepa_edge.video.recorded import decoded
 from vljepa_edge.video.timing import Grid, StampGuess, Timeline, without_wild
 
@@ -66,6 +66,9 @@ class Container:
 
     def __iter__(self) -> Iterator[tuple[int, float | None]]:
         yield from enumerate(self.stamps)
+
+    def picture(self, frame: int, time: float) -> Picture:
+        return Picture(frame, time)  # type: ignore[arg-type]
 
     def close(self) -> None:
         self.is_closed = True

@@ -69,7 +69,7 @@ def resize(image: Image, width: int, height: int, mode: ResizeMode = "cover") ->
     image = as_rgb(image)
     if image.shape[:2] == (height, width):
         return image
-    return _scaler_of_thread().fit(av.VideoFrame.from_ndarray(image, format="rgb24"), (width, height), mode)
+    return _scaler_of_thread().fit(_frame_of(image), (width, height), mode)
 
 
 def check_fit(size: tuple[int, int], mode: str) -> None:
@@ -115,7 +115,7 @@ class Scaler:
             keep_y = min(keep_y, math.ceil(_WASTE / 2 * height / scale))
         if (keep_x, keep_y) != (frame.width, frame.height):
             cut = _centre(_pixels(self._rgb(frame)), keep_x, keep_y)
-            return self.fit(av.VideoFrame.from_ndarray(np.ascontiguousarray(cut), format="rgb24"), size, mode, aspect)
+            return self.fit(_frame_of(np.ascontiguousarray(cut)), size, mode, aspect)
         return np.array(_centre(_pixels(self._rgb(frame, covering)), width, height))
 
     def _rgb(self, frame: av.VideoFrame, size: tuple[int, int] | None = None) -> av.VideoFrame:
@@ -140,6 +140,11 @@ def _scaler_of_thread() -> Scaler:
     if not hasattr(_of_thread, "scaler"):
         _of_thread.scaler = Scaler()
     return cast(Scaler, _of_thread.scaler)
+
+
+def _frame_of(image: Image) -> av.VideoFrame:
+    """An rgb24 frame that shares the memory of a C-contiguous image."""
+    return av.VideoFrame.from_numpy_buffer(image, format="rgb24")
 
 
 def _pixels(frame: av.VideoFrame) -> Image:
