@@ -1,9 +1,8 @@
 """Write measured figures into the documents: `python docs/fill_figures.py [--model PATH] [--check]`.
 
 README.md has a block between `<!-- speed:begin -->` and `<!-- speed:end -->` and one of `quality`, docs/model.md has
-one of `parts`, docs/kernels.md one of `floors`. Quality and sizes come from the bundle's manifest, speed from
-docs/performance.md and docs/performance-avx2.md, and floors from `vljepa_edge.kernels.tools.floors`. No number in those
-blocks is typed by hand.
+one of `parts`. Quality and sizes come from the bundle's manifest, and speed from docs/performance.md and
+docs/performance-avx2.md. No number in those blocks is typed by hand.
 """
 
 from __future__ import annotations
@@ -18,7 +17,6 @@ from typing import Any
 
 from vljepa_edge.bundle.manifest import Manifest
 from vljepa_edge.bundle.store import Bundle, default_bundle
-from vljepa_edge.kernels.tools import floors
 from vljepa_edge.support.atomic import replacing
 
 HERE = Path(__file__).resolve().parent
@@ -180,7 +178,6 @@ def filled(manifest: Manifest) -> dict[Path, str]:
     blocks = {
         ROOT / "README.md": {"speed": speed(runs), "quality": quality(manifest)},
         HERE / "model.md": {"parts": parts(manifest)},
-        HERE / "kernels.md": {"floors": floors.tables()},
     }
     texts = {path: path.read_text(encoding="utf-8") for path in blocks}
     for path, bodies in blocks.items():

@@ -240,7 +240,14 @@ def quantise(floating: Path, shop: Workshop, out: Path, log: Log) -> bool:
 
     try:
         with Progress() as bar:
-            report = export_int8(Bundle.open(floating), clips, out, measure=measure, force=False, bar=bar)
+            tasks: dict[str, Any] = {}
+
+            def on_step(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bar.add_task(what, total=total)
+                bar.update(tasks[what], completed=done, total=total)
+
+            report = export_int8(Bundle.open(floating), clips, out, measure=measure, force=False, on_step=on_step)
     except ExportError as error:
         if error.report is None:  # it wasn't judged
             raise

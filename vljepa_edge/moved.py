@@ -52,7 +52,6 @@ MOVED = {
     "kernels.attention_inputs": "kernels.ops.attention_inputs",
     "kernels.bidirectional_attention": "kernels.ops.bidirectional_attention",
     "kernels.bundle": "kernels.tools.cubins",
-    "kernels.floors": "kernels.tools.floors",
     "kernels.gate": "kernels.tools.gate",
     "kernels.info_nce": "kernels.ops.info_nce",
     "kernels.int8_linear": "kernels.ops.int8_linear",

@@ -5,8 +5,8 @@
 
 Hard limits hold whatever the file says: no spill, no local memory, shared memory within the architecture, the MMAs of
 the hot loop doing exactly the algebra's work, 128-bit loads. Ratchets hold against the file: registers, instructions
-of the loop, programs an SM, and the tile sizes themselves, so that none of them changes unnoticed. Nothing is run: a
-static floor is not a time.
+of the loop, programs an SM, and the tile sizes themselves, so that none of them changes unnoticed. Nothing is
+run, so nothing is said of times.
 """
 
 from __future__ import annotations

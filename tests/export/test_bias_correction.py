@@ -10,10 +10,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from tests.export.encoders import net, wide
+from tests.export.run_graph import run_all
 from vljepa_edge.export.int8.bias_correction import correct_biases
 from vljepa_edge.export.int8.calibration import Arrays
 from vljepa_edge.export.int8.fidelity import fidelity
-from vljepa_edge.export.int8.onnx_run import run_all
 from vljepa_edge.export.int8.qdq import keep_float, layers, prepare, quantise
 from vljepa_edge.export.pytorch.trace import export_module
 

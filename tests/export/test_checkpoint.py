@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub.utils import filter_repo_objects
-from rich.progress import Progress
 from torch import nn
 
 import vljepa_edge
 from tests.engines.chain import cosine, smooth_frames
 from tests.export.encoders import inject_outliers
+from tests.export.quiet import quiet
 from tests.export.small_parts import TEXTS, WORDS
 from tests.media import write_video
 from tests.training.tiny_bert import tokenizer
@@ -77,8 +77,7 @@ def checkpoint(
 
 
 def export(source: Path, out: Path, plan: Plan) -> object:
-    with Progress(disable=True) as bar:
-        return export_any(str(source), out, plan, None, bar)
+    return export_any(str(source), out, plan, None, quiet)
 
 
 @pytest.mark.parametrize("language", [True, False], ids=["language model", "Y-encoder reads the query"])
@@ -130,8 +129,7 @@ def test_a_hub_id_brings_its_tokenizers(tmp_path: Path, monkeypatch: pytest.Monk
 
     names = [str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()]
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    with Progress(disable=True) as bar:
-        export_any("robots/vljepa-small", tmp_path / "out", Plan("fp16", window=4), None, bar)
+    export_any("robots/vljepa-small", tmp_path / "out", Plan("fp16", window=4), None, quiet)
     bundle = Bundle.open(tmp_path / "out")
     assert bundle.manifest.name == "vljepa-small"
     for role in ("query", "target", "decoder"):

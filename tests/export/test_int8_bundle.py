@@ -11,11 +11,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from rich.progress import Progress
 
 import vljepa_edge
 from tests.engines.chain import cosine, run_chain, smooth_frames
 from tests.engines.rtx import int8_pointers, plan, rtx_builder
+from tests.export.quiet import quiet
 from tests.export.test_checkpoint import QUESTION, checkpoint
 from tests.media import write_png, write_video
 from vljepa_edge.bundle.store import Bundle
@@ -60,8 +60,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A small model at 16 bits, with a figure."""
     folder = tmp_path_factory.mktemp("source")
     saved, _ = checkpoint(folder / "checkpoint")
-    with Progress(disable=True) as bar:
-        export_any(str(saved), folder / "bundle", Plan("fp16", window=4), None, bar)
+    export_any(str(saved), folder / "bundle", Plan("fp16", window=4), None, quiet)
     manifest = json.loads((folder / "bundle" / "manifest.json").read_text()) | {"figures": FIGURES}
     (folder / "bundle" / "manifest.json").write_text(json.dumps(manifest))
     return Bundle.open(folder / "bundle")
@@ -69,8 +68,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 def to_int8(source: Bundle, clips: Path, out: Path, after: dict[str, Any] | None, force: bool = False) -> ExportReport:
     measure = None if after is None else lambda path: Card(after, f"# Card of {Bundle.open(path).manifest.name}")
-    with Progress(disable=True) as bar:
-        return export_int8(source, clips, out, measure=measure, force=force, bar=bar)
+    return export_int8(source, clips, out, measure=measure, force=force, on_step=quiet)
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +138,7 @@ def test_tensorrt_parses_every_graph_and_multiplies_int8(made: tuple[Bundle, Exp
 
 def test_outliers_in_the_norms_pass_the_gate(clips: Path, tmp_path: Path) -> None:
     saved, _ = checkpoint(tmp_path / "checkpoint", outliers=True)
-    with Progress(disable=True) as bar:
-        report = export_any(str(saved), tmp_path / "int8", Plan("int8", clips, window=4), None, bar)
+    report = export_any(str(saved), tmp_path / "int8", Plan("int8", clips, window=4), None, quiet)
     assert isinstance(report, ExportReport) and report.problems == ()
     assert sum(part.smoothed for part in report.parts) > 0
     assert report.embeddings["video"].meets(acceptance.LEAST_MEAN, acceptance.LEAST_WORST)
@@ -154,8 +151,7 @@ def test_graphs_of_the_x_encoder_are_judged_by_the_embeddings_that_come_of_them(
 ) -> None:
     engine = open_engine("onnxruntime")
     whole = Model(source, engine)
-    with Progress(disable=True) as bar:
-        data = read_folder(clips, whole, bar)
+    data = read_folder(clips, whole, quiet)
     (role, entry), *_ = source.manifest.x_encoders.items()
     model = onnx.load_from_string(restore_weights(source.read(entry.file)))
     comparison = GraphComparison(model, [], embeddings_of(whole, data, entry.file), engine, role)
@@ -199,8 +195,7 @@ def test_while_the_gate_refuses_more_of_it_stays_at_16_bits(source: Bundle, clip
         sizes.append(sum(graph.bytes for graph in Bundle.open(path).manifest.graphs.values()))
         return Card(next(cards), "# Card")
 
-    with Progress(disable=True) as bar:
-        report = export_int8(source, clips, tmp_path / "int8", measure=measure, force=False, bar=bar)
+    report = export_int8(source, clips, tmp_path / "int8", measure=measure, force=False, on_step=quiet)
     assert [attempt.target for attempt in report.tried] == list(int8.PART_TARGETS[:2])
     assert "fell from 90 to 80" in report.tried[0].problems[0] and report.problems == ()
     assert report.tried[1].target.mean <= min(decisive(part.outputs).mean for part in report.parts)
@@ -226,25 +221,23 @@ def test_embeddings_too_far_from_fp32_refuse(
 def test_int8_is_not_exported_again_and_what_is_no_bundle_is_left_alone(
     made: tuple[Bundle, ExportReport], source: Bundle, clips: Path, tmp_path: Path
 ) -> None:
-    with Progress(disable=True) as bar:
-        with pytest.raises(ExportError, match="is in INT8"):
-            export_any(str(made[0].path), tmp_path / "out", Plan("fp16"), None, bar)
-        (tmp_path / "mine").mkdir()
-        (tmp_path / "mine" / "letter.txt").write_text("Dear")
-        with pytest.raises(BundleError, match="is not a bundle, so it is left alone"):
-            export_any(str(source.path), tmp_path / "mine", Plan("int8", clips), None, bar)
+    with pytest.raises(ExportError, match="is in INT8"):
+        export_any(str(made[0].path), tmp_path / "out", Plan("fp16"), None, quiet)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("Dear")
+    with pytest.raises(BundleError, match="is not a bundle, so it is left alone"):
+        export_any(str(source.path), tmp_path / "mine", Plan("int8", clips), None, quiet)
 
 
 def test_halves_share_no_file_and_photos_fill_a_window(source: Bundle, clips: Path, tmp_path: Path) -> None:
     for i in range(2):
         write_png(tmp_path / f"{i}.png", 40 + i, 30)
     model = vljepa_edge.load(source.path, threads=1, precision="f32")
-    with Progress(disable=True) as bar:
-        data = read_folder(clips, model, bar)
-        photos = read_folder(tmp_path, model, bar)
-        (tmp_path / "1.png").unlink()
-        with pytest.raises(InputError, match="two or more"):
-            read_folder(tmp_path, model, bar)
+    data = read_folder(clips, model, quiet)
+    photos = read_folder(tmp_path, model, quiet)
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(InputError, match="two or more"):
+        read_folder(tmp_path, model, quiet)
     assert data.queries[0] == "What is happening?" and len(set(data.queries)) == len(data.queries)
     assert data.fit[0].shape == (4, 32, 32, 3) and data.fit[0].dtype == np.uint8
     assert not any(np.array_equal(a, b) for a in data.fit for b in data.held_out)
@@ -254,13 +247,12 @@ def test_halves_share_no_file_and_photos_fill_a_window(source: Bundle, clips: Pa
 
 def test_recorded_inputs_are_what_the_graphs_meet(source: Bundle, clips: Path, tmp_path: Path) -> None:
     model = vljepa_edge.load(source.path, threads=1, precision="f32")
-    with Progress(disable=True) as bar:
-        data = read_folder(clips, model, bar)
-        recorded = record(source, data.fit, data.queries, data.texts, 5, bar)
+    data = read_folder(clips, model, quiet)
+    recorded = record(source, data.fit, data.queries, data.texts, 5, quiet)
     assert set(recorded) == {g.file for g in source.manifest.graphs.values()}
     assert all(0 < len(inputs) <= 5 for inputs in recorded.values())
     assert any(np.array_equal(recorded["graphs/x_encoder.onnx"][0]["frames"][0], clip) for clip in data.fit)
-    nested = record(with_nested_graph(source, tmp_path), data.fit, data.queries, data.texts, 5, bar)
+    nested = record(with_nested_graph(source, tmp_path), data.fit, data.queries, data.texts, 5, quiet)
     assert set(nested) == {*recorded, "graphs/deep/predictor.onnx"} - {"graphs/predictor.onnx"}
     lengths = {inputs["past"].shape[2] for inputs in recorded["graphs/y_decoder.onnx"]}
     assert len(lengths) > 1  # several steps of the cache

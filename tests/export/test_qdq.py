@@ -11,9 +11,9 @@ import pytest
 from onnx import numpy_helper
 
 from tests.export.encoders import Example, llama, net, post_norm, x_encoder
+from tests.export.run_graph import run_all
 from vljepa_edge.engines import open_engine
 from vljepa_edge.export.int8.fidelity import fidelity
-from vljepa_edge.export.int8.onnx_run import run_all
 from vljepa_edge.export.int8.qdq import KINDS, keep_float, layers, quantise
 from vljepa_edge.export.int8.smooth import smooth
 from vljepa_edge.onnx_graphs.weights import restore_weights, store_weights

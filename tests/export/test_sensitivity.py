@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 import onnx
 from onnx import numpy_helper
-from rich.progress import Progress
 
 from tests.export.encoders import Example, net, twice
+from tests.export.quiet import quiet
 from vljepa_edge.engines import open_engine
 from vljepa_edge.export.int8.comparison import GraphComparison
 from vljepa_edge.export.int8.fidelity import Fidelity, cosine_rows, fidelity, least
@@ -39,8 +39,7 @@ def chosen(
     for layer in broken:
         spoilt(quantised, names[layer], 60)
     comparison = GraphComparison(example.model, example.held_out, lambda graph: [], open_engine("onnxruntime"), "net")
-    with Progress(disable=True) as bar:
-        measured = Sensitivity(example.model, quantised, names, comparison, bar, "net")
+    measured = Sensitivity(example.model, quantised, names, comparison, quiet, "net")
     choice = measured.choose(target)
     return names, choice, comparison(choice.model)
 

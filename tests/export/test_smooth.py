@@ -9,8 +9,9 @@ import onnx
 import pytest
 
 from tests.export.encoders import Example, llama, net, twice, x_encoder
+from tests.export.run_graph import run_all
 from vljepa_edge.export.int8.fidelity import Fidelity, fidelity
-from vljepa_edge.export.int8.onnx_run import run_all, run_outputs
+from vljepa_edge.export.int8.onnx_run import run_outputs
 from vljepa_edge.export.int8.qdq import layers, quantise
 from vljepa_edge.export.int8.smooth import smooth
 

@@ -11,7 +11,7 @@ import typer
 
 from vljepa_edge.cli.eval import CARD_MODULES
 from vljepa_edge.cli.options import Debug, Json
-from vljepa_edge.cli.output import console, print_json, progress
+from vljepa_edge.cli.output import console, print_json, step_bars
 from vljepa_edge.cli.root import print_error
 from vljepa_edge.errors import ExportError, InputError
 from vljepa_edge.support.atomic import replacing
@@ -72,9 +72,9 @@ def export(
     if precision == "int8":
         _check_report(kept)
     plan = Plan(cast("StoredPrecision", precision), calibration, force, window, fps)
-    with progress() as bar:
+    with step_bars() as on_step:
         try:
-            report = export_any(source, out, plan, _measure_card if wanted else None, bar)
+            report = export_any(source, out, plan, _measure_card if wanted else None, on_step)
         except ExportError as error:
             if error.report is None:
                 raise

@@ -59,6 +59,20 @@ def progress() -> Progress:
 
 
 @contextmanager
+def step_bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A callback (what, how many are done, how many there are) that draws a bar on stderr for each thing."""
+    with progress() as bar:
+        tasks: dict[str, Any] = {}
+
+        def on_step(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(what, total=total)
+            bar.update(tasks[what], completed=done, total=total)
+
+        yield on_step
+
+
+@contextmanager
 def reporting(what: str) -> Iterator[Callable[[int, int], None]]:
     """Gives a function of (done, total) that draws a progress bar, once the work has taken half a second."""
     with progress() as bar:

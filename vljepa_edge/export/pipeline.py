@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from rich.progress import Progress
 from tokenizers import Tokenizer
 
 from vljepa_edge.bundle.manifest import MANIFEST
@@ -18,6 +17,7 @@ from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.bundle.write import check_replaceable, write_bundle
 from vljepa_edge.errors import BundleError, ExportError
 from vljepa_edge.export.int8.convert import Card, export_int8
+from vljepa_edge.export.progress import OnStep
 from vljepa_edge.export.pytorch.checkpoint import Tokenizers, write_checkpoint
 from vljepa_edge.export.report import ExportReport
 from vljepa_edge.onnx_graphs.weights import is_quantised, restore_weights, store_weights
@@ -60,7 +60,7 @@ class Plan:
 
 
 def export_any(
-    source: str, out: Path, plan: Plan, measure: Callable[[Path], Card] | None, bar: Progress
+    source: str, out: Path, plan: Plan, measure: Callable[[Path], Card] | None, on_step: OnStep
 ) -> ExportReport | Written:
     """Write the bundle. source: a bundle, a folder that VLJepa.save_pretrained wrote, or a hub id of one.
 
@@ -72,14 +72,14 @@ def export_any(
     if _is_bundle(Path(source)):
         bundle = _open_float(source)
         if plan.calibration is not None:
-            return export_int8(bundle, plan.calibration, out, measure=measure, force=plan.force, bar=bar)
+            return export_int8(bundle, plan.calibration, out, measure=measure, force=plan.force, on_step=on_step)
         _restore(bundle, out, _BITS[plan.precision])
     elif plan.calibration is not None:
         with TemporaryDirectory(prefix="vljepa-export-") as folder:
-            bundle = Bundle.open(_export_checkpoint(source, Path(folder) / "float", plan, bar))
-            return export_int8(bundle, plan.calibration, out, measure=measure, force=plan.force, bar=bar)
+            bundle = Bundle.open(_export_checkpoint(source, Path(folder) / "float", plan, on_step))
+            return export_int8(bundle, plan.calibration, out, measure=measure, force=plan.force, on_step=on_step)
     else:
-        _export_checkpoint(source, out, plan, bar)
+        _export_checkpoint(source, out, plan, on_step)
     graphs = {graph.file: graph.bytes for graph in Bundle.open(out).manifest.graphs.values()}
     return Written(plan.precision, sum(graphs.values()), time.perf_counter() - begun, peak_memory())
 
@@ -107,7 +107,7 @@ def _restore(bundle: Bundle, out: Path, bits: int) -> None:
     write_bundle(out, manifest, files)
 
 
-def _export_checkpoint(source: str, out: Path, plan: Plan, bar: Progress) -> Path:
+def _export_checkpoint(source: str, out: Path, plan: Plan, on_step: OnStep) -> Path:
     from vljepa_edge.nn.vljepa import VLJepa, checkpoint_folder
 
     folder = checkpoint_folder(source)
@@ -115,7 +115,7 @@ def _export_checkpoint(source: str, out: Path, plan: Plan, bar: Progress) -> Pat
     name = Path(source).name
     tokenizers = _tokenizers(folder, model)
     return write_checkpoint(
-        model, tokenizers, out, bits=_BITS[plan.precision], window=plan.window, fps=plan.fps, name=name, bar=bar
+        model, tokenizers, out, bits=_BITS[plan.precision], window=plan.window, fps=plan.fps, name=name, on_step=on_step
     )
 
 

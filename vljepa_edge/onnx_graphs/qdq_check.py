@@ -6,7 +6,7 @@ channels, or a layer that lost its Q/DQ pair, would build and be worse or slower
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -42,22 +42,6 @@ def check_qdq(model: onnx.ModelProto, graph: str) -> tuple[QdqLayer, ...]:
     when an int8 layer's weight has not one scale an output channel.
     """
     return tuple(_Checker(model.graph, graph).layers())
-
-
-def require_int8(layers: Iterable[QdqLayer], graph: str, floating: Collection[str] = ()) -> None:
-    """Raise QuantizationError unless every layer with a weight is int8, those named in `floating` aside.
-
-    A name in `floating` that is no layer raises too: a list that no longer fits its graph guards nothing.
-    """
-    found = {layer.name: layer for layer in layers}
-    for name in floating:
-        if name not in found:
-            raise QuantizationError(graph, name, "is no layer of this graph; take it off the floating ones")
-    for layer in found.values():
-        if layer.kind == "float" and layer.name not in floating:
-            raise QuantizationError(
-                graph, layer.name, f"({layer.op}) computes in floating point; quantise it or list it as floating"
-            )
 
 
 class _Checker:

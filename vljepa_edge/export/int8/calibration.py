@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import Progress
 
 from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.engines import Engine, Graph, Precision, graph_name, open_engine
 from vljepa_edge.errors import InputError
+from vljepa_edge.export.progress import OnStep, told
 from vljepa_edge.model import Model
 from vljepa_edge.perception.text import Query
 from vljepa_edge.perception.vision import Vision
@@ -49,7 +49,7 @@ class Calibration:
     texts: tuple[str, ...]
 
 
-def read_folder(folder: Path, model: Model, bar: Progress) -> Calibration:
+def read_folder(folder: Path, model: Model, on_step: OnStep) -> Calibration:
     """Videos and photos under `folder`, every other one held out, each at most CLIPS_PER_FILE windows.
 
     `queries.txt` and `texts.txt` in it, a line each, come on top of a few general ones. Raises InputError when it holds
@@ -59,7 +59,7 @@ def read_folder(folder: Path, model: Model, bar: Progress) -> Calibration:
     if len(files) < 2:
         raise InputError(f"{folder}: holds one video or photo; give two or more, half of them check the result")
     halves: tuple[list[Clip], list[Clip]] = ([], [])
-    for i, name in enumerate(bar.track(files, description="reading calibration files")):
+    for i, name in enumerate(told(files, "reading calibration files", on_step)):
         halves[i % 2].extend(_clips(model, folder / name))
     asked = model.manifest.text.default_query, model.manifest.prompts.classify_query or ""
     queries = dict.fromkeys([*filter(None, asked), *_lines(folder / QUERY_FILE), *_QUERIES])
@@ -103,7 +103,7 @@ def turn(queries: Sequence[Query], place: int) -> list[Query]:
 
 
 def record(
-    bundle: Bundle, clips: Sequence[Clip], queries: Sequence[str], texts: Sequence[str], most: int, bar: Progress
+    bundle: Bundle, clips: Sequence[Clip], queries: Sequence[str], texts: Sequence[str], most: int, on_step: OnStep
 ) -> dict[str, list[Arrays]]:
     """Inputs that each graph file meets while the bundle, in fp32, embeds, asks and decodes: file -> at most `most`.
 
@@ -113,7 +113,7 @@ def record(
     model = Model(bundle, engine)
     asked = [model.text.query(query) for query in queries]
     model.embed_text(texts)
-    for i, clip in enumerate(bar.track(clips, description="recording inputs")):
+    for i, clip in enumerate(told(clips, "recording inputs", on_step)):
         for embedding in embed_clip(model.vision, clip, turn(asked, i)):
             said = model.decode_text(embedding)
             if said:

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-from rich.progress import Progress
 
 from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.bundle.write import write_bundle
@@ -31,6 +30,7 @@ from vljepa_edge.export.int8.qdq import layers, prepare, quantise
 from vljepa_edge.export.int8.sensitivity import Sensitivity
 from vljepa_edge.export.int8.smooth import smooth
 from vljepa_edge.export.int8.speed import compare_bundles
+from vljepa_edge.export.progress import OnStep
 from vljepa_edge.export.report import Attempt, ExportReport, GraphReport
 from vljepa_edge.model import Model
 from vljepa_edge.onnx_graphs.weights import has_8bit_weights, restore_weights, store_weights
@@ -62,7 +62,7 @@ class _File(NamedTuple):
 
 
 def export_int8(
-    source: Bundle, folder: Path, out: Path, *, measure: Callable[[Path], Card] | None, force: bool, bar: Progress
+    source: Bundle, folder: Path, out: Path, *, measure: Callable[[Path], Card] | None, force: bool, on_step: OnStep
 ) -> ExportReport:
     """Write the INT8 form of `source` at `out`; what was measured is returned, and kept as its provenance.export.
 
@@ -73,9 +73,9 @@ def export_int8(
     begun = time.perf_counter()
     engine = open_engine("openvino", precision="f32")
     reference = Model(source, engine)
-    data = read_folder(folder, reference, bar)
-    fit = record(source, data.fit, data.queries, data.texts, _FIT_INPUTS, bar)
-    held_out = record(source, data.held_out, data.queries, data.texts, _COMPARED_INPUTS, bar)
+    data = read_folder(folder, reference, on_step)
+    fit = record(source, data.fit, data.queries, data.texts, _FIT_INPUTS, on_step)
+    held_out = record(source, data.held_out, data.queries, data.texts, _COMPARED_INPUTS, on_step)
     files: dict[str, _File] = {}
     for file in fit:
         model = source.read(file)
@@ -83,7 +83,7 @@ def export_int8(
             continue
         beyond = embeddings_of(reference, data, file)
         compare = partial(GraphComparison, inputs=held_out[file], beyond=beyond, engine=engine, title=file)
-        files[file] = _quantise(model, file, fit[file], compare, bar)
+        files[file] = _quantise(model, file, fit[file], compare, on_step)
     expected = _embed(reference, data)
     tried: list[Attempt] = []
     with TemporaryDirectory(prefix="vljepa-export-") as work:
@@ -115,7 +115,11 @@ def export_int8(
 
 
 def _quantise(
-    model: bytes, file: str, fit: Sequence[Arrays], compare: Callable[[onnx.ModelProto], GraphComparison], bar: Progress
+    model: bytes,
+    file: str,
+    fit: Sequence[Arrays],
+    compare: Callable[[onnx.ModelProto], GraphComparison],
+    on_step: OnStep,
 ) -> _File:
     """Quantise every layer of a graph, and see what each does to it."""
     begun = time.perf_counter()
@@ -126,7 +130,7 @@ def _quantise(
     quantised = quantise(original, names, fit)
     correct_biases(quantised, original, names, fit)
     comparison = compare(original)
-    sensitivity = Sensitivity(original, quantised, names, comparison, bar, file.rpartition("/")[2])
+    sensitivity = Sensitivity(original, quantised, names, comparison, on_step, file.rpartition("/")[2])
     return _File(comparison, sensitivity, smoothed, len(model), time.perf_counter() - begun)
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import onnx
 import onnxruntime as ort
-from numpy.typing import NDArray
 
 from vljepa_edge.export.int8.calibration import Arrays
 
@@ -31,10 +30,3 @@ def open_session(model: bytes) -> Any:
     options.log_severity_level = _ONLY_ERRORS
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def run_all(model: bytes, inputs: Sequence[Arrays]) -> list[dict[str, NDArray[Any]]]:
-    """Every output for each of `inputs`."""
-    session = open_session(model)
-    names = [item.name for item in session.get_outputs()]
-    return [dict(zip(names, session.run(names, given), strict=True)) for given in inputs]

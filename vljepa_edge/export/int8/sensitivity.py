@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import onnx
-from rich.progress import Progress
 
 from vljepa_edge.export.int8.comparison import GraphComparison, decisive
 from vljepa_edge.export.int8.fidelity import Fidelity
 from vljepa_edge.export.int8.qdq import keep_float
+from vljepa_edge.export.progress import OnStep, told
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Sensitivity:
         quantised: onnx.ModelProto,
         names: Sequence[str],
         comparison: GraphComparison,
-        bar: Progress,
+        on_step: OnStep,
         title: str,
     ) -> None:
         self._original, self._quantised, self._comparison = original, quantised, comparison
@@ -59,7 +59,7 @@ class Sensitivity:
         shared = list(dict.fromkeys(weights[name] for name in names))
         self._alone = {
             weight: decisive(comparison(self._with_float([other for other in shared if other != weight])))
-            for weight in bar.track(shared, description=f"{title}: layer by layer")
+            for weight in told(shared, f"{title}: layer by layer", on_step)
         }
 
     def choose(self, target: Fidelity) -> Choice:

@@ -13,12 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from rich.progress import Progress
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.errors import ExportError
+from vljepa_edge.export.progress import OnStep, told
 from vljepa_edge.export.pytorch.streamed import export_streamed, inline
 from vljepa_edge.export.pytorch.text_encoder import traceable
 from vljepa_edge.export.pytorch.y_decoder import StepModule, step_inputs, tensor, y_decoder_tensors
@@ -52,7 +52,7 @@ class _Graph:
 
 
 def write_checkpoint(
-    model: VLJepa, tokenizers: Tokenizers, out: Path, *, bits: int, window: int, fps: float, name: str, bar: Progress
+    model: VLJepa, tokenizers: Tokenizers, out: Path, *, bits: int, window: int, fps: float, name: str, on_step: OnStep
 ) -> Path:
     """Write the bundle at `out`, weights at `bits` (32 or 16). window: frames of a clip, a multiple of the tubelet.
 
@@ -67,7 +67,7 @@ def write_checkpoint(
     graphs = _graphs(model, model.y_decoder, window)
     files: dict[str, bytes | Path] = {}
     with TemporaryDirectory(prefix=".vljepa-export-", dir=_existing(out)) as folder:
-        for file, graph in bar.track(list(graphs.items()), description="exporting graphs"):
+        for file, graph in told(list(graphs.items()), "exporting graphs", on_step):
             path = Path(folder) / Path(file).name
             export_streamed(graph.module, graph.inputs, graph.outputs, graph.axes, bits, path)
             whole = inline(path)
