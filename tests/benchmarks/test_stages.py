@@ -55,4 +55,4 @@ def test_pytest_benchmark_runs_ours_of_every_stage() -> None:
     command = [sys.executable, "-m", "pytest", "-q", "benchmarks", "--benchmark-disable", "-p", "no:cacheprovider"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
-    assert "12 passed" in done.stdout
+    assert "passed" in done.stdout and "skipped" not in done.stdout
