@@ -14,6 +14,7 @@ import pytest
 from tests.media import cut, flat, write_audio, write_png, write_video
 from vljepa_edge.errors import FrameError, InputError, VideoError
 from vljepa_edge.video import open_source
+from vljepa_edge.video.decoder import Decoder
 
 
 def text(path: Path, content: str = "this is not a video\n" * 50) -> Path:
@@ -158,3 +159,22 @@ def test_arrays_that_are_no_frames(source: Any, reason: str) -> None:
 def test_options_that_are_not_allowed(tmp_path: Path, options: dict[str, Any]) -> None:
     with pytest.raises(InputError, match="must be"):
         open_source(write_video(tmp_path / "v.mp4"), **options)
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [MemoryError(), RecursionError("deep"), IndexError("list index"), UnicodeDecodeError("utf-8", b"x", 0, 1, "bad")],
+)
+@pytest.mark.parametrize("live", [False, True])
+def test_what_a_decoder_raises_is_a_video_error_that_names_the_file_and_keeps_its_cause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: Exception, live: bool
+) -> None:
+    path = write_video(tmp_path / "v.mp4")
+
+    def fail(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(Decoder, "picture", fail)
+    with pytest.raises(VideoError, match=f"v.mp4: can't be read .{type(raised).__name__}") as caught:
+        list(open_source(path, live=live))
+    assert caught.value.__cause__ is raised
