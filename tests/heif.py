@@ -107,9 +107,9 @@ def _coded(path: Path, image: NDArray[np.uint8], pix_fmt: str) -> tuple[bytes, b
         stream.height, stream.width = image.shape[:2]
         stream.pix_fmt = pix_fmt
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame.pts = 0
-        container.mux(stream.encode(frame))
-        container.mux(stream.encode())
+        for packet in [*stream.encode(frame), *stream.encode()]:
+            packet.pts = packet.dts = 0  # x265 leaves them unset for a single frame, now and then
+            container.mux(packet)
     data = video.read_bytes()
     start = data.index(b"hvcC") - 4
     with av.open(str(video)) as container:
