@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -112,6 +113,22 @@ _HOMES = {
 
 
 explain_moves()
+
+
+def _require_main_interpreter() -> None:
+    """Raise ImportError in a sub-interpreter, where the C++ core and OpenVINO would wait for each other for ever."""
+    try:
+        interpreters = import_module("_interpreters" if sys.version_info >= (3, 13) else "_xxsubinterpreters")
+    except ImportError:  # a Python without sub-interpreters
+        return
+    if interpreters.get_current() != interpreters.get_main():
+        raise ImportError(
+            "vljepa_edge can't be imported in a sub-interpreter: the libraries it needs allow one interpreter "
+            "a process; use processes instead (with mod_wsgi: WSGIApplicationGroup %{GLOBAL})"
+        )
+
+
+_require_main_interpreter()
 
 
 def __getattr__(name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -262,3 +263,27 @@ def _fail(number: int) -> None:
 def test_an_error_comes_back_from_a_pool_of_processes() -> None:
     with multiprocessing.get_context("spawn").Pool(1) as pool, pytest.raises(InputError, match="3 must be even"):
         pool.apply_async(_fail, (3,)).get(60)
+
+
+def test_a_model_and_a_stream_say_where_to_load_when_they_are_pickled(model: Model) -> None:
+    for item in (model, model.open_stream()):
+        with pytest.raises(ProcessError, match="load"):
+            pickle.dumps(item)
+
+
+@pytest.mark.parametrize("module", ["vljepa_edge", "vljepa_edge._core"])
+def test_a_sub_interpreter_gets_an_import_error(module: str) -> None:
+    program = f"""
+try:
+    import _interpreters as interpreters
+except ImportError:
+    import _xxsubinterpreters as interpreters
+here = interpreters.create()
+run = getattr(interpreters, "exec", None) or interpreters.run_string
+try:
+    print(run(here, "import {module}"))
+except Exception as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert "can't be imported in a sub-interpreter" in done.stdout, done.stderr

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.engines import compile_all
+from vljepa_edge.errors import ProcessError
 from vljepa_edge.perception.finite import unit
 from vljepa_edge.perception.text import Text
 from vljepa_edge.perception.vision import Vision
@@ -51,6 +52,12 @@ class Perception:
     def manifest(self) -> Manifest:
         """What the bundle says about itself."""
         return self.bundle.manifest
+
+    def __reduce__(self) -> NoReturn:
+        raise ProcessError(
+            "a model can't be pickled or copied: its compiled graphs belong to this process; "
+            "load it in each worker process, once: vljepa_edge.load(path, threads=...)"
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.manifest.name} {self.manifest.version}, {self.engine})"

@@ -7,12 +7,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.errors import InputError
+from vljepa_edge.errors import InputError, ProcessError
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
@@ -217,6 +217,9 @@ class Stream:
                 self._worker.join()
         with self._door, self._work:
             pass
+
+    def __reduce__(self) -> NoReturn:
+        raise ProcessError("a stream can't be pickled or copied; load a model and open a stream in each process")
 
     def __enter__(self) -> Stream:
         return self
