@@ -43,7 +43,7 @@ def takes_kernel(*tensors: Tensor | None) -> bool:
     """
     wish = os.environ.get(VARIABLE, "auto")
     if wish not in ("auto", "off"):
-        raise InputError(f"{VARIABLE}={wish!r} is not legal; use 'auto' or 'off'")
+        raise InputError(f"{VARIABLE} must be 'auto' or 'off', got {wish!r}")
     given = [t for t in tensors if t is not None]
     return (
         wish == "auto"

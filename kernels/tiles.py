@@ -135,7 +135,7 @@ def shipped(name: str, arch: int) -> Tiles:
     if not fitting:
         operation = name.partition("/")[0]
         known = sorted(line for line in TABLE if line.partition("/")[0] == operation)
-        raise KernelError(f"there are no tiles of {name!r} for sm_{arch}; legal are {known}, from sm_80 on")
+        raise KernelError(f"there are no tiles of {name!r} for sm_{arch}; the name must be one of {known}")
     return lines[max(fitting)]
 
 

@@ -30,7 +30,7 @@ def restore_random(rng: random.Random, state: Any) -> None:
 
 
 def save_tensors(tensors: Mapping[str, Tensor], file: Path, header: dict[str, str] | None = None) -> None:
-    """Write a safetensors file; one that is there already stays whole until the new one is."""
+    """Write a safetensors file; one that is there already stays complete until the new one is."""
     with replacing(file) as part:
         save_file({name: value.detach().contiguous().clone() for name, value in tensors.items()}, part, header)
 

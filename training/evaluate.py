@@ -94,7 +94,7 @@ def judge_answers(questions: list[tuple[int, say.Question]], embeddings: Array, 
 
 
 def judge_texts(texts: Sequence[str], scenes: Sequence[Scene]) -> dict[str, float]:
-    """Whether decoded texts name the object (as a whole phrase) and the motion (any of its wordings)."""
+    """Whether decoded texts name the object (as a complete phrase) and the motion (any of its wordings)."""
     motion, name = [], []
     for text, scene in zip(texts, scenes, strict=True):
         low = text.lower()

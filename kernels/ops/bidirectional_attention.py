@@ -86,7 +86,7 @@ def forward_kernel(
     Queries are rotated here, keys come rotated: every block of queries of every head of a group would rotate the same
     keys again, 40 times at 640 tokens and 4 heads a group, in a loop that is bound by its instructions.
 
-    Keys in whole blocks are read without a mask, and only the last, ragged block has one: masks for every element are
+    Keys in full blocks are read without a mask, and only the last, ragged block has one: masks for every element are
     what makes this loop bound by instructions. LSE (B, heads, tokens) is natural, and infinite beyond the length, so
     that the backward pass gives those rows no weight.
     """
@@ -285,13 +285,13 @@ def _check(
     if (cos is None) != (sin is None):
         raise InputError("cos and sin are given together or not at all")
     for name, table in (("cos", cos), ("sin", sin)):
-        legal = table is None or (table.ndim == 2 and table.shape[0] >= qkv.shape[1] and table.shape[1] == qkv.shape[3])
-        if table is not None and not legal:
+        fits = table is None or (table.ndim == 2 and table.shape[0] >= qkv.shape[1] and table.shape[1] == qkv.shape[3])
+        if table is not None and not fits:
             raise InputError(f"{name} must be ({qkv.shape[1]} or more, {qkv.shape[3]}), not {tuple(table.shape)}")
     if lengths is not None and (lengths.shape != qkv.shape[:1] or lengths.dtype != torch.int32):
         raise InputError(f"lengths must be int32 ({len(qkv)},), not {str(lengths.dtype)[6:]} {tuple(lengths.shape)}")
     if not scale > 0:
-        raise InputError(f"scale={scale} is not legal; it must be positive")
+        raise InputError(f"scale must be positive, got {scale}")
 
 
 _attention = torch.library.custom_op("vljepa::bidirectional_attention", launch_attention, mutates_args=())

@@ -167,7 +167,7 @@ def _check(
     if torch.is_grad_enabled() and x.requires_grad:
         raise InputError("int8_linear is for inference; call it under torch.inference_mode()")
     if x.shape[-1] > MAX_K:
-        raise InputError(f"x has {x.shape[-1]} channels; legal are at most {MAX_K}")
+        raise InputError(f"x must have at most {MAX_K} channels, got {x.shape[-1]}")
     for name, given, shape in (
         ("weight_scale", weight_scale, (len(weight),)),
         ("activation_scale", activation_scale, (1,)),

@@ -1,4 +1,4 @@
-"""Mean over the tokens that are not padding, and the predictor's whole tail around it.
+"""Mean over the tokens that are not padding, and the predictor's complete tail around it.
 
     mean[b]      = sum_{n < L_b} x[b, n] / L_b            (zero where L_b = 0)
     embedding[b] = unit(W mean_n(weight * x[b, n] / rms(x[b, n])) + bias)

@@ -61,7 +61,7 @@ def tune(report: Callable[[Timing], None]) -> tuple[Path, list[Timing]]:
 
 
 def write_table(path: Path, device: str, table: dict[str, tiles.Tiles]) -> None:
-    """Whole or not at all."""
+    """Write completely or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         part.write_text(json.dumps({"device": device, "tiles": tiles.as_json(table)}, indent=1) + "\n", "utf-8")

@@ -258,10 +258,10 @@ def test_profiles_are_chosen_by_name(toy_opened: Bundle) -> None:
 @pytest.mark.parametrize(
     ("chosen", "message"),
     [
-        ("query=8", r"write name=least:typical:largest, with one of query, target, decoder, batch"),
+        ("query=8", r"must be name=least:typical:largest, with one of query, target, decoder, batch"),
         ("tokens=1:2:3", "with one of query, target, decoder, batch"),
-        ("query=0:1:2", "sizes must rise, from 1 to at most 64"),
-        ("query=4:2:8", "sizes must rise"),
+        ("query=0:1:2", "must rise, from 1 to at most 64"),
+        ("query=4:2:8", "must rise"),
         ("batch=1:1:33", "from 1 to at most 32"),
     ],
 )

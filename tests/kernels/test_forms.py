@@ -201,7 +201,8 @@ import sys
 sys.modules["triton"] = None
 import torch
 from vljepa_edge.errors import KernelError
-from vljepa_edge.kernels import aot, bidirectional_attention, info_nce, int8_linear, masked_mean_pool, patchify, swiglu
+from vljepa_edge.kernels.ops import bidirectional_attention, info_nce, int8_linear, masked_mean_pool, patchify, swiglu
+from vljepa_edge.kernels.tools import aot
 assert swiglu.swiglu(torch.ones(2, 4)).shape == (2, 2)
 assert bidirectional_attention.bidirectional_attention(torch.ones(1, 2, 3, 4), 1).shape == (1, 2, 1, 4)
 for attempt in (aot.require_compiler, lambda: swiglu.launch_swiglu(torch.ones(2, 4))):
@@ -255,7 +256,7 @@ def test_every_line_of_the_table_has_a_reason() -> None:
     assert [name for name, lines in tiles.TABLE.items() if not all(line.why for line in lines.values())] == []
 
 
-def test_errors_name_the_legal_shapes(rng: torch.Generator) -> None:
+def test_errors_name_the_allowed_shapes(rng: torch.Generator) -> None:
     x = random(rng, 2, 3, 4, 6)
     wrong = (
         (lambda: attention.bidirectional_attention(x, 3), "multiple of kv_heads"),

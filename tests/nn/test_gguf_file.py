@@ -155,7 +155,7 @@ def test_every_cut_is_a_typed_error(path: Path, tmp_path: Path) -> None:
     [
         (lambda b: b"NOPE" + b[4:], "start with GGUF"),
         (lambda b: b[:4] + struct.pack("<I", 9) + b[8:], "version 9"),
-        (lambda b: b[:8] + struct.pack("<Q", 2**60) + b[16:], "not a whole GGUF file"),
+        (lambda b: b[:8] + struct.pack("<Q", 2**60) + b[16:], "not a complete GGUF file"),
         (lambda b: b[:24] + struct.pack("<Q", 2**62) + b[32:], "string ends beyond"),
     ],
 )

@@ -78,7 +78,7 @@ def test_what_is_not_kept_leaves_the_files_as_they_are_until_something_is(tmp_pa
     torch.testing.assert_close(second(["Staying.", "Passing."]), first(["Staying.", "Passing."]), rtol=0, atol=0)
 
 
-def test_a_bank_that_was_broken_off_while_writing_starts_anew(tmp_path: Path) -> None:
+def test_a_bank_that_was_broken_off_while_writing_starts_again(tmp_path: Path) -> None:
     bank(tmp_path).add(TEXTS)
     np.save(tmp_path / "sentences.npy", np.zeros((2, 8), np.float16))
     again = bank(tmp_path)

@@ -17,8 +17,8 @@ _COMPRESSED, _FOLDER, _COMPRESSED_ZSTD = 1, 2, 4
 
 
 def read_resources(file: Path) -> dict[str, bytes]:
-    """Path within the file -> contents. Raises InputError naming the file when it isn't a whole .rcc, or is packed with
-    Zstandard."""
+    """Path within the file -> contents. Raises InputError naming the file when it isn't a complete .rcc, or is packed
+    with Zstandard."""
     data = file.read_bytes()
     try:
         magic, version, tree, contents, names = struct.unpack_from(">4s4I", data)

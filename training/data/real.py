@@ -102,7 +102,7 @@ def candidates(seed: str, group: str, accepted: tuple[str, ...]) -> tuple[str, .
 
 
 def is_right(text: str, accepted: tuple[str, ...]) -> bool:
-    """Whether a text names anything accepted, as whole words, in singular or plural, in any case."""
+    """Whether a text names anything accepted, as complete words, in singular or plural, in any case."""
     words = " ".join(_singular(word) for word in re.findall(r"[a-z0-9]+", text.lower()))
     names = (" ".join(_singular(word) for word in re.findall(r"[a-z0-9]+", name.lower())) for name in accepted)
     return any(f" {name} " in f" {words} " for name in names)

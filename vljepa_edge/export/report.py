@@ -68,13 +68,13 @@ class ExportReport:
         return rounded | {"problems": list(self.problems)}
 
     def lines(self) -> Iterator[str]:
-        """For people: each layer, each part, the whole, speed, figures, problems."""
+        """For people: each layer, each part, the complete model, speed, figures, problems."""
         for attempt in self.tried[:-1]:
             asked = f"{attempt.target.mean} mean, {attempt.target.worst} worst token"
             yield f"refused with graphs at a cosine of {asked}: {'; '.join(attempt.problems)}"
         for part in self.parts:
             yield from _part_lines(part)
-        yield f"whole model, {self.clips_held_out} held-out clips, on {self.engine}, against fp32:"
+        yield f"complete model, {self.clips_held_out} held-out clips, on {self.engine}, against fp32:"
         for kind, found in self.embeddings.items():
             yield f"  {kind:28} cosine {found.mean:.5f} mean, {found.worst:.5f} worst"
         for name, found in self.agreement.items():

@@ -227,7 +227,7 @@ class YEncoderConfig:
 
 @dataclass(frozen=True)
 class VLJepaConfig:
-    """The whole model.
+    """The complete model.
 
     x_encoder None: vision features come from outside by name (the tiny model: training/ makes them, a bundle's graphs
     do). language_model None: the query is read by the Y-encoder's backbone, whose token states are the query tokens,
@@ -334,7 +334,7 @@ def from_dict(kind: type[T], data: object, where: str = "") -> T:
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     prefix = f"{where}." if where else ""
     for key in data:
-        _require(key in fields, f"unknown key '{prefix}{key}'; legal keys: {', '.join(fields)}")
+        _require(key in fields, f"unknown key '{prefix}{key}'; a key must be one of {', '.join(fields)}")
     for name, field in fields.items():
         optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
         _require(optional or name in data, f"missing key '{prefix}{name}'")

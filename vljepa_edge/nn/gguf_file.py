@@ -51,7 +51,7 @@ class GgufFile:
         try:
             self._read_header()
         except (struct.error, UnicodeDecodeError, ValueError) as error:
-            raise BundleError(path, f"is not a whole GGUF file: {error}") from error
+            raise BundleError(path, f"is not a complete GGUF file: {error}") from error
 
     def tensor(self, name: str) -> NDArray[np.float32]:
         """Dequantised, in NumPy's order of axes. Raises BundleError if there is no such tensor."""

@@ -241,7 +241,7 @@ def layer_range(text: str, total: int) -> range:
     elif match := re.fullmatch(r"(\d+)-(\d+)", text):
         kept = range(int(match[1]), int(match[2]))
     else:
-        raise InputError(f"layers {text!r} is not legal; use 'all', 'last 8' or '8-16'")
+        raise InputError(f"layers must be written as 'all', 'last 8' or '8-16', got {text!r}")
     if len(kept) == 0 or kept.start < 0 or kept.stop > total:
         raise InputError(f"layers {text!r} does not fit a model of {total} layers")
     return kept
@@ -261,8 +261,8 @@ def stack_config(hf: Any, layers: int, max_positions: int | None = None) -> Llam
     odd["rope_parameters"] = kind not in ("default", "llama3")
     for name, bad in odd.items():
         if bad:
-            legal = "llama or mistral layers without biases or a sliding window, with default or llama3 RoPE"
-            raise InputError(f"{name}={getattr(hf, name)!r} is not supported; legal: {legal}")
+            allowed = "llama or mistral layers without biases or a sliding window, with default or llama3 RoPE"
+            raise InputError(f"{name}={getattr(hf, name)!r} is not supported; allowed are {allowed}")
     scaling = None
     if kind == "llama3":
         scaling = RopeScaling(

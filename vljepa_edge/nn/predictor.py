@@ -184,7 +184,7 @@ class Predictor(nn.Module):
 
         streams: by name, each as its StreamConfig says. query_tokens (B, L, query_dim) with query_mask (B, L), 1
         where there is a token (None: all are). No query_tokens: the query-free first stage.
-        Raises InputError on missing or foreign streams and wrong shapes.
+        Raises InputError on missing or unknown streams and wrong shapes.
         """
         if not torch.onnx.is_in_onnx_export():
             self._check(streams, query_tokens, query_mask)

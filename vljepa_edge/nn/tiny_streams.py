@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 
-REGIONS = 10  # the whole frame, then 3 x 3 overlapping windows of 3 x 3 grid cells
+REGIONS = 10  # the complete frame, then 3 x 3 overlapping windows of 3 x 3 grid cells
 GRID_WIDTH = 256
 CONCEPT_WIDTH = 384
 LUMA_SIZE = 56

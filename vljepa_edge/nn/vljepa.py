@@ -1,4 +1,4 @@
-"""The whole model: X-encoder, predictor, Y-encoder and Y-decoder, saved in the Hugging Face layout."""
+"""The complete model: X-encoder, predictor, Y-encoder and Y-decoder, saved in the Hugging Face layout."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ class VLJepa(nn.Module):
     def from_pretrained(cls, path_or_id: str | Path) -> VLJepa:
         """Reads what save_pretrained wrote, from a folder or the hub; left-out parts come from their sources.
 
-        Raises BundleError for a missing, broken or pickled file, InputError for a config that is not legal.
+        Raises BundleError for a missing, broken or pickled file, InputError for a config that is not allowed.
         """
         folder = checkpoint_folder(path_or_id)
         refuse_pickles(folder)
@@ -147,12 +147,12 @@ class VLJepa(nn.Module):
         except (OSError, SafetensorError) as error:
             raise BundleError(folder / WEIGHTS, f"can't be read: {error}") from error
         try:
-            missing, foreign = model.load_state_dict(state, strict=False)
+            missing, unknown = model.load_state_dict(state, strict=False)
         except RuntimeError as error:
             raise BundleError(folder / WEIGHTS, str(error)) from error
         lost = set(missing) - set(model.frozen())
-        if lost or foreign:
-            raise BundleError(folder / WEIGHTS, f"lacks {sorted(lost)[:3]} and has foreign {sorted(foreign)[:3]}")
+        if lost or unknown:
+            raise BundleError(folder / WEIGHTS, f"lacks {sorted(lost)[:3]} and has unknown {sorted(unknown)[:3]}")
         model._load_left_out(set(missing))
         return model.eval()
 

@@ -119,7 +119,7 @@ def _gguf_config(file: GgufFile, layers: str, max_positions: int | None) -> tupl
     meta = file.metadata
     if meta.get("general.architecture") != "llama":
         raise BundleError(
-            file.path, f"architecture {meta.get('general.architecture')!r} is not supported; legal: 'llama'"
+            file.path, f"the architecture must be 'llama', got {meta.get('general.architecture')!r}"
         )
     if "rope_freqs.weight" in file.tensors:
         raise BundleError(file.path, "scales its rotary frequencies, which GGUF doesn't explain; use the safetensors")
@@ -154,7 +154,7 @@ def gguf_tokenizer(file: GgufFile) -> Tokenizer:
     meta = file.metadata
     kind = (meta.get("tokenizer.ggml.model"), meta.get("tokenizer.ggml.pre"))
     if kind != ("gpt2", "smollm"):
-        raise BundleError(file.path, f"tokenizer {kind} is not supported; legal: ('gpt2', 'smollm')")
+        raise BundleError(file.path, f"the tokenizer must be ('gpt2', 'smollm'), got {kind}")
     tokens: list[str] = meta["tokenizer.ggml.tokens"]
     merges = [tuple(merge.split(" ", 1)) for merge in meta["tokenizer.ggml.merges"]]
     tokenizer = Tokenizer(models.BPE(vocab={token: i for i, token in enumerate(tokens)}, merges=merges))

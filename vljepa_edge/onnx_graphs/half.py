@@ -194,7 +194,7 @@ def _wide_nodes(nodes: _Nodes, types: dict[str, int]) -> set[int]:
 
 
 class _Rewriter:
-    """Writes the nodes anew, each at its own precision, with a Cast where two meet."""
+    """Writes the nodes again, each at its own precision, with a Cast where two meet."""
 
     def __init__(self, model: onnx.ModelProto, nodes: _Nodes, constants: _Constants, types: dict[str, int]) -> None:
         self.model, self.nodes, self.constants, self.types = model, nodes, constants, types

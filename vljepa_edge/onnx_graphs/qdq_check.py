@@ -71,7 +71,7 @@ class _Checker:
     def _check_pair(self, node: onnx.NodeProto) -> None:
         scale = self._scale(node)
         if int(_attribute(node, "block_size", 0)):
-            raise self._error(node, "has a scale a block; legal are one scale, or one an output channel")
+            raise self._error(node, "has a scale a block; it must have one scale, or one an output channel")
         zero = self._value(node.input[2]) if len(node.input) > 2 and node.input[2] else None
         if len(node.input) > 2 and node.input[2] and zero is None:
             raise self._error(node, f"takes its zero point {node.input[2]} from a computation; it must be constant 0")
@@ -80,7 +80,7 @@ class _Checker:
         kind = self._type(node)
         if kind != TensorProto.INT8:
             hint = "; leave biases in floating point" if kind == TensorProto.INT32 else ""
-            raise self._error(node, f"is {TensorProto.DataType.Name(kind).lower()}; only int8 is legal{hint}")
+            raise self._error(node, f"must be int8, got {TensorProto.DataType.Name(kind).lower()}{hint}")
         if scale.size != 1 and node.input[0] not in self.constant:
             raise self._error(node, f"has {scale.size} scales for an activation; it takes one")
         if node.op_type == _DEQUANTIZE and node.input[0] not in self.constant:

@@ -52,7 +52,7 @@ def decisive(found: Mapping[str, Fidelity]) -> Fidelity:
 def embeddings_of(model: Model, data: Calibration, file: str) -> Beyond:
     """Embeddings of some of the held-out clips, each under a few of the queries, for a graph file of the X-encoder.
 
-    model: the whole bundle, in fp32. The predictor's own output is the embedding, and text has one graph only.
+    model: the complete bundle, in fp32. The predictor's own output is the embedding, and text has one graph only.
     """
     roles = [role for role, graph in model.manifest.x_encoders.items() if graph.file == file]
     if not roles:

@@ -1,7 +1,7 @@
 """A bundle in floating point -> the same bundle in INT8, measured and accepted before it is written.
 
 Each graph file in turn: SmoothQuant, QDQ, bias correction, then the layers that don't bear it back to 16 bits, and more
-of them while the gate refuses the whole. What is left in floating point is stored at 16 bits, embedding tables at 8. A
+of them while the gate refuses the result. What is left in floating point is stored at 16 bits, embedding tables at 8. A
 file whose weights the source has at 8 bits stays as it is: rounding its activations too would save no room.
 """
 
@@ -38,7 +38,7 @@ from vljepa_edge.support.process import peak_memory
 
 PART_TARGETS = (Fidelity(0.9995, 0.995), Fidelity(0.9998, 0.999), Fidelity(0.9999, 0.999), Fidelity(0.9999, 0.9995))
 """What every graph must keep of the embeddings that come of it, or else of its outputs; while the gate refuses the
-whole, the next one. The mean tightens before the worst: where one class takes another's place among those that ConSE
+result, the next one. The mean tightens before the worst: where one class takes another's place among those that ConSE
 reads, a single embedding jumps, however little was rounded."""
 _FIT_INPUTS, _COMPARED_INPUTS = 256, 64
 SPEED_SECONDS = 3.0  # for each stage

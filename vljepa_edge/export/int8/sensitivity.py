@@ -1,6 +1,6 @@
 """Which layers of a graph bear 8 bits: each is quantised alone, and the worst of them go back to 16 bits.
 
-Layers are put back, the most sensitive first, until the graph as a whole is as close to fp32 as asked; no more than
+Layers are put back, the most sensitive first, until the complete graph is as close to fp32 as asked; no more than
 needed, found by bisection. Nothing is kept at 16 bits by habit. Layers that share their weights go together, so that
 the weights are stored in one form.
 """

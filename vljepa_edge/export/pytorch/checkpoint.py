@@ -1,4 +1,4 @@
-"""A checkpoint of the whole model (`VLJepa.save_pretrained`), of any size, -> a bundle in fp32 or fp16.
+"""A checkpoint of the complete model (`VLJepa.save_pretrained`), of any size, -> a bundle in fp32 or fp16.
 
 One part at a time, weights written as they come (`streamed`), so the peak of memory is the model and its largest graph.
 """

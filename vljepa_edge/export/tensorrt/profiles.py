@@ -52,11 +52,11 @@ class Profiles:
             match = _RANGE.fullmatch(part.strip())
             if match is None or match[1] not in names:
                 raise InputError(
-                    f"profile {part!r} is not legal; write name=least:typical:largest, with one of {', '.join(names)}"
+                    f"a profile must be name=least:typical:largest, with one of {', '.join(names)}, got {part!r}"
                 )
             sizes, limit = Range(*map(int, match.groups()[1:])), getattr(limits, match[1])
             if not 1 <= sizes.least <= sizes.typical <= sizes.largest <= limit.largest:
-                raise InputError(f"profile {part!r} is not legal: sizes must rise, from 1 to at most {limit.largest}")
+                raise InputError(f"the sizes of a profile must rise, from 1 to at most {limit.largest}, got {part!r}")
             found = replace(found, **{match[1]: sizes})
         return found
 
