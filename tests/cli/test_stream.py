@@ -9,16 +9,18 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import vljepa_edge
 from tests.cli.conftest import Vljepa, write_video
-from vljepa_edge.cli.output import print_json
-from vljepa_edge.cli.stream import summary_json
+from vljepa_edge.cli.output import console, print_json
+from vljepa_edge.cli.stream import print_event, summary_json
 from vljepa_edge.errors import VideoError
 from vljepa_edge.video.frame import Frame
 from vljepa_edge.video.source import Source
@@ -59,6 +61,19 @@ def test_every_frame_that_came_too_late_is_counted_as_dropped(toy: Path) -> None
     with vljepa_edge.load(toy).stream(frames, live=True, max_staleness=1e-9) as events:
         assert list(events) == []
     assert summary_json(events, seconds=1.0)["dropped"] == 8
+
+
+def test_a_camera_that_falls_silent_is_said_in_text_and_json(toy: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def camera() -> Iterator[tuple[NDArray[np.uint8], float]]:
+        yield np.full((48, 64, 3), 99, np.uint8), 1.0
+        time.sleep(1)
+
+    model = vljepa_edge.load(toy)
+    stalled = [event for event in model.stream(camera(), live=True, gap=0.3) if event.status == "stalled"]
+    (line,) = [event.to_dict() for event in stalled]
+    assert (line["status"], line["start"], line["end"], line["text"], line["query"]) == ("stalled", 1.0, None, "", "")
+    print_event(console(), stalled[0], several=True)
+    assert capsys.readouterr().out == "   1.00 -     ... s  (no frames)  (0.00)\n"
 
 
 def test_lines_for_people_have_times_and_a_summary_and_no_colour_in_a_pipe(vljepa: Vljepa, video: Path) -> None:
