@@ -6,12 +6,13 @@ import re
 from typing import Any
 
 _URL = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:/+")  # valid or not: one slash is enough, and C:/ is none
-_PARAMETER = re.compile(r"([^=&?/;]+)=([^&]*)")
+_PARAMETER = re.compile(r"(?<![^=&?/;])([^=&?/;]+)=([^&]*)")
 _HARMLESS = re.compile(
     r"(?i)audio|cam|camera|ch|channel|chn|codec|fps|profile|proto|quality|resolution|stream|streamtype|stream_type|"
     r"subtype|tcp|transport|transportmode|udp|unicast|video"
 )
-_SECRET = re.compile(r"(?i)([\w.-]*(?:pass|pwd|psw|secret|token|auth|api_?key|credential)[\w.-]*)=[^&]*")
+# The key is looked at once, from its beginning: a long text takes no longer than its length asks for.
+_SECRET = re.compile(r"(?i)(?<![\w.-])(?=[\w.-]*(?:pass|pwd|psw|secret|token|auth|api_?key|credential))([\w.-]+)=[^&]*")
 
 
 def redacted(source: str) -> str:

@@ -64,12 +64,10 @@ class Model(Perception):
         `options` are those of `vljepa_edge.StreamOptions`; `policy`, `hop`, `queue`, `max_staleness` and `gap` replace
         one of them. Raises InputError for a value that is not allowed.
         """
-        from vljepa_edge.streaming.options import StreamOptions
+        from vljepa_edge.streaming.options import as_options
         from vljepa_edge.streaming.stream import Stream
 
-        chosen = (options or StreamOptions()).changed(
-            policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap
-        )
+        chosen = as_options(options).changed(policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap)
         return Stream(self, query, chosen, live=live, callback=callback)
 
     def stream(
@@ -91,13 +89,11 @@ class Model(Perception):
         `options` and the arguments after it are those of `open_stream`. The result also has stats() and close();
         leaving the loop early closes the source.
         """
-        from vljepa_edge.streaming.options import StreamOptions
+        from vljepa_edge.streaming.options import as_options
         from vljepa_edge.streaming.reader import EventReader
         from vljepa_edge.streaming.stream import Stream
 
-        chosen = (options or StreamOptions()).changed(
-            policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap
-        )
+        chosen = as_options(options).changed(policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap)
         opened = self.open(source, live=live)
         try:
             return EventReader(opened, partial(Stream, self, query, chosen))

@@ -131,7 +131,7 @@ def test_a_camera_that_is_not_there(device: str) -> None:
         ([flat(0)], "frame 0 has no time.*give"),
         ([1, 2], "frame 0 has no time.*give"),
         (np.stack([flat(0), flat(1)]), "frame 0 has no time.*give"),
-        ([(flat(0), "noon")], "the time of frame 0 must be seconds as a number, got 'noon'"),
+        ([(flat(0), "noon")], "the time of frame 0 must be a number of seconds, got 'noon'"),
         ([(flat(0), 0), (flat(1) / 255, 1)], "frame 1: .*float64.*must be"),
         ([(flat(0), 0), (np.full((4, 4, 3), np.nan), 1)], "frame 1: .*NaN.*must be"),
         ([("v.mp4", 0)], "frame 0: .*str.*must be"),

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.engines import compile_all
-from vljepa_edge.errors import ProcessError
+from vljepa_edge.errors import InputError, ProcessError
 from vljepa_edge.perception.finite import unit
 from vljepa_edge.perception.text import Text
 from vljepa_edge.perception.vision import Vision
 from vljepa_edge.perception.window_encoder import WindowEncoder
-from vljepa_edge.support.arguments import as_whole
+from vljepa_edge.support.arguments import as_whole, shown
 from vljepa_edge.video.source import open_source
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ class WindowEmbedding(NamedTuple):
     start: float
     end: float
     embedding: NDArray[np.float32]
+
+
+def as_model(value: object) -> Perception:
+    """A Perception, such as a Model. Raises InputError."""
+    if not isinstance(value, Perception):
+        raise InputError(f"model must be a Model, got {shown(value)}")
+    return value
 
 
 class Perception:

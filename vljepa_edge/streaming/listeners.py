@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.streaming.event import Event
+from vljepa_edge.support.arguments import as_function
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.stats import Tally
@@ -34,7 +35,7 @@ class Listeners:
 
     def __init__(self, callback: Callback | None, tally: Tally) -> None:
         self.last_error: BaseException | None = None
-        self._callback = callback
+        self._callback = None if callback is None else as_function(callback, "callback")
         self._tally = tally
         self._lock = threading.Lock()  # changes of subscribers
         self._subscribers: tuple[Subscriber, ...] = ()
@@ -46,6 +47,7 @@ class Listeners:
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call subscriber(time, embedding, query) at every delivery; returns an undo of this one subscription."""
+        as_function(subscriber, "subscriber")
 
         def subscription(time: float, embedding: NDArray[np.float32], query: str) -> object:
             return subscriber(time, embedding, query)

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.streaming.policy import Policy, parse_policy
+from vljepa_edge.support.arguments import as_number, shown
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import VideoEntry
+
+_LONGEST_QUEUE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -34,11 +37,20 @@ class StreamOptions:
     gap: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "policy", _policy(self.policy))
+        object.__setattr__(self, "policy", parse_policy(self.policy))
+        for name in ("hop", "max_staleness", "gap"):
+            value = getattr(self, name)
+            if not isinstance(value, bool) and isinstance(value, Real):
+                object.__setattr__(self, name, as_number(value, name))  # an integer may be larger than any float
         if self.hop is not None:
             _require(_is_positive(self.hop) and math.isfinite(self.hop), "hop", self.hop, "a number of seconds above 0")
         if self.queue is not None:
-            _require(_is_count(self.queue), "queue", self.queue, "a number of frames, at least 1")
+            _require(
+                _is_count(self.queue),
+                "queue",
+                self.queue,
+                f"a number of frames, at least 1 and at most {_LONGEST_QUEUE}",
+            )
         _require(
             _is_positive(self.max_staleness),
             "max_staleness",
@@ -81,16 +93,17 @@ class FilledOptions:
     gap: float
 
 
-def _policy(value: object) -> Policy:
-    if isinstance(value, str):
-        return parse_policy(value)
-    if not callable(getattr(value, "start", None)):
-        _require(False, "policy", value, "a text such as 'running-ward:threshold=0.3', or a Policy")
-    return cast(Policy, value)
+def as_options(value: object) -> StreamOptions:
+    """Options that a caller gave; None: all defaults. Raises InputError."""
+    if value is None:
+        return StreamOptions()
+    if not isinstance(value, StreamOptions):
+        raise InputError(f"options must be StreamOptions, got {shown(value)}")
+    return value
 
 
 def _is_count(value: object) -> bool:
-    return not isinstance(value, bool) and isinstance(value, Integral) and int(value) >= 1
+    return not isinstance(value, bool) and isinstance(value, Integral) and 1 <= int(value) <= _LONGEST_QUEUE
 
 
 def _is_positive(value: object) -> bool:
@@ -99,4 +112,4 @@ def _is_positive(value: object) -> bool:
 
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
     if not holds:
-        raise InputError(f"{name} must be {allowed}, got {value!r}")
+        raise InputError(f"{name} must be {allowed}, got {shown(value)}")

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 
 from vljepa_edge import _core
 from vljepa_edge.errors import InputError
+from vljepa_edge.support.arguments import as_number, shown
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class _Range:
         """`value` as a plain int or float, None if it isn't allowed."""
         if isinstance(value, bool) or not isinstance(value, Integral if self.integer else Real):
             return None
-        number = float(value)
+        number = as_number(value, "it")
         allowed = (self.low < number if self.above else self.low <= number) and number <= self.high
         if not allowed and not (self.endless and number == math.inf):
             return None
@@ -63,7 +64,7 @@ class Policy(ABC):
             value, allowed = getattr(self, key.name), key.metadata["range"]
             number = allowed.read(value)
             if number is None:
-                raise InputError(f"{self.name}: {key.name} must be {allowed}, got {value!r}")
+                raise InputError(f"{self.name}: {key.name} must be {allowed}, got {shown(value)}")
             object.__setattr__(self, key.name, number)
 
     def __str__(self) -> str:
@@ -155,26 +156,32 @@ _POLICIES: dict[str, type[Policy]] = {kind.name: kind for kind in (Uniform, Loca
 def parse_policy(text: str | Policy) -> Policy:
     """The policy that `name:key=value,key=value` describes, e.g. `running-ward:threshold=0.3`.
 
-    A Policy is returned as it is. Keys that are left out keep their default. Raises InputError that lists the allowed
-    names, keys or numbers.
+    A Policy, or another object with a method `start`, is returned as it is. Keys that are left out keep their default.
+    Raises InputError that lists the allowed names, keys or numbers.
     """
-    if isinstance(text, Policy):
+    if not isinstance(text, str):
+        if isinstance(text, type) or not callable(getattr(text, "start", None)):
+            raise InputError(
+                f"policy must be a text such as 'running-ward:threshold=0.3', or a Policy, got {shown(text)}"
+            )
         return text
     name, _, settings = text.strip().partition(":")
     kind = _POLICIES.get(name.strip())
     if kind is None:
         known = ", ".join(_POLICIES)
-        raise InputError(f"policy must be one of {known}, e.g. running-ward:threshold=0.3, got {name.strip()!r}")
+        raise InputError(f"policy must be one of {known}, e.g. running-ward:threshold=0.3, got {shown(name.strip())}")
     ranges: dict[str, _Range] = {key.name: key.metadata["range"] for key in fields(kind)}
     values: dict[str, float] = {}
     for setting in settings.split(",") if settings.strip() else []:
         key, _, value = (part.strip() for part in setting.partition("="))
         if key not in ranges:
-            raise InputError(f"{kind.name}: a key must be one of {', '.join(ranges)}, each as key=value, got {key!r}")
+            raise InputError(
+                f"{kind.name}: a key must be one of {', '.join(ranges)}, each as key=value, got {shown(key)}"
+            )
         if key in values:
             raise InputError(f"{kind.name}: {key} is given twice; give it once")
         try:
             values[key] = int(value) if ranges[key].integer else float(value)
         except ValueError:
-            raise InputError(f"{kind.name}: {key} must be {ranges[key]}, got {value!r}") from None
+            raise InputError(f"{kind.name}: {key} must be {ranges[key]}, got {shown(value)}") from None
     return kind(**values)

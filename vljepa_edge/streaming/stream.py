@@ -13,18 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, ProcessError
+from vljepa_edge.perception.perception import as_model
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.latency import Latencies
 from vljepa_edge.streaming.listeners import Callback, Listeners, Output, Subscriber
-from vljepa_edge.streaming.options import StreamOptions
+from vljepa_edge.streaming.options import StreamOptions, as_options
 from vljepa_edge.streaming.pace import Pace
 from vljepa_edge.streaming.policy import parse_policy
 from vljepa_edge.streaming.queue import LatestQueue
 from vljepa_edge.streaming.sampler import Sampler, Verdict
 from vljepa_edge.streaming.stats import Stats, Tally
 from vljepa_edge.streaming.track import Cut, Track
+from vljepa_edge.support.arguments import as_list, as_number, as_text, shown
 from vljepa_edge.support.ending import Worker, native, require_process, when_dropped
 from vljepa_edge.video.preprocess import as_rgb
 
@@ -85,8 +87,8 @@ class Stream:
         live: bool = False,
         callback: Callback | None = None,
     ) -> None:
-        video = model.manifest.video
-        filled = (options or StreamOptions()).filled(video)
+        video = as_model(model).manifest.video
+        filled = as_options(options).filled(video)
         self.model = model
         self.live = live
         self._pid = os.getpid()
@@ -243,23 +245,24 @@ class Stream:
     def add_query(self, query: str, policy: str | Policy | None = None) -> None:
         """Ask this too, from the next hop on, with a policy of its own if given."""
         self._check_process()
-        chosen = parse_policy(policy) if isinstance(policy, str) else policy or self._policy
-        added = self._track(query, chosen)
+        chosen = self._policy if policy is None else parse_policy(policy)
+        added = self._track(as_text(query, "query"), chosen)
 
         def change(tracks: list[Track]) -> list[Track]:
             if any(track.query.text == query for track in tracks):
-                raise InputError(f"the query {query!r} is asked already")
+                raise InputError(f"the query {shown(query)} is asked already")
             return [*tracks, added]
 
         self._change(change)
 
     def remove_query(self, query: str) -> list[Event]:
         """Ask this no more. Its open segment closes at the last frame; returns that event."""
+        text = as_text(query, "query")
 
         def change(tracks: list[Track]) -> list[Track]:
-            kept = [track for track in tracks if track.query.text != query]
+            kept = [track for track in tracks if track.query.text != text]
             if not kept or len(kept) == len(tracks):
-                raise InputError(f"can't remove the query {query!r}; of {self.queries} one must stay")
+                raise InputError(f"can't remove the query {shown(query)}; of {shown(self.queries)} one must stay")
             return kept
 
         self._check_process()
@@ -287,10 +290,10 @@ class Stream:
     def _admit(self, frame: NDArray[Any], time: float, called: float, copy: bool) -> _Item | None:
         """Count the frame out, or make it ready: RGB, and in live streams the stream's own copy if `copy`."""
         try:
-            seconds = float(time)
-        except (TypeError, ValueError) as error:
+            seconds = as_number(time, "time", " of seconds")
+        except InputError:
             self._tally.add("bad_times")
-            raise InputError(f"the time of a frame must be a number of seconds, not {time!r}") from error
+            raise
         verdict = self._sampler.judge(seconds)
         if verdict in (Verdict.RESTART, Verdict.GAP):
             self._tally.add(verdict.value)
@@ -462,9 +465,12 @@ class Stream:
     def _texts(self, query: str | Sequence[str] | None) -> list[str]:
         if query is None:
             return [self.model.manifest.text.default_query]
-        texts = [query] if isinstance(query, str) else list(query)
+        if not isinstance(query, Iterable):
+            raise InputError(f"query must be a text or a list of texts, got {shown(query)}")
+        given = [query] if isinstance(query, str) else as_list(query, "query", "texts")
+        texts = [as_text(text, "query") for text in given]
         if not texts or len(set(texts)) != len(texts):
-            raise InputError(f"{texts} can't be the queries of a stream; give one or more, all different")
+            raise InputError(f"the queries of a stream must be one or more that all differ, got {shown(texts)}")
         return texts
 
     def _track(self, text: str, policy: Policy) -> Track:

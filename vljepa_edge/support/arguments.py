@@ -8,9 +8,11 @@ from collections.abc import Iterable
 from itertools import islice
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vljepa_edge.errors import InputError
+
+_F = TypeVar("_F")
 
 
 def shown(value: object) -> str:
@@ -67,14 +69,14 @@ def as_whole(value: object, what: str, least: int, most: int | None = None, unit
     raise InputError(f"{what} must be an integer, {bounds}{unit}, got {shown(value)}")
 
 
-def as_number(value: object, what: str) -> float:
+def as_number(value: object, what: str, unit: str = "") -> float:
     """A number as a float, which may be NaN or infinite. A bool is none."""
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise InputError(f"{what} must be a number, got {shown(value)}")
+        raise InputError(f"{what} must be a number{unit}, got {shown(value)}")
     try:
         return float(value)
     except OverflowError:  # an integer or fraction beyond the largest float
-        return math.copysign(math.inf, value)
+        return -math.inf if value < 0 else math.inf
 
 
 def as_path(value: object, what: str) -> Path:
@@ -83,6 +85,17 @@ def as_path(value: object, what: str) -> Path:
         path = os.fspath(value)  # type: ignore[call-overload]
     except TypeError:
         path = None
-    if not isinstance(path, str) or not path or "\0" in path:
-        raise InputError(f"{what} must be a path, got {shown(value)}")
-    return Path(path)
+    try:
+        if isinstance(path, str) and path and "\0" not in path:
+            os.fsencode(path)
+            return Path(path)
+    except UnicodeEncodeError:  # half of a surrogate pair, which no file's name can hold
+        pass
+    raise InputError(f"{what} must be a path, got {shown(value)}")
+
+
+def as_function(value: _F, what: str) -> _F:
+    """A function, or another object that can be called."""
+    if not callable(value):
+        raise InputError(f"{what} must be a function, got {shown(value)}")
+    return value

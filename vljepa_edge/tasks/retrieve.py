@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, redacted
+from vljepa_edge.perception.perception import as_model
 from vljepa_edge.support.arguments import as_path, as_text, as_whole, shown
 from vljepa_edge.tasks.index_folder import read_index, write_index
 
@@ -41,7 +42,7 @@ class Index:
     """
 
     def __init__(self, model: Perception, query: str | None = None) -> None:
-        self.model = model
+        self.model = as_model(model)
         self.query = model.manifest.text.default_query if query is None else as_text(query, "query")
         self._stamps: dict[str, Stamp | None] = {}
         self._embeddings: list[NDArray[np.float32]] = []
@@ -130,7 +131,7 @@ class Index:
         other. Raises IndexFileError when it can't be written, or when the folder has an index.json of something else;
         what was there is then as it was.
         """
-        target = Path(folder)
+        target = as_path(folder, "folder")
         width = self.model.manifest.embedding.width
         note = {
             "bundle": self.model.bundle.digest,
@@ -148,9 +149,9 @@ class Index:
 
         Raises IndexFileError, naming the file, when it is missing, altered or broken, or was made by another model.
         """
-        about = model.manifest
+        about = as_model(model).manifest
         note, arrays = read_index(
-            Path(folder), model.bundle.digest, f"{about.name} {about.version}", about.embedding.width
+            as_path(folder, "folder"), model.bundle.digest, f"{about.name} {about.version}", about.embedding.width
         )
         index = cls(model, note["query"])
         index._stamps = {name: _stamp(value) for name, value in zip(note["names"], note["stamps"], strict=True)}

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from numbers import Real
 from pathlib import Path
-from typing import TypeAlias, cast
+from typing import TypeAlias
 
 import numpy as np
 from av.error import FFmpegError
 
-from vljepa_edge.errors import FrameError, VideoError
+from vljepa_edge.errors import FrameError, InputError, VideoError
+from vljepa_edge.support.arguments import as_number
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, Pictures, SourceStats
 from vljepa_edge.video.heif import HeifPhoto
@@ -73,8 +73,10 @@ def arrays(items: Iterable[object], fps: float | None, stats: SourceStats) -> Pi
     for number, item in enumerate(items):
         if isinstance(item, (tuple, list)) and len(item) == 2:
             array, stamp = item
-            if stamp is not None and not isinstance(stamp, Real):
-                raise FrameError(f"the time of frame {number} must be seconds as a number, got {stamp!r}")
+            try:
+                stamp = None if stamp is None else as_number(stamp, f"the time of frame {number}", " of seconds")
+            except InputError as error:
+                raise FrameError(str(error)) from None
         elif fps is not None:
             array, stamp = item, number / fps
         else:
@@ -87,7 +89,7 @@ def arrays(items: Iterable[object], fps: float | None, stats: SourceStats) -> Pi
         except FrameError as error:
             raise FrameError(f"frame {number}: {error}") from error
         stats.frames_decoded += 1
-        time = timeline.place(None if stamp is None else float(cast(float, stamp)))
+        time = timeline.place(stamp)
         if time is not None:
             yield Picture(image, time)
 

@@ -20,6 +20,7 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, VideoError, VideoWarning, VLJepaError, redacted
+from vljepa_edge.support.arguments import shown
 from vljepa_edge.support.ending import when_dropped
 from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
@@ -141,6 +142,8 @@ def open_source(
 
     Raises VideoError when it can't be opened, InputError for an argument that is not allowed; each says what is.
     """
+    if live is not None and not isinstance(live, bool):
+        raise InputError(f"live must be True, False or None, got {shown(live)}")
     if size is not None:
         preprocess.check_fit(size, resize)
     for name, value in (("fps", fps), ("timeout", timeout), ("retry_for", retry_for)):
