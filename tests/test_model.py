@@ -31,6 +31,7 @@ QUERY = "Which colour?"
 @settings(max_examples=10)
 @example(["a" * 200, "short"])  # longer than the model's 64 tokens
 @given(st.lists(st.text(min_size=1, max_size=100).filter(str.strip), min_size=1, max_size=70))
+@pytest.mark.slow
 def test_a_text_has_the_same_embedding_in_every_batch(model: Model, texts: list[str]) -> None:
     scratch = Scratch(model.bundle)
     found = model.embed_text(texts)

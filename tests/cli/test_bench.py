@@ -130,6 +130,7 @@ def test_doctor_names_the_command_for_a_missing_package(vljepa: Vljepa, monkeypa
     assert f"to fix it, run: {pip_install('--upgrade', 'tokenizers')}" in run.out
 
 
+@pytest.mark.slow
 def test_commands_work_where_torch_can_not_be_imported(toy: Path, video: Path) -> None:
     code = f"""
 import sys

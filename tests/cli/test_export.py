@@ -32,6 +32,7 @@ def test_a_bundle_is_stored_in_other_bits(vljepa: Vljepa, toy: Path, tmp_path: P
     assert Bundle.open(tmp_path / "out.vljepa").manifest.name == "toy"
 
 
+@pytest.mark.slow
 def test_int8_prints_its_report(vljepa: Vljepa, toy: Path, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "int8"
     run = vljepa("export", toy, "--precision", "int8", "--calibration", clips, "--out", out)
@@ -41,6 +42,7 @@ def test_int8_prints_its_report(vljepa: Vljepa, toy: Path, clips: Path, tmp_path
     assert Bundle.open(out).manifest.provenance["export"]["precision"] == "int8"
 
 
+@pytest.mark.slow
 def test_what_is_not_good_enough_is_reported_and_not_written(
     vljepa: Vljepa, toy: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,6 +60,7 @@ def test_what_is_not_good_enough_is_reported_and_not_written(
     assert Bundle.open(out).manifest.provenance["export"]["problems"] == forced.json["problems"]
 
 
+@pytest.mark.slow
 def test_a_card_that_can_not_be_taken_is_said_before_the_work(
     vljepa: Vljepa, toy: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def test_agree_with_the_reference_on_the_toy(name: str, precision: Precision, le
 
 @pytest.mark.skipif(not (default_bundle() / "manifest.json").is_file(), reason="the default bundle was not trained yet")
 @pytest.mark.parametrize(("name", "precision", "_"), ENGINES)
+@pytest.mark.slow
 def test_agree_with_the_reference_on_the_default_bundle(name: str, precision: Precision, _: float) -> None:
     bundle = Bundle.open(default_bundle())
     reference = compile_all(open_engine("torch"), bundle)
@@ -129,6 +130,7 @@ def test_a_model_that_is_none_is_an_engine_error(name: str, tmp_path: Path) -> N
             open_engine(name).compile(model, "predictor")
 
 
+@pytest.mark.slow
 def test_a_fresh_process_compiles_from_two_threads_without_waiting_for_ever(tmp_path: Path) -> None:
     """OpenVINO sets its type tables up on first use; unprepared, two threads now and then waited for each other."""
     bundle = write_toy_bundle(tmp_path / "toy")

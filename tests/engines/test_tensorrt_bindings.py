@@ -74,6 +74,7 @@ def test_every_name_exists(release: str) -> None:
     assert missing({"BuilderFlag.INT8"}, release) == ({"BuilderFlag.INT8"} if release == "11.4" else set())
 
 
+@pytest.mark.slow
 def test_calls_are_typed_as_the_bindings_have_them(release: str, tmp_path: Path) -> None:
     """A file of wrong calls is checked along: its errors show that the stubs are looked at."""
     wrong = tmp_path / "wrong_calls.py"

@@ -135,6 +135,7 @@ def test_a_text_that_grows_through_all_lengths_comes_out_of_recordings(
     assert machine.cuda.calls["cudaGraphLaunch"] == 64
 
 
+@pytest.mark.slow
 def test_a_cache_that_grows_through_all_lengths_comes_out_of_recordings(machine: Machine, tmp_path: Path) -> None:
     bundle = Bundle.open(default_bundle())
     machine.build.build_engines(bundle, tmp_path / "engines")

@@ -69,6 +69,7 @@ def answers(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     return dict(zip(REQUESTS, ask(request.param, 87, list(REQUESTS.values())), strict=True))
 
 
+@pytest.mark.slow
 def test_outputs_have_the_types_and_shapes_of_the_operations(answers: dict[str, dict[str, Any]]) -> None:
     assert {name: (answer["type"], *answer["shapes"]) for name, answer in answers.items()} == {
         "rotate": ("float16", [1, 2560, 8, 64], [3, 65, 8, 64]),

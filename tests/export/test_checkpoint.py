@@ -82,6 +82,7 @@ def export(source: Path, out: Path, plan: Plan) -> object:
 
 @pytest.mark.parametrize("language", [True, False], ids=["language model", "Y-encoder reads the query"])
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 0.99999), ("fp16", 0.9999)])
+@pytest.mark.slow
 def test_the_bundle_says_what_the_modules_say(language: bool, precision: str, least: float, tmp_path: Path) -> None:
     source, model = checkpoint(tmp_path / "checkpoint", language)
     report = export(source, tmp_path / "out", Plan(precision, window=4))  # type: ignore[arg-type]
@@ -103,6 +104,7 @@ def test_the_bundle_says_what_the_modules_say(language: bool, precision: str, le
     assert cosine(loaded.embed_text(TEXTS), torch.cat(texts).numpy()) > least
 
 
+@pytest.mark.slow
 def test_int8_of_a_checkpoint_is_calibrated_on_the_folder(tmp_path: Path) -> None:
     source, _ = checkpoint(tmp_path / "checkpoint")
     clips = tmp_path / "clips"

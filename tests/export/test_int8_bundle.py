@@ -78,6 +78,7 @@ def made(source: Bundle, clips: Path, tmp_path_factory: pytest.TempPathFactory) 
     return Bundle.open(out), report
 
 
+@pytest.mark.slow
 def test_the_manifest_keeps_the_whole_report(made: tuple[Bundle, ExportReport], source: Bundle) -> None:
     bundle, report = made
     kept = bundle.manifest.provenance["export"]
@@ -136,6 +137,7 @@ def test_tensorrt_parses_every_graph_and_multiplies_int8(made: tuple[Bundle, Exp
         assert in_int8[file] > 0 and quantised > 0 and control == 0
 
 
+@pytest.mark.slow
 def test_outliers_in_the_norms_pass_the_gate(clips: Path, tmp_path: Path) -> None:
     saved, _ = checkpoint(tmp_path / "checkpoint", outliers=True)
     report = export_any(str(saved), tmp_path / "int8", Plan("int8", clips, window=4), None, quiet)
@@ -168,6 +170,7 @@ def test_graphs_of_the_x_encoder_are_judged_by_the_embeddings_that_come_of_them(
     assert decisive(found | {"video embedding": Fidelity(0.99, 0.98)}) == Fidelity(0.99, 0.98)
 
 
+@pytest.mark.slow
 def test_a_graph_whose_weights_have_8_bits_already_stays_as_it_is(source: Bundle, clips: Path, tmp_path: Path) -> None:
     manifest = source.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
     files = {name: source.read(name) for name in source.manifest.entries()}
@@ -179,6 +182,7 @@ def test_a_graph_whose_weights_have_8_bits_already_stays_as_it_is(source: Bundle
     assert small not in {part.file for part in report.parts} and len(report.parts) > 2
 
 
+@pytest.mark.slow
 def test_a_card_that_fell_refuses_and_force_writes_and_says_why(source: Bundle, clips: Path, tmp_path: Path) -> None:
     out = tmp_path / "int8.vljepa"
     with pytest.raises(ExportError, match=r"was not written: seen.motion fell from 90 to 80.*--force") as caught:

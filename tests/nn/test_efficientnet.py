@@ -93,6 +93,7 @@ def net(checkpoint: Path) -> EfficientNetLite0:
 
 
 @pytest.mark.parametrize("size", [64, 96])
+@pytest.mark.slow
 def test_folding_the_batch_norms_changes_nothing(net: EfficientNetLite0, size: int) -> None:
     pixels = torch.randint(0, 256, (2, 3, size, size)).float()
     with torch.no_grad():

@@ -161,6 +161,7 @@ def test_untrained_match_compares_what_is_said_without_a_query_with_the_query() 
     torch.testing.assert_close(told[0][:, STACK.hidden : -1].sum(-1), expected, atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_it_learns_to_say_whether_the_scene_holds_what_the_query_names() -> None:
     """Things are vectors drawn anew for every batch, so the answer has to be learned as a comparison."""
     torch.manual_seed(0)

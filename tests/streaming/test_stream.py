@@ -479,6 +479,7 @@ def test_what_is_not_graphs_takes_at_most_a_millisecond_a_hop(model: Model) -> N
     assert latency["hop"]["p50"] >= latency["encode"]["p50"]
 
 
+@pytest.mark.slow
 def test_memory_is_flat_over_a_hundred_thousand_frames(model: Model) -> None:
     def resident() -> int:
         return int(Path("/proc/self/statm").read_text().split()[1]) * 4096

@@ -225,6 +225,7 @@ def test_questions_are_answered_truly_and_evenly(tmp_path: Path, image_share: fl
     assert min(counts) > 25 and max(counts) < 1.6 * min(counts)
 
 
+@pytest.mark.slow
 def test_what_is_asked_for_does_not_give_the_answer_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else "no" would be learnt for every word that training shows in no clip, held-out ones among them."""
     made, _ = sampler(tmp_path, ONE + PAIRS + GROUPS, question_share=1.0, rename_share=0.6, batch=64)

@@ -114,6 +114,7 @@ def test_a_corpus_pads_with_what_the_loss_ignores(tmp_path: Path, tokenizer: Tok
     torch.testing.assert_close(targets, torch.stack([vector(FIVE[3]), vector(FIVE[0])]), rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_it_learns_to_say_five_sentences(tmp_path: Path, tokenizer: Tokenizer) -> None:
     corpus = Corpus(FIVE, tokenizer, SentenceBank(tmp_path, FakeEncoder(384)))  # type: ignore[arg-type]
     recipe = DecoderRecipe(hidden=64, layers=1, steps=140, batch=16, lr=8e-3, noise=0.3)
