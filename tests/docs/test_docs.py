@@ -131,13 +131,13 @@ def check_vljepa(words: list[str]) -> None:
             return
         assert word in command.commands, f"there is no command {word!r}"
         command = command.commands[word]
-    legal = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
     written = {word.partition("=")[0] for word in rest if word.startswith("-")}
-    assert written <= legal | {"--help"}, f"{' '.join(words)}: no option {written - legal}"
+    assert written <= known | {"--help"}, f"{' '.join(words)}: no option {written - known}"
 
 
 def check_command(line: str) -> None:
-    name, *words = shlex.split(line.partition(" | ")[0].replace("...", "X"))
+    name, *words = shlex.split(line.partition(" | ")[0].replace("...", "X").removeprefix(".venv-dev/bin/"))
     if name == "vljepa":
         check_vljepa([word.strip("[]") for word in words])
     elif name == "make":
@@ -152,6 +152,8 @@ def check_command(line: str) -> None:
         assert all((ROOT / word).exists() for word in words if word.startswith("requirements/"))
     elif name == "python":
         assert (ROOT / words[0]).is_file() or words[0] in ("-m", "-X", "-c")
+    elif name == "pytest":
+        assert (ROOT / words[0]).exists()
     else:
         raise AssertionError(f"{name!r} is no command that this test knows: {line}")
 
