@@ -26,7 +26,7 @@ class Odd:
 
 
 def make_bad() -> dict[str, Any]:
-    """Values of every kind that someone has passed by mistake; made anew, since a generator is used up."""
+    """Values of every kind that someone has passed by mistake; made again, since a generator is used up."""
     return {
         "None": None,
         "bool": True,

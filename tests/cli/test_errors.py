@@ -29,7 +29,7 @@ CASES = {
     "broken bundle": (["stream", "{video}", "--model", "{tmp}/broken"], "manifest.json"),
     "altered bundle": (["stream", "{video}", "--model", "{tmp}/altered"], "graphs/predictor.onnx"),
     "missing bundle": (["stream", "{video}", "--model", "{tmp}/none.vljepa"], "none.vljepa"),
-    "foreign zip": (["stream", "{video}", "--model", "{tmp}/foreign.vljepa"], "foreign.vljepa"),
+    "no zip": (["stream", "{video}", "--model", "{tmp}/other.vljepa"], "other.vljepa"),
     "search in no directory": (["search", "{tmp}/none", "--text", "x"], "no such directory"),
     "search in an empty directory": (["search", "{tmp}/hollow", "--text", "x"], "no video or photo"),
     "search among broken files": (["search", "{tmp}/ruins", "--text", "x"], "none of the 1 files"),
@@ -61,7 +61,7 @@ def ruins(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
     (folder / "broken" / "manifest.json").write_text("{")
     (folder / "ruins" / "bad.mp4").write_text("bad")
-    (folder / "foreign.vljepa").write_text("not a zip")
+    (folder / "other.vljepa").write_text("not a zip")
     graph = write_toy_bundle(folder / "altered") / "graphs" / "predictor.onnx"
     graph.write_bytes(graph.read_bytes()[:-1] + b"?")
     return folder

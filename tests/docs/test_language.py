@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 WORDS = {
     r"(il)?legal(ly)?": "nothing here is a matter of law: 'must be X, got Y', 'must be one of', 'allowed', 'valid'",
-    r"mend(s|ed|ing)?": "socks are mended: 'to fix it, run: ...'",
+    r"mend(s|ed|ing)?": "'to fix it, run: ...' before a command, else 'repair'",
     r"anew": "bookish: 'again', 're-index', 'starts empty'",
     r"foreign": "says neither what a thing is nor where it is from: 'unknown', 'of another model'",
     r"whole": "'complete'; a number is an 'integer'",
@@ -21,6 +21,7 @@ WORDS = {
 BANNED = re.compile(rf"\b({'|'.join(WORDS)})\b", re.IGNORECASE)
 
 DOCUMENTS = (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile")
+SOURCES = sorted(path for kind in ("hpp", "cpp") for path in (ROOT / "bindings").rglob(f"*.{kind}"))  # with comments
 # What a program can show: every text in the code, docstrings included, since typer makes help of them.
 FOLDERS = ("benchmarks", "docs", "examples", "kernels", "training", "vljepa_edge")
 OLD_NAMES = ROOT / "vljepa_edge" / "moved.py"
@@ -44,8 +45,8 @@ def name(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=name)
-def test_documents_use_plain_words(path: Path) -> None:
+@pytest.mark.parametrize("path", (*DOCUMENTS, *SOURCES), ids=name)
+def test_documents_and_the_c_plus_plus_core_use_plain_words(path: Path) -> None:
     assert list(found(path.read_text("utf-8"))) == []
 
 

@@ -161,18 +161,18 @@ def test_a_folder_for_timings_that_can_not_be_written_ends_no_build(
     assert machine.trt.timings == [b"+" * i for i in range(count)]  # the graphs of one build share them all the same
 
 
-@pytest.mark.parametrize("refused", [{b"foreign"}, {b"foreign", b""}])
+@pytest.mark.parametrize("refused", [{b"unknown"}, {b"unknown", b""}])
 def test_timings_that_tensorrt_refuses_end_no_build(
     refused: set[bytes], machine: Machine, toy_opened: Bundle, tmp_path: Path
 ) -> None:
     machine.build.build_engines(toy_opened, tmp_path / "engines")
     (kept,) = (tmp_path / "cache" / "tensorrt").iterdir()
-    kept.write_bytes(b"foreign")
+    kept.write_bytes(b"unknown")
     machine.trt.timings.clear()
     machine.trt.refused_timings = refused
     machine.build.build_engines(toy_opened, tmp_path / "engines")
-    assert machine.trt.timings[:2] == [b"foreign", b""]
-    assert (kept.read_bytes() == b"foreign") == (b"" in refused)  # where it takes new ones, they take their place
+    assert machine.trt.timings[:2] == [b"unknown", b""]
+    assert (kept.read_bytes() == b"unknown") == (b"" in refused)  # where it takes new ones, they take their place
 
 
 @pytest.mark.parametrize("field", ["gpu", "compute_capability", "multiprocessors", "tensorrt"])

@@ -1,4 +1,4 @@
-"""A checkpoint of the whole model becomes a bundle that says what the modules say, in floating point and in INT8."""
+"""A checkpoint of the complete model becomes a bundle that says what the modules say, in floating point and in INT8."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def made(source: Bundle, clips: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.mark.slow
-def test_the_manifest_keeps_the_whole_report(made: tuple[Bundle, ExportReport], source: Bundle) -> None:
+def test_the_manifest_keeps_the_complete_report(made: tuple[Bundle, ExportReport], source: Bundle) -> None:
     bundle, report = made
     kept = bundle.manifest.provenance["export"]
     assert kept == json.loads(json.dumps({"precision": "int8", **report.to_dict()}))

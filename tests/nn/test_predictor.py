@@ -163,7 +163,7 @@ def test_untrained_match_compares_what_is_said_without_a_query_with_the_query() 
 
 @pytest.mark.slow
 def test_it_learns_to_say_whether_the_scene_holds_what_the_query_names() -> None:
-    """Things are vectors drawn anew for every batch, so the answer has to be learned as a comparison."""
+    """Things are vectors drawn again for every batch, so the answer has to be learned as a comparison."""
     torch.manual_seed(0)
     predictor = Predictor(TINY)
     answers = nn.functional.normalize(torch.randn(2, 12), dim=-1)  # no, yes

@@ -1,4 +1,4 @@
-"""The whole model: assembled from parts that transformers saved, saved, loaded, refused."""
+"""The complete model: assembled from parts that transformers saved, saved, loaded, refused."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_save_and_load_are_exact(
 
 
 @shapes
-def test_a_whole_checkpoint_needs_no_source(
+def test_a_complete_checkpoint_needs_no_source(
     sources: Path, tmp_path: Path, config: Callable[[Path], VLJepaConfig]
 ) -> None:
     VLJepa.assemble(config(sources)).save_pretrained(tmp_path, include_frozen=True)
@@ -162,7 +162,7 @@ def test_left_out_parts_name_their_missing_source(sources: Path, tmp_path: Path)
         VLJepa.from_pretrained(tmp_path)
 
 
-def test_saving_over_a_checkpoint_that_fails_leaves_it_whole(
+def test_saving_over_a_checkpoint_that_fails_leaves_it_complete(
     sources: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = VLJepa.assemble(tiny(sources))

@@ -46,7 +46,7 @@ def test_next_logits_are_the_last_ones(decoder: YDecoder) -> None:
 
 
 @pytest.mark.parametrize("pieces", [(1,) * 6, (6,), (2, 1, 3)])
-def test_a_cache_gives_what_the_whole_text_gives(decoder: YDecoder, pieces: tuple[int, ...]) -> None:
+def test_a_cache_gives_what_all_of_the_text_gives(decoder: YDecoder, pieces: tuple[int, ...]) -> None:
     embedding, ids = torch.randn(2, 12), torch.randint(0, 30, (2, 6))
     past = torch.zeros(2, decoder.stack.cache_rows, 0, decoder.stack.config.head_size)
     read = 0

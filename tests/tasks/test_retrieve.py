@@ -246,7 +246,7 @@ def test_readers_see_one_of_the_saved_indexes_and_two_writers_never_mix(
 ) -> None:
     other = Index(model)
     other.add(picture(RED), name="only")
-    legal = {index.names: len(index), other.names: len(other)}
+    sizes = {index.names: len(index), other.names: len(other)}
     index.save(tmp_path)
     faults: list[Exception] = []
     ends = time.monotonic() + 1.5
@@ -264,7 +264,7 @@ def test_readers_see_one_of_the_saved_indexes_and_two_writers_never_mix(
     reads = 0
     while any(writer.is_alive() for writer in writers):
         loaded = Index.load(tmp_path, model)
-        assert legal[loaded.names] == len(loaded)
+        assert sizes[loaded.names] == len(loaded)
         reads += 1
     for writer in writers:
         writer.join()

@@ -160,11 +160,11 @@ def test_a_kind_of_question_is_asked_where_it_has_an_answer_and_only_there() -> 
     asked = {(scene, kind): say.question(scene, kind, rng, NAMES) for scene in SCENES for kind in say.QUESTION_KINDS}
     for (scene, kind), question in asked.items():
         one = scene.second is None
-        legal = {
+        allowed = {
             "exists": True, "count": True, "object": one and scene.count == 1, "doing": one, "moves": one,
             "direction": one and scene.motion in say.DIRECTIONS,
         }[kind]  # fmt: skip
-        assert (question is not None) == legal, (scene, kind)
+        assert (question is not None) == allowed, (scene, kind)
     with pytest.raises(ValueError, match="unknown kind of question 'colour'"):
         say.question(SCENES[0], "colour", rng, NAMES)
 

@@ -1,4 +1,4 @@
-"""The whole of `python -m vljepa_edge.training.tiny` but for the card, without a network: plain cut-outs over plain
+"""All of `python -m vljepa_edge.training.tiny` but for the card, without a network: plain cut-outs over plain
 backgrounds, an EfficientNet-Lite0 with random weights and a random sentence encoder of one layer."""
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _goes_on_where_it_stopped(
     monkeypatch.setattr(tiny, "pretrain_motion", fail)
     monkeypatch.setattr("vljepa_edge.training.stages._step", fail)
     monkeypatch.setattr(prepare.SentenceEncoder, "sentences", fail)
-    monkeypatch.setattr(tiny, "quick_figures", lambda *_: {})  # its questions are embedded anew
+    monkeypatch.setattr(tiny, "quick_figures", lambda *_: {})  # its questions are embedded again
     monkeypatch.setattr(tiny, "embed", fail)
     again, shop, log = tiny.train(MICRO, work)
     said_again, _ = tiny.train_text_out(again, shop, log)

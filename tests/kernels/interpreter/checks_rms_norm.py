@@ -13,7 +13,7 @@ from tests.kernels.interpreter.bounds import assert_accurate
 
 @dataclass(frozen=True)
 class Case:
-    """rows x width, with a residual addition or without; gap: foreign channels between rows."""
+    """rows x width, with a residual addition or without; gap: other channels between rows."""
 
     rows: int
     width: int

@@ -12,7 +12,7 @@ from tests.kernels.interpreter.bounds import assert_accurate
 
 @dataclass(frozen=True)
 class Case:
-    """rows of 2 x width; gap: foreign channels between rows."""
+    """rows of 2 x width; gap: other channels between rows."""
 
     rows: int
     width: int

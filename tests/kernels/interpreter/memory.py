@@ -22,24 +22,24 @@ class Watch:
     """The tensors of the launch that is running, and who wrote where."""
 
     def __init__(self, tensors: list[torch.Tensor]) -> None:
-        self._legal = np.unique(np.concatenate([_addresses(t) for t in tensors] or [np.empty(0, np.int64)]))
-        self._owner = np.full(len(self._legal), -1, np.int64)
-        self._writable = np.zeros(len(self._legal), bool)
+        self._known = np.unique(np.concatenate([_addresses(t) for t in tensors] or [np.empty(0, np.int64)]))
+        self._owner = np.full(len(self._known), -1, np.int64)
+        self._writable = np.zeros(len(self._known), bool)
 
     def check(self, pointers: Any, mask: Any, program: int, *, writes: bool) -> None:
         lanes = np.broadcast_to(mask.data.astype(bool), pointers.data.shape)
         addresses = pointers.data.astype(np.int64)[lanes].ravel()
         if not len(addresses):
             return
-        place = np.searchsorted(self._legal, addresses)
-        known = place < len(self._legal)
-        known[known] = self._legal[place[known]] == addresses[known]
+        place = np.searchsorted(self._known, addresses)
+        known = place < len(self._known)
+        known[known] = self._known[place[known]] == addresses[known]
         if not known.all():
             what = "store" if writes else "load"
             raise MemoryFault(f"{what} outside of every tensor: {int((~known).sum())} of {len(known)} lanes")
-        foreign = (self._owner[place] != -1) & (self._owner[place] != program)
-        if foreign.any():
-            raise MemoryFault(f"programs race: {int(foreign.sum())} addresses were written by another program")
+        others = (self._owner[place] != -1) & (self._owner[place] != program)
+        if others.any():
+            raise MemoryFault(f"programs race: {int(others.sum())} addresses were written by another program")
         if writes:
             self._owner[place] = program
 
