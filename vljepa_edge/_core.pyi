@@ -24,7 +24,7 @@ class Segment:
         """(width,), mean of its embeddings scaled to unit norm; zeros if they cancel out."""
     @property
     def count(self) -> int:
-        """Embeddings in it."""
+        """Embeddings in the mean: all of them, or those that speak of nothing before it."""
     @property
     def score(self) -> float:
         """Change score of the push that closed it, 0 for a flush."""
@@ -39,6 +39,9 @@ class Decision:
     def start(self) -> float:
         """Seconds, start of the open segment; the flush time when none is open."""
     @property
+    def since(self) -> float:
+        """Seconds: what the open segment is about began between `since` and `start`."""
+    @property
     def score(self) -> float:
         """Change score of this push, in the unit of the policy's threshold."""
     @property
@@ -50,9 +53,10 @@ class PolicyState:
 
     @property
     def width(self) -> int: ...
-    def push(self, embedding: NDArray[np.float32], time: float) -> Decision:
+    def push(self, embedding: NDArray[np.float32], time: float, since: float | None = None) -> Decision:
         """Take the unit-norm embedding (width,) of one hop at `time`, which must be after the last push.
 
+        since: seconds, time of the oldest frame that the embedding speaks of, not after `time`. None: `time`.
         Right after a flush it must not be before that. A push that raises InputError changes nothing.
         """
     def flush(self, time: float) -> Decision:

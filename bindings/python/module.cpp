@@ -78,10 +78,10 @@ class PolicyState {
 
     std::size_t width() const { return policy_.object->width(); }
 
-    vljepa::Decision push(const py::object& embedding, double time) {
+    vljepa::Decision push(const py::object& embedding, double time, std::optional<double> since) {
         const Floats array = as_embedding(embedding, width());
         const float* data = array.data();
-        return policy_.with([&](auto& policy) { return policy->push(data, policy->width(), time); });
+        return policy_.with([&](auto& policy) { return policy->push(data, policy->width(), time, since); });
     }
     vljepa::Decision flush(double time) {
         return policy_.with([&](auto& policy) { return policy->flush(time); });
@@ -146,6 +146,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
     py::class_<vljepa::Decision>(m, "Decision")
         .def_readonly("opened", &vljepa::Decision::opened)
         .def_readonly("start", &vljepa::Decision::start)
+        .def_readonly("since", &vljepa::Decision::since)
         .def_readonly("score", &vljepa::Decision::score)
         .def_readonly("closed", &vljepa::Decision::closed)
         .def("__repr__", [](const vljepa::Decision& d) {
@@ -155,7 +156,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
 
     py::class_<PolicyState>(m, "PolicyState")
         .def_property_readonly("width", &PolicyState::width)
-        .def("push", &PolicyState::push, py::arg("embedding"), py::arg("time"))
+        .def("push", &PolicyState::push, py::arg("embedding"), py::arg("time"), py::arg("since") = py::none())
         .def("flush", &PolicyState::flush, py::arg("time"))
         .def("reset", &PolicyState::reset);
 

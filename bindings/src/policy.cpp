@@ -14,6 +14,10 @@ namespace {
 // The share of a hop by which a duration may fall short. Cameras jitter, and frames of 25 a second meet a grid of 0.25 s
 // up to 40 ms late: two hops may be 0.46 s apart.
 constexpr double kShortBy = 0.25;
+// The share of the threshold up to which a hop is as the open segment, and not on the way to another.
+constexpr double kAlike = 0.5;
+// The share of the threshold that is enough at a hard cut, where the frames themselves say that something else began.
+constexpr double kAtCut = 0.25;
 // Timestamps are sums of floating-point frame times: 0.25 * 4 may be a few ulps short of 1.
 constexpr double kRounding = 1e-9;  // seconds
 
@@ -55,31 +59,39 @@ Policy::Policy(std::size_t width) : open_(width), width_(width) {
     if (width == 0) throw InputError("width 0 is not supported; use at least 1");
 }
 
-Decision Policy::push(const float* embedding, std::size_t width, double time) {
+Decision Policy::push(const float* embedding, std::size_t width, double time, std::optional<double> since) {
     if (width != width_) {
         throw InputError("an embedding of width " + std::to_string(width) + " was pushed; use " +
                          std::to_string(width_));
     }
     check_time(time, open_.count() == 0);
+    if (since && !(std::isfinite(*since) && *since <= time)) {
+        throw InputError("since " + std::to_string(*since) + " s is not supported; use a time not after " +
+                         std::to_string(time) + " s, the time of the embedding");
+    }
     if (!std::isfinite(squared_norm(embedding, width))) {
         throw InputError("the embedding at " + std::to_string(time) +
                          " s is not finite; push finite numbers of unit norm");
     }
     hop_ = time - last_time_;
+    const double span = last_time_ - since_;
+    since_ = since.value_or(time);
+    cut_ = open_.count() > 0 && since_ > last_time_ && time - since_ < 0.5 * span;
     last_time_ = time;
     if (open_.count() > 0) return step(embedding, time);
     start_ = time;
+    start_since_ = since_;
     open_.add(embedding);
     begin(embedding);
-    return {true, start_, 0.0, std::nullopt};
+    return {true, start_, start_since_, 0.0, std::nullopt};
 }
 
 Decision Policy::flush(double time) {
     check_time(time, true);
     last_time_ = time;
-    if (open_.count() == 0) return {false, time, 0.0, std::nullopt};
+    if (open_.count() == 0) return {false, time, time, 0.0, std::nullopt};
     settle();
-    Decision decision = split(time, 0.0);
+    Decision decision = split(time, time, 0.0);
     decision.opened = false;
     return decision;
 }
@@ -90,11 +102,12 @@ void Policy::reset() {
     last_time_ = -std::numeric_limits<double>::infinity();
 }
 
-Decision Policy::split(double time, double score) {
+Decision Policy::split(double time, double since, double score) {
     Segment closed{start_, time, open_.unit_mean(), open_.count(), score};
     open_.clear();
     start_ = time;
-    return {true, start_, score, std::move(closed)};
+    start_since_ = since;
+    return {true, start_, start_since_, score, std::move(closed)};
 }
 
 bool Policy::has_lasted(double elapsed, double duration) const { return elapsed >= duration - slack(duration); }
@@ -121,7 +134,7 @@ Decision Uniform::step(const float* embedding, double time) {
     Decision decision = stay(score);
     const double late = time - due_ + slack(period_);
     if (late >= 0.0) {
-        decision = split(time, score);
+        decision = split(time, since_, score);
         due_ += period_ * (1.0 + std::floor(late / period_));
     }
     open_.add(embedding);
@@ -151,7 +164,7 @@ Decision LocalVariance::step(const float* embedding, double time) {
     observe(embedding);
     const double score = window_.variance();
     const bool changed = score > options_.threshold && has_lasted(time - start_, options_.min_duration);
-    Decision decision = changed ? split(time, score) : stay(score);
+    Decision decision = changed ? split(time, since_, score) : stay(score);
     open_.add(embedding);
     if (changed) begin(embedding);
     return decision;
@@ -175,16 +188,29 @@ RunningWard::RunningWard(std::size_t width, const RunningWardOptions& options)
 }
 
 void RunningWard::begin(const float* embedding) {
-    pool_.clear();
-    pool_.push(embedding);
+    turning_ = false;
+    alike_ = start_;
+    pool_from(embedding);
 }
 
 Decision RunningWard::step(const float* embedding, double time) {
     pool_.push(embedding);
     const double cost =
         ward_cost(static_cast<double>(open_.count()), 1.0, open_.squared_distance_to(pool_.mean().data()));
-    const bool differs = cost > options_.threshold;
+    const bool at_cut = cut_ || (candidate_.count() > 0 && candidate_cut_);
+    const bool differs = cost > options_.threshold * (at_cut ? kAtCut : 1.0);
     const bool full = has_lasted(time - start_, options_.max_duration);
+    if (turning_ && !full) {
+        turning_ = since_ < start_;
+        if (!cut_) {
+            open_.clear();
+            open_.add(embedding);
+            pool_from(embedding);
+            alike_ = time;
+            return stay(cost);
+        }
+    }
+    if (cost <= kAlike * options_.threshold) alike_ = time;
     if (!differs) settle();
     if (!differs && !full) {
         open_.add(embedding);
@@ -192,13 +218,22 @@ Decision RunningWard::step(const float* embedding, double time) {
     }
     if (candidate_.count() == 0) {
         candidate_start_ = time;
-        begin(embedding);
+        candidate_cut_ = cut_;
+        candidate_since_ = std::max(since_, differs ? alike_ : start_);
+        pool_from(embedding);
     }
     candidate_.add(embedding);
     if (!full && !has_lasted(time - candidate_start_, options_.min_duration)) return stay(cost);
-    Decision decision = split(candidate_start_, cost);
+    Decision decision = split(candidate_start_, candidate_since_, cost);
     settle();
+    alike_ = start_;
+    turning_ = differs && since_ < start_;
     return decision;
+}
+
+void RunningWard::pool_from(const float* embedding) {
+    pool_.clear();
+    pool_.push(embedding);
 }
 
 void RunningWard::settle() {

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <limits>
 #include <string>
 #include <vector>
@@ -57,6 +58,35 @@ void running_ward_forgives_a_noisy_hop() {
     CHECK(out.size() == 2 && out[0].end == 1.0 && out[1].count == 4);
     // One that the stream's end leaves undecided belongs to the open segment.
     CHECK(segments(patient, "AAAAB").size() == 1);
+}
+
+// A hard cut from A to B at `cut` seconds, seen through windows of one second that hold both for a second: their
+// embeddings are like neither. Returns the number of segments that opened, and the last decision that opened one.
+int openings(double end, double cut, bool restarts, Decision& last) {
+    const std::vector<std::vector<float>> between = {{-1.0F, 0.0F}, {0.0F, -1.0F}, {-1.0F, 0.0F}, {0.0F, -1.0F}};
+    vljepa::RunningWard policy(2, {0.3, 1, 0.5, std::numeric_limits<double>::infinity()});
+    int count = 0;
+    for (double time = 0.0; time < end; time += kHop) {
+        const bool mixed = !restarts && time >= cut && time - 1.0 < cut;
+        const std::vector<float>& embedding =
+            mixed ? between[static_cast<std::size_t>((time - cut) / kHop)] : (time < cut ? kA : kB);
+        const double since = std::max(restarts && time >= cut ? cut : 0.0, time - 1.0);
+        Decision decision = policy.push(embedding.data(), 2, time, since);
+        if (decision.opened) {
+            ++count;
+            last = decision;
+        }
+    }
+    CHECK(policy.flush(end).closed->mean == kB);
+    return count;
+}
+
+void running_ward_makes_two_segments_of_a_hard_cut() {
+    Decision last;
+    CHECK(openings(8.0, 4.0, false, last) == 2);
+    CHECK(last.start == 4.0 && last.since == 3.75);
+    CHECK(openings(8.0, 4.0, true, last) == 2);
+    CHECK(last.start == 4.0 && last.since == 4.0);
 }
 
 void running_ward_ends_long_segments() {
@@ -128,6 +158,7 @@ void refuses_and_stays_usable() {
     CHECK_THROWS(policy.push(kA.data(), 2, std::numeric_limits<double>::infinity()), vljepa::InputError);
     CHECK(policy.push(kA.data(), 2, 1.0).opened);
     CHECK_THROWS(policy.push(kA.data(), 2, 1.0), vljepa::InputError);
+    CHECK_THROWS(policy.push(kA.data(), 2, 2.0, 2.5), vljepa::InputError);
     CHECK_THROWS(policy.flush(0.5), vljepa::InputError);
     CHECK(policy.flush(1.5).closed->count == 1);
     CHECK_THROWS(policy.push(kA.data(), 2, 1.4), vljepa::InputError);
@@ -147,6 +178,7 @@ void refuses_and_stays_usable() {
 int main() {
     running_ward_splits_where_the_stream_changes();
     running_ward_forgives_a_noisy_hop();
+    running_ward_makes_two_segments_of_a_hard_cut();
     running_ward_ends_long_segments();
     local_variance_splits_once_a_change();
     uniform_keeps_the_grid();

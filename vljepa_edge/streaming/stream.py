@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, ProcessError
 from vljepa_edge.perception.perception import as_model
+from vljepa_edge.perception.shots import ShotDetector
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
@@ -97,7 +98,6 @@ class Stream:
         self._max_staleness = filled.max_staleness
         self._half_period = 0.5 / video.fps
         self._hop = filled.hop
-        self._half_window = (video.window - 1) / video.fps / 2
         self._window_length = video.window / video.fps
 
         self._door = threading.RLock()  # admits frames; taken before _work
@@ -107,6 +107,7 @@ class Stream:
         self._listeners = Listeners(callback, self._tally)
         self._latencies = Latencies()
         self._encoder = WindowEncoder(model.vision)
+        self._shots = ShotDetector(video.window)
         self._emitter = Emitter(model, self._tally, self._latencies)
         self._last: float | None = None
         self._size: tuple[int, ...] | None = None
@@ -195,6 +196,7 @@ class Stream:
                 self._queue.clear()
             self._sampler.restart()
             self._encoder.clear()
+            self._shots.clear()
             self._emitter.take()
             self._last = self._size = self._hopped = None
             self._pace.restart()
@@ -369,7 +371,10 @@ class Stream:
         marks = [perf_counter()]
         frame = self.model.vision.prepare(item.image)
         marks.append(perf_counter())
-        self._encoder.push(frame, item.time)
+        encoded = self.model.vision.encode_frame(frame)
+        if self._shots.begins(frame, encoded):
+            self._encoder.clear()
+        self._encoder.push_encoded(encoded, item.time)
         marks.append(perf_counter())
         self._last = item.time
         is_hop = self._is_hop(item.time, begun - item.admitted, marks[2] - marks[0])
@@ -425,6 +430,7 @@ class Stream:
         """Clear the window and close the open segments at the last frame; the next one may have any time."""
         self._last = self._hopped = None
         self._encoder.clear()
+        self._shots.clear()
         try:
             self._end_segments(self._tracks, last, decided_at, output)
         finally:
@@ -443,7 +449,8 @@ class Stream:
         embeddings = [self._encoder.embed(track.query) for track in self._tracks]
         predicted = perf_counter()
         made = dict(zip(self._tracks, embeddings, strict=True))
-        cuts = _ask(made, lambda track: track.push(made[track], time), failures)
+        since = float(self._encoder.times[0])
+        cuts = _ask(made, lambda track: track.push(made[track], time, since), failures)
         spent["predict"] = predicted - begun
         spent["policy"] = perf_counter() - predicted
         if self._listeners.wants_embeddings:
@@ -474,7 +481,7 @@ class Stream:
         return texts
 
     def _track(self, text: str, policy: Policy) -> Track:
-        return Track(self.model.text.query(text), policy, self.model.manifest.embedding.width, self._half_window)
+        return Track(self.model.text.query(text), policy, self.model.manifest.embedding.width)
 
     def _change(self, change: Callable[[list[Track]], list[Track]]) -> list[Event]:
         """Replace the tracks by what `change` makes of them, under the lock; those that go close their segments."""

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge._core import Decision, PolicyState
+
 if TYPE_CHECKING:
     from vljepa_edge.perception.text import Query
     from vljepa_edge.streaming.policy import Policy
@@ -25,27 +27,31 @@ class Cut(NamedTuple):
 class Track:
     """Feeds a policy and turns its decisions into cuts.
 
-    A hop speaks of the middle of its window, `half_window` seconds before it. In the first window that is halfway from
-    the first hop: the window holds nothing older. So each cut lies after the one before it.
+    A cut lies in the middle between the first hop of the new segment and what the policy knows to be before it: the
+    oldest frame in the window of that hop, or a later hop that was as the old segment. The window restarts at a hard
+    cut, and then that is where the cut lies. Each cut lies after the one before it.
     """
 
-    def __init__(self, query: Query, policy: Policy, width: int, half_window: float) -> None:
+    def __init__(self, query: Query, policy: Policy, width: int) -> None:
         self.query = query
         self._state = policy.start(width)
-        self._half_window = half_window
         self._segment = -1
         self._start: float | None = None
         self._earliest: float | None = None
+        self._hop = 0.0
 
-    def push(self, embedding: NDArray[np.float32], time: float) -> list[Cut]:
-        """Tell the policy of a hop; what closed and what opened, in this order."""
-        decision = self._state.push(embedding, time)
-        if self._earliest is None:
-            self._earliest = time
+    def push(self, embedding: NDArray[np.float32], time: float, since: float) -> list[Cut]:
+        """Tell the policy of a hop; what closed and what opened, in this order.
+
+        since: seconds, time of the oldest frame in the window of the hop.
+        """
+        earliest = time if self._earliest is None else self._earliest
+        decision = self._ask(embedding, time, max(since, earliest))
+        before, self._earliest, self._hop = self._hop, earliest, time
         cuts = []
-        hop = decision.start if decision.opened else time
-        first = self._earliest if self._start is None else (self._earliest + hop) / 2
-        boundary = max(first, hop - self._half_window)
+        boundary = earliest
+        if self._start is not None:  # a segment that starts with the newest frame has a length, too
+            boundary = min((decision.since + decision.start) / 2, (before + time) / 2)
         if decision.closed is not None and self._start is not None:
             cuts.append(self._close(boundary, decision.closed.mean, decision.score))
         if decision.opened:
@@ -53,6 +59,11 @@ class Track:
             self._start = boundary
             cuts.append(Cut(self._segment, boundary, None, embedding, decision.score))
         return cuts
+
+    def _ask(self, embedding: NDArray[np.float32], time: float, since: float) -> Decision:
+        if isinstance(self._state, PolicyState):
+            return self._state.push(embedding, time, since)
+        return self._state.push(embedding, time)  # a policy in Python, which may know no windows
 
     def end(self, time: float) -> list[Cut]:
         """The stream ended at its last frame, at `time`: close the open segment there and start afresh."""

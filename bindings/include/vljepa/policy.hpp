@@ -15,7 +15,7 @@ struct Segment {
     double start = 0.0;       // seconds, time of its first embedding
     double end = 0.0;         // seconds, time of the next segment's first embedding, or of the flush
     std::vector<float> mean;  // mean of its embeddings scaled to unit norm (zeros if they cancel out)
-    std::int64_t count = 0;   // embeddings in it
+    std::int64_t count = 0;   // embeddings in the mean: all of them, or those that speak of nothing before it
     double score = 0.0;       // change score of the push that closed it, 0 for a flush
 };
 
@@ -23,6 +23,7 @@ struct Segment {
 struct Decision {
     bool opened = false;            // a new segment opened
     double start = 0.0;             // seconds, start of the open segment; the flush time when none is open
+    double since = 0.0;             // seconds: what the segment is about began between `since` and `start`
     double score = 0.0;             // change score of this push
     std::optional<Segment> closed;  // the segment that this push ended
 };
@@ -47,6 +48,9 @@ class SegmentMean {
 
 /// An online segmentation of an embedding stream: (embedding, time) in, decision out. No clock, no I/O.
 ///
+/// An embedding speaks of a window of frames, from `since` to `time`. After a change the windows hold what was before
+/// it, too, and their embeddings may be like neither. A policy that is told of `since` knows which these are.
+///
 /// Segments tile the time line: each push belongs to exactly one segment and a segment ends where the next starts. The
 /// first push opens a segment. A policy holds O(width) memory and is used by one thread at a time.
 ///
@@ -56,10 +60,11 @@ class Policy {
   public:
     virtual ~Policy() = default;
 
-    /// Take the embedding of one hop: `width` floats, unit norm, at `time` seconds.
-    /// Throws InputError, and changes nothing, if the width is another one, an element or the time isn't finite, or
-    /// `time` isn't after the last push (right after a flush, not before it).
-    Decision push(const float* embedding, std::size_t width, double time);
+    /// Take the embedding of one hop: `width` floats, unit norm, at `time` seconds. `since`: seconds, time of the
+    /// oldest frame that it speaks of; without it, `time`.
+    /// Throws InputError, and changes nothing, if the width is another one, an element or a time isn't finite, `since`
+    /// is after `time`, or `time` isn't after the last push (right after a flush, not before it).
+    Decision push(const float* embedding, std::size_t width, double time, std::optional<double> since = std::nullopt);
     /// Close the open segment, if any, at `time`, which must not be before the last push.
     Decision flush(double time);
     /// Forget the stream; the policy is as new.
@@ -79,16 +84,20 @@ class Policy {
     /// Put what is still undecided into `open_`.
     virtual void settle() {}
 
-    /// Close the open segment at `time` and open an empty one there. The caller fills it.
-    Decision split(double time, double score);
-    Decision stay(double score) const { return {false, start_, score, std::nullopt}; }
+    /// Close the open segment at `time` and open an empty one there, of something that began after `since`. The caller
+    /// fills it.
+    Decision split(double time, double since, double score);
+    Decision stay(double score) const { return {false, start_, start_since_, score, std::nullopt}; }
 
     /// Whether `elapsed` seconds are `duration` seconds, give or take the jitter of hops.
     bool has_lasted(double elapsed, double duration) const;
     /// Seconds by which `duration` may fall short.
     double slack(double duration) const;
 
-    double start_ = 0.0;  // of the open segment
+    double start_ = 0.0;        // of the open segment
+    double start_since_ = 0.0;  // what it is about began after this
+    double since_ = 0.0;        // since when the newest embedding speaks
+    bool cut_ = false;          // its window restarted after the embedding before it, at a hard cut
     SegmentMean open_;
 
   private:
@@ -145,10 +154,12 @@ struct RunningWardOptions {
 };
 
 /// Causal Ward: the embedding, average-pooled over the last `smooth` hops, joins the open segment unless Ward's cost of
-/// that, n/(n+1) * |mean - embedding|^2, exceeds `threshold`. Then it starts a candidate, which becomes the open
-/// segment once it has lasted `min_duration` seconds; if the stream returns before, the candidate joins the open
-/// segment, so that a noisy hop doesn't split. A segment is split anyway after `max_duration` seconds. Score: Ward's
-/// cost.
+/// that, n/(n+1) * |mean - embedding|^2, exceeds `threshold`, or a quarter of it where the window restarted, at a hard
+/// cut. Then it starts a candidate, which becomes the open segment once it has lasted `min_duration` seconds; if the
+/// stream returns before, the candidate joins the open segment, so that a noisy hop doesn't split. While the windows of
+/// a new segment hold what was before it, each embedding takes the place of its mean and none splits it. A change began
+/// after the last hop that cost at most half the threshold. A segment is split anyway after `max_duration` seconds.
+/// Score: Ward's cost.
 class RunningWard final : public Policy {
   public:
     RunningWard(std::size_t width, const RunningWardOptions& options);
@@ -157,11 +168,16 @@ class RunningWard final : public Policy {
     void begin(const float* embedding) override;
     Decision step(const float* embedding, double time) override;
     void settle() override;
+    void pool_from(const float* embedding);
 
     RunningWardOptions options_;
     SlidingStats pool_;
     SegmentMean candidate_;
     double candidate_start_ = 0.0;
+    double candidate_since_ = 0.0;
+    double alike_ = 0.0;    // seconds, the last hop that was as the open segment
+    bool candidate_cut_ = false;  // it began at a hard cut
+    bool turning_ = false;  // the open segment has no embedding yet that speaks of nothing before it
 };
 
 }  // namespace vljepa
