@@ -284,15 +284,15 @@ HOP = 0.25
 def through_windows(
     state: PolicyState, shots: list[tuple[NDArray[np.float32], int]], restarts: bool, seed: int
 ) -> tuple[list[Decision], list[Segment]]:
-    """Shots of (embedding, hops), seen through windows of SPAN seconds. Those that hold two shots give an embedding that
-    is like neither, unless the window `restarts` at each shot."""
+    """Shots of (embedding, hops), seen through windows of SPAN seconds. Those that hold two shots give an embedding
+    that is like neither, unless the window `restarts` at each shot."""
     rng = np.random.default_rng(seed)
     decisions, time = [], 0.0
     for number, (embedding, hops) in enumerate(shots):
         cut = time
         for _ in range(hops):
             since = max(cut if restarts or number == 0 else 0.0, time - SPAN)
-            row = embedding if since >= cut else unit(rng.normal(size=WIDTH))
+            row = embedding if since >= cut else axis(int(rng.integers(3, WIDTH)))
             decisions.append(state.push(row, time, since))
             time += HOP
     last = state.flush(time)
@@ -305,29 +305,29 @@ def unit(row: NDArray[np.float64]) -> NDArray[np.float32]:
 
 
 def axis(number: int) -> NDArray[np.float32]:
-    return np.eye(1, WIDTH, number % WIDTH, dtype=np.float32)[0]
+    return np.eye(1, WIDTH, number, dtype=np.float32)[0]
 
 
 @given(st.lists(st.integers(16, 40), min_size=1, max_size=6), st.booleans(), st.integers(0, 10**6))
 def test_hard_cuts_make_a_segment_a_shot(hops: list[int], restarts: bool, seed: int) -> None:
-    shots = [(axis(number), length) for number, length in enumerate(hops)]
+    shots = [(axis(number % 3), length) for number, length in enumerate(hops)]
     decisions, segments = through_windows(RunningWard().start(WIDTH), shots, restarts, seed)
     cuts = np.cumsum([0, *hops[:-1]]) * HOP
     placed = [(d.since + d.start) / 2 for d in decisions if d.opened]
     assert len(segments) == len(hops)
-    np.testing.assert_allclose(placed, cuts, atol=0 if restarts else 2 * HOP)
+    np.testing.assert_allclose(placed, cuts, atol=0 if restarts else HOP)
     for number, segment in enumerate(segments):
         if restarts or number == len(segments) - 1:  # else its last hops may have held what came next
-            np.testing.assert_allclose(segment.mean, axis(number), atol=1e-5)
+            np.testing.assert_allclose(segment.mean, axis(number % 3), atol=1e-5)
 
 
 @given(st.lists(st.integers(3, 12), min_size=1, max_size=8), st.integers(0, 10**6))
 def test_shots_shorter_than_the_window_are_segments_where_the_window_restarts(hops: list[int], seed: int) -> None:
-    shots = [(axis(number), length) for number, length in enumerate(hops)]
+    shots = [(axis(number % 3), length) for number, length in enumerate(hops)]
     assert len(through_windows(RunningWard().start(WIDTH), shots, True, seed)[1]) == len(hops)
 
 
-@given(st.integers(1, 40), st.integers(1, 2), st.integers(1, 40))
+@given(st.integers(4, 40), st.integers(1, 2), st.integers(1, 40))
 def test_a_flash_makes_no_segment(before: int, flash: int, after: int) -> None:
     shots = [(axis(0), before), (axis(1), flash), (axis(0), after)]
     assert len(through_windows(RunningWard().start(WIDTH), shots, True, 0)[1]) == 1
@@ -344,7 +344,7 @@ def test_at_a_hard_cut_a_smaller_change_is_enough() -> None:
 
 
 def test_a_slow_drift_is_cut_as_without_windows() -> None:
-    """Embeddings that turn by little a hop: what the windows hold makes no difference to how many segments there are."""
+    """Embeddings turn by little a hop: what the windows hold makes no difference to how many segments there are."""
     angles = np.linspace(0, 2 * np.pi, 200)
     rows = np.zeros((200, WIDTH), np.float32)
     rows[:, 0], rows[:, 1] = np.cos(angles), np.sin(angles)

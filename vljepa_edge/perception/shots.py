@@ -23,7 +23,7 @@ class ShotDetector:
     """Compares each frame with the one before it and says whether a shot begins with it.
 
     It looks for a change of most of the picture that is larger than the motion before it. It is not meant to find
-    dissolves, or objects that come and go: there the window that holds both is what shows the change. Memory is bounded.
+    dissolves, or objects that come and go: there the window that holds both shows the change. Memory is bounded.
     """
 
     def __init__(self, frames: int) -> None:

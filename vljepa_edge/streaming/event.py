@@ -20,7 +20,8 @@ class Event:
     A hard cut lies at the first frame of the new picture: the window restarts there. Any other change lies in the
     middle between the first hop of the new segment and what is before the change: the oldest frame in the window of
     that hop or, for "running-ward", a later hop that was as the old segment. `decided_at` is the time of the newest
-    frame when the policy cut, for "running-ward" `min_duration` after the first hop of the new segment. So `decided_at - start` is the delay that a user sees. The first segment starts at
+    frame when the policy cut, for "running-ward" `min_duration` after the first hop of the new segment. So
+    `decided_at - start` is the delay that a user sees. The first segment starts at
     the first frame, one that ends with the stream (flush, or a gap in time) ends at the last frame, and no segment
     starts before the one before it has ended.
 

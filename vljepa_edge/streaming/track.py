@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class Track:
 
     def __init__(self, query: Query, policy: Policy, width: int) -> None:
         self.query = query
-        self._state = policy.start(width)
+        self._state: Any = policy.start(width)
         self._segment = -1
         self._start: float | None = None
         self._earliest: float | None = None
@@ -61,9 +61,9 @@ class Track:
         return cuts
 
     def _ask(self, embedding: NDArray[np.float32], time: float, since: float) -> Decision:
-        if isinstance(self._state, PolicyState):
-            return self._state.push(embedding, time, since)
-        return self._state.push(embedding, time)  # a policy in Python, which may know no windows
+        told = (embedding, time, since) if isinstance(self._state, PolicyState) else (embedding, time)
+        decision: Decision = self._state.push(*told)  # a policy in Python may know no windows
+        return decision
 
     def end(self, time: float) -> list[Cut]:
         """The stream ended at its last frame, at `time`: close the open segment there and start afresh."""
