@@ -24,6 +24,7 @@ from vljepa_edge.errors import BundleError, EngineError, FrameError, InputError,
 from vljepa_edge.model import Model, load
 from vljepa_edge.tasks.retrieve import Index
 from vljepa_edge.video import live
+from vljepa_edge.video.frame import Picture
 
 QUERY = "Which colour?"
 
@@ -127,12 +128,15 @@ def test_a_short_clip_is_filled_with_its_first_frame(model: Model) -> None:
 class EndlessCamera:
     """A red frame every 5 ms, stamped as at the toy model's rate."""
 
-    interval, aspect = 0.25, 1.0
+    interval = 0.25
 
     def __iter__(self) -> Iterator[tuple[VideoFrame, float | None]]:
         for number in itertools.count():
             time.sleep(0.005)
             yield VideoFrame.from_ndarray(picture(RED), format="rgb24"), number / 4
+
+    def picture(self, frame: VideoFrame, time: float) -> Picture:
+        return Picture(frame, time)
 
     def close(self) -> None:
         pass

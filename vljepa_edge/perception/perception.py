@@ -109,16 +109,17 @@ class Perception:
         """Embed a window every `hop` frames (the manifest's hop when None), and one that ends at the last frame.
 
         These are the embeddings of a stream: the first window ends at the first frame, and the first frame fills the
-        places before it. `full=True` leaves out windows that are filled so, unless the source is shorter than a window.
-        No window spans a time at which an iterable's clock goes back. A camera or RTSP URL has no end: it gives its
-        first full window only, and `stream` watches on. Raises VideoError when the source has no frames.
+        places before it, as the frame after a hard cut does. `full=True` gives windows of as many frames of their own,
+        across hard cuts too, unless the source is shorter than a window. No window spans a time at which an iterable's
+        clock goes back. A camera or RTSP URL has no end: it gives its first full window only, and `stream` watches on.
+        Raises VideoError when the source has no frames.
         """
         step = self.manifest.video.hop if hop is None else as_whole(hop, "hop", 1, unit=" frames")
         asked = self.text.query(self.manifest.text.default_query if query is None else query)
         return self._windows(source, asked, step, full)
 
     def _windows(self, source: SourceLike, query: Query, step: int, full: bool) -> Iterator[WindowEmbedding]:
-        encoder = WindowEncoder(self.vision)
+        encoder = WindowEncoder(self.vision, cuts=not full)
         count, seen = 0, True
 
         def embed() -> WindowEmbedding:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.perception.shots import ShotDetector
 from vljepa_edge.perception.window import Window
 
 if TYPE_CHECKING:
@@ -20,10 +21,12 @@ class WindowEncoder:
     Not for use from several threads at once. It holds all the state there is: `vision` is shared.
     """
 
-    def __init__(self, vision: Vision) -> None:
+    def __init__(self, vision: Vision, *, cuts: bool = False) -> None:
+        """cuts: whether the window restarts with the frame after a hard cut, as a stream's does."""
         self._vision = vision
         self._window = Window(vision.video.window)
         self._features: Features | None = None
+        self._shots = ShotDetector(vision.video.window) if cuts else None
 
     @property
     def times(self) -> NDArray[np.float64]:
@@ -32,7 +35,10 @@ class WindowEncoder:
 
     def push(self, frame: NDArray[np.uint8], time: float) -> None:
         """Encode a prepared frame (see Vision.prepare), uint8 (H, W, 3), and add it. Raises EngineError."""
-        self.push_encoded(self._vision.encode_frame(frame), time)
+        encoded = self._vision.encode_frame(frame)
+        if self._shots is not None and self._shots.begins(frame, encoded):
+            self._window.clear()
+        self.push_encoded(encoded, time)
 
     def push_encoded(self, encoded: Features, time: float) -> None:
         """Add a frame that Vision.encode_frame has encoded."""
@@ -56,3 +62,5 @@ class WindowEncoder:
         """Forget the frames and keep the memory."""
         self._window.clear()
         self._features = None
+        if self._shots is not None:
+            self._shots.clear()

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, ProcessError
 from vljepa_edge.perception.perception import as_model
-from vljepa_edge.perception.shots import ShotDetector
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
@@ -106,8 +105,7 @@ class Stream:
         self._tally = Tally()
         self._listeners = Listeners(callback, self._tally)
         self._latencies = Latencies()
-        self._encoder = WindowEncoder(model.vision)
-        self._shots = ShotDetector(video.window)
+        self._encoder = WindowEncoder(model.vision, cuts=True)
         self._emitter = Emitter(model, self._tally, self._latencies)
         self._last: float | None = None
         self._size: tuple[int, ...] | None = None
@@ -196,7 +194,6 @@ class Stream:
                 self._queue.clear()
             self._sampler.restart()
             self._encoder.clear()
-            self._shots.clear()
             self._emitter.take()
             self._last = self._size = self._hopped = None
             self._pace.restart()
@@ -371,10 +368,7 @@ class Stream:
         marks = [perf_counter()]
         frame = self.model.vision.prepare(item.image)
         marks.append(perf_counter())
-        encoded = self.model.vision.encode_frame(frame)
-        if self._shots.begins(frame, encoded):
-            self._encoder.clear()
-        self._encoder.push_encoded(encoded, item.time)
+        self._encoder.push(frame, item.time)
         marks.append(perf_counter())
         self._last = item.time
         is_hop = self._is_hop(item.time, begun - item.admitted, marks[2] - marks[0])
@@ -430,7 +424,6 @@ class Stream:
         """Clear the window and close the open segments at the last frame; the next one may have any time."""
         self._last = self._hopped = None
         self._encoder.clear()
-        self._shots.clear()
         try:
             self._end_segments(self._tracks, last, decided_at, output)
         finally:
