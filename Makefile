@@ -21,8 +21,8 @@ help:  ## show this list
 demo: $(RUNTIME)/$(INSTALLED)  ## stream a real video and print what happens in it (runtime only, no torch)
 	$(RUNTIME)/bin/vljepa demo
 
-# What takes minutes, since it trains or exports, is left to `make test`; so is each test that is marked slow.
-LATER := $(addprefix --ignore=tests/,export kernels nn training)
+# What trains, exports or starts many processes takes minutes and is left to `make test`; so is each test that is marked slow.
+LATER := $(addprefix --ignore=tests/,benchmarks cli export kernels nn training)
 
 check: lint  ## what to run at each change: lint, and the runtime's quick tests (under 2 minutes)
 	$(DEV)/bin/python -m pytest -q -m "not slow" $(LATER) --durations=10 --durations-min=1 $(ARGS)

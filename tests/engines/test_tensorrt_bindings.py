@@ -21,10 +21,13 @@ ROOT = Path(__file__).parents[2]
 PARTS = ("engines/tensorrt/engine", "engines/tensorrt/log", "export/tensorrt/build")
 MODULES = [f"vljepa_edge/{name}.py" for name in PARTS]
 
-pytestmark = pytest.mark.skipif(
-    (platform.system(), platform.machine(), sys.version_info[:2]) != ("Linux", "x86_64", (3, 11)),
-    reason="the pinned bindings are for Python 3.11 on x86-64 Linux",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        (platform.system(), platform.machine(), sys.version_info[:2]) != ("Linux", "x86_64", (3, 11)),
+        reason="the pinned bindings are for Python 3.11 on x86-64 Linux",
+    ),
+]
 
 
 @pytest.fixture(params=BINDINGS)
@@ -74,7 +77,6 @@ def test_every_name_exists(release: str) -> None:
     assert missing({"BuilderFlag.INT8"}, release) == ({"BuilderFlag.INT8"} if release == "11.4" else set())
 
 
-@pytest.mark.slow
 def test_calls_are_typed_as_the_bindings_have_them(release: str, tmp_path: Path) -> None:
     """A file of wrong calls is checked along: its errors show that the stubs are looked at."""
     wrong = tmp_path / "wrong_calls.py"

@@ -21,10 +21,13 @@ ROOT = Path(__file__).parents[2]
 PTXAS = Path(triton.__file__).parent / "backends/nvidia/bin/ptxas"
 RUNS = [{"B": 1, "N": 2560, "S": 40}, {"B": 3, "N": 65, "S": 2}]
 
-pytestmark = pytest.mark.skipif(
-    (platform.system(), platform.machine(), sys.version_info[:2]) != ("Linux", "x86_64", (3, 11)),
-    reason="the pinned bindings are for Python 3.11 on x86-64 Linux",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        (platform.system(), platform.machine(), sys.version_info[:2]) != ("Linux", "x86_64", (3, 11)),
+        reason="the pinned bindings are for Python 3.11 on x86-64 Linux",
+    ),
+]
 
 
 def request(plugin: str, *inputs: tuple[str, list[int | str]], **attributes: str) -> dict[str, Any]:
@@ -69,7 +72,6 @@ def answers(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     return dict(zip(REQUESTS, ask(request.param, 87, list(REQUESTS.values())), strict=True))
 
 
-@pytest.mark.slow
 def test_outputs_have_the_types_and_shapes_of_the_operations(answers: dict[str, dict[str, Any]]) -> None:
     assert {name: (answer["type"], *answer["shapes"]) for name, answer in answers.items()} == {
         "rotate": ("float16", [1, 2560, 8, 64], [3, 65, 8, 64]),
@@ -127,7 +129,6 @@ def test_the_entry_declares_what_tensorrt_passes_and_nothing_more(
             subprocess.run(made, check=True, capture_output=True)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("arch", [90, 110])
 def test_a_gpu_with_larger_tiles_gets_smaller_ones(arch: int) -> None:
     for answer in ask("11.4", arch, [REQUESTS["padded"], REQUESTS["whole"]]):

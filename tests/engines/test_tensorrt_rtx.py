@@ -23,6 +23,7 @@ from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.errors import EngineError
 from vljepa_edge.export.tensorrt.profiles import Profiles, Shapes
 
+pytestmark = pytest.mark.slow
 ARCHITECTURES = ("SM86", "SM89", "SM120")
 BLOCK: Shapes = {"tokens": ((1, 1, 64), (1, 12, 64), (1, 32, 64))}
 
