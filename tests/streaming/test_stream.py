@@ -196,12 +196,13 @@ def test_when_one_polls_does_not_matter(model: Model, every: int) -> None:
     assert facts(polled) == facts(expected)
 
 
-def test_events_that_nobody_polls_are_bounded_and_counted(model: Model) -> None:
+def test_events_that_nobody_polls_are_bounded(model: Model) -> None:
     with model.open_stream(QUERY, "uniform:period=0.25") as stream:
         events = run(stream, scenes(GREY, seconds=50))
         kept = stream.poll()
+    assert len(events) > 300
     assert len(kept) == 256 and kept[-1] is events[-1]
-    assert stream.stats().unpolled == len(events) - 256
+    assert stream.stats().unpolled == 0  # push() returned them all
 
 
 def test_many_threads_share_one_model(model: Model) -> None:

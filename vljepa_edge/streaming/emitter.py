@@ -15,6 +15,7 @@ from vljepa_edge.streaming.event import Event
 if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
     from vljepa_edge.streaming.latency import Latencies
+    from vljepa_edge.streaming.listeners import Output
     from vljepa_edge.streaming.stats import Tally
     from vljepa_edge.streaming.track import Cut, Track
 
@@ -24,6 +25,8 @@ POLLED = 256
 class Emitter:
     """Makes the events of a stream and keeps the latest `POLLED` of them until they are taken.
 
+    Events of one output never push each other out. One that falls out is counted if nobody received it otherwise.
+
     One thread at a time may emit. Any thread may take, and never waits for a graph.
     """
 
@@ -32,7 +35,7 @@ class Emitter:
         self._tally = tally
         self._latencies = latencies
         self._lock = threading.Lock()  # pending
-        self._pending: deque[Event] = deque()
+        self._pending: deque[tuple[Event, Output]] = deque()
 
     def emit(
         self,
@@ -40,9 +43,9 @@ class Emitter:
         decided_at: float,
         called: float,
         latency_ms: Mapping[str, float],
-        events: list[Event],
+        output: Output,
     ) -> None:
-        """Decode cuts and append their events to `events`: all of them, with an empty text where decoding fails or
+        """Decode cuts and append their events to `output`: all of them, with an empty text where decoding fails or
         is interrupted.
 
         decided_at: seconds, the time of the newest frame. called: when (perf_counter) the work on it began.
@@ -67,13 +70,12 @@ class Emitter:
                 segment=cut.segment,
                 latency_ms=_stages(latency_ms) | decode | {"total": 1e3 * (now - called)},
             )
-            self._keep(event)
-            events.append(event)
+            self._keep(event, output)
         if failures:
             raise failures[0]
 
-    def emit_stall(self, last: float, decided_at: float, events: list[Event]) -> None:
-        """Append the event that no frame has come since `last`."""
+    def emit_stall(self, last: float, decided_at: float, output: Output) -> None:
+        """Append to `output` the event that no frame has come since `last`."""
         nothing = np.zeros(self._model.manifest.embedding.width, np.float32)
         nothing.flags.writeable = False
         event = Event(
@@ -88,13 +90,12 @@ class Emitter:
             segment=-1,
             latency_ms={},
         )
-        self._keep(event)
-        events.append(event)
+        self._keep(event, output)
 
     def take(self) -> list[Event]:
         """The events kept since the last call, oldest first."""
         with self._lock:
-            events = list(self._pending)
+            events = [event for event, _ in self._pending]
             self._pending.clear()
         return events
 
@@ -108,13 +109,15 @@ class Emitter:
         self._tally.add("decodes")
         return text
 
-    def _keep(self, event: Event) -> None:
+    def _keep(self, event: Event, output: Output) -> None:
         self._tally.add("events")
+        output.events.append(event)
         with self._lock:
-            if len(self._pending) == POLLED:
-                self._pending.popleft()
-                self._tally.add("unpolled")
-            self._pending.append(event)
+            while len(self._pending) >= POLLED and self._pending[0][1] is not output:
+                _, older = self._pending.popleft()
+                if not older.received:
+                    self._tally.add("unpolled")
+            self._pending.append((event, output))
 
 
 def _stages(latency_ms: Mapping[str, float]) -> dict[str, float]:

@@ -23,19 +23,27 @@ Subscriber = Callable[[float, NDArray[np.float32], str], object]
 
 
 class Output:
-    """What one step has made, delivered once the locks are free."""
+    """What one step has made, delivered once the locks are free.
 
-    def __init__(self) -> None:
+    received: whether its events reach someone without poll(): the caller that they are returned to, or the callback.
+    """
+
+    def __init__(self, received: bool) -> None:
+        self.received = received
         self.embeddings: list[tuple[float, NDArray[np.float32], str]] = []
         self.events: list[Event] = []
 
 
 class Listeners:
-    """Calls subscribers and the callback. What they raise is counted, logged and kept in `last_error`."""
+    """Calls subscribers and the callback. What they raise is counted, logged and kept in `last_error`.
 
-    def __init__(self, callback: Callback | None, tally: Tally) -> None:
+    wake: called when there are events, which it is not given: it tells a reader to poll().
+    """
+
+    def __init__(self, callback: Callback | None, tally: Tally, wake: Callable[[], object] | None = None) -> None:
         self.last_error: BaseException | None = None
         self._callback = None if callback is None else as_function(callback, "callback")
+        self._wake = wake
         self._tally = tally
         self._lock = threading.Lock()  # changes of subscribers
         self._subscribers: tuple[Subscriber, ...] = ()
@@ -44,6 +52,11 @@ class Listeners:
     def wants_embeddings(self) -> bool:
         """Whether anyone has subscribed."""
         return bool(self._subscribers)
+
+    @property
+    def take_events(self) -> bool:
+        """Whether there is a callback."""
+        return self._callback is not None
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call subscriber(time, embedding, query) at every delivery; returns an undo of this one subscription."""
@@ -75,6 +88,8 @@ class Listeners:
                     self._callback(event)
                 except caught as error:
                     self._failed("an event callback failed", error)
+        if self._wake is not None and output.events:
+            self._wake()
 
     def note(self, what: str, error: BaseException) -> None:
         """Keep and log an error that is not raised."""

@@ -40,12 +40,11 @@ class EventReader(Iterator[Event]):
     """
 
     def __init__(self, source: Source, open_stream: Callable[..., Stream]) -> None:
-        """`open_stream` takes what a Stream is told of its source: `live` and `callback`."""
+        """`open_stream` takes what the reader tells a Stream: `live` and `wake`."""
         self._pid = os.getpid()
         self.source = source
         self._wake = threading.Event()
-        wake = self._wake.set
-        self.stream = open_stream(live=source.live, callback=lambda _: wake())
+        self.stream = open_stream(live=source.live, wake=self._wake.set)
         self._wish = _Wish()
         self._running = threading.RLock()  # held while the generator runs
         if source.live:

@@ -29,7 +29,8 @@ class Counts:
     stalls           times that no frame came for longer than the gap, by the clock of this machine (live)
     resized          times that the size of frames changed
     callback_errors  exceptions of callbacks and subscribers
-    unpolled         events that fell out of the bounded list that poll() reads
+    unpolled         events that nobody received: no call returned them, no callback was called with them, and they fell
+                     out of the bounded list that poll() reads
     seconds          of stream covered by encoded frames, gaps left out
     """
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
@@ -63,6 +64,7 @@ class Stream:
     callback  called with each event: in push() or, live, on the worker. Its exceptions are counted, logged and kept in
               `last_error`; they don't stop the stream (SystemExit neither on the worker; elsewhere it is raised). No
               lock is held: it may call any method of the stream
+    wake      called, as the callback is, when there are new events; it is not given them: who reads by poll() uses it
 
     Frames are sampled by their times at the model's rate (see Sampler). What is wrong with a time is counted (see
     Stats) and the frame is left out. An array that is no frame raises FrameError from push(), and a failing graph
@@ -86,6 +88,7 @@ class Stream:
         *,
         live: bool = False,
         callback: Callback | None = None,
+        wake: Callable[[], object] | None = None,
     ) -> None:
         video = as_model(model).manifest.video
         filled = as_options(options).filled(video)
@@ -103,7 +106,7 @@ class Stream:
         self._work = threading.RLock()  # window, tracks, making events
         self._sampler = Sampler(video.fps, filled.gap)
         self._tally = Tally()
-        self._listeners = Listeners(callback, self._tally)
+        self._listeners = Listeners(callback, self._tally, wake)
         self._latencies = Latencies()
         self._encoder = WindowEncoder(model.vision, cuts=True)
         self._emitter = Emitter(model, self._tally, self._latencies)
@@ -140,30 +143,27 @@ class Stream:
         """
         called = perf_counter()
         self._check_process()
-        output = Output()
-        try:
-            with self._door:
-                self._check_open()
-                self._tally.add("frames")
-                self._arrived = called
-                item = self._admit(frame, time, called, copy)
-                if item is None:
-                    return []
-                self._expects_frames = True
-                if self._queue is not None:
-                    if self._queue.put(item):
-                        self._tally.add("dropped")
-                    return []
-                with self._work:
-                    self._counted_step(item, output)
-        finally:
-            self._listeners.deliver(output)
+        with self._returning() as output, self._door:
+            self._check_open()
+            self._tally.add("frames")
+            self._arrived = called
+            item = self._admit(frame, time, called, copy)
+            if item is None:
+                return []
+            self._expects_frames = True
+            if self._queue is not None:
+                if self._queue.put(item):
+                    self._tally.add("dropped")
+                return []
+            with self._work:
+                self._counted_step(item, output)
         return output.events
 
     def poll(self) -> list[Event]:
         """The events since the last poll(), oldest first, without waiting for the frame in work.
 
-        The latest 256 are kept; Stats.unpolled counts the others.
+        The latest 256 are kept, and all that one call made. Stats.unpolled counts those of the others that no call has
+        returned and no callback received.
         """
         self._check_process()
         return self._emitter.take()
@@ -173,15 +173,11 @@ class Stream:
         self._check_process()
         if self._queue is not None and threading.current_thread() is not self._worker:
             self._queue.join()
-        output = Output()
-        try:
-            with self._work:
-                self._check_open()
-                self._expects_frames = False
-                if self._last is not None:
-                    self._end_segments(self._tracks, self._last, self._last, output)
-        finally:
-            self._listeners.deliver(output)
+        with self._returning() as output, self._work:
+            self._check_open()
+            self._expects_frames = False
+            if self._last is not None:
+                self._end_segments(self._tracks, self._last, self._last, output)
         return output.events
 
     def reset(self) -> None:
@@ -286,6 +282,18 @@ class Stream:
 
     # --- the work ---
 
+    @contextmanager
+    def _returning(self) -> Iterator[Output]:
+        """For a call that returns the events of its output: they are delivered at its end, also when it raises."""
+        output = Output(received=True)
+        try:
+            yield output
+        except BaseException:
+            output.received = self._listeners.take_events
+            raise
+        finally:
+            self._listeners.deliver(output)
+
     def _admit(self, frame: NDArray[Any], time: float, called: float, copy: bool) -> _Item | None:
         """Count the frame out, or make it ready: RGB, and in live streams the stream's own copy if `copy`."""
         try:
@@ -313,7 +321,7 @@ class Stream:
 
     def _work_on(self, item: _Item) -> None:
         """The worker's step: as push() does it, but nothing is raised, not even SystemExit: it would end the worker."""
-        output = Output()
+        output = Output(received=self._listeners.take_events)
         with self._work:
             if self._queue is not None and not self._pace.keeps_up:
                 item, dropped = self._queue.newest(item)
@@ -338,7 +346,7 @@ class Stream:
         silent = perf_counter() - self._arrived
         if not self._expects_frames or silent < self._gap:
             return self._gap if not self._expects_frames else self._gap - silent
-        output = Output()
+        output = Output(received=self._listeners.take_events)
         with self._work:
             if self._expects_frames and not self._closed and self._last is not None:
                 self._expects_frames = False
@@ -348,7 +356,7 @@ class Stream:
                     self._end_segments(self._tracks, self._last, decided_at, output)
                 except BaseException as error:
                     self._listeners.note("a live stream failed at a stall", error)
-                self._emitter.emit_stall(self._last, decided_at, output.events)
+                self._emitter.emit_stall(self._last, decided_at, output)
         self._listeners.deliver(output, caught=BaseException)
         return self._gap
 
@@ -388,7 +396,7 @@ class Stream:
         milliseconds = {stage: 1e3 * seconds for stage, seconds in spent.items()}
         self._latencies.record(milliseconds)
         if is_hop:
-            self._emitter.emit(cuts, item.time, item.called, milliseconds, output.events)
+            self._emitter.emit(cuts, item.time, item.called, milliseconds, output)
             if failures:
                 raise failures[0]
 
@@ -456,7 +464,7 @@ class Stream:
         failures: list[Exception] = []
         with native:
             cuts = _ask(tracks, lambda track: track.end(last), failures)
-            self._emitter.emit(cuts, decided_at, begun, {}, output.events)
+            self._emitter.emit(cuts, decided_at, begun, {}, output)
         if failures:
             raise failures[0]
 
@@ -478,16 +486,12 @@ class Stream:
 
     def _change(self, change: Callable[[list[Track]], list[Track]]) -> list[Event]:
         """Replace the tracks by what `change` makes of them, under the lock; those that go close their segments."""
-        output = Output()
-        try:
-            with self._work:
-                self._check_open()
-                before, self._tracks = self._tracks, change(self._tracks)
-                removed = [track for track in before if track not in self._tracks]
-                if self._last is not None:
-                    self._end_segments(removed, self._last, self._last, output)
-        finally:
-            self._listeners.deliver(output)
+        with self._returning() as output, self._work:
+            self._check_open()
+            before, self._tracks = self._tracks, change(self._tracks)
+            removed = [track for track in before if track not in self._tracks]
+            if self._last is not None:
+                self._end_segments(removed, self._last, self._last, output)
         return output.events
 
     def _check_process(self) -> None:
