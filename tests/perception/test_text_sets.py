@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tests.streaming.scenes import RED, picture
 from vljepa_edge.model import Model
-from vljepa_edge.perception.text_sets import Report, TextSets
+from vljepa_edge.perception.text_sets import OnTexts, TextSets
 
 
 class Counted:
@@ -24,7 +24,7 @@ class Counted:
         self.slow = threading.Event()
         self.slow.set()
 
-    def __call__(self, texts: Sequence[str], report: Report | None) -> NDArray[np.float32]:
+    def __call__(self, texts: Sequence[str], report: OnTexts | None) -> NDArray[np.float32]:
         self.calls.append(tuple(texts))
         assert self.slow.wait(10)
         if self.fail:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from vljepa_edge.bundle.manifest import TEXT_BATCH
 from vljepa_edge.errors import InputError
 from vljepa_edge.perception.finite import check_finite, not_finite, unit
-from vljepa_edge.perception.text_sets import Report, TextSets
+from vljepa_edge.perception.text_sets import OnTexts, TextSets
 from vljepa_edge.perception.tokenizer import BundleTokenizer
 from vljepa_edge.support.arguments import as_text, as_texts, shown
 
@@ -59,7 +59,7 @@ class Text:
         check_finite("query", tokens)
         return Query(text, tokens, mask)
 
-    def embed(self, texts: Iterable[str], report: Report | None = None) -> NDArray[np.float32]:
+    def embed(self, texts: Iterable[str], report: OnTexts | None = None) -> NDArray[np.float32]:
         """Target embeddings [N, E] of unit norm, in the order of `texts`; tokens beyond `target_tokens` are cut off.
 
         Texts of similar length run together, so that padding costs little. report: called after each batch with how

@@ -11,9 +11,9 @@ from concurrent.futures import Future
 import numpy as np
 from numpy.typing import NDArray
 
-Report = Callable[[int, int], object]
+OnTexts = Callable[[int, int], object]
 """Called with how many texts are embedded, and how many there are."""
-Embed = Callable[[Sequence[str], Report | None], NDArray[np.float32]]
+Embed = Callable[[Sequence[str], OnTexts | None], NDArray[np.float32]]
 
 LIMIT = 64 << 20  # bytes: 10,000 texts at the paper's width of 1536
 
@@ -31,7 +31,7 @@ class TextSets:
         self._lock = threading.Lock()  # _sets
         self._sets: OrderedDict[bytes, Future[NDArray[np.float32]]] = OrderedDict()  # the one used last is last
 
-    def get(self, texts: Sequence[str], report: Report | None = None) -> NDArray[np.float32]:
+    def get(self, texts: Sequence[str], report: OnTexts | None = None) -> NDArray[np.float32]:
         """The embeddings [N, E] of `texts`. Raises what embedding them raises; that is tried again the next time."""
         key = _digest(texts)
         while True:
@@ -45,7 +45,7 @@ class TextSets:
                 return found.result()
 
     def _fill(
-        self, key: bytes, future: Future[NDArray[np.float32]], texts: Sequence[str], report: Report | None
+        self, key: bytes, future: Future[NDArray[np.float32]], texts: Sequence[str], report: OnTexts | None
     ) -> NDArray[np.float32]:
         try:
             rows = self._embed(texts, report)

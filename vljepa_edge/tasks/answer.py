@@ -11,7 +11,7 @@ from vljepa_edge.tasks.classify import Score, check_labels, rank
 
 if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
-    from vljepa_edge.perception.text_sets import Report
+    from vljepa_edge.perception.text_sets import OnTexts
     from vljepa_edge.video.source import SourceLike
 
 
@@ -33,7 +33,7 @@ def answer(
     source: SourceLike,
     question: str,
     candidates: Iterable[str] | None = None,
-    report: Report | None = None,
+    report: OnTexts | None = None,
 ) -> Answer:
     """Answer a question about a video or image, out of candidates or freely.
 

@@ -15,7 +15,7 @@ from vljepa_edge.support.arguments import as_list, as_text, shown
 
 if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
-    from vljepa_edge.perception.text_sets import Report
+    from vljepa_edge.perception.text_sets import OnTexts
     from vljepa_edge.video.source import SourceLike
 
 MOST_LABELS = 10_000
@@ -35,7 +35,7 @@ def classify(
     source: SourceLike,
     labels: Iterable[str],
     query: str | None = None,
-    report: Report | None = None,
+    report: OnTexts | None = None,
 ) -> list[Score]:
     """All labels with their probabilities (they sum to 1), best first.
 
