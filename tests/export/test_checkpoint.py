@@ -18,6 +18,7 @@ from tests.export.encoders import inject_outliers
 from tests.export.quiet import quiet
 from tests.export.small_parts import TEXTS, WORDS
 from tests.media import write_video
+from tests.nn.hub_cache import offline, publish
 from tests.training.tiny_bert import tokenizer
 from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import BundleError, ExportError
@@ -88,6 +89,7 @@ def test_the_bundle_says_what_the_modules_say(language: bool, precision: str, le
     report = export(source, tmp_path / "out", Plan(precision, window=4))  # type: ignore[arg-type]
     assert report.bytes > 50_000 and report.seconds > 0 and report.peak_bytes > 1e8  # type: ignore[attr-defined]
     loaded = vljepa_edge.load(tmp_path / "out", precision="f32", threads=1)
+    assert "checkpoint" not in loaded.manifest.provenance  # of a folder here
     assert loaded.manifest.video.window == 4 and loaded.manifest.provenance["config"]["predictor"]["embedding"] == 24
     ids = torch.tensor([READING.encode(QUESTION).ids])
     for seed in range(2):
@@ -121,23 +123,43 @@ def test_int8_of_a_checkpoint_is_calibrated_on_the_folder(tmp_path: Path) -> Non
 def test_a_hub_id_brings_its_tokenizers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     published, _ = checkpoint(tmp_path / "published")
     (published / "notes.md").write_text("not needed")
-
-    def snapshot_download(name: str, allow_patterns: list[str]) -> str:
-        assert name == "robots/vljepa-small"
-        for file in filter_repo_objects(names, allow_patterns=allow_patterns):
-            (tmp_path / "cache" / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(published / file, tmp_path / "cache" / file)
-        return str(tmp_path / "cache")
-
     names = [str(path.relative_to(published)) for path in published.rglob("*") if path.is_file()]
+    commit = tmp_path / "cache" / "snapshots" / ("a" * 40)
+
+    def snapshot_download(name: str, *, revision: str, allow_patterns: list[str]) -> str:
+        assert (name, revision) == ("robots/vljepa-small", "a" * 40)
+        for file in filter_repo_objects(names, allow_patterns=allow_patterns):
+            (commit / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(published / file, commit / file)
+        return str(commit)
+
+    def hf_hub_download(name: str, file: str, *, revision: str | None) -> str:
+        assert (name, file) == ("robots/vljepa-small", "config.json") and revision in ("v1.0", "a" * 40)
+        return str(commit / file)
+
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
-    export_any("robots/vljepa-small", tmp_path / "out", Plan("fp16", window=4), None, quiet)
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", hf_hub_download)
+    export_any("robots/vljepa-small@v1.0", tmp_path / "out", Plan("fp16", window=4), None, quiet)
     bundle = Bundle.open(tmp_path / "out")
     assert bundle.manifest.name == "vljepa-small"
     for role in ("query", "target", "decoder"):
         written = json.loads(bundle.read(f"tokenizers/{role}.json"))
         assert written["model"] == json.loads((published / "tokenizers" / f"{role}.json").read_text())["model"]
-    assert not (tmp_path / "cache" / "notes.md").exists()
+    assert not (commit / "notes.md").exists()
+
+
+def test_a_bundle_says_of_which_commit_it_was_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commits = {"v1.0": "a" * 40, "refs/pr/1": "b" * 40}
+    offline(monkeypatch, tmp_path / "hub")
+    published, _ = checkpoint(tmp_path / "published")
+    for ref, commit in commits.items():
+        publish(tmp_path / "hub", "robots/vljepa-small", commit, published, ref)
+    export_any("robots/vljepa-small@refs/pr/1", tmp_path / "out", Plan("fp16", window=4), None, quiet)
+    manifest = Bundle.open(tmp_path / "out").manifest
+    assert manifest.name == "vljepa-small"
+    assert manifest.provenance["checkpoint"] == f"robots/vljepa-small@{commits['refs/pr/1']}"
+    with pytest.raises(BundleError, match=r"robots/vljepa-small@v2\.0"):
+        export_any("robots/vljepa-small@v2.0", tmp_path / "none", Plan("fp16", window=4), None, quiet)
 
 
 def test_a_model_without_a_decoder_or_with_a_window_that_does_not_fit_is_refused(tmp_path: Path) -> None:

@@ -27,7 +27,10 @@ PRECISIONS = ("fp32", "fp16", "int8")
 
 
 def export(
-    source: Annotated[str, typer.Argument(metavar="SOURCE", help="A bundle, a checkpoint folder, or a hub id of one.")],
+    source: Annotated[
+        str,
+        typer.Argument(metavar="SOURCE", help="A bundle, a checkpoint folder, or its hub id: NAME or NAME@REVISION."),
+    ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="BUNDLE", help="A folder, or a .vljepa file.")],
     precision: Annotated[str, typer.Option("--precision", metavar="TYPE", help="fp32, fp16 or int8.")] = "fp16",
     calibration: Annotated[
@@ -53,6 +56,7 @@ def export(
     Examples:
       vljepa export bundle-fp16 --precision int8 --calibration clips --out tiny-int8
       vljepa export my-checkpoint --precision fp16 --window 8 --out my.vljepa
+      vljepa export robots/vljepa-small@v1.0 --out small.vljepa
       vljepa export my.vljepa --precision int8 --calibration clips --no-card --out my-int8.vljepa --json
     """
     if precision not in PRECISIONS:

@@ -62,7 +62,8 @@ class Plan:
 def export_any(
     source: str, out: Path, plan: Plan, measure: Callable[[Path], Card] | None, on_step: OnStep
 ) -> ExportReport | Written:
-    """Write the bundle. source: a bundle, a folder that VLJepa.save_pretrained wrote, or a hub id of one.
+    """Write the bundle. source: a bundle, a folder that VLJepa.save_pretrained wrote, or a hub id of
+    one (NAME or NAME@REVISION).
 
     measure: takes the model card of an INT8 bundle. Raises BundleError for a source that can't be read, ExportError for
     one that can't be exported or an INT8 form that is not good enough.
@@ -108,14 +109,25 @@ def _restore(bundle: Bundle, out: Path, bits: int) -> None:
 
 
 def _export_checkpoint(source: str, out: Path, plan: Plan, on_step: OnStep) -> Path:
+    from vljepa_edge.nn.hub import hub_id, resolved
     from vljepa_edge.nn.vljepa import VLJepa, checkpoint_folder
 
+    source = resolved(source)
+    found = hub_id(source)
     folder = checkpoint_folder(source)
     model = VLJepa.from_pretrained(folder)
-    name = Path(source).name
+    name = Path(source if found is None else found.name).name
     tokenizers = _tokenizers(folder, model)
     return write_checkpoint(
-        model, tokenizers, out, bits=_BITS[plan.precision], window=plan.window, fps=plan.fps, name=name, on_step=on_step
+        model,
+        tokenizers,
+        out,
+        bits=_BITS[plan.precision],
+        window=plan.window,
+        fps=plan.fps,
+        name=name,
+        checkpoint=None if found is None else source,
+        on_step=on_step,
     )
 
 
@@ -137,7 +149,9 @@ def _tokenizer(file: Path, source: str) -> Tokenizer:
         return read_tokenizer(file, file.read_bytes())
     from transformers import AutoTokenizer
 
+    from vljepa_edge.nn.weights import guarded
+
     try:
-        return AutoTokenizer.from_pretrained(source, trust_remote_code=False).backend_tokenizer
-    except Exception as error:  # transformers' many errors share no base
+        return guarded(AutoTokenizer.from_pretrained, source).backend_tokenizer
+    except Exception as error:  # also a tokenizer without a backend
         raise BundleError(source, f"gives no tokenizer: {error}; put one at {file}") from error

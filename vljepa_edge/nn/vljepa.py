@@ -14,7 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vljepa_edge.errors import BundleError, InputError
-from vljepa_edge.nn.config import VLJepaConfig, from_dict, to_dict
+from vljepa_edge.nn.config import LanguageModelConfig, VLJepaConfig, from_dict, to_dict
+from vljepa_edge.nn.hub import CONFIG, hub_id, resolved
 from vljepa_edge.nn.predictor import Predictor
 from vljepa_edge.nn.weights import load_llama_last_layers, load_x_encoder, load_y_encoder, refuse_pickles
 from vljepa_edge.nn.x_encoder import XEncoder
@@ -22,7 +23,7 @@ from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.nn.y_encoder import YEncoder
 from vljepa_edge.support.atomic import replacing
 
-CONFIG, WEIGHTS = "config.json", "model.safetensors"
+WEIGHTS = "model.safetensors"
 MODEL_TYPE = "vl_jepa"
 
 
@@ -88,16 +89,18 @@ class VLJepa(nn.Module):
 
     @classmethod
     def assemble(cls, config: VLJepaConfig) -> VLJepa:
-        """Every part from the weights its config names.
+        """Every part from the weights its config names; a hub id in `model.config` then has its commit, NAME@COMMIT.
 
         The linear maps between them and the Y-decoder are fresh. Raises BundleError if weights can't be read,
         InputError if they have another size than the config.
         """
-        y_encoder = load_y_encoder(config.y_encoder)
+        text = replace(config.y_encoder, source=resolved(config.y_encoder.source))
+        y_encoder = load_y_encoder(text)
         model = cls(replace(config, y_encoder=y_encoder.config))
         model.y_encoder.backbone.load_state_dict(y_encoder.backbone.state_dict())
         language = config.language_model
         if language is not None:
+            language = model._resolve_language(language)
             loaded = load_llama_last_layers(
                 language.source, language.layers, max_positions=config.predictor.stack.max_positions
             )
@@ -135,7 +138,9 @@ class VLJepa(nn.Module):
 
     @classmethod
     def from_pretrained(cls, path_or_id: str | Path) -> VLJepa:
-        """Reads what save_pretrained wrote, from a folder or the hub; left-out parts come from their sources.
+        """Reads what save_pretrained wrote, from a folder or the hub (NAME or NAME@REVISION).
+
+        Left-out parts come from their sources; where that is the hub, `config` of the model has the commit.
 
         Raises BundleError for a missing, broken or pickled file, InputError for a config that is not allowed.
         """
@@ -162,16 +167,29 @@ class VLJepa(nn.Module):
             self._load_x_encoder()
         language = self.config.language_model
         if "query_embedding" in parts and language is not None:
+            language = self._resolve_language(language)
             self._set_query_embedding(load_llama_last_layers(language.source, 1).embedding)
         if "y_encoder" in parts:
-            self.y_encoder.backbone.load_state_dict(load_y_encoder(self.config.y_encoder).backbone.state_dict())
+            text = replace(self.y_encoder.config, source=resolved(self.y_encoder.config.source))
+            self.y_encoder.backbone.load_state_dict(load_y_encoder(text).backbone.state_dict())
+            self.y_encoder.config = text
+            self.config = replace(self.config, y_encoder=text)
+
+    def _resolve_language(self, language: LanguageModelConfig) -> LanguageModelConfig:
+        """The config with its source's commit, which `self.config` then has too."""
+        found = replace(language, source=resolved(language.source))
+        self.config = replace(self.config, language_model=found)
+        return found
 
     def _load_x_encoder(self) -> None:
         if self.x_encoder is None:
             return
-        loaded = load_x_encoder(self.x_encoder.config.source)
-        if loaded.config != self.x_encoder.config:
-            raise InputError(f"{loaded.config.source} has {loaded.config}, but the config {self.x_encoder.config}")
+        config = replace(self.x_encoder.config, source=resolved(self.x_encoder.config.source))
+        loaded = load_x_encoder(config.source)
+        if loaded.config != config:
+            raise InputError(f"{config.source} has {loaded.config}, but the config {config}")
+        self.x_encoder.config = config
+        self.config = replace(self.config, x_encoder=config)
         self.x_encoder.load_state_dict(loaded.state_dict())
 
     def _set_query_embedding(self, weight: Tensor) -> None:
@@ -183,18 +201,20 @@ class VLJepa(nn.Module):
 
 
 def checkpoint_folder(path_or_id: str | Path) -> Path:
-    """A local folder as it is; anything else is taken for a hub id and fetched, JSON and safetensors only.
+    """A local folder as it is; anything else is a hub id (NAME or NAME@REVISION), fetched, JSON and safetensors only.
 
     Raises BundleError when there is neither.
     """
-    if Path(path_or_id).is_dir():
+    found = hub_id(resolved(path_or_id))
+    if found is None:
         return Path(path_or_id)
     from huggingface_hub import snapshot_download
 
+    patterns = [CONFIG, WEIGHTS, "tokenizers/*.json"]
     try:
-        return Path(snapshot_download(str(path_or_id), allow_patterns=[CONFIG, WEIGHTS, "tokenizers/*.json"]))
+        return Path(snapshot_download(found.name, revision=found.revision, allow_patterns=patterns))
     except Exception as error:
-        raise BundleError(path_or_id, f"is no folder here, and the hub doesn't give it: {error}") from error
+        raise BundleError(path_or_id, f"the hub doesn't give all of it: {error}") from error
 
 
 def _read_config(path: Path) -> VLJepaConfig:

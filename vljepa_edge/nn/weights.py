@@ -1,4 +1,4 @@
-"""Pretrained weights into our modules: from a hub id, a local folder (transformers' layout) or a GGUF file.
+"""Pretrained weights into our modules: from a hub id (`nn.hub`), a local folder (transformers' layout) or a GGUF file.
 
 Only safetensors and GGUF are read. A folder that holds pickles instead (.bin, .pt, .pth, .ckpt) is refused:
 unpickling runs code. The hub ids of `VLJepaConfig.paper()` never ran here (no network, and two of them are gated);
@@ -19,6 +19,7 @@ from torch import Tensor
 from vljepa_edge.errors import BundleError
 from vljepa_edge.nn.config import LlamaStackConfig, YEncoderConfig
 from vljepa_edge.nn.gguf_file import GgufFile
+from vljepa_edge.nn.hub import hub_id
 from vljepa_edge.nn.llama import LlamaStack, layer_range
 from vljepa_edge.nn.x_encoder import XEncoder
 from vljepa_edge.nn.y_encoder import YEncoder
@@ -40,8 +41,8 @@ def load_llama_last_layers(
 ) -> LanguageModel:
     """The last `layers` of a Llama-family model, or those that a text names ("8-16", "all").
 
-    path_or_id: a .gguf file, a folder in transformers' layout, or a hub id. Raises BundleError if the weights can't
-    be read, InputError if the layers are not plain Llama layers or there are too few.
+    path_or_id: a .gguf file, a folder in transformers' layout, or a hub id (NAME or NAME@REVISION). Raises
+    BundleError if the weights can't be read, InputError if the layers are not plain Llama layers or there are too few.
     """
     named = f"last {layers}" if isinstance(layers, int) else layers
     if Path(path_or_id).suffix == ".gguf":
@@ -49,7 +50,7 @@ def load_llama_last_layers(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model = _from_transformers(AutoModelForCausalLM, path_or_id)
-    tokenizer = _guarded(AutoTokenizer.from_pretrained, path_or_id).backend_tokenizer
+    tokenizer = guarded(AutoTokenizer.from_pretrained, path_or_id).backend_tokenizer
     stack = LlamaStack.from_hf(model, named, max_positions=max_positions, dropout=dropout)
     return LanguageModel(stack, model.get_input_embeddings().weight.detach(), tokenizer)
 
@@ -81,14 +82,18 @@ def refuse_pickles(folder: Path) -> None:
 def _from_transformers(kind: Any, path_or_id: str | Path) -> Any:
     if Path(path_or_id).is_dir():
         refuse_pickles(Path(path_or_id))
-    model = _guarded(kind.from_pretrained, path_or_id, use_safetensors=True, dtype=torch.float32)
+    model = guarded(kind.from_pretrained, path_or_id, use_safetensors=True, dtype=torch.float32)
     return model.eval()
 
 
-def _guarded(load: Any, path_or_id: str | Path, **options: Any) -> Any:
+def guarded(load: Any, path_or_id: str | Path, **options: Any) -> Any:
     """transformers' many errors as one BundleError. Code from the hub never runs."""
+    found = hub_id(path_or_id)
+    name, revision = (str(path_or_id), None) if found is None else found
+    if revision is not None:
+        options["revision"] = revision
     try:
-        return load(str(path_or_id), trust_remote_code=False, **options)
+        return load(name, trust_remote_code=False, **options)
     except Exception as error:
         raise BundleError(path_or_id, f"transformers can't load it: {error}") from error
 
@@ -118,9 +123,7 @@ def _from_gguf(file: GgufFile, layers: str, max_positions: int | None, dropout: 
 def _gguf_config(file: GgufFile, layers: str, max_positions: int | None) -> tuple[range, LlamaStackConfig]:
     meta = file.metadata
     if meta.get("general.architecture") != "llama":
-        raise BundleError(
-            file.path, f"the architecture must be 'llama', got {meta.get('general.architecture')!r}"
-        )
+        raise BundleError(file.path, f"the architecture must be 'llama', got {meta.get('general.architecture')!r}")
     if "rope_freqs.weight" in file.tensors:
         raise BundleError(file.path, "scales its rotary frequencies, which GGUF doesn't explain; use the safetensors")
     try:

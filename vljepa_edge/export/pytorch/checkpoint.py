@@ -52,9 +52,20 @@ class _Graph:
 
 
 def write_checkpoint(
-    model: VLJepa, tokenizers: Tokenizers, out: Path, *, bits: int, window: int, fps: float, name: str, on_step: OnStep
+    model: VLJepa,
+    tokenizers: Tokenizers,
+    out: Path,
+    *,
+    bits: int,
+    window: int,
+    fps: float,
+    name: str,
+    checkpoint: str | None,
+    on_step: OnStep,
 ) -> Path:
     """Write the bundle at `out`, weights at `bits` (32 or 16). window: frames of a clip, a multiple of the tubelet.
+
+    checkpoint: NAME@COMMIT where the model came from the hub, kept in the bundle's provenance.
 
     Raises ExportError when the model lacks an X-encoder or a Y-decoder, when the window doesn't fit, when a graph is
     too large for one file, or when a tokenizer says no start or end token.
@@ -78,6 +89,8 @@ def write_checkpoint(
             files[f"tokenizers/{role}.json"] = getattr(tokenizers, role).to_str().encode()
         files["NOTICE"] = _notice(model).encode()
         manifest = _manifest(model, tokenizers, graphs, window, fps)
+        if checkpoint is not None:
+            manifest["provenance"]["checkpoint"] = checkpoint
         return write_bundle(out, {**manifest, "name": name}, files)
 
 
