@@ -13,7 +13,7 @@ import pytest
 from tests.cli.conftest import Vljepa
 from vljepa_edge.cli.bench import CLIP_FPS, CLIP_SIZE, print_report, write_clip
 from vljepa_edge.cli.machine import machine
-from vljepa_edge.support.install import pip_install
+from vljepa_edge.support.install import install_extra, install_torch, pip_install
 from vljepa_edge.support.process import peak_memory
 
 
@@ -110,6 +110,33 @@ def test_doctor_for_people_ends_with_the_verdict(vljepa: Vljepa, monkeypatch: py
         r"missing +engine steam +engine steam can't be used: no coal\n +to fix it, run: pip install coal\n", run.out
     )
     assert run.out.endswith("everything that the runtime needs works\n")
+
+
+def test_doctor_lists_what_is_optional_as_no_fault(vljepa: Vljepa, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with the runtime alone."""
+    optional = {"onnxruntime", "torch", "transformers", "tensorrt", "cuda-bindings", "onnx"}
+    engines = {
+        name: f"engine {name} can't be used: No module named '{name}'; to fix it, run: install {name}"
+        for name in ("onnxruntime", "torch", "tensorrt")
+    }
+    monkeypatch.setattr(
+        sys.modules["vljepa_edge.cli.doctor"], "package_version", lambda name: None if name in optional else "1.0"
+    )
+    monkeypatch.setattr("vljepa_edge.engines.available", lambda: {"openvino": None, **engines})
+    run = vljepa("doctor", "--json")
+    checks = {check["name"]: check for check in run.json["checks"]}
+    assert (run.status, run.json["ok"]) == (0, True)
+    for name in (*(optional - {"onnx"}), *(f"engine {name}" for name in engines)):
+        assert checks[name]["status"] == "optional", checks[name]
+        assert checks[name]["detail"].startswith("not installed (optional)"), checks[name]
+    assert checks["torch"]["detail"].endswith("; for training, export and the reference engine")
+    assert checks["torch"]["fix"] == install_torch("onnx")
+    assert checks["transformers"]["fix"] == install_extra("train")
+    assert checks["engine torch"]["fix"] == "install torch"
+    shown = vljepa("doctor")
+    assert shown.status == 0
+    assert "to add it, run: " in shown.out and "to fix it, run: install" not in shown.out
+    assert not re.search(r"^(missing|fail) +(engine )?(onnxruntime|torch|transformers|tensorrt|cuda)", shown.out, re.M)
 
 
 def test_doctor_fails_on_a_broken_bundle_and_says_what_fixes_it(

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,20 +19,21 @@ from vljepa_edge.cli.machine import package_version
 from vljepa_edge.cli.options import Debug, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.cli.root import FAILURE, describe
-from vljepa_edge.support.install import install_extra, pip_install, reinstall
+from vljepa_edge.support.install import install_extra, install_torch, pip_install, reinstall
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.store import Bundle
 
 RUNTIME = ("numpy", "openvino", "av", "tokenizers", "pydantic", "typer", "rich")
 _IMPORTED_AS = {"openvino": "vljepa_edge.support.quiet_openvino"}
-EXTRAS = {
-    "onnxruntime": "onnxruntime",
-    "torch": "train",
-    "transformers": "train",
-    "tensorrt": "tensorrt",
-    "cuda-bindings": "tensorrt",
+OPTIONAL = {  # package: (what it is for, the line that adds it)
+    "onnxruntime": ("a second engine, and INT8 export", partial(install_extra, "onnxruntime")),
+    "torch": ("training, export and the reference engine", partial(install_torch, "onnx")),
+    "transformers": ("training and export", partial(install_extra, "train")),
+    "tensorrt": ("running on NVIDIA GPUs", partial(install_extra, "tensorrt")),
+    "cuda-bindings": ("running on NVIDIA GPUs", partial(install_extra, "tensorrt")),
 }
+ENGINE_NEEDS = {"onnxruntime": ("onnxruntime",), "torch": ("torch", "onnx"), "tensorrt": ("tensorrt", "cuda-bindings")}
 LIBRARIES = ("libavcodec", "libavformat", "libswscale")
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4", "mjpeg")
 DEFAULT_ENGINE = "openvino"
@@ -41,16 +43,21 @@ FIX = "; to fix it, run: "
 
 @dataclass(frozen=True)
 class Check:
-    """One thing checked. `fail`: the runtime can't run; `missing`: an optional thing isn't there; `fix`: a command."""
+    """One thing checked.
+
+    status   `fail`: the runtime can't run. `missing`: something doesn't work that the runtime can do without.
+             `optional`: not installed or not connected, which is no fault
+    fix      the command that repairs or, for what is optional, adds it
+    """
 
     name: str
-    status: Literal["ok", "missing", "fail"]
+    status: Literal["ok", "optional", "missing", "fail"]
     detail: str
     fix: str | None = None
 
 
 def check_packages() -> Iterator[Check]:
-    """The packages of the runtime, which must import, and those of the extras, which may be absent."""
+    """The packages of the runtime, which must import, and optional ones, which may be absent."""
     for name in RUNTIME:
         try:
             importlib.import_module(_IMPORTED_AS.get(name, name))
@@ -58,10 +65,10 @@ def check_packages() -> Iterator[Check]:
             yield Check(name, "fail", describe(error), pip_install("--upgrade", name))
         else:
             yield Check(name, "ok", package_version(name) or "installed")
-    for name, extra in EXTRAS.items():
+    for name, (purpose, add) in OPTIONAL.items():
         found = package_version(name)
         if found is None:
-            yield Check(name, "missing", "not installed", install_extra(extra))
+            yield Check(name, "optional", f"not installed (optional); for {purpose}", add())
         else:
             yield Check(name, "ok", found)
 
@@ -113,7 +120,9 @@ def check_cameras() -> Check:
     if closed:
         fix = "sudo usermod -aG video $USER, then log in again"
         return Check("cameras", "missing", f"no permission for {', '.join(closed)}", fix)
-    return Check("cameras", "ok" if devices else "missing", ", ".join(devices) or "none at /dev/video*")
+    if not devices:
+        return Check("cameras", "optional", "none at /dev/video* (optional)")
+    return Check("cameras", "ok", ", ".join(devices))
 
 
 def check_bundle(path: Path | None) -> tuple[Check, Bundle | None]:
@@ -136,7 +145,11 @@ def check_engines(bundle: Bundle | None) -> Iterator[Check]:
     for name, reason in available().items():
         bad: Literal["fail", "missing"] = "fail" if name == DEFAULT_ENGINE else "missing"
         note = "" if verified(name) else f" (NOT VERIFIED ON HARDWARE: {UNTRIED})"
-        if reason is not None:
+        absent = [package for package in ENGINE_NEEDS.get(name, ()) if package_version(package) is None]
+        if reason is not None and absent:
+            detail = f"not installed (optional): it needs {', '.join(absent)}{note}"
+            yield Check(f"engine {name}", "optional", detail, reason.partition(FIX)[2])
+        elif reason is not None:
             what, _, fix = reason.partition(FIX)
             yield Check(f"engine {name}", bad, what + note, fix or None)
         elif bundle is None:
@@ -188,13 +201,14 @@ def doctor(model: ModelPath = None, as_json: Json = False, debug: Debug = False)
 
 
 def print_checks(checks: list[Check], ok: bool) -> None:
-    """One line a check; under it the command that fixes it."""
+    """One line a check; under it the command that fixes or adds it."""
     from rich.text import Text
 
     out = console()
-    styles = {"ok": "green", "missing": "yellow", "fail": "bold red"}
+    styles = {"ok": "green", "optional": "dim", "missing": "yellow", "fail": "bold red"}
     for check in checks:
-        out.print(Text.assemble((f"{check.status:7}", styles[check.status]), f"  {check.name:18} {check.detail}"))
+        out.print(Text.assemble((f"{check.status:8}", styles[check.status]), f"  {check.name:18} {check.detail}"))
         if check.fix is not None:
-            out.print(f"{'':28}to fix it, run: {check.fix}", style="bold")
+            purpose = "add" if check.status == "optional" else "fix"
+            out.print(f"{'':29}to {purpose} it, run: {check.fix}", style="bold")
     out.print("everything that the runtime needs works" if ok else "the runtime can't run: see the lines marked fail")

@@ -15,7 +15,7 @@ from vljepa_edge.engines.base import PRECISIONS, Engine, Graph, Precision
 from vljepa_edge.engines.process_graph import ProcessGraph
 from vljepa_edge.errors import BundleError, EngineError, InputError
 from vljepa_edge.support.arguments import as_text, as_whole, shown
-from vljepa_edge.support.install import install_extra, pip_install
+from vljepa_edge.support.install import install_extra, install_torch, pip_install
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.store import Bundle
@@ -33,7 +33,7 @@ _MODULES = {
 _INSTALL: dict[str, Callable[[], str]] = {
     "openvino": partial(pip_install, "openvino"),
     "onnxruntime": partial(pip_install, "onnxruntime"),
-    "torch": partial(pip_install, "torch", "onnx"),
+    "torch": partial(install_torch, "onnx"),
     "tensorrt": partial(install_extra, "tensorrt"),
 }
 
