@@ -16,6 +16,7 @@ from tests.streaming.test_times import assert_adds_up
 from tests.streaming.wrapped import WrappedEngine
 from vljepa_edge.bundle import Bundle
 from vljepa_edge.model import Model
+from vljepa_edge.streaming import analysis
 from vljepa_edge.streaming import stream as streaming
 from vljepa_edge.streaming.pace import Pace
 from vljepa_edge.streaming.stream import Stream
@@ -49,14 +50,14 @@ class Simulation:
 
     def run(self, **options: Any) -> Stream:
         self.stream = self.model.open_stream(live=True, **options)
-        self.stream.subscribe(lambda *_: self.windows.append(self.stream._encoder.times.copy()))
-        step = self.stream._step
+        self.stream.subscribe(lambda *_: self.windows.append(self.stream._analysis._encoder.times.copy()))
+        take = self.stream._analysis.take
 
         def noting(item: Any, output: Any) -> None:
             self.waits.append(self.now - item.admitted)
-            step(item, output)
+            take(item, output)
 
-        self.stream._step = noting  # type: ignore[method-assign]
+        self.stream._analysis.take = noting  # type: ignore[method-assign]
         queue = self.stream._queue
         assert queue is not None
         while self.pushes or len(queue):
@@ -86,7 +87,8 @@ def toy_model(toy: Path, engine: WrappedEngine) -> Model:
 def simulate(monkeypatch: pytest.MonkeyPatch, toy_model: Model, engine: WrappedEngine) -> Simulate:
     def make(encode: float, hop: float) -> Simulation:
         simulation = Simulation(toy_model, engine, encode, hop)
-        monkeypatch.setattr(streaming, "perf_counter", lambda: simulation.now)
+        for module in (streaming, analysis):
+            monkeypatch.setattr(module, "perf_counter", lambda: simulation.now)
         return simulation
 
     monkeypatch.setattr(streaming, "_serve", lambda *_: None)  # the simulation does the worker's work

@@ -8,27 +8,25 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, ProcessError
 from vljepa_edge.perception.perception import as_model
-from vljepa_edge.perception.window_encoder import WindowEncoder
+from vljepa_edge.streaming.analysis import Analysis, Item
 from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.latency import Latencies
 from vljepa_edge.streaming.listeners import Callback, Listeners, Output, Subscriber
 from vljepa_edge.streaming.options import StreamOptions, as_options
-from vljepa_edge.streaming.pace import Pace
 from vljepa_edge.streaming.policy import parse_policy
 from vljepa_edge.streaming.queue import LatestQueue
 from vljepa_edge.streaming.sampler import Sampler, Verdict
 from vljepa_edge.streaming.stats import Stats, Tally
-from vljepa_edge.streaming.track import Cut, Track
+from vljepa_edge.streaming.track import Track
 from vljepa_edge.support.arguments import as_list, as_number, as_text, shown
-from vljepa_edge.support.ending import Worker, native, require_process, when_dropped
+from vljepa_edge.support.ending import Worker, require_process, when_dropped
 from vljepa_edge.video.preprocess import as_rgb
 
 if TYPE_CHECKING:
@@ -37,21 +35,6 @@ if TYPE_CHECKING:
 
 
 _LONGEST_WAIT = 60.0  # seconds; a bound for `gap=inf`
-
-
-class _Item(NamedTuple):
-    """A frame on its way: the image, its time, and when (perf_counter) push was called and had admitted it.
-
-    number counts the admitted frames; stretch counts the gaps and restarts before it, life the resets.
-    """
-
-    image: NDArray[np.uint8]
-    time: float
-    called: float
-    admitted: float
-    number: int
-    stretch: int
-    life: int
 
 
 class Stream:
@@ -98,9 +81,6 @@ class Stream:
         self._policy = filled.policy
         self._gap = filled.gap
         self._max_staleness = filled.max_staleness
-        self._half_period = 0.5 / video.fps
-        self._hop = filled.hop
-        self._window_length = video.window / video.fps
 
         self._door = threading.RLock()  # admits frames; taken before _work
         self._work = threading.RLock()  # window, tracks, making events
@@ -108,23 +88,25 @@ class Stream:
         self._tally = Tally()
         self._listeners = Listeners(callback, self._tally, wake)
         self._latencies = Latencies()
-        self._encoder = WindowEncoder(model.vision, cuts=True)
         self._emitter = Emitter(model, self._tally, self._latencies)
-        self._last: float | None = None
-        self._size: tuple[int, ...] | None = None
-        self._hopped: float | None = None  # time of the last hop
-        self._admitted = self._encoded = 0  # numbers of the newest frames
-        self._stretch = self._current_stretch = 0  # of the newest frame and of the one in work
-        self._pace = Pace(1 / video.fps, min(filled.max_staleness, filled.queue / video.fps) / 2)
+        self._admitted = 0  # number of the newest frame
+        self._stretch = 0  # of the newest frame
         self._arrived = perf_counter()  # when the newest frame came, taken or not
-        self._hop_begun: float | None = None  # when (perf_counter) the hop in work began
         self._expects_frames = False  # whether silence would be a stall
         self._life = 0
         self._closed = False
-        self._tracks = [self._track(text, self._policy) for text in self._texts(query)]
-        self._queue: LatestQueue[_Item] | None = None
-        if live:
-            self._queue = LatestQueue(filled.queue)
+        self._queue: LatestQueue[Item] | None = LatestQueue(filled.queue) if live else None
+        self._analysis = Analysis(
+            model.vision,
+            filled,
+            self._emitter,
+            self._listeners,
+            self._tally,
+            self._latencies,
+            None if self._queue is None else self._queue.__len__,
+        )
+        self._analysis.tracks = [self._track(text, self._policy) for text in self._texts(query)]
+        if self._queue is not None:
             end = self._queue.close
             self._worker = Worker(_serve, weakref.ref(self), self._queue, name="vljepa-stream", stop=end)
             when_dropped(self, end)
@@ -156,7 +138,7 @@ class Stream:
                     self._tally.add("dropped")
                 return []
             with self._work:
-                self._counted_step(item, output)
+                self._analysis.take(item, output)
         return output.events
 
     def poll(self) -> list[Event]:
@@ -176,8 +158,8 @@ class Stream:
         with self._returning() as output, self._work:
             self._check_open()
             self._expects_frames = False
-            if self._last is not None:
-                self._end_segments(self._tracks, self._last, self._last, output)
+            if self._analysis.last is not None:
+                self._analysis.end_segments(self._analysis.tracks, self._analysis.last, self._analysis.last, output)
         return output.events
 
     def reset(self) -> None:
@@ -189,13 +171,9 @@ class Stream:
             if self._queue is not None:
                 self._queue.clear()
             self._sampler.restart()
-            self._encoder.clear()
+            self._analysis.reset()
             self._emitter.take()
-            self._last = self._size = self._hopped = None
-            self._pace.restart()
             self._expects_frames = False
-            for track in self._tracks:
-                track.reset()
             self._tally.clear()
             self._latencies.clear()
             self._listeners.last_error = None
@@ -229,7 +207,7 @@ class Stream:
     @property
     def queries(self) -> tuple[str, ...]:
         """The queries asked at every hop."""
-        return tuple(track.query.text for track in self._tracks)
+        return tuple(track.query.text for track in self._analysis.tracks)
 
     def set_query(self, query: str | Sequence[str]) -> list[Event]:
         """Ask this instead, from the next hop on. The open segments close at the last frame; returns those events."""
@@ -294,7 +272,7 @@ class Stream:
         finally:
             self._listeners.deliver(output)
 
-    def _admit(self, frame: NDArray[Any], time: float, called: float, copy: bool) -> _Item | None:
+    def _admit(self, frame: NDArray[Any], time: float, called: float, copy: bool) -> Item | None:
         """Count the frame out, or make it ready: RGB, and in live streams the stream's own copy if `copy`."""
         try:
             seconds = as_number(time, "time", " of seconds")
@@ -317,13 +295,13 @@ class Stream:
             image = image.copy()
         self._sampler.take(seconds)
         self._admitted += 1
-        return _Item(image, seconds, called, perf_counter(), self._admitted, self._stretch, self._life)
+        return Item(image, seconds, called, perf_counter(), self._admitted, self._stretch, self._life)
 
-    def _work_on(self, item: _Item) -> None:
+    def _work_on(self, item: Item) -> None:
         """The worker's step: as push() does it, but nothing is raised, not even SystemExit: it would end the worker."""
         output = Output(received=self._listeners.take_events)
         with self._work:
-            if self._queue is not None and not self._pace.keeps_up:
+            if self._queue is not None and not self._analysis.pace.keeps_up:
                 item, dropped = self._queue.newest(item)
                 self._tally.add("dropped", dropped)
             if item.life == self._life:
@@ -333,13 +311,11 @@ class Stream:
                     self._tally.add("stale")
                 else:
                     try:
-                        self._counted_step(item, output)
+                        self._analysis.take(item, output)
                     except BaseException as error:
                         self._listeners.note("a live stream failed on a frame", error)
         self._listeners.deliver(output, caught=BaseException)
-        if self._hop_begun is not None:
-            self._pace.note_hop(perf_counter() - self._hop_begun)
-            self._hop_begun = None
+        self._analysis.note_hop()
 
     def _report_silence(self) -> float:
         """The worker's step when nothing waits: report a stall when it is time. Returns the seconds to wait at most."""
@@ -348,125 +324,17 @@ class Stream:
             return self._gap if not self._expects_frames else self._gap - silent
         output = Output(received=self._listeners.take_events)
         with self._work:
-            if self._expects_frames and not self._closed and self._last is not None:
+            if self._expects_frames and not self._closed and self._analysis.last is not None:
                 self._expects_frames = False
                 self._tally.add("stalls")
-                decided_at = self._last + silent
+                decided_at = self._analysis.last + silent
                 try:
-                    self._end_segments(self._tracks, self._last, decided_at, output)
+                    self._analysis.end_segments(self._analysis.tracks, self._analysis.last, decided_at, output)
                 except BaseException as error:
                     self._listeners.note("a live stream failed at a stall", error)
-                self._emitter.emit_stall(self._last, decided_at, output)
+                self._emitter.emit_stall(self._analysis.last, decided_at, output)
         self._listeners.deliver(output, caught=BaseException)
         return self._gap
-
-    def _counted_step(self, item: _Item, output: Output) -> None:
-        try:
-            with native:
-                self._step(item, output)
-        except BaseException:
-            self._tally.add("errors")
-            raise
-        self._tally.add("encoded")
-
-    def _step(self, item: _Item, output: Output) -> None:
-        """Take one frame: resize, encode, and at a hop predict, decide and decode."""
-        begun = perf_counter()
-        self._follow_clock(item, output)
-        marks = [perf_counter()]
-        frame = self.model.vision.prepare(item.image)
-        marks.append(perf_counter())
-        self._encoder.push(frame, item.time)
-        marks.append(perf_counter())
-        self._last = item.time
-        is_hop = self._is_hop(item.time, begun - item.admitted, marks[2] - marks[0])
-        spent = {"scale": marks[1] - marks[0] + item.admitted - item.called, "encode": marks[2] - marks[1]}
-        if self.live:
-            spent["queue"] = begun - item.admitted
-        if is_hop:
-            self._hopped = item.time
-            self._hop_begun = encoding = perf_counter()
-            self._encoder.features()
-            spent["encode"] += perf_counter() - encoding
-            failures: list[Exception] = []
-            cuts = self._decide(item.time, spent, output, failures)
-            spent["hop"] = perf_counter() - marks[0] + item.admitted - item.called
-            spent["overhead"] = spent["hop"] - spent["scale"] - spent["encode"] - spent["predict"]
-            self._tally.add("hops")
-        milliseconds = {stage: 1e3 * seconds for stage, seconds in spent.items()}
-        self._latencies.record(milliseconds)
-        if is_hop:
-            self._emitter.emit(cuts, item.time, item.called, milliseconds, output)
-            if failures:
-                raise failures[0]
-
-    def _is_hop(self, time: float, waited: float, spent: float) -> bool:
-        """Whether a hop is due at a frame, which waited and was encoded for so many seconds, and can be afforded."""
-        is_due = self._hopped is None or time - self._hopped > self._hop - self._half_period
-        if self._queue is None:
-            return is_due
-        self._pace.note_frame(spent)
-        can_hop = self._pace.can_hop(waited, len(self._queue))
-        if is_due and not can_hop:
-            self._tally.add("hops_put_off")
-        return is_due and can_hop
-
-    def _follow_clock(self, item: _Item, output: Output) -> None:
-        """Notice gaps, restarts of the clock, lost frames and new frame sizes."""
-        size = item.image.shape[:2]
-        if self._size is not None and size != self._size:
-            self._tally.add("resized")
-        self._size = size
-        breaks, self._current_stretch = item.stretch != self._current_stretch, item.stretch
-        lost, self._encoded = item.number - self._encoded - 1, item.number
-        if self._last is None:
-            return
-        if breaks:
-            self._start_again(self._last, max(self._last, item.time), output)
-            return
-        self._tally.add("seconds", item.time - self._last)
-        if lost and item.time - self._last > self._window_length:
-            self._encoder.clear()  # nothing in it belongs beside this frame
-
-    def _start_again(self, last: float, decided_at: float, output: Output) -> None:
-        """Clear the window and close the open segments at the last frame; the next one may have any time."""
-        self._last = self._hopped = None
-        self._encoder.clear()
-        try:
-            self._end_segments(self._tracks, last, decided_at, output)
-        finally:
-            for track in self._tracks:
-                track.restart_clock()
-
-    def _decide(
-        self,
-        time: float,
-        spent: dict[str, float],
-        output: Output,
-        failures: list[Exception],
-    ) -> list[tuple[Track, Cut]]:
-        """Predict each query's embedding, then ask the policies: a prediction that fails moves none of them."""
-        begun = perf_counter()
-        embeddings = [self._encoder.embed(track.query) for track in self._tracks]
-        predicted = perf_counter()
-        made = dict(zip(self._tracks, embeddings, strict=True))
-        since = float(self._encoder.times[0])
-        cuts = _ask(made, lambda track: track.push(made[track], time, since), failures)
-        spent["predict"] = predicted - begun
-        spent["policy"] = perf_counter() - predicted
-        if self._listeners.wants_embeddings:
-            output.embeddings += [(time, embedding, track.query.text) for track, embedding in made.items()]
-        return cuts
-
-    def _end_segments(self, tracks: Sequence[Track], last: float, decided_at: float, output: Output) -> None:
-        """Close the open segments at the last frame."""
-        begun = perf_counter()
-        failures: list[Exception] = []
-        with native:
-            cuts = _ask(tracks, lambda track: track.end(last), failures)
-            self._emitter.emit(cuts, decided_at, begun, {}, output)
-        if failures:
-            raise failures[0]
 
     # --- queries ---
 
@@ -488,10 +356,11 @@ class Stream:
         """Replace the tracks by what `change` makes of them, under the lock; those that go close their segments."""
         with self._returning() as output, self._work:
             self._check_open()
-            before, self._tracks = self._tracks, change(self._tracks)
-            removed = [track for track in before if track not in self._tracks]
-            if self._last is not None:
-                self._end_segments(removed, self._last, self._last, output)
+            before = self._analysis.tracks
+            self._analysis.tracks = change(before)
+            removed = [track for track in before if track not in self._analysis.tracks]
+            if self._analysis.last is not None:
+                self._analysis.end_segments(removed, self._analysis.last, self._analysis.last, output)
         return output.events
 
     def _check_process(self) -> None:
@@ -503,20 +372,7 @@ class Stream:
             raise InputError("this stream is closed; open another with model.open_stream()")
 
 
-def _ask(
-    tracks: Iterable[Track], ask: Callable[[Track], list[Cut]], failures: list[Exception]
-) -> list[tuple[Track, Cut]]:
-    """The cuts of each track's policy. One that fails, as a policy in Python may, costs the others nothing."""
-    cuts: list[tuple[Track, Cut]] = []
-    for track in tracks:
-        try:
-            cuts += [(track, cut) for cut in ask(track)]
-        except Exception as error:
-            failures.append(error)
-    return cuts
-
-
-def _serve(stream: weakref.ref[Stream], queue: LatestQueue[_Item]) -> None:
+def _serve(stream: weakref.ref[Stream], queue: LatestQueue[Item]) -> None:
     """The worker of a live stream. It holds the stream only while it works, so that a forgotten stream can go."""
     patience = 0.0
     while True:

@@ -1,0 +1,211 @@
+"""The work on the frames of a stream: each is encoded, and at a hop the policies are asked and text is decoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from time import perf_counter
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.perception.window_encoder import WindowEncoder
+from vljepa_edge.streaming.emitter import Emitter
+from vljepa_edge.streaming.latency import Latencies
+from vljepa_edge.streaming.listeners import Listeners, Output
+from vljepa_edge.streaming.pace import Pace
+from vljepa_edge.streaming.stats import Tally
+from vljepa_edge.streaming.track import Cut, Track
+from vljepa_edge.support.ending import native
+
+if TYPE_CHECKING:
+    from vljepa_edge.perception.vision import Vision
+    from vljepa_edge.streaming.options import FilledOptions
+
+
+class Item(NamedTuple):
+    """A frame on its way: the image, its time, and when (perf_counter) push was called and had admitted it.
+
+    number counts the admitted frames; stretch counts the gaps and restarts before it, life the resets.
+    """
+
+    image: NDArray[np.uint8]
+    time: float
+    called: float
+    admitted: float
+    number: int
+    stretch: int
+    life: int
+
+
+class Analysis:
+    """Frames in, events and embeddings out. Not for use from several threads at once: the stream's lock sees to it.
+
+    waiting: how many frames wait behind the one in work, where a worker takes them; None where push() does the work.
+    """
+
+    def __init__(
+        self,
+        vision: Vision,
+        options: FilledOptions,
+        emitter: Emitter,
+        listeners: Listeners,
+        tally: Tally,
+        latencies: Latencies,
+        waiting: Callable[[], int] | None,
+    ) -> None:
+        video = vision.video
+        self.tracks: list[Track] = []
+        self.last: float | None = None  # time of the newest frame
+        self.pace = Pace(1 / video.fps, min(options.max_staleness, options.queue / video.fps) / 2)
+        self._vision = vision
+        self._emitter = emitter
+        self._listeners = listeners
+        self._tally = tally
+        self._latencies = latencies
+        self._waiting = waiting
+        self._hop = options.hop
+        self._half_period = 0.5 / video.fps
+        self._window_length = video.window / video.fps
+        self._encoder = WindowEncoder(vision, cuts=True)
+        self._size: tuple[int, ...] | None = None
+        self._hopped: float | None = None  # time of the last hop
+        self._hop_begun: float | None = None  # when (perf_counter) the hop in work began
+        self._encoded = 0  # number of the newest frame
+        self._current_stretch = 0
+
+    def take(self, item: Item, output: Output) -> None:
+        """Take one frame, and count it. Raises the first error of a graph, a policy or decoding, once all is done."""
+        try:
+            with native:
+                self._step(item, output)
+        except BaseException:
+            self._tally.add("errors")
+            raise
+        self._tally.add("encoded")
+
+    def _step(self, item: Item, output: Output) -> None:
+        """Take one frame: resize, encode, and at a hop predict, decide and decode."""
+        begun = perf_counter()
+        self._follow_clock(item, output)
+        marks = [perf_counter()]
+        frame = self._vision.prepare(item.image)
+        marks.append(perf_counter())
+        self._encoder.push(frame, item.time)
+        marks.append(perf_counter())
+        self.last = item.time
+        is_hop = self._is_hop(item.time, begun - item.admitted, marks[2] - marks[0])
+        spent = {"scale": marks[1] - marks[0] + item.admitted - item.called, "encode": marks[2] - marks[1]}
+        if self._waiting is not None:
+            spent["queue"] = begun - item.admitted
+        if is_hop:
+            self._hopped = item.time
+            self._hop_begun = encoding = perf_counter()
+            self._encoder.features()
+            spent["encode"] += perf_counter() - encoding
+            failures: list[Exception] = []
+            cuts = self._decide(item.time, spent, output, failures)
+            spent["hop"] = perf_counter() - marks[0] + item.admitted - item.called
+            spent["overhead"] = spent["hop"] - spent["scale"] - spent["encode"] - spent["predict"]
+            self._tally.add("hops")
+        milliseconds = {stage: 1e3 * seconds for stage, seconds in spent.items()}
+        self._latencies.record(milliseconds)
+        if is_hop:
+            self._emitter.emit(cuts, item.time, item.called, milliseconds, output)
+            if failures:
+                raise failures[0]
+
+    def _is_hop(self, time: float, waited: float, spent: float) -> bool:
+        """Whether a hop is due at a frame, which waited and was encoded for so many seconds, and can be afforded."""
+        is_due = self._hopped is None or time - self._hopped > self._hop - self._half_period
+        if self._waiting is None:
+            return is_due
+        self.pace.note_frame(spent)
+        can_hop = self.pace.can_hop(waited, self._waiting())
+        if is_due and not can_hop:
+            self._tally.add("hops_put_off")
+        return is_due and can_hop
+
+    def _follow_clock(self, item: Item, output: Output) -> None:
+        """Notice gaps, restarts of the clock, lost frames and new frame sizes."""
+        size = item.image.shape[:2]
+        if self._size is not None and size != self._size:
+            self._tally.add("resized")
+        self._size = size
+        breaks, self._current_stretch = item.stretch != self._current_stretch, item.stretch
+        lost, self._encoded = item.number - self._encoded - 1, item.number
+        if self.last is None:
+            return
+        if breaks:
+            self._start_again(self.last, max(self.last, item.time), output)
+            return
+        self._tally.add("seconds", item.time - self.last)
+        if lost and item.time - self.last > self._window_length:
+            self._encoder.clear()  # nothing in it belongs beside this frame
+
+    def _start_again(self, last: float, decided_at: float, output: Output) -> None:
+        """Clear the window and close the open segments at the last frame; the next one may have any time."""
+        self.last = self._hopped = None
+        self._encoder.clear()
+        try:
+            self.end_segments(self.tracks, last, decided_at, output)
+        finally:
+            for track in self.tracks:
+                track.restart_clock()
+
+    def _decide(
+        self,
+        time: float,
+        spent: dict[str, float],
+        output: Output,
+        failures: list[Exception],
+    ) -> list[tuple[Track, Cut]]:
+        """Predict each query's embedding, then ask the policies: a prediction that fails moves none of them."""
+        begun = perf_counter()
+        embeddings = [self._encoder.embed(track.query) for track in self.tracks]
+        predicted = perf_counter()
+        made = dict(zip(self.tracks, embeddings, strict=True))
+        since = float(self._encoder.times[0])
+        cuts = _ask(made, lambda track: track.push(made[track], time, since), failures)
+        spent["predict"] = predicted - begun
+        spent["policy"] = perf_counter() - predicted
+        if self._listeners.wants_embeddings:
+            output.embeddings += [(time, embedding, track.query.text) for track, embedding in made.items()]
+        return cuts
+
+    def end_segments(self, tracks: Sequence[Track], last: float, decided_at: float, output: Output) -> None:
+        """Close the open segments of `tracks` at `last`, the time of a frame. Raises as take() does."""
+        begun = perf_counter()
+        failures: list[Exception] = []
+        with native:
+            cuts = _ask(tracks, lambda track: track.end(last), failures)
+            self._emitter.emit(cuts, decided_at, begun, {}, output)
+        if failures:
+            raise failures[0]
+
+    def note_hop(self) -> None:
+        """Tell the pace how long the hop took that has just been delivered, if there was one."""
+        if self._hop_begun is not None:
+            self.pace.note_hop(perf_counter() - self._hop_begun)
+            self._hop_begun = None
+
+    def reset(self) -> None:
+        """Forget frames and segments. The tracks stay."""
+        self.last = self._size = self._hopped = None
+        self._encoder.clear()
+        self.pace.restart()
+        for track in self.tracks:
+            track.reset()
+
+
+def _ask(
+    tracks: Iterable[Track], ask: Callable[[Track], list[Cut]], failures: list[Exception]
+) -> list[tuple[Track, Cut]]:
+    """The cuts of each track's policy. One that fails, as a policy in Python may, costs the others nothing."""
+    cuts: list[tuple[Track, Cut]] = []
+    for track in tracks:
+        try:
+            cuts += [(track, cut) for cut in ask(track)]
+        except Exception as error:
+            failures.append(error)
+    return cuts
