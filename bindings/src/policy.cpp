@@ -17,7 +17,7 @@ constexpr double kShortBy = 0.25;
 // The share of the threshold up to which a hop is as the open segment, and not on the way to another.
 constexpr double kAlike = 0.5;
 // The share of the threshold that is enough at a hard cut, where the frames themselves say that something else began.
-constexpr double kAtCut = 0.25;
+constexpr double kAtCut = 0.1;
 // Timestamps are sums of floating-point frame times: 0.25 * 4 may be a few ulps short of 1.
 constexpr double kRounding = 1e-9;  // seconds
 

@@ -42,6 +42,21 @@ def stripes() -> Image:
     return np.where((x // 10 % 2 == 0)[..., None], (20, 20, 120), (230, 200, 40)).astype(np.uint8)
 
 
+def card(ground: tuple[int, int, int], colour: tuple[int, int, int], box: tuple[int, int, int, int]) -> Image:
+    left, top, right, bottom = box
+    picture = np.full((120, 160, 3), ground, np.uint8)
+    picture[top:bottom, left:right] = colour
+    return picture
+
+
+def pink_card() -> Image:
+    return card((254, 66, 140), (125, 128, 141), (26, 68, 72, 89))
+
+
+def green_card() -> Image:
+    return card((114, 190, 0), (195, 49, 164), (85, 55, 144, 105))
+
+
 def events(model: Model, *parts: tuple[Image, int]) -> list[Event]:
     frames = [image for image, count in parts for _ in range(count)]
     with model.open_stream() as stream:
@@ -52,7 +67,10 @@ def starts(found: list[Event]) -> list[float]:
     return [event.start for event in found if event.status == "closed"]
 
 
-@pytest.mark.parametrize(("first", "second"), [(sky, house), (house, disc), (disc, house), (stripes, sky)])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(sky, house), (house, disc), (disc, house), (stripes, sky), (pink_card, green_card)],
+)
 def test_a_hard_cut_between_two_pictures_makes_two_segments(tiny: Model, first, second) -> None:  # type: ignore[no-untyped-def]
     found = events(tiny, (first(), 20), (second(), 24))
     assert starts(found) == pytest.approx([0, 2.5], abs=0.25)

@@ -122,7 +122,7 @@ class RunningWard(Policy):
     An embedding, average-pooled over the last `smooth` hops, joins the open segment of n embeddings unless Ward's cost
     of that, n/(n+1) * |segment mean - embedding|^2, exceeds `threshold`. Then it starts a candidate, which becomes the
     open segment once it has lasted `min_duration` seconds; if the stream returns before, the candidate joins the open
-    segment, so that a noisy hop doesn't split. At a hard cut, where the window restarts, a quarter of the threshold is
+    segment, so that a noisy hop doesn't split. At a hard cut, where the window restarts, a tenth of the threshold is
     enough. While the windows of a new segment hold frames from before it, they are left out of its mean and cannot
     split it. A segment is split anyway after `max_duration` seconds. Score: Ward's cost.
     """

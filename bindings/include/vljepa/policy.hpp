@@ -154,7 +154,7 @@ struct RunningWardOptions {
 };
 
 /// Causal Ward: the embedding, average-pooled over the last `smooth` hops, joins the open segment unless Ward's cost of
-/// that, n/(n+1) * |mean - embedding|^2, exceeds `threshold`, or a quarter of it where the window restarted, at a hard
+/// that, n/(n+1) * |mean - embedding|^2, exceeds `threshold`, or a tenth of it where the window restarted, at a hard
 /// cut. Then it starts a candidate, which becomes the open segment once it has lasted `min_duration` seconds; if the
 /// stream returns before, the candidate joins the open segment, so that a noisy hop doesn't split. While the windows of
 /// a new segment hold what was before it, each embedding takes the place of its mean and none splits it. A change began
