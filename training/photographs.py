@@ -36,7 +36,7 @@ def measure(model: Model) -> dict[str, Any]:
     photos = real.photos()
     guesses = {photo.name: _guesses(model, photo, texts) for photo in photos}
     prompts = model.manifest.prompts
-    own = f"{prompts.get('classify_query', model.manifest.text.default_query)} / {prompts.get('classify', '{label}')}"
+    own = f"{prompts.classify_query or model.manifest.text.default_query} / {prompts.classify}"
     return summary(photos, guesses, own)
 
 

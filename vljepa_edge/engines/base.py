@@ -71,8 +71,8 @@ def check_inputs(
             raise EngineError(f"{graph}: input {port.name} is {_describe(array)}; expected {port}{where}")
         arrays.append(array if array.flags.c_contiguous else np.ascontiguousarray(array))
     if len(inputs) > len(arrays):
-        known = {port.name for port in ports}
-        unknown = [name for name in inputs if name not in known and name not in unused]
+        taken = {port.name for port in ports}
+        unknown = [name for name in inputs if name not in taken and name not in unused]
         if unknown:
             raise EngineError(f"{graph}: has no input {unknown[0]}; expected {', '.join(port.name for port in ports)}")
     return arrays

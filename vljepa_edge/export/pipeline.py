@@ -152,6 +152,7 @@ def _tokenizer(file: Path, source: str) -> Tokenizer:
     from vljepa_edge.nn.weights import guarded
 
     try:
-        return guarded(AutoTokenizer.from_pretrained, source).backend_tokenizer
+        tokenizer: Tokenizer = guarded(AutoTokenizer.from_pretrained, source).backend_tokenizer
     except Exception as error:  # also a tokenizer without a backend
         raise BundleError(source, f"gives no tokenizer: {error}; put one at {file}") from error
+    return tokenizer

@@ -41,7 +41,7 @@ def cosine_rows(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     A pair of which a number is not finite has -1, the lowest: NaN would pass where a lowest value is looked for.
     """
     x, y = (np.asarray(v, np.float64).reshape(-1, v.shape[-1]) for v in (a, b))
-    finite = np.isfinite(x).all(1) & np.isfinite(y).all(1)
+    finite = np.asarray(np.isfinite(x).all(1) & np.isfinite(y).all(1))
     x, y = (np.where(finite[:, None], v, 0.0) for v in (x, y))
     norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     same = (x == y).all(axis=1)
