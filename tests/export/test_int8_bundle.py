@@ -229,7 +229,7 @@ def test_int8_is_not_exported_again_and_what_is_no_bundle_is_left_alone(
         export_any(str(made[0].path), tmp_path / "out", Plan("fp16"), None, quiet)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("Dear")
-    with pytest.raises(BundleError, match="is not a bundle, so it is left alone"):
+    with pytest.raises(BundleError, match=r"is not a bundle.*so it is left alone"):
         export_any(str(source.path), tmp_path / "mine", Plan("int8", clips), None, quiet)
 
 
