@@ -99,9 +99,10 @@ def vljepa(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Vljepa:
     return run
 
 
-def _hear_sigint() -> None:
-    """A shell starts background jobs with SIGINT ignored, and children inherit that."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+def _hear_signals() -> None:
+    """A shell starts background jobs with SIGINT ignored, nohup with SIGHUP, and children inherit that."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def spawn(toy: Path) -> Callable[..., subprocess.Popen[str]]:
             stderr=subprocess.PIPE,
             text=True,
             bufsize=1,
-            preexec_fn=_hear_sigint,
+            preexec_fn=_hear_signals,
         )
 
     return start
