@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from vljepa_edge.model import Model, load
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
+
+# A shell starts background jobs with SIGINT ignored, and nohup ignores SIGHUP. Programs that tests start inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")

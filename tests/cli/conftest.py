@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -99,12 +98,6 @@ def vljepa(toy: Path, monkeypatch: pytest.MonkeyPatch) -> Vljepa:
     return run
 
 
-def _hear_signals() -> None:
-    """A shell starts background jobs with SIGINT ignored, nohup with SIGHUP, and children inherit that."""
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
-
-
 @pytest.fixture
 def spawn(toy: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start a command as a user would, in a process of its own, on the toy bundle."""
@@ -119,7 +112,6 @@ def spawn(toy: Path) -> Callable[..., subprocess.Popen[str]]:
             stderr=subprocess.PIPE,
             text=True,
             bufsize=1,
-            preexec_fn=_hear_signals,
         )
 
     return start

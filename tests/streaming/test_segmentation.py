@@ -55,7 +55,7 @@ ROWS = np.eye(3)
         ({"times": "abc"}, "times"),
         ({"count": None}, "either count or threshold"),
         ({"threshold": 0.1}, "either count or threshold"),
-        ({"count": 0}, "count must be a whole number, 1 to 3, got 0"),
+        ({"count": 0}, "count must be an integer, 1 to 3, got 0"),
         ({"count": 4}, "count"),
         ({"count": 2.0}, "count"),
         ({"count": True}, "count"),
