@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.training.fakes import vector
+from vljepa_edge.bundle.manifest import PromptsEntry
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
 from vljepa_edge.training import card_text, photographs
 from vljepa_edge.training.data import captions, real
@@ -67,7 +68,7 @@ class Viewer:
 
     def __init__(self, said: Any, value: float = 1.0) -> None:
         self.said, self.value = said, value
-        prompts = {"classify_query": SHIPPED[0], "classify": SHIPPED[1]}
+        prompts = PromptsEntry(classify_query=SHIPPED[0], classify=SHIPPED[1])
         self.manifest = SimpleNamespace(prompts=prompts, text=SimpleNamespace(default_query="What is happening?"))
         self.vision = SimpleNamespace(prepare=lambda image: image, encode_frame=self._encode)
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, SourceStats
 from vljepa_edge.video.recorded import decoded
 from vljepa_edge.video.timing import Grid, StampGuess, Timeline, without_wild
@@ -56,7 +57,7 @@ def test_stamps_that_are_kept(stamps: list[float | None], times: list[float], ba
     assert (kept, stats.bad_timestamps) == (pytest.approx(times), bad)
 
 
-class Container:
+class Container(Decoder):
     """What a decoder gives of a file with these stamps."""
 
     interval, start, aspect = 0.1, None, 1.0
@@ -64,7 +65,7 @@ class Container:
     def __init__(self, stamps: list[float | None]) -> None:
         self.stamps, self.is_closed = stamps, False
 
-    def __iter__(self) -> Iterator[tuple[int, float | None]]:
+    def __iter__(self) -> Iterator[tuple[int, float | None]]:  # type: ignore[override]
         yield from enumerate(self.stamps)
 
     def picture(self, frame: int, time: float) -> Picture:
