@@ -102,7 +102,7 @@ def test_blocks_say_what_they_are(path: Path) -> None:
 
 @having("yaml")
 def test_recipes_load(path: Path, tmp_path: Path) -> None:
-    recipe = pytest.importorskip("vljepa_edge.training.recipe")
+    recipe = pytest.importorskip("vljepa_edge.training.tiny.recipe")
     for block in blocks(path, "yaml"):
         file = tmp_path / "recipe.yaml"
         file.write_text(block.code)
@@ -260,14 +260,14 @@ def test_every_key_of_the_manifest_is_documented() -> None:
 
 
 def test_every_key_of_a_recipe_is_documented() -> None:
-    recipe = pytest.importorskip("vljepa_edge.training.recipe")
+    recipe = pytest.importorskip("vljepa_edge.training.tiny.recipe")
     kinds = (recipe.Recipe, recipe.DataRecipe, recipe.MotionRecipe, recipe.PredictorRecipe, recipe.StageRecipe)
     names = {item.name for kind in (*kinds, recipe.DecoderRecipe) for item in fields(kind)}
     assert [name for name in sorted(names) if f"`{name}`" not in read("docs/training.md")] == []
 
 
 def test_every_package_that_training_fetches_is_documented() -> None:
-    assets = pytest.importorskip("vljepa_edge.training.data.assets")
+    assets = pytest.importorskip("vljepa_edge.training.tiny.assets")
     assert [asset.name for asset in assets.ASSETS if f"| {asset.name} |" not in read("docs/training.md")] == []
 
 

@@ -15,7 +15,7 @@ from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.predictor import Predictor
 from vljepa_edge.nn.tiny_streams import REGIONS, AppearanceStream, MotionStem
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.decoder import END, START, word_tokenizer
+from vljepa_edge.training.tiny.decoder import END, START, word_tokenizer
 
 GRID, HIDDEN, EMBEDDING, CONCEPT = 16, 32, 24, 24
 TEXTS = ["The owl moves to the left.", "A red fox.", "What is happening?", "Yes."]

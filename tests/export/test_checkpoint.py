@@ -34,7 +34,7 @@ from vljepa_edge.nn.config import (
     YEncoderConfig,
 )  # fmt: skip
 from vljepa_edge.nn.vljepa import VLJepa
-from vljepa_edge.training.decoder import word_tokenizer
+from vljepa_edge.training.tiny.decoder import word_tokenizer
 
 QUESTION = "What is happening?"
 SPELLING, READING = word_tokenizer(TEXTS), tokenizer(WORDS)

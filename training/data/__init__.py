@@ -1,1 +1,1 @@
-"""Data of the default model: the packages it comes from, the wide vocabulary and the real evaluation sets."""
+"""Training data of any kind: sources of samples, their frames, which sample each step takes, batches."""

@@ -43,11 +43,11 @@ def card(
       vljepa eval card --pictures sheets
     """
     require(CARD_MODULES, "train")
-    from vljepa_edge.training.card import evaluate
+    from vljepa_edge.training.tiny.card import evaluate
 
     figures = evaluate(model)
     if pictures is not None:
-        from vljepa_edge.training.card_text import write_pictures
+        from vljepa_edge.training.tiny.card_text import write_pictures
 
         write_pictures(figures, pictures)
     if as_json:

@@ -124,8 +124,8 @@ def _wants_card(asked: bool | None, source: str) -> bool:
 
 def _measure_card(path: Path) -> Card:
     from vljepa_edge.export.int8.convert import Card
-    from vljepa_edge.training.card import evaluate
-    from vljepa_edge.training.card_text import markdown
+    from vljepa_edge.training.tiny.card import evaluate
+    from vljepa_edge.training.tiny.card_text import markdown
 
     figures = evaluate(path)
     return Card(figures, markdown(figures))

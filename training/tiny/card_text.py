@@ -1,0 +1,124 @@
+"""The model card as a document: figures as tables in Markdown, and sheets of real frames beside what the model says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from vljepa_edge.training.tiny import real_sets
+from vljepa_edge.training.tiny.photographs import WAY
+
+_COLUMNS = (
+    ("motion, top-1 of 11", "motion_top1_of_11"),
+    ("motion, seen by a moving camera", "motion_moving_camera"),
+    ("object, top-1 of 32", "object_top1_of_32"),
+    ("text retrieval R@1", "retrieval_R@1"),
+    ("text retrieval R@5", "retrieval_R@5"),
+    ("captions ranked", "retrieval_captions"),
+    ("yes or no, is it there", "answers_exists"),
+    ("the same, best zero-training read-out", "zero_training_exists"),
+    ("yes or no, does it move so", "answers_moves"),
+    ("direction of 4", "answers_direction"),
+    ("count of 1 to 3", "answers_count"),
+    ("decoded text names the object", "decoded_object"),
+    ("nearest caption names the object", "nearest_caption_object"),
+    ("decoded text names the motion", "decoded_motion"),
+    ("motion, wording never trained on", "motion_unseen_paraphrase"),
+    ("object that fills the frame, top-1 of 32", "object_close_up"),
+    ("the same, best zero-training read-out", "zero_training_object_close_up"),
+    ("yes or no, is it there, filling the frame", "answers_exists_close_up"),
+    ("the same, best zero-training read-out", "zero_training_exists_close_up"),
+)
+_SHEET_FRAMES = 3
+_THUMBNAIL = (240, 160)
+
+
+def markdown(figures: Mapping[str, Any]) -> str:
+    """The card. All figures are per cent unless their row says otherwise."""
+    seen, held = figures["seen"], figures["held"]
+    photos, videos = figures["real_photos"], figures["real_videos"]
+    lines = [
+        f"# Model card: {figures['model']}",
+        "",
+        "Measured on the bundle through the runtime with `vljepa eval card`. Composite clips: cut-outs of photographs",
+        f"moving over photographs never trained on, {figures['clips_per_split']} a split, from seeds used for nothing",
+        "else.",
+        "",
+        "| per cent | objects trained on | held-out objects |",
+        "|---|---|---|",
+        *(f"| {label} | {seen[key]} | {held[key]} |" for label, key in _COLUMNS),
+        f"| object, best zero-training read-out | {_best(seen)} | {_best(held)} |",
+        "",
+        "## Real photographs",
+        "",
+        f"{photos['count']} single-object photographs, 48 labels each: the model {photos['model']} %,",
+        f"the best zero-training ConSE read-out {photos['best_zero_training']} %.",
+        "",
+        *_tuning_lines(figures["real_photos_tuning"]),
+        "",
+        "| photograph | label | model | ConSE |",
+        "|---|---|---|---|",
+        *(f"| {row['photo']} | {row['label']} | {row['model']} | {row['conse']} |" for row in photos["rows"]),
+        "",
+        "## Real video",
+        "",
+        f"{videos['windows']} windows. The text says something right in {videos['says_right']} %, and the label picked",
+        f"of 48 is right in {videos['picks_right']} %. `vljepa eval card --pictures FOLDER` shows the frames.",
+        "",
+        "| video | seconds | a person | the model says | it picks |",
+        "|---|---|---|---|---|",
+        *(_video_row(row) for row in videos["rows"]),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _tuning_lines(tuning: Mapping[str, Any]) -> tuple[str, ...]:
+    setting, read_out = tuning["best_setting"], tuning["read_out"]
+    own = ("The bundle's own way was not chosen by these photographs alone:", f"`{tuning['setting']}`.")
+    return (
+        f"Settings are chosen by {tuning['count']} other photographs. There the model has {tuning['model']} %,",
+        f"the best read-out (`{read_out}`) {tuning['best_zero_training']} %, and the best of nine ways to ask",
+        f"the model (`{setting}`) {tuning['ways'][WAY + setting]} %.",
+        *own * (tuning["setting"] != setting),
+    )
+
+
+def _video_row(row: Mapping[str, Any]) -> str:
+    span = f"{row['start']:g} to {row['end']:g}"
+    return f"| {row['video']} | {span} | {row['person']} | {row['says']} | {row['picks']} |"
+
+
+def _best(split: Mapping[str, Any]) -> float:
+    return float(split["zero_training_object_top1_of_32"]["best"])
+
+
+def write_pictures(figures: Mapping[str, Any], folder: Path) -> list[Path]:
+    """One PNG a video in `folder`: three frames of each window beside what a person and the model say."""
+    from vljepa_edge.video.source import open_source
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for video in real_sets.videos():
+        rows = [row for row in figures["real_videos"]["rows"] if row["video"] == video.name]
+        with open_source(video.path, size=_THUMBNAIL, fps=4.0) as source:
+            frames = list(source)
+        times = np.array([frame.time for frame in frames])
+        sheet = Image.new("RGB", (_SHEET_FRAMES * _THUMBNAIL[0] + 520, len(rows) * (_THUMBNAIL[1] + 6)), "white")
+        pen = ImageDraw.Draw(sheet)
+        for i, row in enumerate(rows):
+            top = i * (_THUMBNAIL[1] + 6)
+            for k, wanted in enumerate(np.linspace(row["start"], row["end"], _SHEET_FRAMES)):
+                frame = frames[int(np.abs(times - wanted).argmin())]
+                sheet.paste(Image.fromarray(frame.image), (k * _THUMBNAIL[0], top))
+            said = f"person: {row['person']}\nmodel: {row['says']}\npicks: {row['picks']}"
+            text = f"{row['start']:g} to {row['end']:g} s\n{said}"
+            pen.multiline_text((_SHEET_FRAMES * _THUMBNAIL[0] + 8, top + 8), text, fill="black", spacing=6)
+        path = folder / f"{video.name}.png"
+        sheet.save(path)
+        written.append(path)
+    return written
