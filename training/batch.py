@@ -1,0 +1,71 @@
+"""One step's data, whatever it came from: pixels or cached features, texts as token ids or as cached states."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Texts as token ids. ids int64 (B, L); mask bool (B, L), true where there is a token. A row may have none."""
+
+    ids: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class TokenStates:
+    """Queries as the frozen encoder's states. states (B, L, D); mask bool (B, L), true where there is a token."""
+
+    states: Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """More negative texts for each video, K at most. texts: (B * K, L) tokens, or (B, K, D) pooled states; mask bool
+    (B, K), true where there is one."""
+
+    texts: Tokens | Tensor
+    mask: Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B samples of one step on one device.
+
+    video: uint8 (B, T, H, W, 3), or the predictor's streams by name. query: None in the query-free first stage.
+    target: tokens, or pooled states (B, D) of a frozen backbone, which only the head is left to do. keys int64 (B,): of
+    the targets' texts; also int64 (B, R): more keys that are right for each video, padded with the row's own key.
+    names: which samples these are, for messages.
+    """
+
+    video: Tensor | Mapping[str, Tensor]
+    target: Tokens | Tensor
+    keys: Tensor
+    query: Tokens | TokenStates | None = None
+    also: Tensor | None = None
+    negatives: Negatives | None = None
+    names: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """This batch on a device; itself where it is there already."""
+        return _moved(self, device)
+
+
+def _moved(value: Any, device: torch.device | str) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    if isinstance(value, Mapping):
+        return {name: _moved(item, device) for name, item in value.items()}
+    if isinstance(value, (Batch, Tokens, TokenStates, Negatives)):
+        return replace(value, **{field.name: _moved(getattr(value, field.name), device) for field in fields(value)})
+    return value
