@@ -58,7 +58,8 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         """This batch on a device; itself where it is there already."""
-        return _moved(self, device)
+        moved: Batch = _moved(self, device)
+        return moved
 
 
 def _moved(value: Any, device: torch.device | str) -> Any:
