@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any
 
-from vljepa_edge.support.quiet_openvino import openvino as ov
+from vljepa_edge.support.quiet_openvino import shared_core
 
 _CONVOLUTIONS = ("Convolution", "GroupConvolution")
 _DEQUANTISING = ("Multiply", "Subtract", "Convert", "Transpose", "Reshape")
@@ -38,7 +38,7 @@ class Cost:
 
 def graph_cost(model: bytes, shapes: Mapping[str, Sequence[int]]) -> Cost:
     """The cost of one run of a serialised ONNX model with inputs of these shapes."""
-    network = ov.Core().read_model(model, b"")
+    network = shared_core().read_model(model, b"")
     network.reshape({item.node.friendly_name: list(shapes[item.node.friendly_name]) for item in network.inputs})
     total, constant = Cost(), {}
     weights: dict[bool, dict[str, int]] = {True: {}, False: {}}  # by whether they are in INT8

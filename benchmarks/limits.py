@@ -17,6 +17,7 @@ import numpy as np
 from benchmarks.flops import Cost
 from benchmarks.interleave import Clock
 from vljepa_edge.support.quiet_openvino import openvino as ov
+from vljepa_edge.support.quiet_openvino import shared_core
 
 ops = ov.opset13
 SIZE = 1024
@@ -48,7 +49,7 @@ def measure_limits(clock: Clock, threads: tuple[int, ...], *, is_cpu_clock: bool
     """The limits for each number of threads. A clock of processor time counts every thread; that is divided out."""
     products: dict[tuple[str, int], float] = {}
     memory: dict[int, float] = {}
-    capabilities = ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    capabilities = shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     kinds = ["f32", "int8"] + (["bf16"] if "BF16" in capabilities else [])
     for count in threads:
         share = count if is_cpu_clock else 1
@@ -90,7 +91,7 @@ def _openvino(kind: str, n: int, threads: int) -> Callable[[], object]:
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": "bf16" if kind == "bf16" else "f32",
     }
-    request = ov.Core().compile_model(ov.Model([x], [given]), "CPU", config).create_infer_request()
+    request = shared_core().compile_model(ov.Model([x], [given]), "CPU", config).create_infer_request()
     request.set_input_tensor(0, ov.Tensor(draw.standard_normal((n, n), np.float32), shared_memory=True))
     return request.infer
 

@@ -10,9 +10,9 @@ import torch
 @lru_cache(maxsize=1)
 def bf16_is_native() -> bool:
     """Whether this processor multiplies bf16 in hardware, as OpenVINO sees it (x86 and Arm)."""
-    from vljepa_edge.support.quiet_openvino import openvino as ov
+    from vljepa_edge.support.quiet_openvino import shared_core
 
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in shared_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 def autocast() -> torch.autocast:

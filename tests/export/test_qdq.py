@@ -17,7 +17,7 @@ from vljepa_edge.export.int8.fidelity import fidelity
 from vljepa_edge.export.int8.qdq import KINDS, keep_float, layers, quantise
 from vljepa_edge.export.int8.smooth import smooth
 from vljepa_edge.onnx_graphs.weights import restore_weights, store_weights
-from vljepa_edge.support.quiet_openvino import openvino
+from vljepa_edge.support.quiet_openvino import shared_core
 
 EXAMPLES: dict[str, Callable[[], Example]] = {
     "x_encoder": x_encoder,
@@ -100,7 +100,7 @@ def test_it_is_close_to_fp32(made: Made) -> None:
 
 def test_openvino_runs_every_layer_in_int8(made: Made) -> None:
     def kernels(model: onnx.ModelProto) -> Counter[str]:
-        core = openvino.Core()
+        core = shared_core()
         compiled = core.compile_model(core.read_model(model.SerializeToString(), b""), "CPU")
         found: Counter[str] = Counter()
         for node in compiled.get_runtime_model().get_ops():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from vljepa_edge.support.quiet_openvino import openvino as ov
+from vljepa_edge.support.quiet_openvino import shared_core
 from vljepa_edge.training import precision
 
 
@@ -22,6 +23,6 @@ def test_native_bf16_is_what_openvino_would_run() -> None:
     """OpenVINO keeps fp32 when it is asked for bf16 on a processor without it."""
     one = ov.opset13.parameter([1, 64], np.float32)
     model = ov.Model([ov.opset13.matmul(one, ov.opset13.constant(np.ones((64, 64), np.float32)), False, False)], [one])
-    compiled = ov.Core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+    compiled = shared_core().compile_model(model, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
     chosen = compiled.get_property("INFERENCE_PRECISION_HINT")
     assert (chosen == ov.Type.bf16) == precision.bf16_is_native()

@@ -65,13 +65,13 @@ class FrameEncoder:
 
     def __init__(self, stream: AppearanceStream, folder: Path) -> None:
         from vljepa_edge.export.pytorch.trace import export_module
-        from vljepa_edge.support.quiet_openvino import openvino as ov
+        from vljepa_edge.support.quiet_openvino import shared_core
 
         graph = export_module(
             stream, {"frame": torch.zeros(_BATCH, SIZE, SIZE, 3, dtype=torch.uint8)}, ("appearance", "luma")
         )
         (folder / "appearance_batch.onnx").write_bytes(graph)
-        core = ov.Core()
+        core = shared_core()
         options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32",
                    "INFERENCE_NUM_THREADS": os.cpu_count() or 1}  # fmt: skip
         self._request = core.compile_model(core.read_model(graph), "CPU", options).create_infer_request()

@@ -17,6 +17,7 @@ from vljepa_edge.bundle.onnx_bytes import declared_inputs
 from vljepa_edge.engines.base import Port, Precision, check_inputs, failed, refused
 from vljepa_edge.errors import EngineError
 from vljepa_edge.support.quiet_openvino import openvino as ov
+from vljepa_edge.support.quiet_openvino import shared_core
 
 _SINK = "/sink_port_0"  # the ONNX frontend calls the node of output `x` `x/sink_port_0`
 
@@ -99,7 +100,7 @@ class OpenVinoEngine:
 
 def open_engine(threads: int | None, precision: Precision) -> OpenVinoEngine:
     """See engines.open_engine."""
-    core = ov.Core()
+    core = shared_core()
     _set_up_types()
     native = {"f32"}
     capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
