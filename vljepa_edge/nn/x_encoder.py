@@ -1,7 +1,9 @@
-"""X-encoder: the frozen V-JEPA 2 encoder, written lean and taking its weights from transformers' VJEPA2Model.
+"""X-encoder: the frozen V-JEPA 2 or V-JEPA 2.1 encoder, written lean.
 
-The same numbers as VJEPA2Model to float rounding, several times faster on a CPU (fused QKV, rotary tables made once)
-and exported to ONNX in seconds. The rotary embedding of V-JEPA 2 is not the textbook one: see `rope_tables`.
+The same numbers as transformers' VJEPA2Model to float rounding, several times faster on a CPU (fused QKV, rotary tables
+made once) and exported to ONNX in seconds. The rotary embedding of V-JEPA 2 is not the textbook one: see `rope_tables`.
+V-JEPA 2.1 is the same class with other options (XEncoderConfig); transformers does not have it, so its weights come
+through `nn.convert`.
 """
 
 from __future__ import annotations
@@ -49,9 +51,10 @@ class VisionLayer(nn.Module):
 
 
 class XEncoder(nn.Module):
-    """Frames uint8 RGB (B, T, size, size, 3) -> (B, T / tubelet * (size / patch)^2, hidden). Frozen.
+    """Frames uint8 RGB (B, T, size, size, 3) -> (B, T / tubelet * (size / patch)^2, config.width). Frozen.
 
-    An image is one frame (T = 1), repeated to fill the tubelet; the paper repeats it "to match the input shape".
+    An image is one frame (T = 1), repeated to fill the tubelet; the paper repeats it "to match the input shape". With
+    `image_patches` it is not repeated: it has a patch embedding of its own.
     """
 
     def __init__(self, config: XEncoderConfig) -> None:
@@ -60,6 +63,12 @@ class XEncoder(nn.Module):
         self.patches = nn.Linear(3 * config.tubelet * config.patch**2, config.hidden)
         self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.hidden, config.norm_eps)
+        self.inner_norms = nn.ModuleDict(
+            {str(depth): nn.LayerNorm(config.hidden, config.norm_eps) for depth in config.norm_depths[:-1]}
+        )
+        self.image_patches = nn.Linear(3 * config.patch**2, config.hidden) if config.image_patches else None
+        self.image_modality = nn.Parameter(torch.zeros(config.hidden)) if config.modality else None
+        self.video_modality = nn.Parameter(torch.zeros(config.hidden)) if config.modality else None
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(MEAN) * 255, persistent=False)
@@ -71,18 +80,26 @@ class XEncoder(nn.Module):
         config = self.config
         if not torch.onnx.is_in_onnx_export():
             self._check(frames)
-        if frames.shape[1] == 1:
-            frames = frames.expand(-1, config.tubelet, -1, -1, -1)
-        steps = int(frames.shape[1]) // config.tubelet  # a number even while it is traced: the tables become constants
-        grid = config.size // config.patch
-        pixels = patchify(frames, self.mean, self.std, config.tubelet, config.patch, self.patches.weight.dtype)
+        patches, tubelet, modality = self.patches, config.tubelet, self.video_modality
+        if frames.shape[1] == 1 and self.image_patches is not None:
+            patches, tubelet, modality = self.image_patches, 1, self.image_modality
+        elif frames.shape[1] == 1:
+            frames = frames.expand(-1, tubelet, -1, -1, -1)
+        steps = int(frames.shape[1]) // tubelet  # a number even while it is traced: the tables become constants
+        grid, head_size = config.size // config.patch, config.hidden // config.heads
+        pixels = patchify(frames, self.mean, self.std, tubelet, config.patch, patches.weight.dtype)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.patches.weight.requires_grad):
-            x = self.patches(pixels)
-            cos, sin = (t.to(x) for t in rope_tables(steps, grid, config.hidden // config.heads))
-            for layer in self.layers:
+            x = patches(pixels)
+            if modality is not None:
+                x = x + modality
+            cos, sin = (t.to(x) for t in rope_tables(steps, grid, head_size, config.rope, config.rope_grid))
+            given: list[Tensor] = []
+            for depth, layer in enumerate(self.layers):
                 x = layer(x, cos, sin)
+                if config.outputs == "all" and str(depth) in self.inner_norms:
+                    given.append(self.inner_norms[str(depth)](x))
             normed: Tensor = self.norm(x)
-        return normed
+        return torch.cat((*given, normed), dim=-1) if given else normed
 
     def _check(self, frames: Tensor) -> None:
         size, tubelet = self.config.size, self.config.tubelet
@@ -139,20 +156,28 @@ def rotary_order(head_size: int) -> Tensor:
 
 
 @lru_cache(maxsize=8)
-def rope_tables(steps: int, grid: int, head_size: int) -> tuple[Tensor, Tensor]:
+def rope_tables(
+    steps: int, grid: int, head_size: int, kind: str = "tiled", rope_grid: int | None = None
+) -> tuple[Tensor, Tensor]:
     """cos and sin (steps * grid^2, head size), fp32, in rotary order.
 
     A third of each head turns with time, a third with the row, a third with the column; what is left over stands
-    still. Channels are rotated in pairs (2i, 2i + 1), but the angles are tiled, f0 f1 .. f0 f1 .., instead of
-    repeated, f0 f0 f1 f1 ..: the two channels of a pair turn at different rates. So the released weights were
-    trained; with a textbook table their features have cosine 0.63 to the right ones.
+    still. Channels are rotated in pairs (2i, 2i + 1). V-JEPA 2 ("tiled") tiles the angles, f0 f1 .. f0 f1 .., instead
+    of repeating them, f0 f0 f1 f1 ..: the two channels of a pair turn at different rates. So the released weights were
+    trained; with a textbook table their features have cosine 0.63 to the right ones. V-JEPA 2.1 ("repeated") has the
+    textbook's. Its rows and columns are scaled to a grid of `rope_grid`, the one it was first trained on.
     """
     ids = torch.arange(steps * grid * grid)
     places = (ids // (grid * grid), ids // grid % grid, ids % grid)
+    if rope_grid is not None:
+        time, *inside = places
+        places = (time, *(place * (rope_grid - 1) / max(grid - 1, 1) for place in inside))
     share = 2 * (head_size // 3 // 2)
     frequency = 1.0 / 10000 ** (torch.arange(share // 2, dtype=torch.float32) / (share / 2))
     angle = torch.zeros(len(ids), head_size)
     for i, place in enumerate(places):
-        angle[:, i * share : (i + 1) * share] = (place[:, None] * frequency).repeat(1, 2)
+        turned = place[:, None] * frequency
+        turned = turned.repeat(1, 2) if kind == "tiled" else turned.repeat_interleave(2, dim=1)
+        angle[:, i * share : (i + 1) * share] = turned
     angle = angle[:, rotary_order(head_size)]
     return angle.cos(), angle.sin()

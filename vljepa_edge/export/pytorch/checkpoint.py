@@ -130,7 +130,7 @@ class _States(nn.Module):
 def _graphs(model: VLJepa, decoder: YDecoder, window: int) -> dict[str, _Graph]:
     x_encoder = model.x_encoder
     assert x_encoder is not None  # write_checkpoint has looked
-    size, width, embedding = x_encoder.config.size, x_encoder.config.hidden, model.config.predictor.embedding
+    size, width, embedding = x_encoder.config.size, x_encoder.config.width, model.config.predictor.embedding
     tokens = window // x_encoder.config.tubelet * (size // x_encoder.config.patch) ** 2
     query_dim = model.config.predictor.query_dim
     ids = {"input_ids": torch.ones(2, 5, dtype=torch.long), "attention_mask": torch.ones(2, 5, dtype=torch.long)}
