@@ -14,6 +14,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from vljepa_edge.errors import GraphError
+
 PROTOBUF_MOST = 2_000_000_000  # bytes of one message, a little under its limit
 _QDQ = ("QuantizeLinear", "DequantizeLinear")
 _SMALLEST = 1024  # weights with fewer numbers than this stay as they are
@@ -93,6 +95,39 @@ def restore_weights(model: bytes) -> bytes:
     graph.initializer.extend(w for name, w in weights.items() if name in read or name not in stored)
     restored: bytes = proto.SerializeToString()
     return restored
+
+
+def without_rounding(model: bytes) -> bytes:
+    """The same graph in floating point: weights at fp32, of the values that were stored, and no activation rounded to 8
+    bits on its way. Raises GraphError where a rounded activation goes anywhere but back to a number."""
+    proto = onnx.load_from_string(restore_weights(model))
+    graph = proto.graph
+    rounded = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    exact = {
+        node.output[0]: rounded[node.input[0]]
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and node.input[0] in rounded
+    }
+    for name, source in exact.items():  # of two roundings in a row
+        while source in exact:
+            source = exact[source]
+        exact[name] = source
+    nodes = [node for node in graph.node if node.output[0] not in rounded and node.output[0] not in exact]
+    for node in nodes:
+        for i, name in enumerate(node.input):
+            if name in rounded:
+                raise GraphError(graph.name, f"{node.op_type} {node.name} reads 8-bit levels; only QDQ can be undone")
+            node.input[i] = exact.get(name, name)
+    for output in graph.output:
+        if output.name in exact:
+            nodes.append(helper.make_node("Identity", [exact[output.name]], [output.name]))
+    read = {name for node in nodes for name in node.input} | {output.name for output in graph.output}
+    kept = [weight for weight in graph.initializer if weight.name in read]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(nodes)
+    graph.initializer.extend(kept)
+    whole: bytes = proto.SerializeToString()
+    return whole
 
 
 def dequantised(node: onnx.NodeProto, arrays: Sequence[np.ndarray]) -> np.ndarray:

@@ -10,31 +10,20 @@ The ReferenceEvaluator of onnx agrees with it on the default bundle, but takes 3
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
 import onnx.inliner
 import torch
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from vljepa_edge.engines.base import Port, Precision, check_inputs, failed, refused
-from vljepa_edge.engines.torch.ops import OPS, Op
+from vljepa_edge.engines.torch.walk import StepError, initialisers, plan, tensor, walk
 from vljepa_edge.errors import EngineError
 
 _OLDEST_OPSET = 13  # before it Softmax, Squeeze and Split meant something else
-
-
-class _Step(NamedTuple):
-    """One node, ready to run. `done` are the values that nothing after it reads."""
-
-    label: str
-    op: Op
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
-    attributes: dict[str, Any]
-    done: tuple[str, ...]
 
 
 class TorchGraph:
@@ -43,58 +32,24 @@ class TorchGraph:
     def __init__(self, model: onnx.ModelProto, name: str) -> None:
         self._name = name
         graph = model.graph
-        self._constants = {item.name: _tensor(numpy_helper.to_array(item)) for item in graph.initializer}
+        self._constants = initialisers(graph)
         self._ports = [_port(item) for item in graph.input if item.name not in self._constants]
         self.inputs = tuple(port.name for port in self._ports)
         self.outputs = tuple(item.name for item in graph.output)
-        self._steps = self._plan(list(graph.node))
+        self._steps = plan(graph, self._constants, name)
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         arrays = check_inputs(self._name, self._ports, inputs)
         try:
             return self._run(arrays)
-        except _StepError as error:
+        except StepError as error:
             raise failed(self._name, "PyTorch", error, self._ports, arrays) from error.__cause__
 
     @torch.inference_mode()
     def _run(self, arrays: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        values: dict[str, Any] = {"": None, **self._constants}
-        values |= {name: _tensor(array) for name, array in zip(self.inputs, arrays, strict=True)}
-        for step in self._steps:
-            values.update(_apply(step, values))
-            for name in step.done:
-                del values[name]
+        given = {name: tensor(array) for name, array in zip(self.inputs, arrays, strict=True)}
+        values = walk(self._steps, {**self._constants, **given})
         return {name: values[name].clone().numpy() for name in self.outputs}
-
-    @torch.inference_mode()
-    def _plan(self, nodes: list[onnx.NodeProto]) -> tuple[_Step, ...]:
-        """Look up each node's operation; run those that depend on constants only, once and for all."""
-        steps: list[_Step] = []
-        for node in nodes:
-            step = self._step(node)
-            if all(name in self._constants or not name for name in step.inputs):
-                self._constants.update(_apply(step, {"": None, **self._constants}))
-            else:
-                steps.append(step)
-        read_later = set(self.outputs)
-        planned: list[_Step] = []
-        for step in reversed(steps):
-            local = {name for name in (*step.inputs, *step.outputs) if name and name not in self._constants}
-            planned.append(step._replace(done=tuple(local - read_later)))
-            read_later |= local
-        read = read_later.union(*(step.inputs for step in steps))
-        self._constants = {name: value for name, value in self._constants.items() if name in read}
-        return tuple(reversed(planned))
-
-    def _step(self, node: onnx.NodeProto) -> _Step:
-        label = f"{node.op_type} {node.name}".strip()
-        if node.domain not in ("", "ai.onnx") or node.op_type not in OPS:
-            operation = f"{node.domain}.{node.op_type}".lstrip(".")
-            raise EngineError(f"{self._name}: the torch engine does not know {operation}; use openvino or onnxruntime")
-        attributes = {item.name: _attribute(item) for item in node.attribute}
-        if node.op_type == "Split":
-            attributes["num_outputs"] = len(node.output)
-        return _Step(label, OPS[node.op_type], tuple(node.input), tuple(node.output), attributes, ())
 
 
 class TorchEngine:
@@ -123,36 +78,6 @@ def open_engine(threads: int | None, precision: Precision) -> TorchEngine:
     if threads is not None:
         torch.set_num_threads(threads)
     return TorchEngine()
-
-
-class _StepError(Exception):
-    """A node failed; its cause says why."""
-
-
-def _apply(step: _Step, values: Mapping[str, torch.Tensor | None]) -> dict[str, torch.Tensor]:
-    inputs = [values[name] for name in step.inputs]
-    try:
-        result = step.op(*inputs, **step.attributes)
-    except Exception as error:
-        shapes = ", ".join("none" if x is None else f"{x.dtype} {list(x.shape)}".removeprefix("torch.") for x in inputs)
-        raise _StepError(f"{step.label} ({shapes}): {error}") from error
-    results = result if isinstance(result, tuple) else (result,)
-    return {name: value for name, value in zip(step.outputs, results, strict=False) if name}
-
-
-def _tensor(array: NDArray[Any]) -> torch.Tensor:
-    if array.dtype.name == "bfloat16":  # NumPy has none of its own
-        return torch.from_numpy(array.view(np.int16).copy()).view(torch.bfloat16)
-    return torch.from_numpy(array if array.flags.writeable else array.copy())
-
-
-def _attribute(item: onnx.AttributeProto) -> Any:
-    value = helper.get_attribute_value(item)
-    if isinstance(value, bytes):
-        return value.decode()
-    if isinstance(value, onnx.TensorProto):
-        return _tensor(numpy_helper.to_array(value))
-    return value
 
 
 def _port(item: onnx.ValueInfoProto) -> Port:

@@ -1,0 +1,1 @@
+"""Fine-tuning: a bundle's own graphs, trained on a user's clips."""
