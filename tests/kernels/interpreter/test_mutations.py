@@ -103,7 +103,7 @@ def mutated(mutant: Mutant, folder: Path) -> ModuleType:
             source = source.replace(mutant.old, mutant.new, 1)
             assert mutant.new in source
         for part in files:
-            source = source.replace(f"vljepa_edge.kernels.{part} ", f"{name}_{part} ")
+            source = source.replace(f"vljepa_edge.kernels.ops.{part} ", f"{name}_{part} ")
         path = folder / f"{name}_{file}.py"
         path.write_text(source.replace('"vljepa::', f'"{name}::'), "utf-8")
         spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -21,7 +21,7 @@ from tests.kernels.interpreter import (
 def load(operation: str) -> ModuleType:
     import importlib
 
-    return importlib.import_module(f"vljepa_edge.kernels.{operation}")
+    return importlib.import_module(f"vljepa_edge.kernels.ops.{operation}")
 
 
 CHECKS: dict[str, tuple[Any, tuple[Any, ...]]] = {
