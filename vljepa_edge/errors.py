@@ -84,6 +84,16 @@ class BundleError(VLJepaError):
         self.file = str(file)
 
 
+class DataError(VLJepaError):
+    """Training data can't be used, or too many samples of it are corrupt. `file` names the table, archive or source,
+    `place` the line or row in it, "" where it is about all of it."""
+
+    def __init__(self, file: object, reason: str, place: str = "") -> None:
+        super().__init__(f"{file}, {place}: {reason}" if place else f"{file}: {reason}")
+        self.file = str(file)
+        self.place = place
+
+
 class ProcessError(VLJepaError):
     """A model or stream is used in a forked child of the process that made it, or while the interpreter shuts down."""
 

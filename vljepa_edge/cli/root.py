@@ -21,6 +21,7 @@ from typer.core import TyperGroup
 from vljepa_edge.cli.output import warnings_shown
 from vljepa_edge.errors import (
     BundleError,
+    DataError,
     GraphError,
     IndexFileError,
     InputError,
@@ -39,7 +40,7 @@ UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ i
 
 def exit_status(error: Exception) -> int:
     """2 when what the user gave can't be used, 1 when the work on it failed."""
-    given = InputError | VideoError | BundleError | IndexFileError | QuantizationError | GraphError
+    given = InputError | VideoError | BundleError | DataError | IndexFileError | QuantizationError | GraphError
     return BAD_INPUT if isinstance(error, given) else FAILURE
 
 

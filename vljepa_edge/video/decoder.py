@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from typing import BinaryIO
 
 import av
 from av.error import FFmpegError
@@ -24,6 +25,7 @@ from vljepa_edge.video.timing import DecodingStamps, StampGuess
 _TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
 _WITH_EXIF = {"mjpeg", "png", "webp", "tiff"}
 _USUAL_RATE = 25  # frames per second, where a container says nothing
+_NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
 # Reading goes on after damage in the container until so many reads in a row gave nothing.
 _MAX_FAILED_READS = 50
 
@@ -39,14 +41,16 @@ class Decoder:
     def __init__(
         self,
         name: str,
-        url: str,
+        url: str | BinaryIO,
         stats: SourceStats,
         *,
         options: Mapping[str, str],
         container_format: str | None = None,
         live: bool = False,
         timeout: float | None = None,
+        threads: int = 0,
     ) -> None:
+        """url: or an open file that can seek. threads: of FFmpeg's decoder, 0 for as many as there are cores."""
         self._name = name
         self._stats = stats
         self._live = live
@@ -54,6 +58,7 @@ class Decoder:
         limits = {"max_pixels": str(MAX_PIXELS)}
         self._container = av.open(
             url,
+            "r",
             format=container_format,
             options={**options, **limits},
             metadata_errors="replace",  # a title in another encoding does not make a video unreadable
@@ -69,6 +74,7 @@ class Decoder:
             self._turns: dict[int, Turn] = {}  # by angle: to look into each frame's side data costs memory
             # Frame threads are fast but hold frames back; a live picture must come out as soon as it is in.
             context.thread_type = "SLICE" if live else "AUTO"
+            context.thread_count = threads
             if live:
                 context.flags |= av.codec.context.Flags.low_delay
         except BaseException:
@@ -100,6 +106,31 @@ class Decoder:
         if first is not None and time_base is not None and abs(first * time_base * av.time_base - start) < 1:
             return float(first * time_base)  # the same, not rounded to microseconds
         return start / av.time_base
+
+    @property
+    def duration(self) -> float | None:
+        """Seconds from the beginning to the end that the header promises; None where it promises nothing."""
+        stream, start = self._stream, self.start or 0.0
+        first = start
+        if stream.start_time is not None and stream.time_base is not None:
+            first = float(stream.start_time * stream.time_base)
+        promised = self._promised(first) - start
+        return promised if promised > 0 else None
+
+    def seek(self, seconds: float) -> bool:
+        """Goes on from a picture that decodes by itself, at or before `seconds` after the beginning as far as the
+        container's index is right. Returns whether it did: not where there are no stamps to find it by.
+
+        An iterator from before is of no use then.
+        """
+        start, time_base = self.start, self._stream.time_base
+        if start is None or time_base is None or self._container.format.flags & _NO_TIMESTAMPS:
+            return False
+        try:
+            self._container.seek(math.floor((seconds + start) / time_base), stream=self._stream)
+        except FFmpegError:
+            return False
+        return True
 
     def close(self) -> None:
         self._container.close()
@@ -140,19 +171,23 @@ class Decoder:
 
     def _missing(self, begin: float, end: float) -> float:
         """Seconds between the end that the header promises and `end`; 0 where it is little, or nothing is promised."""
-        stream, file = self._stream, self._container
-        promised = 0.0
-        if file.format.name == "avi":  # FFmpeg's duration of an AVI that was cut off is that of its data
-            promised = begin + stream.frames * self.interval
-        elif stream.duration is not None and stream.time_base is not None:
-            promised = begin + float(stream.duration * stream.time_base)
-        elif written := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
-            hours, minutes, seconds = written.groups()  # of Matroska
-            promised = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
-        elif file.duration is not None and len(file.streams) == 1:
-            promised = file.duration / av.time_base
+        promised = self._promised(begin)
         missing = promised - end
         return missing if missing > max(0.5, 3 * self.interval, 0.01 * promised) else 0.0
+
+    def _promised(self, begin: float) -> float:
+        """The stamp at which the video ends by its header, 0 where that says nothing; `begin`: of the first frame."""
+        stream, file = self._stream, self._container
+        if file.format.name == "avi":  # FFmpeg's duration of an AVI that was cut off is that of its data
+            return begin + stream.frames * self.interval
+        if stream.duration is not None and stream.time_base is not None:
+            return begin + float(stream.duration * stream.time_base)
+        if written := re.fullmatch(r"(\d+):(\d\d):(\d\d(?:\.\d+)?)", stream.metadata.get("DURATION", "")):
+            hours, minutes, seconds = written.groups()  # of Matroska
+            return 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+        if file.duration is not None and len(file.streams) == 1:
+            return file.duration / av.time_base
+        return 0.0
 
     def _packets(self) -> Iterator[av.Packet[VideoStream]]:
         failed = 0

@@ -6,7 +6,7 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import BinaryIO, TypeAlias
 
 import numpy as np
 from av.error import FFmpegError
@@ -29,8 +29,11 @@ _OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
 File: TypeAlias = Decoder | HeifPhoto | AnimatedWebP
 
 
-def open_file(path: str, stats: SourceStats) -> File:
-    """Opens a video or image file. Raises VideoError, saying what is wrong with the file."""
+def open_file(path: str, stats: SourceStats, threads: int = 0) -> File:
+    """Opens a video or image file. Raises VideoError, saying what is wrong with the file.
+
+    threads: of FFmpeg's decoder, 0 for as many as there are cores.
+    """
     _check_file(path)
     url = "file:" + os.path.abspath(path)
     animation, items = read_animated(path), read_items(path)
@@ -39,13 +42,26 @@ def open_file(path: str, stats: SourceStats) -> File:
     try:
         if items is not None:
             return HeifPhoto(path, url, items, stats, _OPTIONS)
-        return Decoder(path, url, stats, options=_OPTIONS)
+        return Decoder(path, url, stats, options=_OPTIONS, threads=threads)
     except FFmpegError as error:
         if is_unfinished(path):
             reason = "cut off or still being written: the index of its frames (moov) is missing or has no end"
         else:
             reason = f"not a video or image file, or damaged from the start ({error.strerror})"
     raise VideoError(path, reason)  # not in the handler: FFmpeg's error has the path, which may hold a password
+
+
+def open_object(name: str, file: BinaryIO, stats: SourceStats, threads: int = 0) -> Decoder:
+    """Opens a video or image in a file object that can seek, which must stay open: a member of an archive, say.
+
+    Photos of HEIF's kind and animated WebP are read from files alone. Raises VideoError, which names `name`.
+    """
+    file.seek(0)
+    try:
+        return Decoder(name, file, stats, options=_OPTIONS, threads=threads)
+    except FFmpegError as error:
+        reason = f"not a video or image file, or damaged from the start ({error.strerror})"
+    raise VideoError(name, reason)
 
 
 def decoded(decoder: File, stats: SourceStats) -> Pictures:

@@ -160,7 +160,7 @@ def open_source(
     connect = None if text is None else _live_connection(text, stats, timeout)
     if text is not None and connect is not None:
         name = redacted(text)
-        with _readable(name):
+        with readable(name):
             decoder = alive.interruptibly(connect)
         live = live is not False
         if live:
@@ -171,7 +171,7 @@ def open_source(
             ahead, pictures = decoder, recorded.decoded(decoder, stats)
     elif text is not None:
         name = redacted(text)
-        with _readable(name):
+        with readable(name):
             ahead = recorded.open_file(_path(text), stats)
         pictures = recorded.decoded(ahead, stats)
         grid = Grid(fps)
@@ -197,7 +197,7 @@ def open_source(
 
 
 @contextmanager
-def _readable(name: str) -> Iterator[None]:
+def readable(name: str) -> Iterator[None]:
     """Within it, what a decoder raises at bytes that nobody foresaw, of whatever type, is a VideoError."""
     try:
         yield
@@ -213,7 +213,7 @@ def _readable(name: str) -> Iterator[None]:
 
 
 def _read(name: str, frames: Iterator[Frame]) -> Iterator[Frame]:
-    with _readable(name):
+    with readable(name):
         yield from frames
 
 
