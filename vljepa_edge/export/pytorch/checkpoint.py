@@ -22,8 +22,9 @@ from vljepa_edge.export.progress import OnStep, told
 from vljepa_edge.export.pytorch.streamed import export_streamed, inline
 from vljepa_edge.export.pytorch.text_encoder import traceable
 from vljepa_edge.export.pytorch.y_decoder import StepModule, step_inputs, tensor, y_decoder_tensors
-from vljepa_edge.nn.config import to_dict
+from vljepa_edge.nn.config import XEncoderConfig, to_dict
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.x_encoder import XEncoder
 from vljepa_edge.nn.y_decoder import YDecoder
 
 _TEXT_AXES = {0: "batch", 1: "tokens"}
@@ -73,6 +74,8 @@ def write_checkpoint(
     if model.x_encoder is None or model.y_decoder is None:
         lacks = "X-encoder" if model.x_encoder is None else "Y-decoder"
         raise ExportError(f"{name} has no {lacks}; a bundle needs X-encoder, predictor, Y-encoder and Y-decoder")
+    if not isinstance(model.x_encoder, XEncoder):
+        raise ExportError(f"{name} has tiny's X-encoder; a model like that is exported by its training")
     if window % model.x_encoder.config.tubelet:
         raise ExportError(f"a window must be a multiple of {model.x_encoder.config.tubelet} frames, not {window}")
     graphs = _graphs(model, model.y_decoder, window)
@@ -129,7 +132,7 @@ class _States(nn.Module):
 
 def _graphs(model: VLJepa, decoder: YDecoder, window: int) -> dict[str, _Graph]:
     x_encoder = model.x_encoder
-    assert x_encoder is not None  # write_checkpoint has looked
+    assert isinstance(x_encoder, XEncoder)  # write_checkpoint has looked
     size, width, embedding = x_encoder.config.size, x_encoder.config.width, model.config.predictor.embedding
     tokens = window // x_encoder.config.tubelet * (size // x_encoder.config.patch) ** 2
     query_dim = model.config.predictor.query_dim
@@ -182,7 +185,7 @@ def _manifest(
 ) -> dict[str, Any]:
     config = model.config
     x_encoder, decoder, language = config.x_encoder, config.y_decoder, config.language_model
-    assert x_encoder is not None and decoder is not None  # write_checkpoint has looked
+    assert isinstance(x_encoder, XEncoderConfig) and decoder is not None  # write_checkpoint has looked
     roles = {role: {"file": file, **entry} for file, graph in graphs.items() for role, entry in graph.roles.items()}
     parts = {"X-encoder": x_encoder.source, "Y-encoder": config.y_encoder.source}
     if language is not None:
