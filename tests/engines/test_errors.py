@@ -121,7 +121,7 @@ def test_openvino_takes_the_precisions_that_the_cpu_has(
             assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
             return capabilities
 
-    monkeypatch.setattr("vljepa_edge.engines.openvino.ov.Core", Core)
+    monkeypatch.setattr("vljepa_edge.engines.openvino.shared_core", Core)
     assert open_engine("openvino").precision == auto
     assert open_engine("openvino", precision="f32").precision == "f32"
     for precision in refused:
