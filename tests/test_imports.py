@@ -39,7 +39,7 @@ FLOORS: dict[str, set[str]] = {
     "export": RUNTIME | {"model", "nn", "onnx_graphs", "kernels", "kernels.tensorrt"},
     "training": RUNTIME | {"model", "tasks", "nn", "onnx_graphs", "kernels", "export"},
     "cli": RUNTIME
-    | {"streaming", "tasks", "model", "_core", "export", "training", "kernels", "onnx_graphs", "vljepa_edge"},
+    | {"streaming", "tasks", "model", "_core", "export", "training", "kernels", "nn", "onnx_graphs", "vljepa_edge"},
     "__main__": {"cli"},
 }
 

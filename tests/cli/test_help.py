@@ -13,7 +13,7 @@ from tests.cli.conftest import Vljepa
 COMMANDS = (
     *(("stream",), ("classify",), ("ask",), ("search",), ("embed",), ("demo",), ("bench",), ("export",), ("build",)),
     *(("doctor",), ("slim",)),
-    *(("models", "list"), ("models", "verify"), ("eval", "card")),
+    *(("models", "list"), ("models", "verify"), ("eval", "card"), ("weights", "convert")),
     *(("kernels", "tune"), ("kernels", "build")),
 )
 

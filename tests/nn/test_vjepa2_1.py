@@ -14,14 +14,14 @@ from tests.nn.vjepa_reference import features, meta_state, vjepa2, vjepa2_1
 from vljepa_edge.errors import InputError
 from vljepa_edge.export.pytorch.streamed import export_streamed
 from vljepa_edge.nn.config import XEncoderConfig
-from vljepa_edge.nn.convert.vjepa_names import renamed
+from vljepa_edge.nn.convert.vjepa import weight_sources
 from vljepa_edge.nn.x_encoder import XEncoder
 
 
 def encoder(config: XEncoderConfig, seed: int = 0) -> XEncoder:
     state = meta_state(config, seed)
     made = XEncoder(config)
-    made.load_state_dict({ours: name.change(state[name.theirs]) for ours, name in renamed(config).items()})
+    made.load_state_dict({ours: make(state[theirs]) for ours, ((theirs,), make) in weight_sources(config).items()})
     return made.eval()
 
 

@@ -24,6 +24,7 @@ from vljepa_edge.cli.search import search
 from vljepa_edge.cli.signals import raise_when_told
 from vljepa_edge.cli.slim import slim
 from vljepa_edge.cli.stream import stream
+from vljepa_edge.cli.weights import weights
 
 __all__ = ["app", "main"]
 
@@ -63,6 +64,7 @@ def _describe(
 for command in (stream, classify, ask, search, embed, demo, bench, export, build, doctor, slim):
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(weights, name="weights")
 app.add_typer(kernels, name="kernels")
 app.add_typer(evaluate_app, name="eval")
 

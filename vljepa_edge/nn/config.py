@@ -234,9 +234,14 @@ class XEncoderConfig:
         source: the folder that `vljepa weights convert` wrote; its weights are on no hub in a layout that can be read.
         """
         plain = cls._released(name, "BLgG", source or f"vjepa2_1-{name}", 384)
-        depths = {12: (2, 5, 8, 11), 24: (5, 11, 17, 23), 40: (9, 19, 29, 39), 48: (11, 23, 37, 47)}[plain.layers]
+        return plain.as_vjepa2_1()
+
+    def as_vjepa2_1(self) -> XEncoderConfig:
+        """The same sizes with V-JEPA 2.1's options. Raises InputError for a number of layers that no release has."""
+        known = ", ".join(map(str, NORM_DEPTHS))
+        _require(self.layers in NORM_DEPTHS, f"V-JEPA 2.1 has {known} layers, not {self.layers}")
         return dataclasses.replace(
-            plain, rope="repeated", rope_grid=16, image_patches=True, modality=True, norm_depths=depths
+            self, rope="repeated", rope_grid=16, image_patches=True, modality=True, norm_depths=NORM_DEPTHS[self.layers]
         )
 
     @classmethod
@@ -258,6 +263,8 @@ VIT_SIZES = {
     "G": (1664, 48, 26, 8192),
 }
 """hidden, layers, heads and ffn of the vision transformers of V-JEPA 2 and 2.1."""
+NORM_DEPTHS = {12: (2, 5, 8, 11), 24: (5, 11, 17, 23), 40: (9, 19, 29, 39), 48: (11, 23, 37, 47)}
+"""Layers of a V-JEPA 2.1 encoder -> those with a norm of their own, counted from 0."""
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,12 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
 from vljepa_edge.errors import BundleError
-from vljepa_edge.nn.config import LlamaStackConfig, YEncoderConfig
+from vljepa_edge.nn.config import LlamaStackConfig, XEncoderConfig, YEncoderConfig
 from vljepa_edge.nn.gguf_file import GgufFile
 from vljepa_edge.nn.hub import hub_id
 from vljepa_edge.nn.llama import LlamaStack, layer_range
-from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.nn.x_encoder import XEncoder, config_from_hf
+from vljepa_edge.nn.x_encoder_folder import is_x_encoder_folder, read_x_encoder, read_x_encoder_config
 from vljepa_edge.nn.y_encoder import YEncoder
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -56,10 +57,30 @@ def load_llama_last_layers(
 
 
 def load_x_encoder(path_or_id: str | Path) -> XEncoder:
-    """V-JEPA 2's encoder, frozen. Raises BundleError if the weights can't be read."""
+    """V-JEPA 2's encoder, frozen, in transformers' layout, or what `vljepa weights convert` wrote.
+
+    Raises BundleError if the weights can't be read.
+    """
+    if is_x_encoder_folder(path_or_id):
+        return read_x_encoder(path_or_id)
     from transformers import VJEPA2Model
 
     return XEncoder.from_hf(_from_transformers(VJEPA2Model, path_or_id), str(path_or_id))
+
+
+def x_encoder_config(path_or_id: str | Path) -> XEncoderConfig:
+    """The config of the encoder that load_x_encoder would give, without its weights; of a released V-JEPA 2 offline.
+
+    Raises BundleError if the config can't be read.
+    """
+    if is_x_encoder_folder(path_or_id):
+        return read_x_encoder_config(path_or_id)
+    for released in (XEncoderConfig.vjepa2(name) for name in ("L", "H", "g", "g-384")):
+        if released.source == str(path_or_id):
+            return released
+    from transformers import VJEPA2Config
+
+    return config_from_hf(guarded(VJEPA2Config.from_pretrained, path_or_id), str(path_or_id))
 
 
 def load_y_encoder(config: YEncoderConfig) -> YEncoder:
@@ -75,7 +96,11 @@ def refuse_pickles(folder: Path) -> None:
         return
     for file in sorted(folder.iterdir()):
         if file.suffix in PICKLES:
-            raise BundleError(file, "is a pickle, which can run code when it is loaded; only safetensors are read")
+            raise BundleError(
+                file,
+                "is a pickle, which can run code when it is loaded; only safetensors are read "
+                "(`vljepa weights convert` makes them of V-JEPA 2's and open-vljepa's files)",
+            )
     raise BundleError(folder, "holds no .safetensors file")
 
 

@@ -126,23 +126,27 @@ class XEncoder(nn.Module):
     @classmethod
     def from_hf(cls, model: VJEPA2Model, source: str) -> XEncoder:
         """The encoder of a transformers VJEPA2Model, copied. `source` says where its weights are."""
-        hf: Any = model.config
-        if hf.hidden_act != "gelu" or not hf.qkv_bias:
-            raise InputError(f"hidden_act={hf.hidden_act!r}, qkv_bias={hf.qkv_bias}: V-JEPA 2 has gelu and biases")
-        config = XEncoderConfig(
-            source=source,
-            hidden=hf.hidden_size,
-            layers=hf.num_hidden_layers,
-            heads=hf.num_attention_heads,
-            ffn=int(hf.hidden_size * hf.mlp_ratio),
-            size=hf.crop_size,
-            patch=hf.patch_size,
-            tubelet=hf.tubelet_size,
-            norm_eps=hf.layer_norm_eps,
-        )
+        config = config_from_hf(model.config, source)
         encoder = cls(config)
         encoder.load_state_dict(_converted(model.encoder.state_dict(), config))
         return encoder
+
+
+def config_from_hf(hf: Any, source: str) -> XEncoderConfig:
+    """The config in transformers, as ours. Raises InputError for one that has another activation or no biases."""
+    if hf.hidden_act != "gelu" or not hf.qkv_bias:
+        raise InputError(f"hidden_act={hf.hidden_act!r}, qkv_bias={hf.qkv_bias}: V-JEPA 2 has gelu and biases")
+    return XEncoderConfig(
+        source=source,
+        hidden=hf.hidden_size,
+        layers=hf.num_hidden_layers,
+        heads=hf.num_attention_heads,
+        ffn=int(hf.hidden_size * hf.mlp_ratio),
+        size=hf.crop_size,
+        patch=hf.patch_size,
+        tubelet=hf.tubelet_size,
+        norm_eps=hf.layer_norm_eps,
+    )
 
 
 def _converted(state: dict[str, Tensor], config: XEncoderConfig) -> dict[str, Tensor]:
@@ -182,10 +186,9 @@ def rope_tables(
     textbook's. Its rows and columns are scaled to a grid of `rope_grid`, the one it was first trained on.
     """
     ids = torch.arange(steps * grid * grid)
-    places = (ids // (grid * grid), ids // grid % grid, ids % grid)
+    places = [ids // (grid * grid), ids // grid % grid, ids % grid]
     if rope_grid is not None:
-        time, *inside = places
-        places = (time, *(place * (rope_grid - 1) / max(grid - 1, 1) for place in inside))
+        places[1:] = [place * (rope_grid - 1) / max(grid - 1, 1) for place in places[1:]]
     share = 2 * (head_size // 3 // 2)
     frequency = 1.0 / 10000 ** (torch.arange(share // 2, dtype=torch.float32) / (share / 2))
     angle = torch.zeros(len(ids), head_size)

@@ -1,0 +1,68 @@
+"""An X-encoder's weights in our own layout: config.json, an XEncoderConfig, and model.safetensors, an XEncoder's state.
+
+V-JEPA 2.1 has no other layout that can be read without running code; `vljepa weights convert` writes this one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vljepa_edge.errors import BundleError
+from vljepa_edge.nn.config import XEncoderConfig, from_dict, to_dict
+from vljepa_edge.nn.hub import CONFIG
+from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.support.atomic import replacing
+
+WEIGHTS = "model.safetensors"
+MODEL_TYPE = "vl_jepa_x_encoder"
+
+
+def is_x_encoder_folder(folder: str | Path) -> bool:
+    """Whether its config.json says that it is of this layout."""
+    try:
+        data = json.loads((Path(folder) / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(data, dict) and data.get("model_type") == MODEL_TYPE
+
+
+def write_x_encoder(folder: Path, config: XEncoderConfig, state: Mapping[str, Tensor]) -> None:
+    """Write both files, each atomically, the config last."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / WEIGHTS) as part:
+        save_file({name: tensor.contiguous() for name, tensor in state.items()}, part, metadata={"format": "pt"})
+    text = json.dumps({"model_type": MODEL_TYPE, **to_dict(config)}, indent=2) + "\n"
+    with replacing(folder / CONFIG) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def read_x_encoder_config(folder: str | Path) -> XEncoderConfig:
+    """The config, its source being this folder. Raises BundleError for a broken file, InputError for a wrong value."""
+    path = Path(folder) / CONFIG
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise BundleError(path, f"can't be read: {error}") from error
+    del data["model_type"]
+    return replace(from_dict(XEncoderConfig, data), source=str(folder))
+
+
+def read_x_encoder(folder: str | Path) -> XEncoder:
+    """The encoder, frozen. Raises BundleError for a broken file or weights that don't fit the config."""
+    config = read_x_encoder_config(folder)
+    file = Path(folder) / WEIGHTS
+    encoder = XEncoder(config)
+    try:
+        encoder.load_state_dict(load_file(file))
+    except (OSError, SafetensorError) as error:
+        raise BundleError(file, f"can't be read: {error}") from error
+    except RuntimeError as error:
+        raise BundleError(file, f"its weights don't fit {CONFIG}: {error}") from error
+    return encoder.eval()
