@@ -83,7 +83,7 @@ def content(model: OpenVlJepa, root: Path) -> dict[str, Any]:
             "llama_name": str(root / "llama"), "n_keep_layers": LAYERS, "proj_dim": SHARED, "max_query_len": 16,
             "disable_causal_mask": True,
         },
-        "training": {"temperature": 0.07, "lr": 1e-4},
+        "training": {"temperature": 0.05, "lr": 1e-4},
     }  # fmt: skip
     detached = {name: tensor.detach().clone() for name, tensor in state.items()}
     return {"epoch": 7, "model_state_dict": detached, "loss": 1.25, "config": config}

@@ -301,6 +301,7 @@ def test_open_vljepa_computes_what_its_own_code_computes(dtype: torch.dtype, tmp
     loaded = VLJepa.from_pretrained(tmp_path / "out")
     assert loaded.config.language_model == LanguageModelConfig(str(tmp_path / "llama"), "last 2", 50, 32, 16)
     assert loaded.config.y_encoder.source == str(tmp_path / "gemma") and loaded.config.y_encoder.max_tokens == 64
+    assert loaded.scale().item() == pytest.approx(1 / 0.05)
     with torch.no_grad():
         found = loaded.predict(frames(4), IDS, MASK), loaded.y_encoder(LONG_IDS, LONG_MASK)
     rounded = theirs.rounded(model, dtype)

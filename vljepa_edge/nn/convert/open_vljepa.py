@@ -6,6 +6,7 @@ they are (our query projection becomes the identity), no causal mask, mean over 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -78,7 +79,12 @@ def convert_open_vljepa(
     check_names(path, "model_state_dict", state, wanted, _LEFT_OUT)
     made = convert(path, state, sources, shapes, on_step)
     hidden = config.predictor.stack.hidden
-    made |= {"predictor.query.weight": torch.eye(hidden), "predictor.query.bias": torch.zeros(hidden)}
+    scale = 1 / float(said.value("training", "temperature", 0.07))
+    made |= {
+        "predictor.query.weight": torch.eye(hidden),
+        "predictor.query.bias": torch.zeros(hidden),
+        "log_scale": torch.full((1,), math.log(scale)),
+    }
     return config, made, [*left_out(state, _LEFT_OUT), *_other_parts(path, data)]
 
 
