@@ -110,7 +110,10 @@ TABLE: dict[str, dict[int, Tiles]] = {
     },
     "info_nce/16": {80: Tiles(64, 64, 64, why="scores only, one accumulator")},
     "info_nce/32": {80: Tiles(32, 64, 32, why="three TF32 products a dot")},
-    "info_nce_backward/16": {80: Tiles(32, 64, 64, why="scores and a block of the gradient at once")},
+    "info_nce_backward/16": {
+        80: Tiles(32, 64, 64, why="scores and a block of the gradient at once"),
+        100: Tiles(32, 64, 32, why="64 channels at once beside the keys spill 3 instructions"),
+    },
     "info_nce_backward/32": {80: Tiles(64, 32, 32, why="three TF32 products a dot")},
     "patchify": {ANY: Tiles(512, stages=1, why="one channel of a 2 x 16 x 16 patch, 4 values a thread")},
 }  # fmt: skip

@@ -70,10 +70,14 @@ def _int8() -> None:
 
 
 def _losses(dtype: torch.dtype) -> None:
+    """With the key of each text and two that are right for each video, as both directions of the loss compare them."""
     rows, columns = _empty(BATCH * 128, EMBEDDING, dtype=dtype), _empty(BATCH * 1024, EMBEDDING, dtype=dtype)
     scale, lse = _empty(dtype=torch.float32), _empty(BATCH * 128, dtype=torch.float32)
-    info_nce.launch_lse(rows, columns, scale, None, 0)
-    info_nce.launch_lse_backward(rows, columns, scale, None, 0, lse, lse)
+    for of_rows, of_columns in ((2, 1), (1, 2)):
+        row_keys = _empty(len(rows), of_rows, dtype=torch.int64)
+        column_keys = _empty(len(columns), of_columns, dtype=torch.int64)
+        info_nce.launch_lse(rows, columns, scale, row_keys, column_keys, 0)
+        info_nce.launch_lse_backward(rows, columns, scale, row_keys, column_keys, 0, lse, lse)
 
 
 def _patches() -> None:

@@ -111,6 +111,17 @@ def cases() -> dict[str, Case]:
             "int8_linear", lambda x, q, s: int8.int8_linear(x, q, s, swiglu=True), (x, quantised, scale), learns=False
         ),
         "similarity_lse": Case("similarity_lse", nce.similarity_lse, (_random(6, WIDTH), _random(4, WIDTH), scale[0])),
+        "similarity_lse, keys": Case(
+            "similarity_lse",
+            nce.similarity_lse,
+            (
+                _random(6, WIDTH),
+                _random(4, WIDTH),
+                scale[0],
+                torch.arange(12).reshape(6, 2) % 5,
+                torch.arange(4)[:, None],
+            ),
+        ),
         "patchify": Case(
             "patchify",
             lambda frames, mean, std: patchify.patchify(frames, mean, std, 2, 2, torch.float32),

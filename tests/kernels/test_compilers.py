@@ -15,7 +15,7 @@ from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, StreamConfi
 from vljepa_edge.nn.predictor import Predictor
 
 CASES = cases()
-EXPORTED = {name: case for name, case in CASES.items() if name != "similarity_lse"}
+EXPORTED = {name: case for name, case in CASES.items() if case.operator != "similarity_lse"}
 """The loss in blocks is a loop over its rows: one graph for each batch, and for training alone."""
 
 

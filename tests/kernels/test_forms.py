@@ -95,12 +95,12 @@ def unit(rng: torch.Generator, rows: int, width: int) -> Tensor:
 def test_blockwise_loss_and_gradients_are_the_dense_ones(rng: torch.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
     hard = unit(rng, 42, 8).reshape(21, 2, 8)
     leaves = [unit(rng, 21, 8), unit(rng, 21, 8), torch.tensor(9.0, dtype=torch.float64), hard]
-    same = torch.rand((21, 21), generator=rng) < 0.2
+    keys, also = torch.randint(7, (21,), generator=rng), torch.randint(7, (21, 2), generator=rng)
     mask = torch.rand((21, 2), generator=rng) < 0.5
 
     def run() -> tuple[Tensor, ...]:
         given = [t.clone().requires_grad_() for t in leaves]
-        loss = nce.info_nce(*given[:3], same, given[3], mask)
+        loss = nce.info_nce(*given[:3], keys, also, given[3], mask)
         return loss.detach(), *torch.autograd.grad(loss, given)
 
     dense = run()
@@ -111,17 +111,17 @@ def test_blockwise_loss_and_gradients_are_the_dense_ones(rng: torch.Generator, m
 
 def test_the_reference_is_the_loss(rng: torch.Generator) -> None:
     a, b, hard = unit(rng, 6, 5), unit(rng, 6, 5), unit(rng, 12, 5).reshape(6, 2, 5)
-    same = torch.rand((6, 6), generator=rng) < 0.3
-    found = nce.info_nce(a, b, torch.tensor(7.0, dtype=torch.float64), same, hard)
-    torch.testing.assert_close(found, nce.reference(a, b, 7.0, same, hard))
+    keys, also = torch.tensor([3, 1, 3, 8, 9, 8]), torch.tensor([[3], [9], [1], [8], [9], [3]])
+    found = nce.info_nce(a, b, torch.tensor(7.0, dtype=torch.float64), keys, also, hard)
+    torch.testing.assert_close(found, nce.reference(a, b, 7.0, keys, also, hard))
 
 
 def test_ranks_with_gathered_rows_average_to_the_whole(rng: torch.Generator) -> None:
     """Three ranks of four rows: the mean of their losses, and the sum of their gradients, are the whole batch's."""
     a, b, scale = unit(rng, 12, 6), unit(rng, 12, 6), torch.tensor(5.0, dtype=torch.float64)
-    same = torch.rand((12, 12), generator=rng) < 0.2
+    keys, also = torch.randint(9, (12,), generator=rng), torch.randint(9, (12, 2), generator=rng)
     whole = [t.clone().requires_grad_() for t in (a, b, scale)]
-    loss = nce.info_nce(*whole, same)
+    loss = nce.info_nce(*whole, keys, also)
     expected = torch.autograd.grad(loss, whole)
     leaves = [t.clone().requires_grad_() for t in (a, b, scale)]
     parts = []
@@ -129,8 +129,8 @@ def test_ranks_with_gathered_rows_average_to_the_whole(rng: torch.Generator) -> 
         own = slice(first, first + 4)
         parts.append(
             nce.info_nce(
-                leaves[0][own], leaves[1][own], leaves[2], same[own], all_predicted=leaves[0], all_target=leaves[1],
-                offset=first, same_videos=same.T[own],
+                leaves[0][own], leaves[1][own], leaves[2], keys[own], also[own], all_predicted=leaves[0],
+                all_target=leaves[1], all_keys=keys, all_also=also, offset=first,
             )
         )  # fmt: skip
     total = torch.stack(parts).mean()
@@ -162,7 +162,7 @@ def test_blockwise_at_4096_by_1536_never_holds_the_matrix() -> None:
     with Largest():
         found = torch.autograd.grad(nce.info_nce(*leaves), leaves)
     assert largest <= rows * width < rows * rows
-    dense = torch.autograd.grad(nce._dense(*leaves, None, None, None), leaves)
+    dense = torch.autograd.grad(nce._dense(*leaves, None, None, None, None), leaves)
     for mine, right in zip(found, dense, strict=True):
         assert float((mine - right).norm() / right.norm()) <= 1e-5
 
@@ -227,7 +227,7 @@ def test_compilers_see_the_operators() -> None:
         assert (out.shape, out.dtype, lse.shape, lse.dtype) == ((2, 7, 4, 64), torch.float16, (2, 4, 7), torch.float32)
         assert swiglu._gated(torch.empty((3, 10))).shape == (3, 5)
         assert pool._tail(torch.empty((2, 3, 8)), torch.empty(8), 1e-5, torch.empty((5, 8)), None, None).shape == (2, 5)
-        assert nce._lse(torch.empty((3, 8)), torch.empty((4, 8)), torch.empty(()), None, 0).shape == (3,)
+        assert nce._lse(torch.empty((3, 8)), torch.empty((4, 8)), torch.empty(()), None, None, 0).shape == (3,)
         weight, scale = torch.empty((6, 8), dtype=torch.int8), torch.empty(6)
         assert int8._linear(torch.empty((2, 8)), weight, scale, None, None, True).shape == (2, 3)
 
@@ -257,7 +257,7 @@ def test_every_line_of_the_table_has_a_reason() -> None:
 
 
 def test_errors_name_the_allowed_shapes(rng: torch.Generator) -> None:
-    x = random(rng, 2, 3, 4, 6)
+    x, keys = random(rng, 2, 3, 4, 6), torch.arange(4)
     wrong = (
         (lambda: attention.bidirectional_attention(x, 3), "multiple of kv_heads"),
         (lambda: attention.bidirectional_attention(x, 2, x[0, :, 0]), "together"),
@@ -271,7 +271,13 @@ def test_errors_name_the_allowed_shapes(rng: torch.Generator) -> None:
         (lambda: int8.int8_linear(x, x[0, 0], x[0, 0, 0]), "int8"),
         (lambda: nce.info_nce(x[0, 0], x[0, 0, :2], torch.tensor(1.0)), "alike"),
         (lambda: nce.info_nce(x[0, 0], x[0, 0], torch.tensor(1.0), all_target=x[0, 0]), "together"),
-        (lambda: nce.info_nce(x[0, 0], x[0, 0], torch.tensor(1.0), torch.ones(4, 4)), "bool"),
+        (lambda: nce.info_nce(x[0, 0], x[0, 0], torch.tensor(1.0), torch.ones(4)), r"keys must be int64 \(4,\)"),
+        (lambda: nce.info_nce(x[0, 0], x[0, 0], torch.tensor(1.0), keys, keys), r"also must be int64 \(4, R\)"),
+        (lambda: nce.info_nce(x[0, 0], x[0, 0], torch.tensor(1.0), also=keys[:, None]), "without keys"),
+        (
+            lambda: nce.info_nce(x[0, 0], x[0, 0], torch.tensor(1.0), keys, all_predicted=x[0, 0], all_target=x[0, 0]),
+            "keys and all_keys",
+        ),
     )
     for attempt, message in wrong:
         with pytest.raises(InputError, match=message):

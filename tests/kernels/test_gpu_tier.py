@@ -90,7 +90,7 @@ def test_gradients_of_the_loss_at_4096() -> None:
     leaves.append(torch.tensor(14.0, device="cuda", requires_grad=True))
     found = torch.autograd.grad(nce.info_nce(*leaves), leaves)
     doubles = [t.detach().double().requires_grad_() for t in leaves]
-    exact = torch.autograd.grad(nce._dense(*doubles, None, None, None), doubles)
+    exact = torch.autograd.grad(nce._dense(*doubles, None, None, None, None), doubles)
     for mine, right in zip(found, exact, strict=True):
         assert float((mine.double() - right).norm() / right.norm()) <= 1e-5
 

@@ -35,8 +35,8 @@ _YES_NO = ("Yes.", "No.")
 @dataclass
 class Batch:
     """appearance (B, 8, 10, 640), luma (B, 8, 56, 56), query (B, L, 384) with its mask or None, B texts, target
-    (B, 384) their frozen sentence embeddings, same (B, B) texts that are no negatives, hard (B, K, 384) and
-    hard_mask (B, K)."""
+    (B, 384) their frozen sentence embeddings, keys (B,) of what they say, also (B, R) keys of what is right for the
+    clips too, hard (B, K, 384) and hard_mask (B, K)."""
 
     appearance: Tensor
     luma: Tensor
@@ -44,7 +44,8 @@ class Batch:
     query_mask: Tensor | None
     texts: list[str]
     target: Tensor
-    same: Tensor
+    keys: Tensor
+    also: Tensor
     hard: Tensor
     hard_mask: Tensor
 
@@ -235,7 +236,7 @@ class Sampler:
         asked = any(item.query for item in items)
         query, mask = self.queries.batch([item.query for item in items]) if asked else (None, None)
         texts = [item.text for item in items]
-        return Batch(appearance, luma, query, mask, texts, self.sentences(texts), same_meaning(items),
+        return Batch(appearance, luma, query, mask, texts, self.sentences(texts), *text_keys(items),
                      self.sentences.vectors[hard_ids].float(), hard_mask)  # fmt: skip
 
 
@@ -263,19 +264,16 @@ def all_wordings(clips: Clips, concepts: Concepts, names: list[str]) -> set[str]
     return found
 
 
-def same_meaning(items: list[_Item]) -> Tensor:
-    """(B, B) bool: [i, j] true where the text of row j is right for the video of row i too."""
-    keys: dict[object, int] = {}
-    key = torch.tensor([keys.setdefault(_canonical(item.key), len(keys)) for item in items])
-    same = key[:, None] == key
-    shown: dict[object, list[int]] = {}
-    for i, item in enumerate(items):
-        if item.scene.count == 1:
-            for name in item.scene.names():
-                shown.setdefault(name, []).append(i)
-    for j, item in enumerate(items):  # a text about an object alone is right wherever the object is
-        same[shown.get(item.key, []), j] = True
-    return same
+def text_keys(items: list[_Item]) -> tuple[Tensor, Tensor]:
+    """keys (B,): equal where texts say the same. also (B, R): what is right for each clip too, padded with its own key:
+    a text about an object alone is right wherever the object is."""
+    known: dict[object, int] = {}
+    keys = [known.setdefault(_canonical(item.key), len(known)) for item in items]
+    shown = [item.scene.names() if item.scene.count == 1 else () for item in items]
+    also = [[known.get(name, key) for name in names] for key, names in zip(keys, shown, strict=True)]
+    widest = max(map(len, also))
+    padded = [[*more, *[key] * (widest - len(more))] for key, more in zip(keys, also, strict=True)]
+    return torch.tensor(keys), torch.tensor(padded, dtype=torch.int64).reshape(len(keys), widest)
 
 
 def _canonical(key: Scene | str) -> object:

@@ -78,7 +78,7 @@ def _step(model: TinyModel, sampler: Sampler, steps: Steps) -> float | None:
         with autocast():
             predicted = model(batch.appearance, batch.luma, batch.query, batch.query_mask)
         target, hard = model.text(batch.target), model.text(batch.hard)
-        return info_nce(predicted.float(), target, model.scale(), batch.same, hard, batch.hard_mask)
+        return info_nce(predicted.float(), target, model.scale(), batch.keys, batch.also, hard, batch.hard_mask)
 
     value = steps.take(loss)
     model.bound_temperature()

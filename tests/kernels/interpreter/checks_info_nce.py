@@ -13,23 +13,23 @@ from tests.kernels.interpreter.bounds import assert_accurate
 
 @dataclass(frozen=True)
 class Case:
-    """rows of this rank among all columns, beginning at `offset`."""
+    """rows of this rank among all columns, beginning at `offset`. keys: how many a row and a column have each."""
 
     rows: int
     columns: int
     width: int
     dtype: torch.dtype = torch.float32
     offset: int = 0
-    same: bool = False
+    keys: tuple[int, int] | None = None
     scale: float = 20.0
 
 
 CASES = (
     Case(1, 1, 16),
     Case(33, 33, 65),
-    Case(40, 96, 32, offset=50, same=True),
+    Case(40, 96, 32, offset=50, keys=(1, 3)),
     Case(65, 66, 64, torch.bfloat16),
-    Case(96, 96, 48, same=True, scale=100.0),
+    Case(96, 96, 48, keys=(2, 1), scale=100.0),
 )
 QUICK = (CASES[1], CASES[2])
 
@@ -42,7 +42,12 @@ def check(module: ModuleType, case: Case) -> None:
         return F.normalize(torch.randn((rows, case.width), generator=generator), dim=-1).to(case.dtype)
 
     a, b, scale = unit(case.rows), unit(case.columns), torch.tensor(case.scale)
-    same = torch.rand((case.rows, case.columns), generator=generator) < 0.3 if case.same else None
+    row_keys = column_keys = same = None
+    if case.keys is not None:  # of 64 bits, some different in the upper half alone, some negative
+        words = torch.tensor([5, 5 + 2**32, 5 + 2**62, -5, 9, 9 - 2**40, 0, -(2**63)])
+        row_keys = words[torch.randint(8, (case.rows, case.keys[0]), generator=generator)]
+        column_keys = words[torch.randint(8, (case.columns, case.keys[1]), generator=generator)]
+        same = (row_keys[:, None, :, None] == column_keys[None, :, None, :]).any(-1).any(-1)
     weight = torch.rand(case.rows, generator=generator)
 
     def dense(*leaves: torch.Tensor) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
@@ -56,7 +61,7 @@ def check(module: ModuleType, case: Case) -> None:
     exact, expected = dense(*(t.double().requires_grad_() for t in (a, b, scale)))
     own, owns = dense(*(t.float().requires_grad_() for t in (a, b, scale)))
     leaves = [t.detach().requires_grad_() for t in (a, b, scale)]
-    lse = module._lse(*leaves, same, case.offset)
+    lse = module._lse(*leaves, row_keys, column_keys, case.offset)
     assert_accurate(lse, exact.detach(), own.detach(), "lse", factor=4.0)
     found = torch.autograd.grad(lse, leaves, weight)
     for name, mine, right, torchs in zip(("da", "db", "dscale"), found, expected, owns, strict=True):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from tests.training.tiny.fakes import (
     CLASSES,
@@ -33,7 +34,7 @@ from vljepa_edge.training.tiny.batches import (
     _Item,
     all_wordings,
     luma_to_float,
-    same_meaning,
+    text_keys,
     wordings,
 )
 from vljepa_edge.training.tiny.captions import Scene
@@ -106,7 +107,7 @@ def test_shapes_and_kinds(tmp_path: Path) -> None:
     assert batch.luma.shape == (32, 8, 56, 56) and batch.luma.dtype == torch.float32
     assert batch.query is not None and batch.query_mask is not None
     assert batch.query.shape[::2] == (32, 384) and batch.query.shape[:2] == batch.query_mask.shape
-    assert batch.target.shape == (32, 384) and batch.same.shape == (32, 32)
+    assert batch.target.shape == (32, 384) and batch.keys.shape == (32,) and batch.also.shape[0] == 32
     assert batch.hard.shape == (*batch.hard_mask.shape, 384) and batch.hard_mask.shape[1] <= 14
 
 
@@ -120,7 +121,7 @@ def test_a_seed_gives_the_same_batches_and_another_does_not(tmp_path: Path) -> N
     one, again, other = (sampler(tmp_path, ONE + PAIRS + GROUPS, seed, **options)[0] for seed in (3, 3, 4))
     for _ in range(3):
         first, second, third = one.batch(), again.batch(), other.batch()
-        for name in ("appearance", "luma", "query", "target", "same", "hard", "hard_mask"):
+        for name in ("appearance", "luma", "query", "target", "keys", "also", "hard", "hard_mask"):
             torch.testing.assert_close(getattr(first, name), getattr(second, name), rtol=0, atol=0)
         assert not torch.equal(first.target, third.target)
 
@@ -337,6 +338,13 @@ def item(scene: Scene, text: str, key: Scene | str | None = None) -> _Item:
 OWL_LEFT, OWL_STILL, FOX = Scene("left", "owl"), Scene("still", "owl"), Scene("left", "red fox")
 SWAP, PAWS = Scene("swap", "owl", "kite"), Scene("swap", "kite", "owl")
 LEFT_WHILE, WHILE_LEFT = Scene("left_while", "owl", "kite"), Scene("left_while", "kite", "owl")
+
+
+def right_for(keys: Tensor, also: Tensor) -> Tensor:
+    """(B, B), [i, j] true where the text of row j is right for the clip of row i."""
+    return (torch.cat((keys[:, None], also), 1)[:, :, None] == keys).any(1)
+
+
 OWLS = Scene("left", "owl", None, 2)
 
 
@@ -361,12 +369,13 @@ OWLS = Scene("left", "owl", None, 2)
         (item(OWL_LEFT, "Left.", "Left."), item(FOX, "An owl.", "owl"), True),
     ],
 )
-def test_same_meaning(video: _Item, text: _Item, right: bool) -> None:
+def test_text_keys(video: _Item, text: _Item, right: bool) -> None:
     other = item(Scene("bounce", "piano"), "The piano bounces up and down.")
     for items in ([video, text, other], [other, text, video]):
-        same = same_meaning(items)
+        keys, also = text_keys(items)
+        same = right_for(keys, also)
         assert bool(same[items.index(video), items.index(text)]) is right
-        assert same.diagonal().all() and same.dtype == torch.bool
+        assert same.diagonal().all() and keys.dtype == also.dtype == torch.int64
         assert not same[items.index(other), items.index(video)]
 
 
@@ -376,8 +385,9 @@ def test_equal_texts_in_a_batch_are_never_negatives(tmp_path: Path) -> None:
     for _ in range(5):
         batch = made.batch()
         texts = said(bank, batch.target)
+        same = right_for(batch.keys, batch.also)
         pairs = [(i, j) for i, text in enumerate(texts) for j in range(i) if texts[j] == text]
-        wrong += [texts[i] for i, j in pairs if not (batch.same[i, j] and batch.same[j, i])]
+        wrong += [texts[i] for i, j in pairs if not (same[i, j] and same[j, i])]
     assert wrong == []
 
 
@@ -396,6 +406,6 @@ def test_a_sampler_goes_on_where_another_stood(tmp_path: Path) -> None:
     second.resume(draws)
     for _ in range(5):  # over the end of an epoch
         one, other = first.batch(), second.batch()
-        for name in ("appearance", "luma", "target", "same", "hard_mask"):
+        for name in ("appearance", "luma", "target", "keys", "also", "hard_mask"):
             assert torch.equal(getattr(one, name), getattr(other, name))
         assert torch.equal(one.hard[one.hard_mask], other.hard[other.hard_mask])

@@ -47,7 +47,7 @@ class Source:
         nothing = torch.zeros(SIZE, 1, dtype=torch.bool)
         return Batch(
             self.appearance, self.luma, self.query, torch.ones(SIZE, 3, dtype=torch.bool), [""] * SIZE, self.target,
-            torch.eye(SIZE, dtype=torch.bool), torch.zeros(SIZE, 1, 384), nothing,
+            torch.arange(SIZE), torch.arange(SIZE)[:, None], torch.zeros(SIZE, 1, 384), nothing,
         )  # fmt: skip
 
     def draws(self) -> object:
