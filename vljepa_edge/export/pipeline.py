@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,6 +20,7 @@ from vljepa_edge.export.int8.convert import Card, export_int8
 from vljepa_edge.export.progress import OnStep
 from vljepa_edge.export.pytorch.checkpoint import Tokenizers, write_checkpoint
 from vljepa_edge.export.report import ExportReport
+from vljepa_edge.nn.config import VLJepaConfig
 from vljepa_edge.onnx_graphs.weights import is_quantised, restore_weights, store_weights
 from vljepa_edge.perception.tokenizer import read_tokenizer
 from vljepa_edge.support.process import peak_memory
@@ -117,7 +118,7 @@ def _export_checkpoint(source: str, out: Path, plan: Plan, on_step: OnStep) -> P
     folder = checkpoint_folder(source)
     model = VLJepa.from_pretrained(folder)
     name = Path(source if found is None else found.name).name
-    tokenizers = _tokenizers(folder, model)
+    tokenizers = tokenizers_of(model.config, folder)
     return write_checkpoint(
         model,
         tokenizers,
@@ -131,22 +132,40 @@ def _export_checkpoint(source: str, out: Path, plan: Plan, on_step: OnStep) -> P
     )
 
 
-def _tokenizers(folder: Path, model: Any) -> Tokenizers:
-    """`tokenizers/*.json` of the checkpoint; else those of the sources. The decoder speaks the language model's."""
-    config = model.config
+def tokenizers_of(
+    config: VLJepaConfig, folder: Path | None, files: Mapping[str, str | Path] | None = None
+) -> Tokenizers:
+    """The tokenizers of a checkpoint's model: `files` by role (query, target, decoder); else `tokenizers/*.json` of its
+    folder; else those of the model's sources. The decoder speaks the language model's.
+
+    Raises BundleError when one can't be read.
+    """
     target = config.y_encoder.source
     query = target if config.language_model is None else config.language_model.source
-    return Tokenizers(
-        *(
-            _tokenizer(folder / "tokenizers" / f"{name}.json", origin)
-            for name, origin in (("query", query), ("target", target), ("decoder", query))
-        )
-    )
+    found = []
+    for role, source in (("query", query), ("target", target), ("decoder", query)):
+        own = None if folder is None else folder / "tokenizers" / f"{role}.json"
+        if files is not None and role in files:
+            own = Path(files[role])
+        elif own is not None and not own.is_file():
+            own = None
+        found.append(_tokenizer_of(source) if own is None else read_tokenizer(own, _bytes(own)))
+    return Tokenizers(*found)
 
 
-def _tokenizer(file: Path, source: str) -> Tokenizer:
-    if file.is_file():
-        return read_tokenizer(file, file.read_bytes())
+def _bytes(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise BundleError(file, f"can't be read: {error.strerror}") from error
+
+
+def _tokenizer_of(source: str) -> Tokenizer:
+    if Path(source).suffix == ".gguf":
+        from vljepa_edge.nn.gguf_file import GgufFile
+        from vljepa_edge.nn.weights import gguf_tokenizer
+
+        return gguf_tokenizer(GgufFile(source))
     from transformers import AutoTokenizer
 
     from vljepa_edge.nn.weights import guarded
@@ -154,5 +173,7 @@ def _tokenizer(file: Path, source: str) -> Tokenizer:
     try:
         tokenizer: Tokenizer = guarded(AutoTokenizer.from_pretrained, source).backend_tokenizer
     except Exception as error:  # also a tokenizer without a backend
-        raise BundleError(source, f"gives no tokenizer: {error}; put one at {file}") from error
+        raise BundleError(
+            source, f"gives no tokenizer: {error}; put one in the checkpoint's folder tokenizers"
+        ) from error
     return tokenizer

@@ -134,7 +134,11 @@ class PredictorConfig:
 
 @dataclass(frozen=True)
 class YDecoderConfig:
-    """A light decoder from an embedding to text. The paper does not disclose its own; see `YDecoder` for ours."""
+    """A decoder from an embedding to text. The paper does not disclose its own; see `YDecoder` for ours.
+
+    kv_heads to rope_scaling: None or the defaults in a light decoder of ours; of a language model where it starts from
+    one.
+    """
 
     vocab: int
     hidden: int = 256
@@ -145,6 +149,11 @@ class YDecoderConfig:
     max_tokens: int = 32
     embedding: int = 384
     dropout: float = 0.0
+    kv_heads: int | None = None
+    head_dim: int | None = None
+    rope_theta: float = 10000.0
+    rms_eps: float = 1e-5
+    rope_scaling: RopeScaling | None = None
 
     def __post_init__(self) -> None:
         sizes = (self.vocab, self.prefix, self.max_tokens, self.embedding)
@@ -158,8 +167,12 @@ class YDecoderConfig:
             hidden=self.hidden,
             layers=self.layers,
             heads=self.heads,
-            kv_heads=self.heads,
+            kv_heads=self.heads if self.kv_heads is None else self.kv_heads,
             ffn=self.ffn,
+            head_dim=self.head_dim,
+            rope_theta=self.rope_theta,
+            rms_eps=self.rms_eps,
+            rope_scaling=self.rope_scaling,
             max_positions=self.prefix + self.max_tokens,
         )
 

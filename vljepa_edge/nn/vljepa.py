@@ -195,7 +195,7 @@ class VLJepa(nn.Module):
         """
         folder = checkpoint_folder(path_or_id)
         refuse_pickles(folder)
-        model = cls(_read_config(folder / CONFIG))
+        model = cls(read_config(folder / CONFIG))
         try:
             state = load_file(folder / WEIGHTS)
         except (OSError, SafetensorError) as error:
@@ -277,7 +277,8 @@ def checkpoint_folder(path_or_id: str | Path) -> Path:
         raise BundleError(path_or_id, f"the hub doesn't give all of it: {error}") from error
 
 
-def _read_config(path: Path) -> VLJepaConfig:
+def read_config(path: Path) -> VLJepaConfig:
+    """The config.json of a checkpoint. Raises BundleError if it can't be read, InputError if it is not allowed."""
     try:
         data: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

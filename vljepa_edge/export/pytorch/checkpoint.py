@@ -28,8 +28,8 @@ from vljepa_edge.nn.x_encoder import XEncoder
 from vljepa_edge.nn.y_decoder import YDecoder
 
 _TEXT_AXES = {0: "batch", 1: "tokens"}
-_STARTS = ("<start>", "<|begin_of_text|>", "<s>", "<bos>", "[CLS]")
-_ENDS = ("<end>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]")
+STARTS = ("<start>", "<|begin_of_text|>", "<s>", "<bos>", "[CLS]", "<|endoftext|>")
+ENDS = ("<end>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]", "<|endoftext|>")
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,8 @@ def _manifest(
             "target_tokens": config.y_encoder.max_tokens,
             "decoder_tokens": decoder.max_tokens - 1,  # the start token takes a place
             "decoder_prefix": decoder.prefix,
-            "decoder_start": _special(tokenizers.decoder, _STARTS), "decoder_end": _special(tokenizers.decoder, _ENDS),
+            "decoder_start": special_token(tokenizers.decoder, STARTS),
+            "decoder_end": special_token(tokenizers.decoder, ENDS),
             "default_query": "What is happening?",
         },
         "embedding": {"width": config.predictor.embedding},
@@ -225,7 +226,8 @@ def _notice(model: VLJepa) -> str:
     )
 
 
-def _special(tokenizer: Tokenizer, names: tuple[str, ...]) -> int:
+def special_token(tokenizer: Tokenizer, names: tuple[str, ...]) -> int:
+    """The id of the first of `names` that the tokenizer has. Raises ExportError for none."""
     for name in names:
         found = tokenizer.token_to_id(name)
         if found is not None:

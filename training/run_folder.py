@@ -1,0 +1,99 @@
+"""The folder of a run: its config, its log and its checkpoints, each written atomically.
+
+    config.yaml   every value of the run        log.jsonl     a line a measured step
+    latest, best  names of checkpoints          checkpoints/  00001200.safetensors, by global step
+    model/        the finished model            curves.png    every curve of the log
+
+A checkpoint is one safetensors file: weights, averages and the optimiser's moments by name, whatever the number of
+ranks and however they shard, and in its header where the run stands. `latest` is renamed last, so it never names half a
+file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vljepa_edge.errors import BundleError, InputError
+from vljepa_edge.support.atomic import replacing
+from vljepa_edge.training.config import RunConfig
+
+LATEST, BEST = "latest", "best"
+_HEADER = "vljepa_run"
+
+
+class RunFolder:
+    """Checkpoints of one run. keep: how many of the last stay, the best one aside."""
+
+    def __init__(self, folder: Path, keep: int) -> None:
+        self.folder, self._keep = folder, keep
+        self.checkpoints = folder / "checkpoints"
+
+    def begin(self, config: RunConfig, resume: bool) -> None:
+        """Make the folder and put the config in it.
+
+        Raises InputError for a run that is there already and is not resumed, or that is resumed with a config that
+        trains another model or other stages.
+        """
+        file, text = self.folder / "config.yaml", config.to_yaml()
+        if (self.folder / LATEST).exists() and not resume:
+            raise InputError(
+                f"{self.folder} holds a run already; resume it with --resume latest, or choose another out"
+            )
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as part:
+            part.write_text(text, encoding="utf-8")
+
+    def save(self, step: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, best: bool) -> Path:
+        """Write the checkpoint of a global step. Raises OSError or SafetensorError, and then nothing has changed."""
+        path = self.checkpoints / f"{step:08}.safetensors"
+        with replacing(path) as part:
+            save_file(
+                {name: value.contiguous() for name, value in tensors.items()}, part, {_HEADER: json.dumps(header)}
+            )
+        self._name(LATEST, path)
+        if best:
+            self._name(BEST, path)
+        self._prune()
+        return path
+
+    def named(self, name: str) -> Path:
+        """The checkpoint that `latest` or `best` names, or a file. Raises InputError for none."""
+        mark = self.folder / name
+        path = self.checkpoints / mark.read_text("utf-8").strip() if mark.is_file() else Path(name)
+        if not path.is_file():
+            raise InputError(f"{name} must be latest, best or a checkpoint file; {self.folder} has no such checkpoint")
+        return path
+
+    def has_checkpoint(self) -> bool:
+        """Whether there is anything to resume."""
+        return (self.folder / LATEST).is_file()
+
+    def _name(self, mark: str, path: Path) -> None:
+        with replacing(self.folder / mark) as part:
+            part.write_text(path.name, encoding="utf-8")
+
+    def _prune(self) -> None:
+        marked = {self.folder / mark for mark in (LATEST, BEST)}
+        kept = {mark.read_text("utf-8").strip() for mark in marked if mark.is_file()}
+        for path in sorted(self.checkpoints.glob("*.safetensors"))[: -self._keep]:
+            if path.name not in kept:
+                path.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Tensors and header. Raises BundleError for a file that is damaged or no checkpoint of a run."""
+    try:
+        with safe_open(path, "pt") as opened:
+            header = (opened.metadata() or {}).get(_HEADER)
+        if header is None:
+            raise BundleError(path, "is no checkpoint of a run: its header lacks one")
+        return load_file(path), json.loads(header)
+    except (OSError, SafetensorError, ValueError) as error:
+        raise BundleError(path, f"can't be read as a checkpoint: {error}") from error

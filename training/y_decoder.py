@@ -1,0 +1,189 @@
+"""The Y-decoder, trained on any corpus of text after the stages: it is not in the main training (section 3.1 of the
+paper).
+
+It learns to say the text whose embedding it is given. What it will be given is the predictor's, which only resembles a
+text's own, so a random step is added to each embedding. The corpus decides what it can say: a wide one costs little.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.export.pytorch.checkpoint import ENDS, STARTS, Tokenizers, special_token
+from vljepa_edge.nn.config import YDecoderConfig
+from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.weights import load_llama_last_layers
+from vljepa_edge.nn.y_decoder import YDecoder
+from vljepa_edge.training.config import Decoder
+from vljepa_edge.training.data.sample import Source
+from vljepa_edge.training.optim import Guard
+
+_IGNORED = -100
+_CHUNK = 256  # texts that are embedded at once
+
+
+def read_corpus(names: Sequence[str], sources: Mapping[str, Source]) -> list[str]:
+    """Every text once, sorted: the targets of sources, the lines of files. Raises InputError for a name that is
+    neither."""
+    texts: set[str] = set()
+    for name in names:
+        if name in sources:
+            source = sources[name]
+            texts.update(source[index].target.strip() for index in range(len(source)))
+        elif Path(name).is_file():
+            texts.update(line.strip() for line in Path(name).read_text("utf-8-sig").splitlines())
+        else:
+            raise InputError(f"decoder.corpus: {name!r} must be a text file or one of the data {sorted(sources)}")
+    texts.discard("")
+    if len(texts) < 2:
+        raise InputError(f"decoder.corpus must hold at least 2 different texts, got {len(texts)}")
+    return sorted(texts)
+
+
+def start_decoder(model: VLJepa, tokenizers: Tokenizers, config: Decoder) -> tuple[YDecoder, Tokenizer]:
+    """A decoder before training, on the model's device: light and random, or a language model with a fresh prefix.
+
+    Raises InputError when the model's config has no light decoder, or one of another vocabulary than its tokenizer.
+    """
+    own = model.config.y_decoder
+    if config.source is None:
+        if own is None:
+            raise InputError("decoder: the model's config must have a y_decoder, or decoder.source a language model")
+        if own.vocab < tokenizers.decoder.get_vocab_size():
+            raise InputError(
+                f"model.y_decoder.vocab must be at least {tokenizers.decoder.get_vocab_size()}, the decoder's tokens, "
+                f"got {own.vocab}"
+            )
+        return YDecoder(own), tokenizers.decoder
+    loaded = load_llama_last_layers(config.source, "all", max_positions=None)
+    stack = loaded.stack.config
+    light = own or YDecoderConfig(vocab=len(loaded.embedding), max_tokens=64)
+    made = replace(
+        light, vocab=len(loaded.embedding), hidden=stack.hidden, layers=stack.layers, heads=stack.heads, ffn=stack.ffn,
+        embedding=model.config.predictor.embedding, kv_heads=stack.kv_heads, head_dim=stack.head_dim,
+        rope_theta=stack.rope_theta, rms_eps=stack.rms_eps, rope_scaling=stack.rope_scaling,
+    )  # fmt: skip
+    decoder = YDecoder(made)
+    decoder.stack.load_state_dict(loaded.stack.state_dict())
+    decoder.tokens.load_state_dict({"weight": loaded.embedding})
+    return decoder, loaded.tokenizer
+
+
+def encode_ids(texts: Sequence[str], tokenizer: Tokenizer, most: int) -> Tensor:
+    """(N, L) token ids between the start and the end token, padded with _IGNORED; what is longer is cut, and has no
+    end.
+
+    Raises ExportError for a tokenizer without a start or an end token.
+    """
+    start, end = special_token(tokenizer, STARTS), special_token(tokenizer, ENDS)
+    rows = [
+        [start, *encoding.ids, end][:most] for encoding in tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    ]
+    ids = torch.full((len(rows), max(map(len, rows))), _IGNORED)
+    for row, own in zip(ids, rows, strict=True):
+        row[: len(own)] = torch.tensor(own)
+    return ids
+
+
+@torch.no_grad()
+def embed_texts(
+    model: VLJepa, tokenizer: Tokenizer, texts: Sequence[str], on_step: Callable[[int, int], None]
+) -> Tensor:
+    """(N, E) in fp16 on the CPU: what the Y-encoder makes of each text. Texts of one length go together."""
+    encodings = tokenizer.encode_batch(list(texts))
+    device, most = model.log_scale.device, model.config.y_encoder.max_tokens
+    order = sorted(range(len(texts)), key=lambda i: sum(encodings[i].attention_mask))
+    found = torch.empty(len(texts), model.config.predictor.embedding, dtype=torch.float16)
+    for begin in range(0, len(order), _CHUNK):
+        rows = order[begin : begin + _CHUNK]
+        own = [
+            [t for t, m in zip(encodings[i].ids, encodings[i].attention_mask, strict=True) if m][:most] for i in rows
+        ]
+        width = max(1, max(map(len, own)))
+        ids, mask = torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width, dtype=torch.bool)
+        for row, tokens in enumerate(own):
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+            mask[row, : len(tokens)] = True
+        found[rows] = model.encode_text(ids.to(device), mask.to(device)).half().cpu()
+        on_step(min(begin + _CHUNK, len(order)), len(order))
+    return found
+
+
+def train_decoder(
+    decoder: YDecoder, embeddings: Tensor, ids: Tensor, config: Decoder, *, seed: int, bf16: bool,
+    on_step: Callable[[int, float], None],
+) -> None:  # fmt: skip
+    """Train in place, a pure function of its arguments. embeddings (N, E), ids (N, L) as encode_ids gives them.
+
+    A step whose loss or gradient is not finite is not taken. Raises TrainingError after many of them in a row.
+    """
+    device = decoder.tokens.weight.device
+    decoder.train()
+    optimiser = torch.optim.AdamW(decoder.parameters(), config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.98))
+    guard, lengths = Guard(), (ids >= 0).sum(1)
+    for step in range(config.steps):
+        rate = config.lr * min(1.0, (step + 1) / max(1, config.warmup))
+        for group in optimiser.param_groups:
+            group["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * step / config.steps))
+        torch.manual_seed(random.Random(f"{seed}/y_decoder/{step}").getrandbits(62))
+        rows = torch.randint(len(ids), (min(config.batch, len(ids)),))
+        target = embeddings[rows].float()
+        noise = F.normalize(torch.randn_like(target), dim=-1) * torch.rand(len(rows), 1) * config.noise
+        given = F.normalize(target + noise, dim=-1).to(device)
+        said = ids[rows, : int(lengths[rows].max())].to(device)
+        optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            logits = decoder(given, said[:, :-1].clamp(min=0))
+        loss = F.cross_entropy(logits.float().flatten(0, 1), said[:, 1:].flatten(), ignore_index=_IGNORED)
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(decoder.parameters(), config.clip)
+        value = float(loss.detach())
+        if guard.allows(value, float(norm)):
+            optimiser.step()
+        on_step(step, value)
+    decoder.eval()
+
+
+def split_corpus(texts: Sequence[str], validation: int) -> tuple[list[str], list[str]]:
+    """Texts to train on, and at most `validation` others, a tenth at most: the same split in every run."""
+    count = min(validation, len(texts) // 10)
+    held = set(random.Random("validation").sample(range(len(texts)), count))
+    return [t for i, t in enumerate(texts) if i not in held], [texts[i] for i in sorted(held)]
+
+
+@torch.no_grad()
+def decode(decoder: YDecoder, embeddings: Tensor, tokenizer: Tokenizer) -> list[str]:
+    """The greedy text of each embedding (N, E)."""
+    start, end = special_token(tokenizer, STARTS), special_token(tokenizer, ENDS)
+    device = decoder.tokens.weight.device
+    texts: list[str] = []
+    for part in torch.split(embeddings, _CHUNK):  # type: ignore[no-untyped-call]
+        rows = decoder.generate(part.float().to(device), start, end)
+        texts += tokenizer.decode_batch(rows, skip_special_tokens=True)
+    return texts
+
+
+def cider(said: Sequence[str], right: Sequence[str]) -> float:
+    """CIDEr of each text against its one reference, mean over all, times 100 as papers print it. Words are what a
+    regular expression finds, in small letters. Raises InputError where pycocoevalcap is not installed."""
+    try:
+        from pycocoevalcap.cider.cider import Cider
+    except ImportError as error:
+        raise InputError("CIDEr needs pycocoevalcap; to get it, run: pip install pycocoevalcap") from error
+    words = partial(re.findall, r"\w+(?:'\w+)?")
+    found = {i: [" ".join(words(text.lower()))] for i, text in enumerate(said)}
+    truth = {i: [" ".join(words(text.lower()))] for i, text in enumerate(right)}
+    score, _ = Cider().compute_score(truth, found)
+    return 100.0 * float(score)
