@@ -169,7 +169,7 @@ def decode(decoder: YDecoder, embeddings: Tensor, tokenizer: Tokenizer) -> list[
     start, end = special_token(tokenizer, STARTS), special_token(tokenizer, ENDS)
     device = decoder.tokens.weight.device
     texts: list[str] = []
-    for part in torch.split(embeddings, _CHUNK):  # type: ignore[no-untyped-call]
+    for part in torch.split(embeddings, _CHUNK):
         rows = decoder.generate(part.float().to(device), start, end)
         texts += tokenizer.decode_batch(rows, skip_special_tokens=True)
     return texts
