@@ -16,6 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from torch import Tensor
 
 from vljepa_edge.nn.config import YDecoderConfig
+from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training.checkpoint import Checkpoint
 from vljepa_edge.training.precision import autocast
@@ -23,7 +24,7 @@ from vljepa_edge.training.steps import Steps
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny import vocabulary
 from vljepa_edge.training.tiny.captions import Scene
-from vljepa_edge.training.tiny.model import EMBEDDING, TinyModel
+from vljepa_edge.training.tiny.model import EMBEDDING
 from vljepa_edge.training.tiny.recipe import DecoderRecipe
 from vljepa_edge.training.tiny.texts import SentenceBank
 
@@ -97,9 +98,9 @@ class Corpus:
         self.rows = torch.tensor(bank.ids(texts))
         self.bank = bank
 
-    def targets(self, model: TinyModel, rows: Tensor) -> Tensor:
+    def targets(self, model: VLJepa, rows: Tensor) -> Tensor:
         with torch.inference_mode():
-            return model.text(self.bank.vectors[self.rows[rows]].float())
+            return model.encode_text(self.bank.vectors[self.rows[rows]].float())
 
 
 def new_decoder(vocab: int, recipe: DecoderRecipe) -> YDecoder:
@@ -119,7 +120,7 @@ def new_decoder(vocab: int, recipe: DecoderRecipe) -> YDecoder:
 
 def train_decoder(
     decoder: YDecoder,
-    model: TinyModel,
+    model: VLJepa,
     corpus: Corpus,
     predicted: Tensor,
     said: list[list[int]],

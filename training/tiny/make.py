@@ -26,6 +26,7 @@ from vljepa_edge.errors import ExportError, VLJepaError
 from vljepa_edge.export.int8.convert import Card, export_int8
 from vljepa_edge.export.pytorch.tiny_bundle import TinyParts, write_tiny_bundle
 from vljepa_edge.nn.tiny_streams import MotionStem
+from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.support.assets import cache_dir
@@ -37,7 +38,7 @@ from vljepa_edge.training.tiny.batches import Sampler, luma_to_float, wordings
 from vljepa_edge.training.tiny.calibration import write_calibration
 from vljepa_edge.training.tiny.decoder import END, START, Corpus, new_decoder, sentences, train_decoder, word_tokenizer
 from vljepa_edge.training.tiny.features import Clips
-from vljepa_edge.training.tiny.model import TinyModel
+from vljepa_edge.training.tiny.model import motion_stem, new_model, streams
 from vljepa_edge.training.tiny.motion import pretrain_motion
 from vljepa_edge.training.tiny.prepare import Workshop
 from vljepa_edge.training.tiny.recipe import Recipe, StageRecipe, load_recipe
@@ -60,29 +61,29 @@ class Log:
 
 
 @torch.inference_mode()
-def embed(model: TinyModel, shop: Workshop, clips: Clips, queries: list[str], rows: list[int] | None = None) -> Tensor:
+def embed(model: VLJepa, shop: Workshop, clips: Clips, queries: list[str], rows: list[int] | None = None) -> Tensor:
     """(n, 384) of cached clips, one query each."""
     rows = list(range(len(clips))) if rows is None else rows
     out = []
     for start in range(0, len(rows), 100):
         part = rows[start : start + 100]
         query, mask = shop.queries.batch(queries[start : start + 100])
+        kept = {
+            "appearance": torch.from_numpy(clips.appearance[part]).float(),
+            "luma": luma_to_float(clips.luma[part]),
+        }
         with autocast():
-            out.append(
-                model(
-                    torch.from_numpy(clips.appearance[part]).float(), luma_to_float(clips.luma[part]), query, mask
-                ).float()
-            )
+            out.append(model.predict(kept, query, mask).float())
     return torch.cat(out)
 
 
 @torch.inference_mode()
-def quick_figures(model: TinyModel, shop: Workshop) -> dict[str, dict[str, float]]:
+def quick_figures(model: VLJepa, shop: Workshop) -> dict[str, dict[str, float]]:
     """The card's figures from cached features in PyTorch: what training watches. The card is measured on the bundle."""
 
     def text(texts: object) -> np.ndarray:
         shop.sentences.add(texts, keep=False)  # type: ignore[arg-type]
-        return model.text(shop.sentences(texts)).numpy()  # type: ignore[arg-type]
+        return model.encode_text(shop.sentences(texts)).numpy()  # type: ignore[arg-type]
 
     out = {}
     for split, names in (("seen", shop.seen_names), ("held", shop.held_names)):
@@ -97,7 +98,7 @@ def quick_figures(model: TinyModel, shop: Workshop) -> dict[str, dict[str, float
     return out
 
 
-def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
+def train(recipe: Recipe, folder: Path) -> tuple[VLJepa, Workshop, Log]:
     """Everything up to the Y-decoder."""
     torch.manual_seed(recipe.seed)
     shop = Workshop(recipe, folder)
@@ -107,8 +108,8 @@ def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
     for split in ("seen", "held", "seen_asked", "held_asked"):
         shop.test(split)
     log(f"{len(clips)} clips and {len(photos or [])} photo crops encoded")
-    model = TinyModel(recipe)
-    _pretrain_motion(model.motion, shop, log)
+    model = new_model(recipe, shop.sentence_encoder.model, shop.appearance_stream)
+    _pretrain_motion(motion_stem(model), shop, log)
     if recipe.predictor.body == "smollm2":
         _start_from_smollm2(model, recipe)
     shop.embed_wordings()
@@ -119,13 +120,13 @@ def train(recipe: Recipe, folder: Path) -> tuple[TinyModel, Workshop, Log]:
             _run_stage(model, shop, name, stage, recipe.seed * 10 + number, log)
             if not measured:
                 log(json.dumps(quick_figures(model, shop)))
-    model.predictor.trust_concepts(recipe.predictor.concept_trust, model.y_head)
+    model.trust_concepts(recipe.predictor.concept_trust)
     if not (shop.folder / "decoder.safetensors").exists():  # else it is in the log of an earlier run
         log(f"finished, trusting concepts: {json.dumps(quick_figures(model, shop))}")
     return model, shop, log
 
 
-def _run_stage(model: TinyModel, shop: Workshop, name: str, stage: StageRecipe, seed: int, log: Log) -> None:
+def _run_stage(model: VLJepa, shop: Workshop, name: str, stage: StageRecipe, seed: int, log: Log) -> None:
     sampler = Sampler(
         shop.train, shop.photos, stage, shop.concepts, shop.sentences, shop.queries, shop.seen_names, seed
     )
@@ -150,7 +151,7 @@ def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Log) -> None:
     stem.load_state_dict(load_file(file))
 
 
-def _start_from_smollm2(model: TinyModel, recipe: Recipe) -> None:
+def _start_from_smollm2(model: VLJepa, recipe: Recipe) -> None:
     """Replace the predictor's random layers with the last ones of SmolLM2-135M."""
     stack, _, _ = load_llama_last_layers(
         str(assets.smollm2_gguf()), recipe.predictor.layers, max_positions=model.predictor.config.stack.max_positions
@@ -159,7 +160,7 @@ def _start_from_smollm2(model: TinyModel, recipe: Recipe) -> None:
 
 
 @torch.inference_mode()
-def renamed_clips(model: TinyModel, shop: Workshop) -> tuple[Tensor, list[str]]:
+def renamed_clips(model: VLJepa, shop: Workshop) -> tuple[Tensor, list[str]]:
     """Embeddings (n, 384) of training clips, most with another word's concept in the object's place, and their
     captions: else the decoder would take whatever the predictor points at for one of the objects that clips show."""
     recipe = shop.recipe
@@ -172,12 +173,13 @@ def renamed_clips(model: TinyModel, shop: Workshop) -> tuple[Tensor, list[str]]:
     for _ in track(range(-(-recipe.decoder.renamed // stage.batch)), "embedding renamed clips"):
         batch = sampler.batch()
         with autocast():
-            made.append(model(batch.appearance, batch.luma, query, mask).float())
+            kept = {"appearance": batch.appearance, "luma": batch.luma}
+            made.append(model.predict(kept, query, mask).float())
         texts += batch.texts
     return torch.cat(made), texts
 
 
-def train_text_out(model: TinyModel, shop: Workshop, log: Log) -> tuple[YDecoder, Tokenizer]:
+def train_text_out(model: VLJepa, shop: Workshop, log: Log) -> tuple[YDecoder, Tokenizer]:
     """The Y-decoder and its tokenizer, trained on the finished model's embeddings."""
     recipe, clips = shop.recipe.decoder, shop.train
     renamed, of_others = renamed_clips(model, shop)
@@ -201,14 +203,16 @@ def train_text_out(model: TinyModel, shop: Workshop, log: Log) -> tuple[YDecoder
 
 
 def export(
-    model: TinyModel, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop, out: Path, figures: dict[str, Any] | None
+    model: VLJepa, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop, out: Path, figures: dict[str, Any] | None
 ) -> Path:
     """Write the bundle at `out`; `figures` of its card, once they are measured."""
     start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
     assert start is not None and end is not None  # special tokens of every tokenizer that word_tokenizer makes
+    assert model.y_encoder.head is not None
+    model.eval()
     parts = TinyParts(
-        appearance=shop.appearance_stream, motion=model.motion.eval(), predictor=model.predictor.eval(),
-        sentence_encoder=shop.sentence_encoder.model, y_head=model.y_head, decoder=decoder,
+        appearance=streams(model).appearance, motion=motion_stem(model), predictor=model.predictor,
+        sentence_encoder=model.y_encoder.backbone, y_head=model.y_encoder.head, decoder=decoder,
         sentence_tokenizer=_unpadded(assets.minilm_dir() / "tokenizer.json"), decoder_tokenizer=tokenizer.to_str(),
         decoder_start=start, decoder_end=end,
     )  # fmt: skip

@@ -1,60 +1,57 @@
-"""The trained parts of the tiny model, together: motion stem, predictor, head of the Y-encoder, temperature."""
+"""The default's config and its model, built of the frozen parts that the work folder has."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
+from typing import Any
 
-import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
-from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, StreamConfig, VLJepaConfig
-from vljepa_edge.nn.predictor import Predictor
-from vljepa_edge.nn.tiny_streams import MotionStem
-from vljepa_edge.training.tiny.recipe import Recipe
+from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, TinyStreamsConfig, VLJepaConfig
+from vljepa_edge.nn.tiny_streams import AppearanceStream, MotionStem, TinyStreams
+from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.training.tiny.recipe import PredictorRecipe, Recipe
 
-EMBEDDING = 384
-_MAX_SCALE = 100.0
+EMBEDDING = VLJepaConfig.tiny().predictor.embedding
 
 
-class TinyModel(nn.Module):
-    """What gradients reach. The appearance stream and the sentence encoder are frozen and run beforehand."""
+def new_model(recipe: Recipe, sentence_encoder: nn.Module, appearance: AppearanceStream | None = None) -> VLJepa:
+    """The recipe's model, what trains in it untrained and without a Y-decoder.
 
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self.motion = MotionStem(recipe.motion.width).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-        self.predictor = Predictor(predictor_config(recipe, self.motion))
-        self.y_head = nn.Linear(EMBEDDING, EMBEDDING)
-        nn.init.eye_(self.y_head.weight)
-        nn.init.zeros_(self.y_head.bias)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
-
-    def forward(
-        self, appearance: Tensor, luma: Tensor, query: Tensor | None = None, query_mask: Tensor | None = None
-    ) -> Tensor:
-        """appearance (B, 8, 10, 640), luma (B, 8, 56, 56) in 0 to 1, query (B, L, 384) -> (B, 384) unit rows."""
-        streams = {"appearance": appearance, "motion": self.motion(luma)}
-        return self.predictor(streams, query, query_mask)  # type: ignore[no-any-return]
-
-    def text(self, sentences: Tensor) -> Tensor:
-        """Sentence embeddings (..., 384) of the frozen encoder -> targets (..., 384), unit rows."""
-        return F.normalize(self.y_head(sentences).float(), dim=-1)
-
-    def scale(self) -> Tensor:
-        """The inverse temperature of the loss."""
-        return self.log_scale.exp()
-
-    @torch.no_grad()
-    def bound_temperature(self) -> None:
-        """Bring the inverse temperature back to its bound where a step went beyond. Bounded in `scale` instead, its
-        gradient would be 0 there and it could not come back."""
-        self.log_scale.clamp_(max=math.log(_MAX_SCALE))
+    sentence_encoder: from transformers; appearance: with what was fitted to the data. Both are frozen and shared, not
+    copied. Training on kept features needs no appearance.
+    """
+    config = model_config(recipe)
+    hf: Any = sentence_encoder.config
+    model = VLJepa(replace(config, y_encoder=replace(config.y_encoder, architecture=hf.to_dict())))
+    model.y_encoder.backbone = sentence_encoder.requires_grad_(False).eval()
+    if appearance is not None:
+        streams(model).appearance = appearance.requires_grad_(False)
+    return model
 
 
-def predictor_config(recipe: Recipe, motion: MotionStem) -> PredictorConfig:
-    """The tiny preset with the recipe's body and motion stem."""
-    body, preset = recipe.predictor, VLJepaConfig.tiny().predictor
+def streams(model: VLJepa) -> TinyStreams:
+    """The X-encoder of a model of the default's shape."""
+    assert isinstance(model.x_encoder, TinyStreams)
+    return model.x_encoder
+
+
+def motion_stem(model: VLJepa) -> MotionStem:
+    """The trained part of the X-encoder."""
+    stem: MotionStem = streams(model).motion
+    return stem
+
+
+def model_config(recipe: Recipe) -> VLJepaConfig:
+    """The preset with the recipe's body and motion stem, and no Y-decoder yet: its vocabulary comes from the data."""
+    preset = VLJepaConfig.tiny()
+    x_encoder = TinyStreamsConfig(motion_width=recipe.motion.width)
+    return replace(
+        preset, x_encoder=x_encoder, y_decoder=None, predictor=_predictor(preset.predictor, recipe.predictor, x_encoder)
+    )
+
+
+def _predictor(preset: PredictorConfig, body: PredictorRecipe, x_encoder: TinyStreamsConfig) -> PredictorConfig:
     if body.body == "smollm2":
         stack = LlamaStackConfig(
             576, body.layers, 9, 3, 1536, rope_theta=100_000.0, max_positions=preset.stack.max_positions
@@ -63,6 +60,6 @@ def predictor_config(recipe: Recipe, motion: MotionStem) -> PredictorConfig:
         stack = replace(
             preset.stack, hidden=body.hidden, layers=body.layers, heads=body.heads, kv_heads=body.heads, ffn=body.ffn
         )
-    appearance, _ = preset.streams
-    streams = (appearance, StreamConfig("motion", motion.width, positions=(1, motion.tokens)))
-    return replace(preset, streams=streams, stack=stack, dropout=body.dropout)
+    appearance, motion = preset.streams
+    found = (appearance, replace(motion, dim=x_encoder.streams()["motion"]))
+    return replace(preset, streams=found, stack=stack, dropout=body.dropout)

@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from tests.training.tiny_bert import bert
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, LUMA_SIZE, REGIONS
+from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.features import WIDTH, Clips
-from vljepa_edge.training.tiny.model import TinyModel
+from vljepa_edge.training.tiny.model import new_model
 from vljepa_edge.training.tiny.recipe import MotionRecipe, PredictorRecipe, Recipe, StageRecipe
 from vljepa_edge.training.tiny.renaming import Concepts
 from vljepa_edge.training.tiny.texts import QueryBank, SentenceBank
@@ -159,9 +161,10 @@ def grey_background(level: int = 90) -> list[list[Image.Image]]:
     return [[Image.new("RGB", (360, 340), (level, level, level))]]
 
 
-def small_model() -> TinyModel:
-    """Untrained, the same in every call."""
+def small_model() -> VLJepa:
+    """Untrained, the same in every call. For kept features: its image network has random weights."""
     torch.manual_seed(0)
     plain = stage()
     predictor = PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48)
-    return TinyModel(Recipe("small", 0, plain, plain, plain, motion=MotionRecipe(width=4), predictor=predictor))
+    recipe = Recipe("small", 0, plain, plain, plain, motion=MotionRecipe(width=4), predictor=predictor)
+    return new_model(recipe, bert(40, CONCEPT_WIDTH))

@@ -46,7 +46,7 @@ def small_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
 class Plain:
     """A model whose Y-encoder has no head."""
 
-    def text(self, x: Tensor) -> Tensor:
+    def encode_text(self, x: Tensor) -> Tensor:
         return x
 
 

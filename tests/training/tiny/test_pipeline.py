@@ -23,6 +23,7 @@ from tests.training.tiny.fakes import NAMES, cutout, grey_background
 from tests.training.tiny_bert import write_sentence_encoder
 from vljepa_edge.errors import ExportError
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
+from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training.tiny import assets, calibration, card, make, prepare, vocabulary
 from vljepa_edge.training.tiny import captions as say
@@ -111,16 +112,17 @@ def test_from_nothing_to_a_bundle_that_streams(tmp_path: Path, monkeypatch: pyte
     _goes_on_where_it_stopped(work, model, decoder, monkeypatch)
 
 
-def _agrees_with_training(
-    loaded: vljepa_edge.Model, model: make.TinyModel, shop: prepare.Workshop, frames: np.ndarray
-) -> None:
+def _agrees_with_training(loaded: vljepa_edge.Model, model: VLJepa, shop: prepare.Workshop, frames: np.ndarray) -> None:
     """What the device computes from frames is what training computed from its cached features."""
     query = say.CAPTION_QUERIES[0]
     appearance, luma = shop.frame_encoder(frames)
     states, mask = shop.queries.batch([query])
     with torch.inference_mode():
-        cached = torch.from_numpy(appearance[None]).float(), torch.from_numpy(luma[None]).float() / 255
-        expected = model(*cached, states, mask)[0].numpy()
+        kept = {
+            "appearance": torch.from_numpy(appearance[None]).float(),
+            "luma": torch.from_numpy(luma[None]).float() / 255,
+        }
+        expected = model.predict(kept, states, mask)[0].numpy()
     _, found = loaded.embed_windows([(frame, t / 4) for t, frame in enumerate(frames)], query, full=True)
     assert cosine(found[0], expected) > 0.99
     seen = card.Seen(loaded, frames)  # how the card looks at a clip: as a stream does
@@ -133,14 +135,12 @@ def _agrees_with_training(
     texts = ["The owl moves to the left.", "Yes."]
     shop.sentences.add(texts, keep=False)
     with torch.inference_mode():
-        targets = model.text(shop.sentences(texts)).numpy()
+        targets = model.encode_text(shop.sentences(texts)).numpy()
     for one, other in zip(loaded.embed_text(texts), targets, strict=True):
         assert cosine(one, other) > 0.99
 
 
-def _goes_on_where_it_stopped(
-    work: Path, model: make.TinyModel, decoder: YDecoder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _goes_on_where_it_stopped(work: Path, model: VLJepa, decoder: YDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second run in the same folder draws, encodes and trains nothing, and ends with the same weights."""
 
     def fail(*_: object) -> None:

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from tests.training.tiny.fakes import small_model, stage
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
+from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training import checkpoint
 from vljepa_edge.training.losses import info_nce
 from vljepa_edge.training.steps import MOST_IN_A_ROW, Steps, TrainingError
 from vljepa_edge.training.tiny import stages
 from vljepa_edge.training.tiny.batches import Batch
-from vljepa_edge.training.tiny.model import TinyModel
-from vljepa_edge.training.tiny.stages import train_stage
+from vljepa_edge.training.tiny.stages import train_stage, trained_parts
 
 SIZE = 8
 State = dict[str, Tensor]
@@ -57,11 +57,15 @@ class Source:
         self.drawn = draws["drawn"]
 
 
-def copy(model: TinyModel) -> State:
-    return {name: value.detach().clone() for name, value in model.state_dict().items()}
+def kept(batch: Batch) -> dict[str, Tensor]:
+    return {"appearance": batch.appearance, "luma": batch.luma}
 
 
-def run(model: TinyModel, folder: Path, source: Source | None = None, **changes: object) -> State:
+def copy(model: VLJepa) -> State:
+    return {name: value.detach().clone() for name, value in trained_parts(model).state_dict().items()}
+
+
+def run(model: VLJepa, folder: Path, source: Source | None = None, **changes: object) -> State:
     """Train and return the raw weights after the last step (not the average that the model ends with)."""
     last: State = {}
     options: dict[str, object] = {"steps": 1, "warmup": 1, "weight_decay": 0.0} | changes
@@ -93,10 +97,10 @@ def test_each_part_has_its_own_learning_rate(tmp_path: Path) -> None:
 
 def test_what_decays_and_what_does_not() -> None:
     model = small_model()
-    groups = stages._groups(model, stage(weight_decay=0.05))
+    groups = stages._groups(trained_parts(model), stage(weight_decay=0.05))
     of = {id(p): group for group in groups for p in group["params"]}  # type: ignore[attr-defined]
-    assert len(of) == len(list(model.parameters()))
-    for name, parameter in model.named_parameters():
+    assert len(of) == len(list(trained_parts(model).parameters()))
+    for name, parameter in trained_parts(model).named_parameters():
         assert of[id(parameter)]["weight_decay"] == (0.05 if parameter.ndim > 1 else 0.0), name
 
 
@@ -122,7 +126,7 @@ def test_a_frozen_motion_stem_keeps_its_weights_and_statistics(tmp_path: Path) -
     after = run(model, tmp_path, steps=3, motion_lr=0.0)
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed and not any(name.startswith("motion.") for name in changed)
-    for name, value in model.state_dict().items():
+    for name, value in trained_parts(model).state_dict().items():
         if name.startswith("motion."):
             torch.testing.assert_close(value, before[name], rtol=1e-6, atol=1e-7)  # averaging rounds
 
@@ -172,8 +176,8 @@ def test_a_stage_that_was_interrupted_ends_as_one_that_was_not(tmp_path: Path, m
     train_stage(second, source, stage(steps=7), "clips", broken, said.append)  # type: ignore[arg-type]
     assert said[0] == "clips: going on from step 3"
     assert source.drawn == 7  # 3 before the checkpoint
-    for name, value in second.state_dict().items():  # moments, average and all: the very same numbers
-        torch.testing.assert_close(value, expected.state_dict()[name], rtol=1e-6, atol=1e-7)
+    for name, value in trained_parts(second).state_dict().items():  # moments, average and all: the very same numbers
+        torch.testing.assert_close(value, trained_parts(expected).state_dict()[name], rtol=1e-6, atol=1e-7)
     assert sorted(file.name for file in broken.iterdir()) == ["clips.safetensors"]  # the checkpoint is cleared away
 
 
@@ -183,16 +187,16 @@ def test_a_finished_stage_is_loaded_ready_for_use(tmp_path: Path) -> None:
     again = small_model().train()
     source = Source(stop=0)
     train_stage(again, source, stage(), "clips", tmp_path, lambda _: None)  # type: ignore[arg-type]
-    for name, value in again.state_dict().items():
-        torch.testing.assert_close(value, model.state_dict()[name], rtol=0, atol=0)
+    for name, value in trained_parts(again).state_dict().items():
+        torch.testing.assert_close(value, trained_parts(model).state_dict()[name], rtol=0, atol=0)
     assert not again.training  # else looking at a few clips would shift the batch norms of the motion stem
 
 
-def loss_of(model: TinyModel, source: Source) -> float:
+def loss_of(model: VLJepa, source: Source) -> float:
     batch = source.batch()
     with torch.no_grad():
-        predicted = model(batch.appearance, batch.luma, batch.query, batch.query_mask)
-        return float(info_nce(predicted, model.text(batch.target), model.scale()))
+        predicted = model.predict(kept(batch), batch.query, batch.query_mask)
+        return float(info_nce(predicted, model.encode_text(batch.target), model.scale()))
 
 
 def test_the_loss_falls(tmp_path: Path) -> None:
@@ -228,8 +232,8 @@ def test_the_temperature_is_bounded_and_its_gradient_is_alive_at_the_bound(tmp_p
     assert float(bounded.scale().detach()) == pytest.approx(100.0)
     source = Source()
     batch = source.batch()
-    predicted = bounded(batch.appearance, batch.luma, batch.query, batch.query_mask)
-    info_nce(predicted, bounded.text(batch.target), bounded.scale()).backward()
+    predicted = bounded.predict(kept(batch), batch.query, batch.query_mask)
+    info_nce(predicted, bounded.encode_text(batch.target), bounded.scale()).backward()
     assert bounded.log_scale.grad is not None and float(bounded.log_scale.grad.abs()) > 1e-3
 
 
@@ -265,8 +269,10 @@ def test_a_step_that_is_not_finite_is_not_taken_and_is_counted(tmp_path: Path, v
     (tmp_path / "other").mkdir()
     train_stage(expected, Source(), stage(steps=2, **options), "clips", tmp_path / "other", lambda _: None)  # type: ignore[arg-type]
     assert said[-1].endswith("3 steps refused since they were not finite")
-    for name, tensor in model.state_dict().items():  # the statistics of the motion stem's norms too
-        torch.testing.assert_close(tensor, expected.state_dict()[name], msg=lambda text, name=name: f"{name}: {text}")
+    for name, tensor in trained_parts(model).state_dict().items():  # the statistics of the motion stem's norms too
+        torch.testing.assert_close(
+            tensor, trained_parts(expected).state_dict()[name], msg=lambda text, name=name: f"{name}: {text}"
+        )
 
 
 def test_a_gradient_that_is_not_finite_is_refused_though_its_loss_is_finite() -> None:
@@ -298,15 +304,15 @@ def test_refused_steps_with_good_ones_between_them_do_not_end_a_training(tmp_pat
 
 def test_the_head_of_the_y_encoder_starts_as_nothing() -> None:
     sentences = F.normalize(torch.randn(4, 384), dim=-1)
-    torch.testing.assert_close(small_model().text(sentences), sentences)
+    torch.testing.assert_close(small_model().encode_text(sentences), sentences)
 
 
 def test_without_a_query_the_answer_is_another_than_with_one() -> None:
     model, source = small_model().eval(), Source()
     batch = source.batch()
     with torch.no_grad():
-        free = model(batch.appearance, batch.luma)
-        asked = model(batch.appearance, batch.luma, batch.query, batch.query_mask)
+        free = model.predict(kept(batch))
+        asked = model.predict(kept(batch), batch.query, batch.query_mask)
     assert free.shape == (SIZE, 384)
     torch.testing.assert_close(free.norm(dim=-1), torch.ones(SIZE))
     assert float((free - asked).abs().max()) > 1e-4
