@@ -1,0 +1,55 @@
+"""The log is what happened: one value a step, whatever was interrupted, and a picture of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from vljepa_edge.training.observe import Observer, draw_curves, read_log
+
+
+def run(folder: Path, steps: range, loss: float, quiet: bool = False) -> Observer:
+    with Observer(folder, quiet=quiet) as observer:
+        observer.begin("first", steps.start, 10)
+        for step in steps:
+            observer.step("first", step, {"loss": loss - step, "lr": 1e-3}, samples=8, seconds=0.5, waited=0.1,
+                          mfu=0.25, keep=step % 2 == 0)  # fmt: skip
+    return observer
+
+
+def test_a_step_that_is_done_again_counts_once(tmp_path: Path) -> None:
+    run(tmp_path, range(6), 10.0)
+    run(tmp_path, range(2, 8), 20.0)
+    with (tmp_path / "log.jsonl").open("a") as file:
+        file.write('{"stage": "first", "step": 8, "lo')  # killed while it wrote
+    curves = read_log(tmp_path / "log.jsonl")["first"]
+    assert curves["loss"] == {0: 10.0, 2: 18.0, 4: 16.0, 6: 14.0}
+    assert curves["samples_per_s"][0] == 16.0
+    assert curves["data_wait"][0] == 0.2
+    assert curves["mfu"][0] == 0.25
+    draw_curves(tmp_path / "log.jsonl", tmp_path / "curves.png")
+    with Image.open(tmp_path / "curves.png") as picture:
+        assert picture.width > 300 and picture.height > 200 * len(curves)
+
+
+def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
+    observer = run(tmp_path, range(2), float("nan"))
+    lines = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert json.loads(lines[0])["loss"] is None and "NaN" not in lines[0]
+    assert observer.waited == pytest.approx(0.2) and observer.samples == 16
+
+
+def test_other_ranks_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(tmp_path, range(4), 1.0, quiet=True)
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr() == ("", "")
+
+
+def test_tensorboard_is_an_extra(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    with Observer(tmp_path, quiet=True, tensorboard=True) as observer:
+        observer.begin("first", 0, 1)
+    assert not (tmp_path / "tensorboard").exists()
