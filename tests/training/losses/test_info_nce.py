@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +176,40 @@ def test_half_precision_scores_stay_finite() -> None:
     row = unit(np.random.default_rng(9), 3, 4).bfloat16()
     keys = torch.ones(3, dtype=torch.int64)
     assert bool(torch.isfinite(info_nce(row, row, torch.tensor(100.0), keys)))
+
+
+PEAK = """
+import torch
+import torch.nn.functional as F
+from vljepa_edge.training.losses import info_nce
+
+rows, width, rng = 24576, 1536, torch.Generator().manual_seed(0)
+leaves = [F.normalize(torch.randn((rows, width), generator=rng), dim=-1).requires_grad_() for _ in range(2)]
+leaves.append(torch.tensor(14.0, requires_grad=True))
+keys, also = torch.randint(rows // 2, (rows,), generator=rng), torch.randint(rows, (rows, 2), generator=rng)
+torch.autograd.grad(info_nce(leaves[0][:2048], leaves[1][:2048], leaves[2]), leaves)  # what is set up once
+
+def peak():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 2**20
+
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")  # the peak begins anew, from what is held now
+held = peak()
+info_nce(*leaves, keys, also).backward()
+assert all(float(leaf.grad.norm()) > 0 for leaf in leaves)
+print(peak() - held)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the kernel keeps no peak of memory here")
+def test_the_paper_s_batch_takes_less_than_1_5_gb_beyond_its_inputs(capsys: pytest.CaptureFixture[str]) -> None:
+    """24,576 rows of 1,536, forward and backward with keys, of which the gradients are 0.28 GiB. A matrix of the scores
+    would take 2.25 GiB, and its gradient as much."""
+    done = subprocess.run([sys.executable, "-c", PEAK], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    taken = float(done.stdout)
+    with capsys.disabled():
+        print(f"\nInfoNCE at 24,576 x 1,536: {taken:.2f} GiB beyond its inputs")
+    assert 0.28 < taken < 1.5e9 / 2**30
