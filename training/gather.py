@@ -71,7 +71,7 @@ class Gathering:
             raise InputError(f"rank {self.rank} said that it has {self.counts[self.rank]} rows, not {len(own)}")
         if len(self.counts) == 1:
             return own
-        gathered: Tensor = _AllGather.apply(own, self.counts, self.rank)
+        gathered: Tensor = _AllGather.apply(own, self.counts, self.rank)  # type: ignore[no-untyped-call]
         return gathered
 
     def padded(self, own: Tensor, filling: Tensor) -> Tensor:

@@ -172,6 +172,20 @@ def test_no_gradient_flows_through_what_is_masked() -> None:
     assert all(float(gradient.abs().max()) < 1e-12 for gradient in gradients)
 
 
+@pytest.mark.parametrize("rows", [5, 1500])
+def test_a_temperature_of_one_element_is_a_scalar(rows: int) -> None:
+    """Which is what FSDP2 can shard. Done densely and in blocks."""
+    rng = np.random.default_rng(12)
+    a, b = unit(rng, rows, 4), unit(rng, rows, 4)
+    outcomes = []
+    for shape in ((), (1,)):
+        scale = torch.full(shape, 9.0, dtype=torch.float64, requires_grad=True)
+        loss = info_nce(a, b, scale)
+        outcomes.append((loss.detach(), torch.autograd.grad(loss, scale)[0].sum()))
+        assert loss.shape == ()
+    assert outcomes[0] == outcomes[1]
+
+
 def test_half_precision_scores_stay_finite() -> None:
     row = unit(np.random.default_rng(9), 3, 4).bfloat16()
     keys = torch.ones(3, dtype=torch.int64)
