@@ -97,6 +97,8 @@ class TextEntry(_Part):
     """Tokenizer files, the most tokens each takes, and the ids that start and end a decoded text.
 
     decoder_prefix: places that a Y-decoder's cache holds for the embedding, before the text's.
+    empty_query: what the predictor is given for the empty query. "none": no token, as in the query-free first stage.
+    "tokens": those that the tokenizer adds to every text, such as [CLS]; all bundles made before 0.9.
     """
 
     query_tokenizer: Text_
@@ -109,6 +111,7 @@ class TextEntry(_Part):
     decoder_start: TokenId | None
     decoder_end: TokenId
     default_query: str
+    empty_query: Literal["tokens", "none"] = "tokens"
 
 
 class EmbeddingEntry(_Part):
@@ -376,6 +379,10 @@ def _check_text(manifest: Manifest) -> None:
     }
     embedding = manifest.embedding.width
     graphs = manifest.graphs
+    if manifest.text.empty_query == "none" and graphs["predictor"].input("query_mask") is None:
+        raise ValueError(
+            "text.empty_query: 'none' needs a predictor with a query_mask, which marks every token as none"
+        )
     _expect("query", graphs["query"].inputs, ids)
     _expect("query", graphs["query"].outputs, {"query_tokens": ((-1, -1, -1), "float32")}, extra=True)
     _expect("y_encoder", graphs["y_encoder"].inputs, ids)

@@ -51,12 +51,15 @@ class Text:
         """Embed a query for the predictor; tokens beyond the manifest's `query_tokens` are cut off.
 
         The empty query asks nothing: the predictor sees the video alone, as in pretraining (section 3.2 of the paper).
+        Where the manifest's `empty_query` is "tokens", it sees the tokens that the tokenizer adds to every text too.
         Raises InputError when `text` is not a text, EngineError when its embedding is not finite.
         """
         text = as_text(text, "query")
         ids, mask = _pad(self._query_tokenizer.encode([text]))
         tokens = self._query({"input_ids": ids, "attention_mask": mask})["query_tokens"]
         check_finite("query", tokens)
+        if not text and self._limits.empty_query == "none":
+            mask = np.zeros_like(mask)  # which no graph can tell from no token at all
         return Query(text, tokens, mask)
 
     def embed(self, texts: Iterable[str], report: OnTexts | None = None) -> NDArray[np.float32]:

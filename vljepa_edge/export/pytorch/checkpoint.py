@@ -207,7 +207,7 @@ def _manifest(
             "decoder_prefix": decoder.prefix,
             "decoder_start": special_token(tokenizers.decoder, STARTS),
             "decoder_end": special_token(tokenizers.decoder, ENDS),
-            "default_query": "What is happening?",
+            "default_query": config.prompts.default_query, "empty_query": "none",
         },
         "embedding": {"width": config.predictor.embedding},
         "licences": [

@@ -188,7 +188,7 @@ def _manifest(parts: TinyParts) -> dict[str, Any]:
             "decoder_tokenizer": "tokenizers/decoder.json", "query_tokens": _TEXT_TOKENS, "target_tokens": _TEXT_TOKENS,
             "decoder_tokens": parts.decoder.config.max_tokens, "decoder_prefix": parts.decoder.config.prefix,
             "decoder_start": parts.decoder_start,
-            "decoder_end": parts.decoder_end, "default_query": "What is happening?",
+            "decoder_end": parts.decoder_end, "default_query": "What is happening?", "empty_query": "none",
         },
         "embedding": {"width": width},
         "licences": [
