@@ -30,14 +30,14 @@ _I64 = NDArray[np.int64]
 
 
 class Reference(NamedTuple):
-    """A sample of a step. source: which one; index: in the source; epoch: how often all of the source has been taken.
+    """A sample of a step. source: which one; sample: its index there; epoch: how often all of the source has been taken.
 
     position: of the sample in its stage, over all ranks. where: in [0, 1), which part of the stretch. draw: 64 random
     bits, for augmentations.
     """
 
     source: int
-    index: int
+    sample: int
     epoch: int
     position: int
     where: float
@@ -96,8 +96,8 @@ class Plan:
         """Who stands in for a sample that can't be read; `attempt` is 0, and more where stand-ins can't be read."""
         size = self.sizes[reference.source]
         draw = _hash(np.array([reference.draw], np.uint64), self._key("substitute", attempt))
-        index = (reference.index + 1 + int(draw[0] % np.uint64(max(1, size - 1)))) % size
-        return reference._replace(index=index, draw=int(draw[0]))
+        index = (reference.sample + 1 + int(draw[0] % np.uint64(max(1, size - 1)))) % size
+        return reference._replace(sample=index, draw=int(draw[0]))
 
     @cached_property
     def _shares(self) -> tuple[Fraction, ...]:
@@ -157,7 +157,8 @@ def _feistel(values: _U64, half: int, key: int) -> _U64:
     left, right = values >> bits, values & mask
     for number in range(_ROUNDS):
         left, right = right, left ^ (_hash(right, key + number) & mask)
-    return (left << bits) | right
+    result: _U64 = (left << bits) | right
+    return result
 
 
 def _hash(values: _U64, key: int) -> _U64:
@@ -166,7 +167,8 @@ def _hash(values: _U64, key: int) -> _U64:
         mixed = values * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key % 2**64)
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
-        return mixed ^ (mixed >> np.uint64(31))
+        result: _U64 = mixed ^ (mixed >> np.uint64(31))
+        return result
 
 
 @lru_cache(maxsize=8)

@@ -82,7 +82,7 @@ def test_an_epoch_takes_each_sample_once(mixture: list[tuple[int, float]], seed:
     plan = plan_of([(size % 700 + 60, weight) for size, weight in mixture], seed)
     taken: dict[tuple[int, int], list[int]] = {}
     for reference in plan.slice(0, 3 * BLOCK):
-        taken.setdefault((reference.source, reference.epoch), []).append(reference.index)
+        taken.setdefault((reference.source, reference.epoch), []).append(reference.sample)
     last = Counter(source for source, _ in taken)
     for (source, epoch), indices in taken.items():
         if epoch < last[source] - 1:
@@ -93,7 +93,7 @@ def test_an_epoch_takes_each_sample_once(mixture: list[tuple[int, float]], seed:
 
 def order(plan: Plan, epoch: int, source: int = 0) -> list[int]:
     size = plan.sizes[source]
-    return [reference.index for reference in plan.slice(epoch * size, (epoch + 1) * size)]
+    return [reference.sample for reference in plan.slice(epoch * size, (epoch + 1) * size)]
 
 
 def test_epochs_seeds_and_stages_have_orders_of_their_own() -> None:
@@ -133,7 +133,7 @@ def test_another_process_takes_the_same() -> None:
 def test_a_huge_source_costs_no_memory() -> None:
     plan = Plan((10**12, 5), (1.0, 1.0), 0, "one")
     found = plan.step(10**9, 64)
-    assert max(reference.index for reference in found) > 10**10
+    assert max(reference.sample for reference in found) > 10**10
 
 
 @given(st.integers(1, 50), st.integers(0, 2**63), st.integers(0, 200))
@@ -146,10 +146,10 @@ def test_a_substitute_is_another_sample_of_the_same_source(size: int, seed: int,
     size = plan.sizes[reference.source]
     for other in others:
         assert (other.source, other.position, other.where) == (reference.source, reference.position, reference.where)
-        assert 0 <= other.index < size
-        assert other.index != reference.index or size == 1
+        assert 0 <= other.sample < size
+        assert other.sample != reference.sample or size == 1
     if size > 5:
-        assert len({other.index for other in others}) > 3
+        assert len({other.sample for other in others}) > 3
 
 
 @given(st.integers(1, 100), st.integers(1, 20))
