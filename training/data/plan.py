@@ -30,10 +30,11 @@ _I64 = NDArray[np.int64]
 
 
 class Reference(NamedTuple):
-    """A sample of a step. source: which one; sample: its index there; epoch: how often all of the source has been taken.
+    """A sample of a step.
 
-    position: of the sample in its stage, over all ranks. where: in [0, 1), which part of the stretch. draw: 64 random
-    bits, for augmentations.
+    source: which one; sample: its index there; epoch: how often all of the source was taken before. position: of the
+    sample in its stage, over all ranks. where: in [0, 1), which part of the stretch. draw: 64 random bits, for
+    augmentations.
     """
 
     source: int

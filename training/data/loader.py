@@ -1,0 +1,356 @@
+"""Batches of a stage, read by worker processes and made whole here.
+
+The unit of work is a few samples of a step, not a step: a large batch comes from all workers at once, and what waits is
+bounded. Workers come from multiprocessing's fork server. A plain fork copies whatever locks the threads here hold, such
+as those of torch's and FFmpeg's pools; the server has imported this module and decoded nothing, and has no threads, so
+its forks are as safe as spawned processes, and start at once. The price is that sources must be such that they can be
+pickled, and that a program's own top level stands under `if __name__ == "__main__"`.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import wait
+from multiprocessing.context import BaseContext
+from types import TracebackType
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vljepa_edge.errors import DataError, FrameError, InputError, VideoError, VLJepaError
+from vljepa_edge.training.batch import Batch
+from vljepa_edge.training.data.collate import Collate, Row, batch_of
+from vljepa_edge.training.data.frames import check_plan
+from vljepa_edge.training.data.plan import Plan, Reference, share_of
+from vljepa_edge.training.data.sample import FramePlan, Sample, Source
+
+MAX_CORRUPT = 0.05  # of the samples that were taken; a download that was cut off or a wrong folder spoils more
+_GRACE = 200  # samples, before which a share says little
+_CHUNK = 8  # samples that a worker reads at once
+_AHEAD = 4  # chunks of each worker that may wait
+_ATTEMPTS = 50  # stand-ins for one sample
+
+Clip: TypeAlias = NDArray[np.uint8]
+Augment: TypeAlias = Callable[[Sample, Clip, int], Clip]
+"""A sample, its clip and 64 random bits to another clip of the same shape."""
+
+_log = logging.getLogger(__name__)
+
+
+class Corrupt(NamedTuple):
+    """A sample that can't be read."""
+
+    source: str
+    key: str
+    reason: str
+
+
+class _Chunk(NamedTuple):
+    """What a worker makes of a few samples; what went wrong that no other sample can stand in for."""
+
+    video: Tensor
+    rows: list[Row]
+    corrupt: list[Corrupt]
+    error: VLJepaError | None = None
+
+
+class Batches(Iterator[Batch]):
+    """Batches until there are no more. Close it, or use it in a `with`: that ends its workers.
+
+    waited: seconds for which batches were waited for. corrupt: samples that can't be read, each once. Iterating raises
+    DataError when they are too many.
+    """
+
+    def __init__(
+        self, chunks: Dataset[_Chunk], rows: int, frame_plan: FramePlan, workers: int, pin: bool, max_corrupt: float
+    ) -> None:
+        """rows: of a batch; the last has what is left of the chunks."""
+        self.waited = 0.0
+        self.corrupt: list[Corrupt] = []
+        self._known: set[tuple[str, str]] = set()
+        self._taken = self._met = 0
+        self._shape = (rows, frame_plan.count, frame_plan.height, frame_plan.width, 3)
+        self._pin, self._max_corrupt = pin, max_corrupt
+        self._loader: DataLoader[_Chunk] | None = DataLoader(
+            chunks,
+            batch_size=None,
+            num_workers=workers,
+            multiprocessing_context=_context() if workers else None,
+            prefetch_factor=_AHEAD if workers else None,
+            worker_init_fn=_begin_worker if workers else None,
+            generator=torch.Generator().manual_seed(0),  # else it takes a number from the generator of the training
+        )
+        self._chunks: Iterator[_Chunk] | None = None
+        self._left: _Chunk | None = None  # of the last chunk, what went into no batch yet
+
+    def __iter__(self) -> Batches:
+        return self
+
+    def __next__(self) -> Batch:
+        begun = time.perf_counter()
+        try:
+            return self._assembled()
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            self.waited += time.perf_counter() - begun
+
+    def __enter__(self) -> Batches:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends the workers. There is no batch after that."""
+        chunks, self._chunks, self._loader = self._chunks, None, None
+        # DataLoader ends its workers when its iterator is gone; the traceback of an error can keep that for long.
+        end = getattr(chunks, "_shutdown_workers", None)
+        if end is not None:
+            end()
+
+    def _assembled(self) -> Batch:
+        if self._loader is None:
+            raise StopIteration
+        if self._chunks is None:
+            self._chunks = iter(self._loader)
+        video = torch.empty(self._shape, dtype=torch.uint8, pin_memory=self._pin)
+        rows: list[Row] = []
+        while len(rows) < len(video):
+            chunk = self._left or self._count(next(self._chunks, None))
+            if chunk is None:
+                break
+            room = len(video) - len(rows)
+            here = chunk.rows[:room]
+            if here:
+                video[len(rows) : len(rows) + len(here)] = chunk.video[:room]
+            rows += here
+            more = len(chunk.rows) > room
+            self._left = chunk._replace(video=chunk.video[room:], rows=chunk.rows[room:]) if more else None
+        if not rows:
+            raise StopIteration
+        return batch_of(rows, video[: len(rows)])
+
+    def _count(self, chunk: _Chunk | None) -> _Chunk | None:
+        """The chunk, with its corrupt samples counted."""
+        if chunk is None:
+            return None
+        for corrupt in chunk.corrupt:
+            if (corrupt.source, corrupt.key) not in self._known:
+                self._known.add((corrupt.source, corrupt.key))
+                self.corrupt.append(corrupt)
+                _log.warning("%s: sample %s is left out: %s", *corrupt)
+        if chunk.error is not None:
+            raise chunk.error
+        self._taken += len(chunk.rows)
+        self._met += len(chunk.corrupt)
+        if self._max_corrupt >= 1:
+            if len(self.corrupt) > self._max_corrupt:
+                raise self._too_many(f"{len(self.corrupt)} samples can't be read, more than {self._max_corrupt:g}")
+        elif self._met > self._max_corrupt * max(self._taken, _GRACE):
+            share = f"{self._max_corrupt:.1%}"
+            raise self._too_many(f"{self._met} of {self._taken + self._met} samples can't be read, more than {share}")
+        return chunk
+
+    def _too_many(self, what: str) -> DataError:
+        last = self.corrupt[-1]
+        return DataError(last.source, f"{what}; the last: {last.reason}", f"sample {last.key}")
+
+
+def batches(
+    sources: Sequence[tuple[Source, float]],
+    frame_plan: FramePlan,
+    collate: Collate,
+    *,
+    seed: int,
+    stage: str,
+    batch: int,
+    first: int,
+    last: int,
+    rank: int = 0,
+    ranks: int = 1,
+    workers: int = 2,
+    augment: Augment | None = None,
+    pin: bool = False,
+    max_corrupt: float = MAX_CORRUPT,
+) -> Batches:
+    """What `rank` takes of the steps first to last - 1 of a stage: its slice of each batch of `batch` samples.
+
+    A run that begins at a later `first` gets the same batches from there on. A sample that can't be read is counted,
+    logged, and replaced by another of its source, the same in every run.
+
+    sources: with their weights. workers: processes; 0 reads here. augment: of pixels, see augment.py. pin: in
+    page-locked memory, for copies to a GPU. max_corrupt: how many samples may be corrupt, below 1 as a share of what
+    was taken, else a number; more end the run.
+    Raises InputError for arguments that are not allowed, DataError while iterating.
+    """
+    check_plan(frame_plan)
+    _check(batch, workers, max_corrupt)
+    if not 0 <= first <= last:
+        raise InputError(f"steps must go from 0 or more to a later one, got {first} to {last}")
+    opened = [source for source, _ in sources]
+    plan = Plan(tuple(map(len, opened)), tuple(weight for _, weight in sources), seed, stage)
+    plan.step(first, batch, rank, ranks)  # what is wrong is said now and not in a worker
+    share = share_of(batch, rank, ranks)
+    rows = share[1] - share[0]
+    if rows == 0:
+        raise InputError(f"a batch of {batch} samples leaves nothing for rank {rank} of {ranks}")
+    chunks = _Planned(opened, frame_plan, collate, augment, plan, batch, share, first, last)
+    return Batches(chunks, rows, frame_plan, workers, pin, max_corrupt)
+
+
+def in_order(
+    source: Source,
+    frame_plan: FramePlan,
+    collate: Collate,
+    *,
+    batch: int,
+    workers: int = 2,
+    pin: bool = False,
+    max_corrupt: float = MAX_CORRUPT,
+) -> Batches:
+    """All samples of a source once, in order, for evaluation: the middle of each stretch, nothing augmented.
+
+    Samples that can't be read are logged and left out; the last batch has what is left.
+    Raises InputError for arguments that are not allowed, DataError while iterating.
+    """
+    check_plan(frame_plan)
+    _check(batch, workers, max_corrupt)
+    return Batches(_Ordered(source, frame_plan, collate), batch, frame_plan, workers, pin, max_corrupt)
+
+
+class _Planned(Dataset[_Chunk]):
+    """The chunks of a stage's steps, in order."""
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        frame_plan: FramePlan,
+        collate: Collate,
+        augment: Augment | None,
+        plan: Plan,
+        batch: int,
+        share: tuple[int, int],
+        first: int,
+        last: int,
+    ) -> None:
+        self._sources, self._frame_plan, self._collate, self._augment = sources, frame_plan, collate, augment
+        self._plan, self._batch, self._share = plan, batch, share
+        self._first, self._steps = first, last - first
+        self._each = -(-(share[1] - share[0]) // _CHUNK)  # chunks of a step
+
+    def __len__(self) -> int:
+        return self._steps * self._each
+
+    def __getitem__(self, number: int) -> _Chunk:
+        step, part = divmod(number, self._each)
+        batch = (self._first + step) * self._batch
+        begin = batch + self._share[0] + part * _CHUNK
+        corrupt: list[Corrupt] = []
+        read = []
+        try:
+            for reference in self._plan.slice(begin, min(begin + _CHUNK, batch + self._share[1])):
+                read.append(self._read(reference, corrupt))
+            return _chunk(read, corrupt, self._collate)
+        except VLJepaError as error:
+            return _failed(corrupt, error)
+
+    def _read(self, reference: Reference, corrupt: list[Corrupt]) -> tuple[Sample, Clip]:
+        """The sample, or who stands in for it."""
+        source = self._sources[reference.source]
+        chosen = reference
+        for attempt in range(_ATTEMPTS):
+            sample, clip = _opened(source, chosen.sample, self._frame_plan, chosen.where, corrupt)
+            if clip is not None:
+                return sample, clip if self._augment is None else self._augment(sample, clip, chosen.draw)
+            chosen = self._plan.substitute(reference, attempt)
+        raise DataError(source.name, f"{_ATTEMPTS} samples in a row can't be read; the last: {corrupt[-1].reason}")
+
+
+class _Ordered(Dataset[_Chunk]):
+    """All samples of a source in order, without those that can't be read."""
+
+    def __init__(self, source: Source, frame_plan: FramePlan, collate: Collate) -> None:
+        self._source, self._frame_plan, self._collate = source, frame_plan, collate
+
+    def __len__(self) -> int:
+        return -(-len(self._source) // _CHUNK)
+
+    def __getitem__(self, number: int) -> _Chunk:
+        corrupt: list[Corrupt] = []
+        try:
+            indices = range(number * _CHUNK, min((number + 1) * _CHUNK, len(self._source)))
+            read = [_opened(self._source, index, self._frame_plan, 0.5, corrupt) for index in indices]
+            return _chunk([(sample, clip) for sample, clip in read if clip is not None], corrupt, self._collate)
+        except VLJepaError as error:
+            return _failed(corrupt, error)
+
+
+def _opened(
+    source: Source, index: int, plan: FramePlan, where: float, corrupt: list[Corrupt]
+) -> tuple[Sample, Clip | None]:
+    """A sample and its clip, None where it can't be read."""
+    sample = source[index]
+    try:
+        return sample, source.frames(sample, plan, where)
+    except (VideoError, FrameError) as error:
+        reason = str(error)
+    except OSError as error:
+        reason = f"{sample.media}: {error.strerror or error}"
+    corrupt.append(Corrupt(source.name, sample.key, reason))
+    return sample, None
+
+
+def _chunk(read: Sequence[tuple[Sample, Clip]], corrupt: list[Corrupt], collate: Collate) -> _Chunk:
+    if not read:
+        return _Chunk(torch.empty(0), [], corrupt)
+    video = torch.from_numpy(np.stack([clip for _, clip in read]))
+    return _Chunk(video, collate.rows([sample for sample, _ in read]), corrupt)
+
+
+def _failed(corrupt: list[Corrupt], error: VLJepaError) -> _Chunk:
+    return _Chunk(torch.empty(0), [], corrupt, error)
+
+
+def _check(batch: int, workers: int, max_corrupt: float) -> None:
+    if batch < 1:
+        raise InputError(f"a batch must have at least 1 sample, got {batch}")
+    if workers < 0:
+        raise InputError(f"workers must be 0 or more, got {workers}")
+    if not max_corrupt >= 0:
+        raise InputError(f"max_corrupt must be 0 or more, got {max_corrupt}")
+
+
+def _context() -> BaseContext:
+    if "forkserver" not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    return context
+
+
+def _begin_worker(number: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; who started the workers ends them
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the workers are that already
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when who started it is killed: the fork server lives on, and with it torch's workers would."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
