@@ -97,6 +97,7 @@ class TextEntry(_Part):
     """Tokenizer files, the most tokens each takes, and the ids that start and end a decoded text.
 
     decoder_prefix: places that a Y-decoder's cache holds for the embedding, before the text's.
+    target_prompt: what the Y-encoder reads before every text; it counts among the target_tokens.
     empty_query: what the predictor is given for the empty query. "none": no token, as in the query-free first stage.
     "tokens": those that the tokenizer adds to every text, such as [CLS]; all bundles made before 0.9.
     """
@@ -112,6 +113,7 @@ class TextEntry(_Part):
     decoder_end: TokenId
     default_query: str
     empty_query: Literal["tokens", "none"] = "tokens"
+    target_prompt: Annotated[str, Field(max_length=10_000)] = ""
 
 
 class EmbeddingEntry(_Part):

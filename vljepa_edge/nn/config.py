@@ -323,12 +323,38 @@ class LanguageModelConfig:
 
 
 @dataclass(frozen=True)
+class DenseConfig:
+    """A linear map of a sentence encoder behind its pooling, as sentence-transformers' Dense module has it.
+
+    activation: "identity" or "tanh".
+    """
+
+    in_features: int
+    out_features: int
+    bias: bool = True
+    activation: str = "identity"
+
+    def __post_init__(self) -> None:
+        sizes = (self.in_features, self.out_features)
+        _require(min(sizes) > 0, f"in_features and out_features must be positive, not {sizes}")
+        _require(
+            self.activation in ("identity", "tanh"),
+            f"activation must be 'identity' or 'tanh', not {self.activation!r}",
+        )
+
+
+@dataclass(frozen=True)
 class YEncoderConfig:
-    """A sentence encoder from transformers: mean over tokens, a linear head to the shared space.
+    """A sentence encoder from transformers: token states to one vector, a linear head to the shared space.
 
     source: hub id or folder of the weights it starts from. architecture: its config in transformers, as JSON; filled
-    in when the weights are loaded, and what it is built from afterwards. head: without one, hidden must equal the
-    shared width. normalise: the mean gets unit length before the head, as sentence-transformers' Normalize gives it.
+    in when the weights are loaded, and what it is built from afterwards. pooling: "mean" over the tokens, the "last"
+    token, or the "end_token", the first of end_ids (the last token where there is none). dense: maps behind the
+    pooling, frozen with the backbone. normalise: the vector gets unit length before the head, as sentence-transformers'
+    Normalize gives it. modules: "take": pooling, dense and normalise are those of the source's modules.json, filled in
+    when the weights are loaded; "leave": those named here. The paper does not say whether EmbeddingGemma's two Dense
+    modules were kept. prompt: put before every text, such as EmbeddingGemma's "title: none | text: ". head: without
+    one, the pooled vector must be as wide as the shared space.
     """
 
     source: str = "google/embeddinggemma-300m"
@@ -339,12 +365,32 @@ class YEncoderConfig:
     max_tokens: int = 512
     architecture: dict[str, Any] | None = None
     normalise: bool = False
+    pooling: str = "mean"
+    end_ids: tuple[int, ...] = ()
+    dense: tuple[DenseConfig, ...] = ()
+    modules: str = "leave"
+    prompt: str = ""
 
     def __post_init__(self) -> None:
+        _require(self.modules in ("leave", "take"), f"modules must be 'leave' or 'take', not {self.modules!r}")
         _require(
-            self.head or self.hidden == self.embedding,
-            f"a Y-encoder without a head gives {self.hidden} numbers, but the shared space has {self.embedding}",
+            self.pooling in ("mean", "last", "end_token"),
+            f"pooling must be 'mean', 'last' or 'end_token', not {self.pooling!r}",
         )
+        _require((self.pooling == "end_token") == bool(self.end_ids), "pooling 'end_token' needs end_ids, others none")
+        width = self.hidden
+        for dense in self.dense:
+            _require(dense.in_features == width, f"a Dense module takes {dense.in_features} numbers, but gets {width}")
+            width = dense.out_features
+        _require(
+            self.head or self.modules == "take" or width == self.embedding,
+            f"a Y-encoder without a head gives {width} numbers, but the shared space has {self.embedding}",
+        )
+
+    @property
+    def pooled(self) -> int:
+        """Numbers of a text's one vector, before the head."""
+        return self.dense[-1].out_features if self.dense else self.hidden
 
 
 @dataclass(frozen=True)

@@ -145,7 +145,7 @@ class VLJepa(nn.Module):
         text = replace(config.y_encoder, source=resolved(config.y_encoder.source))
         y_encoder = load_y_encoder(text)
         model = cls(replace(config, y_encoder=y_encoder.config))
-        model.y_encoder.backbone.load_state_dict(y_encoder.backbone.state_dict())
+        model.y_encoder.load_encoder(y_encoder)
         language = config.language_model
         if language is not None:
             language = model._resolve_language(language)

@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
-from vljepa_edge.errors import BundleError
+from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.nn.config import LlamaStackConfig, XEncoderConfig, YEncoderConfig
 from vljepa_edge.nn.gguf_file import GgufFile
 from vljepa_edge.nn.hub import hub_id
 from vljepa_edge.nn.llama import LlamaStack, layer_range
+from vljepa_edge.nn.sentence_modules import read_sentence_modules
 from vljepa_edge.nn.x_encoder import XEncoder, config_from_hf
 from vljepa_edge.nn.x_encoder_folder import is_x_encoder_folder, read_x_encoder, read_x_encoder_config
 from vljepa_edge.nn.y_encoder import YEncoder
@@ -84,10 +85,22 @@ def x_encoder_config(path_or_id: str | Path) -> XEncoderConfig:
 
 
 def load_y_encoder(config: YEncoderConfig) -> YEncoder:
-    """The sentence encoder that `config.source` names, with a fresh head. Raises BundleError if it can't be read."""
+    """The sentence encoder that `config.source` names, with a fresh head; with its modules where the config takes them.
+
+    Raises BundleError if it can't be read.
+    """
     from transformers import AutoModel
 
-    return YEncoder(config, _from_transformers(AutoModel, config.source))
+    modules = None
+    if config.modules == "take":
+        modules = read_sentence_modules(config.source)
+        config = modules.taken(config)
+    elif config.dense:
+        raise InputError("a Y-encoder's Dense modules come from its source: modules must be 'take'")
+    encoder = YEncoder(config, _from_transformers(AutoModel, config.source))
+    for dense, state in zip(encoder.dense, () if modules is None else modules.states, strict=True):
+        dense.load_state_dict(state)
+    return encoder
 
 
 def refuse_pickles(folder: Path) -> None:

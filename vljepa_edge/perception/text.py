@@ -63,13 +63,15 @@ class Text:
         return Query(text, tokens, mask)
 
     def embed(self, texts: Iterable[str], report: OnTexts | None = None) -> NDArray[np.float32]:
-        """Target embeddings [N, E] of unit norm, in the order of `texts`; tokens beyond `target_tokens` are cut off.
+        """Target embeddings [N, E] of unit norm, in the order of `texts`, each behind the manifest's `target_prompt`;
+        tokens beyond `target_tokens` are cut off.
 
         Texts of similar length run together, so that padding costs little. report: called after each batch with how
         many are embedded, and how many there are. Raises InputError when one is empty or not a text, EngineError when
         an embedding is not finite or zero.
         """
-        encoded = self._target_tokenizer.encode(as_texts(texts, "texts"))
+        prompt = self._limits.target_prompt
+        encoded = self._target_tokenizer.encode([prompt + text for text in as_texts(texts, "texts")])
         found = np.empty((len(encoded), self._width), np.float32)
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
         for first in range(0, len(order), TEXT_BATCH):

@@ -208,6 +208,7 @@ def _manifest(
             "decoder_start": special_token(tokenizers.decoder, STARTS),
             "decoder_end": special_token(tokenizers.decoder, ENDS),
             "default_query": config.prompts.default_query, "empty_query": "none",
+            "target_prompt": config.y_encoder.prompt,
         },
         "embedding": {"width": config.predictor.embedding},
         "licences": [
