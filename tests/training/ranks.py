@@ -16,7 +16,9 @@ import torch.distributed as dist
 
 TIMEOUT_S = 240.0
 _forked = multiprocessing.get_context("forkserver")
-_forked.set_forkserver_preload(["torch", "torch.distributed"])  # once for all processes of all tests
+_forked.set_forkserver_preload(
+    ["vljepa_edge.training.parallel", "vljepa_edge.training.losses"]
+)  # once for all processes of all tests
 
 
 def on_ranks(count: int, work: Callable[..., Any], *arguments: Any) -> list[Any]:

@@ -1,0 +1,121 @@
+"""DDP and FSDP2 over gloo: ranks with a part of the batch each have the loss and gradients of one with all of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from tests.training.ranks import on_ranks
+from tests.training.small_pair import Embeddings, Pair, Rows, cut, loss_of, rows
+from vljepa_edge.training.config import Parallel
+from vljepa_edge.training.grad_cache import grad_cache_step
+from vljepa_edge.training.parallel import Place, clip_gradients, mean_over_ranks, unwrapped, wrap
+
+ROOT = Path(__file__).parents[2]
+CPU = torch.device("cpu")
+
+
+class Case(NamedTuple):
+    """counts: the rows of each rank, by chunk."""
+
+    mode: str
+    counts: tuple[tuple[int, ...], ...]
+    dropout: float = 0.0
+    checkpoint: bool = False
+    steps: int = 1
+
+    @property
+    def parallel(self) -> Parallel:
+        return Parallel(mode=self.mode, bf16=False, checkpoint_activations=self.checkpoint)
+
+    @property
+    def chunks(self) -> list[list[Rows]]:
+        """Of each rank."""
+        parts = cut(rows(sum(map(sum, self.counts))), tuple(n for own in self.counts for n in own))
+        return [[parts.pop(0) for _ in own] for own in self.counts]
+
+
+BOTH = ("ddp", "fsdp2")
+CASES = {
+    1: [Case(mode, ((5,),)) for mode in BOTH] + [Case(mode, ((2, 3),), 0.4) for mode in BOTH],
+    2: [
+        *(Case(mode, ((4,), (4,))) for mode in BOTH),
+        *(Case(mode, ((4,), (3,))) for mode in BOTH),  # 7 samples on 2 ranks
+        *(Case(mode, ((2, 2), (2, 1)), 0.4) for mode in BOTH),  # chunks, with dropout
+        *(Case(mode, ((2, 2), (2, 1)), 0.4, checkpoint=True) for mode in BOTH),
+        *(Case(mode, ((1, 2, 1), (1, 1, 1)), steps=3) for mode in BOTH),  # gradients accumulate over three
+    ],
+    4: [Case(mode, ((2,), (3,), (1,), (2,))) for mode in BOTH]
+    + [Case(mode, ((1, 1), (2, 1), (1, 1), (1, 2)), 0.4) for mode in BOTH],
+}
+
+
+class Outcome(NamedTuple):
+    loss: float
+    gradients: dict[str, Tensor]
+    norm: float
+    clipped: dict[str, Tensor]
+
+
+def whole(tensor: Tensor) -> Tensor:
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).clone()
+
+
+def gradients(model: nn.Module) -> dict[str, Tensor]:
+    return {n: whole(p.grad) for n, p in unwrapped(model).named_parameters() if p.grad is not None}
+
+
+def outcomes(rank: int, cases: list[Case]) -> list[Outcome]:
+    found = []
+    for case in cases:
+        model = Pair(case.dropout)
+        if rank:  # the first rank's weights count
+            nn.init.zeros_(model.head.weight)
+        wrapped = wrap(model, case.parallel, Place(rank, len(case.counts), CPU))
+        for _ in range(case.steps):
+            torch.manual_seed(100 + rank)
+            loss = grad_cache_step(wrapped, loss_of, case.chunks[rank])
+        made = gradients(wrapped)
+        norm = clip_gradients(wrapped.parameters(), 0.01)
+        found.append(Outcome(float(mean_over_ranks(loss)), made, norm, gradients(wrapped)))
+    return found
+
+
+def expected(case: Case) -> Outcome:
+    """One process, one graph, each rank's randomness in turn, and torch's own clipping."""
+    model, parts = Pair(case.dropout), []
+    for rank, chunks in enumerate(case.chunks):
+        torch.manual_seed(100 + rank)
+        parts += [model(chunk) for chunk in chunks]
+    predicted, target, keys = (torch.cat([getattr(p, n) for p in parts]) for n in ("predicted", "target", "keys"))
+    loss = loss_of(Embeddings(predicted, target, parts[0].scale, keys))
+    (loss * case.steps).backward()  # type: ignore[no-untyped-call]
+    made = gradients(model)
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+    return Outcome(float(loss.detach()), made, float(norm), gradients(model))
+
+
+@pytest.fixture(scope="module")
+def by_ranks() -> dict[int, list[list[Outcome]]]:
+    return {count: on_ranks(count, outcomes, cases) for count, cases in CASES.items()}
+
+
+@pytest.mark.parametrize(("count", "case"), [(n, case) for n, cases in CASES.items() for case in cases], ids=str)
+def test_ranks_are_one_process_with_the_whole_batch(
+    by_ranks: dict[int, list[list[Outcome]]], count: int, case: Case
+) -> None:
+    right = expected(case)
+    for of_rank in by_ranks[count]:
+        found = of_rank[CASES[count].index(case)]
+        assert found.loss == pytest.approx(right.loss, rel=1e-9)
+        assert found.norm == pytest.approx(right.norm, rel=1e-9)
+        for mine, theirs in ((found.gradients, right.gradients), (found.clipped, right.clipped)):
+            for name, gradient in theirs.items():
+                torch.testing.assert_close(mine[name], gradient, atol=1e-10, rtol=1e-8)
+        extra = found.gradients.keys() - right.gradients.keys()  # DDP leaves none, or zeros, without a gradient
+        assert all(not bool(found.gradients[name].any()) for name in extra)
