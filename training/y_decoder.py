@@ -102,7 +102,7 @@ def embed_texts(
     model: VLJepa, tokenizer: Tokenizer, texts: Sequence[str], on_step: Callable[[int, int], None]
 ) -> Tensor:
     """(N, E) in fp16 on the CPU: what the Y-encoder makes of each text. Texts of one length go together."""
-    encodings = tokenizer.encode_batch(list(texts))
+    encodings = tokenizer.encode_batch([model.config.y_encoder.prompt + text for text in texts])
     device, most = model.log_scale.device, model.config.y_encoder.max_tokens
     order = sorted(range(len(texts)), key=lambda i: sum(encodings[i].attention_mask))
     found = torch.empty(len(texts), model.config.predictor.embedding, dtype=torch.float16)

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.nn import open_vljepa_file as theirs
-from tests.nn.hub_cache import offline
+from tests.nn.hub_cache import offline, publish
 from tests.nn.small_models import frames
 from tests.nn.vjepa_reference import features, meta_state, vjepa2
 from vljepa_edge.errors import BundleError, InputError
@@ -271,6 +271,23 @@ def test_a_model_assembles_from_a_converted_x_encoder(tmp_path: Path) -> None:
     torch.testing.assert_close(model.x_encoder(frames(2, 64)).double(), expected, atol=1e-3, rtol=1e-4)
     again = VLJepa.from_pretrained(model.save_pretrained(tmp_path / "saved"))
     torch.testing.assert_close(again.predict(frames(2, 64)), model.eval().predict(frames(2, 64)))
+
+
+def test_a_converted_x_encoder_can_come_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = vjepa_file(tmp_path / "model.pt", SMALL_2_1, ("ema_encoder",))
+    convert_file(source, tmp_path / "x", Options(heads=3, size=64), quiet)
+    offline(monkeypatch, tmp_path / "hub")
+    publish(tmp_path / "hub", "lab/vjepa2_1-small", "a" * 40, tmp_path / "x", "main")
+    pinned = "lab/vjepa2_1-small@" + "a" * 40
+    for name in ("lab/vjepa2_1-small", pinned):
+        assert load_x_encoder(name).config == x_encoder_config(name) == replace(SMALL_2_1, source=name)
+    torch.testing.assert_close(load_x_encoder(pinned)(frames(2, 64)), load_x_encoder(tmp_path / "x")(frames(2, 64)))
+    with pytest.raises(BundleError, match="lab/none"):
+        load_x_encoder("lab/none")
+    (tmp_path / "x" / "model.safetensors").unlink()
+    publish(tmp_path / "hub", "lab/half", "b" * 40, tmp_path / "x", "main")
+    with pytest.raises(BundleError, match=r"lab/half: the hub doesn't give model\.safetensors"):
+        load_x_encoder("lab/half")
 
 
 def stack(root: Path) -> LlamaStackConfig:

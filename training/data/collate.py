@@ -32,7 +32,8 @@ class Collate:
     """Reads samples' texts and makes batches on the CPU. Can be sent to workers.
 
     query: None for a model without queries. query_tokens, target_tokens: at which a text is cut off, special tokens
-    counted. negatives: of each sample at most so many are taken.
+    counted. target_prompt: what the Y-encoder reads before every text (its config's prompt). negatives: of each sample
+    at most so many are taken.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Collate:
         *,
         query_tokens: int = MAX_TOKENS,
         target_tokens: int = MAX_TOKENS,
+        target_prompt: str = "",
         negatives: int = 0,
     ) -> None:
         """Raises InputError for less than 1 token or 0 negatives."""
@@ -52,6 +54,7 @@ class Collate:
             )
         self._query = None if query is None else _cutting(query, query_tokens)
         self._target = _cutting(target, target_tokens)
+        self._prompt = target_prompt
         self._negatives = negatives
 
     def rows(self, samples: Sequence[Sample]) -> list[Row]:
@@ -64,8 +67,8 @@ class Collate:
             raise InputError(f"the data has queries ({next(filter(None, queries))!r}), and the model takes none")
         wrong = [sample.negatives[: self._negatives] for sample in samples]
         asked = iter(_encoded(self._query, [query for query in queries if query]))
-        targets = _encoded(self._target, [sample.target for sample in samples])
-        negatives = iter(_encoded(self._target, [text for texts in wrong for text in texts]))
+        targets = _encoded(self._target, [self._prompt + sample.target for sample in samples])
+        negatives = iter(_encoded(self._target, [self._prompt + text for texts in wrong for text in texts]))
         return [
             Row(
                 name=sample.key,

@@ -23,7 +23,7 @@ from vljepa_edge.nn.hub import hub_id
 from vljepa_edge.nn.llama import LlamaStack, layer_range
 from vljepa_edge.nn.sentence_modules import read_sentence_modules
 from vljepa_edge.nn.x_encoder import XEncoder, config_from_hf
-from vljepa_edge.nn.x_encoder_folder import is_x_encoder_folder, read_x_encoder, read_x_encoder_config
+from vljepa_edge.nn.x_encoder_folder import read_x_encoder, read_x_encoder_config, x_encoder_folder
 from vljepa_edge.nn.y_encoder import YEncoder
 
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
@@ -62,8 +62,9 @@ def load_x_encoder(path_or_id: str | Path) -> XEncoder:
 
     Raises BundleError if the weights can't be read.
     """
-    if is_x_encoder_folder(path_or_id):
-        return read_x_encoder(path_or_id)
+    ours = x_encoder_folder(path_or_id)
+    if ours is not None:
+        return read_x_encoder(ours, path_or_id)
     from transformers import VJEPA2Model
 
     return XEncoder.from_hf(_from_transformers(VJEPA2Model, path_or_id), str(path_or_id))
@@ -74,11 +75,12 @@ def x_encoder_config(path_or_id: str | Path) -> XEncoderConfig:
 
     Raises BundleError if the config can't be read.
     """
-    if is_x_encoder_folder(path_or_id):
-        return read_x_encoder_config(path_or_id)
     for released in (XEncoderConfig.vjepa2(name) for name in ("L", "H", "g", "g-384")):
         if released.source == str(path_or_id):
             return released
+    ours = x_encoder_folder(path_or_id)
+    if ours is not None:
+        return read_x_encoder_config(ours, path_or_id)
     from transformers import VJEPA2Config
 
     return config_from_hf(guarded(VJEPA2Config.from_pretrained, path_or_id), str(path_or_id))

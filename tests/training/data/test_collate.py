@@ -97,6 +97,16 @@ def test_keys_are_of_the_text_key_or_the_target(words: Tokenizer) -> None:
     assert batch.names == ("0", "1", "2", "3")
 
 
+def test_targets_and_negatives_are_read_behind_the_prompt(words: Tokenizer) -> None:
+    samples = [Sample("0", "a", "a dog", "what", negatives=("a cat",))]
+    batch = Collate(words, words, target_prompt="it is ", negatives=1)(samples, pixels(1))
+    assert isinstance(batch.target, Tokens) and isinstance(batch.query, Tokens) and batch.negatives is not None
+    assert isinstance(batch.negatives.texts, Tokens)
+    said = [words.decode(tokens.ids[0].tolist()) for tokens in (batch.target, batch.query, batch.negatives.texts)]
+    assert said == ["[CLS] it is a dog [SEP]", "[CLS] what [SEP]", "[CLS] it is a cat [SEP]"]
+    assert batch.keys.tolist() == [key_of_text("a dog")]
+
+
 def test_keys_are_the_same_in_another_process() -> None:
     code = "from vljepa_edge.training.data.collate import key_of_text as k; print(k('a dog'), k('größer'))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
