@@ -12,7 +12,7 @@ from tests.cli.conftest import Vljepa
 
 COMMANDS = (
     *(("stream",), ("classify",), ("ask",), ("search",), ("embed",), ("demo",), ("bench",), ("export",), ("build",)),
-    *(("doctor",), ("slim",)),
+    *(("doctor",), ("slim",), ("train",)),
     *(("models", "list"), ("models", "verify"), ("eval", "card"), ("weights", "convert")),
     *(("kernels", "tune"), ("kernels", "build")),
 )

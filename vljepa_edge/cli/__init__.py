@@ -24,6 +24,7 @@ from vljepa_edge.cli.search import search
 from vljepa_edge.cli.signals import raise_when_told
 from vljepa_edge.cli.slim import slim
 from vljepa_edge.cli.stream import stream
+from vljepa_edge.cli.train import train
 from vljepa_edge.cli.weights import weights
 
 __all__ = ["app", "main"]
@@ -61,7 +62,7 @@ def _describe(
         typer.echo(ctx.get_help())
 
 
-for command in (stream, classify, ask, search, embed, demo, bench, export, build, doctor, slim):
+for command in (stream, classify, ask, search, embed, demo, bench, export, train, build, doctor, slim):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(weights, name="weights")
