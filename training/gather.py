@@ -62,6 +62,16 @@ class Gathering:
         that the mean over ranks is the mean over rows."""
         return self.counts[self.rank] * len(self.counts) / self.rows
 
+    def chunks(self, most: int) -> list[int]:
+        """Into how many rows each to cut this rank's, so that every rank has as many chunks and none is empty.
+
+        A chunk has `most` rows at most where ranks have as many; where one has fewer rows than another has chunks,
+        chunks are as small as that allows.
+        """
+        count = min(-(-max(self.counts) // most), min(self.counts))
+        rows, longer = divmod(self.counts[self.rank], count)
+        return [rows + (i < longer) for i in range(count)]
+
     def __call__(self, own: Tensor) -> Tensor:
         """(own rows, ...) -> (all rows, ...), rank after rank; of any type, the other axes being equal everywhere.
 

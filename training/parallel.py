@@ -38,7 +38,7 @@ class Place:
 
 
 @contextmanager
-def ranks(device: str) -> Iterator[Place]:
+def init_parallel(device: str) -> Iterator[Place]:
     """This process's place among those that torchrun started, alone without it. device: "cpu" or "cuda".
 
     The process group is there inside: gloo on CPUs, nccl on GPUs, of which each process takes the one of its

@@ -8,6 +8,8 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.training.ranks import on_ranks
@@ -151,3 +153,12 @@ def test_without_a_process_group_nothing_is_copied() -> None:
     gathering, rows = Gathering.of(5, CPU), torch.ones(5, 2)
     assert (gathering.rows, gathering.offset, gathering.share) == (5, 0, 1.0)
     assert gathering(rows) is rows and gathering.padded(rows, rows[:, 0]) is rows
+
+
+@given(counts=st.lists(st.integers(1, 40), min_size=1, max_size=5), most=st.integers(1, 50))
+def test_every_rank_has_as_many_chunks_and_none_is_empty(counts: list[int], most: int) -> None:
+    cuts = [Gathering(tuple(counts), rank).chunks(most) for rank in range(len(counts))]
+    assert len(set(map(len, cuts))) == 1
+    assert [sum(cut) for cut in cuts] == counts and all(min(cut) > 0 for cut in cuts)
+    if -(-max(counts) // most) <= min(counts):
+        assert max(map(max, cuts)) <= most

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,9 +15,10 @@ from torch.distributed.tensor import DTensor
 
 from tests.training.ranks import on_ranks
 from tests.training.small_pair import Embeddings, Pair, Rows, cut, loss_of, rows
+from vljepa_edge.errors import InputError
 from vljepa_edge.training.config import Parallel
 from vljepa_edge.training.grad_cache import grad_cache_step
-from vljepa_edge.training.parallel import Place, clip_gradients, mean_over_ranks, unwrapped, wrap
+from vljepa_edge.training.parallel import Place, clip_gradients, init_parallel, mean_over_ranks, unwrapped, wrap
 
 ROOT = Path(__file__).parents[2]
 CPU = torch.device("cpu")
@@ -119,3 +123,84 @@ def test_ranks_are_one_process_with_the_whole_batch(
                 torch.testing.assert_close(mine[name], gradient, atol=1e-10, rtol=1e-8)
         extra = found.gradients.keys() - right.gradients.keys()  # DDP leaves none, or zeros, without a gradient
         assert all(not bool(found.gradients[name].any()) for name in extra)
+
+
+def test_no_parameter_is_more_than_its_shard_on_a_rank() -> None:
+    """Under FSDP2 each of two ranks holds half of every layer and of the rest, between steps."""
+    for held in on_ranks(2, shards):
+        assert held["layers.0.linear.weight"] == held["head.weight"] == 18
+        assert sum(held.values()) <= sum(p.numel() for p in Pair().parameters()) / 2 + len(held)
+
+
+def shards(rank: int) -> dict[str, int]:
+    model = wrap(Pair(), Parallel(mode="fsdp2", bf16=False), Place(rank, 2, CPU))
+    grad_cache_step(model, loss_of, [cut(rows(6), (3, 3))[rank]])
+    return {name: p.to_local().numel() for name, p in model.named_parameters() if isinstance(p, DTensor)}
+
+
+SCRIPT = """
+import sys
+import torch
+from vljepa_edge.training.parallel import init_parallel, mean_over_ranks
+with init_parallel("cpu") as place:
+    mean = float(mean_over_ranks(torch.tensor(float(place.rank))))
+    print(f"rank {place.rank} of {place.ranks} on {place.device}: {mean}", flush=True)
+    if place.rank == 1 and sys.argv[1:] == ["fail"]:
+        raise SystemExit(3)
+assert not torch.distributed.is_initialized()
+"""
+
+
+@pytest.mark.parametrize("ending", ["", "fail"])
+def test_under_torchrun_each_process_knows_its_place(ending: str, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
+    environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
+    done = subprocess.run(
+        [*command, *ending.split()], capture_output=True, text=True, timeout=300,
+        env={**environment, "OMP_NUM_THREADS": "1"}, cwd=ROOT,
+    )  # fmt: skip
+    assert sorted(done.stdout.splitlines()) == ["rank 0 of 2 on cpu: 0.5", "rank 1 of 2 on cpu: 0.5"], done.stderr
+    assert (done.returncode == 0) == (not ending)
+
+
+def test_without_torchrun_a_process_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        monkeypatch.delenv(name, raising=False)
+    with init_parallel("cpu") as place:
+        assert place == Place(0, 1, CPU) and not torch.distributed.is_initialized()
+        model = Pair()
+        assert wrap(model, Parallel(bf16=False), place) is model
+        assert float(mean_over_ranks(torch.tensor(3.0))) == 3.0
+
+
+def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for mode in BOTH:
+        with pytest.raises(InputError, match=f"{mode} needs torchrun"):
+            wrap(Pair(), Parallel(mode=mode), Place(0, 1, CPU))
+    with pytest.raises(InputError, match="2 ranks with parallel"):
+        wrap(Pair(), Parallel(), Place(0, 2, CPU))
+    for environment, device, message in (
+        ({"RANK": "0"}, "cpu", "are set together"),
+        ({"RANK": "zero", "WORLD_SIZE": "2", "LOCAL_RANK": "0"}, "cpu", "RANK must be a number, got 'zero'"),
+        ({}, "tpu", "device must be cpu or cuda"),
+        ({"LOCAL_RANK": "99", "RANK": "99", "WORLD_SIZE": "100"}, "cuda", "process 99 of this machine has no GPU"),
+    ):
+        for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(InputError, match=message), init_parallel(device):
+            pass
+
+
+def test_gradients_are_clipped_as_torch_does_it() -> None:
+    ours, theirs = Pair(), Pair()
+    for model in (ours, theirs):
+        loss_of(model(rows(5))).backward()  # type: ignore[no-untyped-call]
+    found = clip_gradients(ours.parameters(), 0.1)
+    assert found == pytest.approx(float(nn.utils.clip_grad_norm_(theirs.parameters(), 0.1)))
+    for name, gradient in gradients(theirs).items():
+        torch.testing.assert_close(gradients(ours)[name], gradient)
+    assert clip_gradients(Pair().parameters(), 0.1) == 0.0
