@@ -98,7 +98,7 @@ def duration_of(media: Media, *, name: str | None = None) -> float:
         if promised is not None:
             file.close()
             return promised
-        return reader.measure(file)
+        return reader.measure(file)[0]
 
 
 class _Reader:
@@ -116,7 +116,9 @@ class _Reader:
         file = self.open()
         duration = file.duration if isinstance(file, Decoder) else None
         if duration is None:
-            duration = self.measure(file)
+            duration, only = self.measure(file)
+            if only is not None and not start:
+                return np.stack([self._scale(only)] * self._plan.count)
             file = self.open()
         begin = start or 0.0
         stop = duration if end is None else min(end, duration)
@@ -136,14 +138,16 @@ class _Reader:
             return open_file(self._media, SourceStats(), self._threads)
         return open_object(self.name, self._media, SourceStats(), self._threads)
 
-    def measure(self, file: File) -> float:
-        """How long a video is whose header doesn't say; closes it."""
+    def measure(self, file: File) -> tuple[float, Picture | None]:
+        """How long a video is whose header doesn't say, and its frame if it has but one; closes it."""
         before, last, count, interval = 0.0, 0.0, 0, _interval(file)
+        only: Picture | None = None
         for picture in decoded(file, SourceStats()):
             before, last, count = last, picture.time, count + 1
+            only = picture if count == 1 else None
         if count == 0:
             raise VideoError(self.name, "no frames in it can be decoded")
-        return last + (last - before if count > 1 else interval)
+        return last + (last - before if count > 1 else interval), only
 
     def _frames(self, file: File, due: Sequence[float], stop: float, sought: bool) -> list[Image] | None:
         """The frame of each due time; None where seeking led behind the first. Closes the file."""
