@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,14 +14,16 @@ from vljepa_edge.training.data.sample import FramePlan, Sample
 
 
 class Listed:
-    """Samples that name a file as their `media`."""
+    """Samples that name a file as their `media`. left_out: how many things gave no sample, by the reason."""
 
-    def __init__(self, name: str, samples: Iterable[Sample]) -> None:
-        """Raises DataError where there is no sample."""
+    def __init__(self, name: str, samples: Iterable[Sample], left_out: Mapping[str, int] | None = None) -> None:
+        """left_out: may be counted while the samples are read. Raises DataError where there is no sample."""
         self.name = name
         self._rows = Rows(samples)
+        self.left_out = {what: count for what, count in (left_out or {}).items() if count}
         if not len(self._rows):
-            raise DataError(name, "there are no samples in it")
+            counted = "; ".join(f"{count} {what}" for what, count in self.left_out.items())
+            raise DataError(name, f"there are no samples in it{f' ({counted})' if counted else ''}")
 
     def __len__(self) -> int:
         return len(self._rows)
