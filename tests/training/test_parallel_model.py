@@ -1,0 +1,164 @@
+"""The paper's model, small, as a stage trains it: two ranks, in chunks, under DDP and FSDP2, are one process."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributed.tensor import DTensor
+
+from tests.nn.small_models import gemma
+from tests.training.ranks import on_ranks
+from vljepa_edge.nn.config import (
+    LanguageModelConfig,
+    LlamaStackConfig,
+    PredictorConfig,
+    StreamConfig,
+    VLJepaConfig,
+    XEncoderConfig,
+    YEncoderConfig,
+)
+from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.training.batch import Batch, Tokens
+from vljepa_edge.training.config import Frames, Parallel, Stage
+from vljepa_edge.training.gather import Gathering
+from vljepa_edge.training.grad_cache import grad_cache_step
+from vljepa_edge.training.losses import info_nce
+from vljepa_edge.training.objective import Embeddings, Trainee
+from vljepa_edge.training.parallel import Place, clip_gradients, layers, mean_over_ranks, unwrapped, wrap
+
+STACK = LlamaStackConfig(hidden=32, layers=2, heads=4, kv_heads=2, ffn=48, rope_theta=10000.0, max_positions=64)
+CHUNKS = ((2, 2), (2, 1))
+"""Rows of each chunk of each rank: 7 samples."""
+CPU = torch.device("cpu")
+
+
+class Case(NamedTuple):
+    mode: str
+    query: bool = True
+    y_encoder: str = "trained"
+    checkpoint: bool = False
+    bf16: bool = False
+
+    @property
+    def parallel(self) -> Parallel:
+        return Parallel(mode=self.mode, bf16=self.bf16, checkpoint_activations=self.checkpoint)
+
+
+CASES = [
+    *(Case(mode, query=False) for mode in ("ddp", "fsdp2")),  # no gradient for the query's projection
+    *(Case(mode, checkpoint=True) for mode in ("ddp", "fsdp2")),
+    Case("fsdp2", y_encoder="ema"),
+    Case("ddp", y_encoder="frozen"),
+    Case("fsdp2", bf16=True),
+]
+
+
+def trainee() -> Trainee:
+    torch.manual_seed(2)
+    config = VLJepaConfig(
+        x_encoder=XEncoderConfig("none", hidden=48, layers=2, heads=2, ffn=96, size=32),
+        language_model=LanguageModelConfig("none", "last 2", vocab=50, hidden=32, max_tokens=16),
+        predictor=PredictorConfig((StreamConfig("x_encoder", 48),), query_dim=32, embedding=20, stack=STACK),
+        y_encoder=YEncoderConfig("none", hidden=24, embedding=20, max_tokens=32, architecture=gemma().config.to_dict()),
+    )
+    return Trainee(VLJepa(config))
+
+
+def stage(case: Case) -> Stage:
+    return Stage(
+        name="s", steps=2, batch=7, data={"d": 1.0}, frames=Frames(count=2, width=32, height=32), lr=0.01,
+        query=case.query, y_encoder=case.y_encoder,
+    )  # fmt: skip
+
+
+def batch(first: int, count: int, query: bool) -> Batch:
+    """Rows first .. first + count of seven."""
+    rng = torch.Generator().manual_seed(5)
+    own = slice(first, first + count)
+    video = torch.randint(0, 256, (7, 2, 32, 32, 3), generator=rng, dtype=torch.uint8)[own]
+    texts, asked = (torch.randint(3, 40, (7, 6), generator=rng)[own] for _ in range(2))
+    mask, asked_mask = (
+        torch.arange(6) < torch.tensor(n)[own, None] for n in ([6, 3, 4, 6, 1, 2, 5], [2] * 3 + [6] * 4)
+    )
+    keys = torch.tensor([0, 1, 2, 0, 3, 4, 5])[own]
+    return Batch(video, Tokens(texts, mask), keys, Tokens(asked, asked_mask) if query else None)
+
+
+def loss_over(keys: Tensor) -> Any:
+    def loss(found: Embeddings) -> Tensor:
+        gathering = Gathering.of(len(keys), CPU)
+        value = info_nce(
+            found.predicted, found.target, found.scale, keys, offset=gathering.offset, all_keys=gathering(keys),
+            all_predicted=gathering(found.predicted), all_target=gathering(found.target),
+        )  # fmt: skip
+        return value * gathering.share
+
+    return loss
+
+
+class Outcome(NamedTuple):
+    losses: list[float]
+    gradients: dict[str, Tensor]
+    weights: dict[str, Tensor]
+
+
+def whole(tensor: Tensor) -> Tensor:
+    return (tensor.full_tensor() if isinstance(tensor, DTensor) else tensor).detach().clone()
+
+
+def train(case: Case, chunks: list[Batch], place: Place) -> Outcome:
+    """Two steps of SGD. The gradients are the first's."""
+    model = trainee()
+    model.begin(stage(case), None)
+    wrapped = wrap(model.train(), case.parallel, place)
+    learning = [p for p in unwrapped(wrapped).parameters() if p.requires_grad]
+    optimiser = torch.optim.SGD(learning, lr=0.05)
+    losses, gradients = [], {}
+    for _ in range(2):
+        optimiser.zero_grad()
+        loss = grad_cache_step(wrapped, loss_over(torch.cat([chunk.keys for chunk in chunks])), chunks)
+        clip_gradients(learning, 1.0)
+        named = unwrapped(wrapped).named_parameters()
+        gradients = gradients or {name: whole(p.grad) for name, p in named if p.grad is not None}
+        optimiser.step()
+        model.update_average(0.9)
+        losses.append(float(mean_over_ranks(loss)))
+    return Outcome(losses, gradients, {name: whole(p) for name, p in unwrapped(wrapped).named_parameters()})
+
+
+def outcomes(rank: int, cases: list[Case]) -> list[Outcome]:
+    found = []
+    for case in cases:
+        first = [sum(map(sum, CHUNKS[:rank])), sum(map(sum, CHUNKS[:rank])) + CHUNKS[rank][0]]
+        chunks = [batch(row, count, case.query) for row, count in zip(first, CHUNKS[rank], strict=True)]
+        found.append(train(case, chunks, Place(rank, 2, CPU)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def on_two() -> list[list[Outcome]]:
+    return on_ranks(2, outcomes, CASES)
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_two_ranks_in_chunks_are_one_process_with_all_rows(on_two: list[list[Outcome]], case: Case) -> None:
+    right = train(case._replace(mode="none", checkpoint=False, bf16=False), [batch(0, 7, case.query)], Place(0, 1, CPU))
+    tolerance = 3e-2 if case.bf16 else 1e-5
+    for outcome in (of_rank[CASES.index(case)] for of_rank in on_two):
+        assert outcome.losses == pytest.approx(right.losses, rel=tolerance)
+        size = torch.stack([gradient.norm() for gradient in right.gradients.values()]).norm()
+        for name, gradient in right.gradients.items():
+            error = (outcome.gradients[name] - gradient).norm() / max(gradient.norm(), 1e-2 * size)
+            assert float(error) <= (0.2 if case.bf16 else 1e-5), name
+        for name, weight in right.weights.items():
+            torch.testing.assert_close(outcome.weights[name], weight, atol=2e-3 if case.bf16 else 1e-6, rtol=0)
+
+
+def test_the_layers_are_those_of_every_part() -> None:
+    model = trainee()
+    model.begin(stage(Case("none", y_encoder="ema")), None)
+    kinds = [type(layer).__name__ for layer in layers(model)]
+    assert kinds == ["VisionLayer"] * 2 + ["LlamaLayer"] * 2 + ["Gemma3DecoderLayer"] * 4
