@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from tests.nn import open_vljepa_file as theirs
@@ -29,6 +34,7 @@ from vljepa_edge.nn.config import (
 )
 from vljepa_edge.nn.convert.convert import Options, convert_file
 from vljepa_edge.nn.convert.open_vljepa import Sources
+from vljepa_edge.nn.convert.torch_file import read_torch_file
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_x_encoder, x_encoder_config
 
@@ -220,6 +226,22 @@ def test_files_of_others_say_what_they_hold(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=r"\.pt or \.pth"):
         convert_file(tmp_path / "model.safetensors", tmp_path / "out", Options(), quiet)
     assert not (tmp_path / "out").exists()
+
+
+@given(st.data())
+@settings(deadline=None, max_examples=150)
+def test_a_damaged_file_is_read_or_refused(data: st.DataObject) -> None:
+    file = io.BytesIO()
+    torch.save({"encoder": {"a": torch.ones(3, 4), "b": torch.ones(2)}, "config": {"c": [1, None, "x"]}}, file)
+    raw = bytearray(file.getvalue())
+    for place in data.draw(st.lists(st.integers(0, len(raw) - 1), max_size=4)):
+        raw[place] = data.draw(st.integers(0, 255))
+    del raw[data.draw(st.one_of(st.just(len(raw)), st.integers(0, len(raw)))) :]
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.pt"
+        path.write_bytes(raw)
+        with contextlib.suppress(BundleError):
+            assert isinstance(read_torch_file(path), dict)
 
 
 def test_options_that_do_not_fit_are_refused(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def read_torch_file(path: Path) -> dict[str, Any]:
         raise BundleError(path, f"must be a file that torch.save wrote, {' or '.join(SUFFIXES)}")
     if not path.is_file():
         raise BundleError(path, "is a folder, not a file" if path.is_dir() else "is not here")
-    if not zipfile.is_zipfile(path):
+    if not _is_zip(path):
         raise BundleError(path, "is cut off, or not a file that torch.save has written since PyTorch 1.6")
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
@@ -35,11 +35,18 @@ def read_torch_file(path: Path) -> dict[str, Any]:
         code = re.search(r"(?:GLOBAL|global) ([\w.]+)", str(error))
         wanted = f" ({code[1]})" if code else ""
         raise BundleError(path, f"runs code when it is loaded{wanted}, so it is not; tensors alone are read") from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except Exception as error:  # a damaged pickle makes its reader fail in any way
         raise BundleError(path, f"torch can't read it: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
         raise BundleError(path, f"must hold a dict with text as keys, got {type(found).__name__}")
     return found
+
+
+def _is_zip(path: Path) -> bool:
+    try:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # a damaged end
+        return False
 
 
 def tensors_of(path: Path, key: str, value: object) -> dict[str, Tensor]:
