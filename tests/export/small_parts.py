@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from functools import lru_cache
 
 import torch
@@ -9,13 +11,22 @@ import torch.nn.functional as F
 from torch import nn
 
 from tests.training.tiny_bert import bert, tokenizer
-from vljepa_edge.export.pytorch.tiny_bundle import TinyParts
-from vljepa_edge.nn.config import ConceptConfig, LlamaStackConfig, PredictorConfig, StreamConfig, YDecoderConfig
+from vljepa_edge.export.pytorch.checkpoint import Tokenizers
+from vljepa_edge.nn.config import (
+    ConceptConfig,
+    LlamaStackConfig,
+    PredictorConfig,
+    StreamConfig,
+    TinyStreamsConfig,
+    VLJepaConfig,
+    YDecoderConfig,
+)
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.predictor import Predictor
-from vljepa_edge.nn.tiny_streams import REGIONS, AppearanceStream, MotionStem
+from vljepa_edge.nn.tiny_streams import REGIONS, AppearanceStream, MotionStem, TinyStreams
+from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.tiny.decoder import END, START, word_tokenizer
+from vljepa_edge.training.tiny.decoder import word_tokenizer
 
 GRID, HIDDEN, EMBEDDING, CONCEPT = 16, 32, 24, 24
 TEXTS = ["The owl moves to the left.", "A red fox.", "What is happening?", "Yes."]
@@ -42,8 +53,14 @@ def appearance_stream() -> AppearanceStream:
 
 
 @lru_cache(maxsize=1)
-def small_parts() -> TinyParts:
-    """`parts.predictor` takes appearance (1, 8, 10, 40), motion (1, 16, 32) and query tokens (1, L, 24)."""
+def small_tokenizers() -> Tokenizers:
+    return Tokenizers(tokenizer(WORDS), tokenizer(WORDS), word_tokenizer(TEXTS))
+
+
+@lru_cache(maxsize=1)
+def small_tiny() -> VLJepa:
+    """A model of the default's shape. Its predictor takes appearance (1, 8, 10, 40), motion (1, 16, 32) and query
+    tokens (1, L, 24)."""
     appearance, motion = appearance_stream(), MotionStem(8).eval()
     torch.manual_seed(1)
     config = PredictorConfig(
@@ -56,15 +73,28 @@ def small_parts() -> TinyParts:
         stack=LlamaStackConfig(HIDDEN, 2, 4, 4, 96, max_positions=128),
         concept=ConceptConfig("appearance", start=GRID, width=CONCEPT, scale=10.0),
     )
-    predictor = Predictor(config).eval()
+    predictor = Predictor(config)
     nn.init.normal_(predictor.head.weight, std=0.1)  # else an untrained predictor repeats its concepts
-    spelling = word_tokenizer(TEXTS)
-    decoder = YDecoder(YDecoderConfig(spelling.get_vocab_size(), 32, 1, 2, 48, max_tokens=12, embedding=EMBEDDING))
+    spelling = small_tokenizers().decoder.get_vocab_size()
+    decoder = YDecoder(YDecoderConfig(spelling, 32, 1, 2, 48, max_tokens=12, embedding=EMBEDDING))
     nn.init.normal_(decoder.tokens.weight, std=0.5)
-    words = tokenizer(WORDS)
-    return TinyParts(
-        appearance=appearance, motion=motion, predictor=predictor,
-        sentence_encoder=bert(words.get_vocab_size(), EMBEDDING), y_head=nn.Linear(EMBEDDING, EMBEDDING).eval(),
-        decoder=decoder.eval(), sentence_tokenizer=words.to_str(), decoder_tokenizer=spelling.to_str(),
-        decoder_start=spelling.token_to_id(START), decoder_end=spelling.token_to_id(END),
+    sentences = bert(small_tokenizers().query.get_vocab_size(), EMBEDDING)
+    head = nn.Linear(EMBEDDING, EMBEDDING)
+    model = VLJepa(
+        VLJepaConfig(
+            x_encoder=TinyStreamsConfig("none", grid=GRID, concept=CONCEPT, motion_width=8),
+            predictor=config,
+            y_encoder=replace(
+                VLJepaConfig.tiny().y_encoder, hidden=EMBEDDING, embedding=EMBEDDING,
+                architecture=sentences.config.to_dict(),
+            ),
+            prompts=VLJepaConfig.tiny().prompts,
+        )
     )  # fmt: skip
+    assert isinstance(model.x_encoder, TinyStreams)
+    model.x_encoder.appearance, model.x_encoder.motion, model.predictor = appearance, motion, predictor
+    model.y_encoder.backbone, model.y_encoder.head = sentences, head
+    model.attach_y_decoder(decoder)
+    with torch.no_grad():
+        model.log_scale.fill_(math.log(12.5))
+    return model.eval()

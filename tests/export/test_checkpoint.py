@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,15 @@ import vljepa_edge
 from tests.engines.chain import cosine, smooth_frames
 from tests.export.encoders import inject_outliers
 from tests.export.quiet import quiet
-from tests.export.small_parts import TEXTS, WORDS
+from tests.export.small_parts import TEXTS, WORDS, small_tiny, small_tokenizers
 from tests.media import write_video
 from tests.nn.hub_cache import offline, publish
 from tests.training.tiny_bert import tokenizer
 from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import BundleError, ExportError
 from vljepa_edge.export.pipeline import Plan, export_any
+from vljepa_edge.export.pytorch import graph
+from vljepa_edge.export.pytorch.checkpoint import About, write_checkpoint
 from vljepa_edge.nn.config import (
     LanguageModelConfig,
     LlamaStackConfig,
@@ -83,13 +86,21 @@ def export(source: Path, out: Path, plan: Plan) -> object:
 
 @pytest.mark.parametrize("language", [True, False], ids=["language model", "Y-encoder reads the query"])
 @pytest.mark.parametrize(("precision", "least"), [("fp32", 0.99999), ("fp16", 0.9999)])
+@pytest.mark.parametrize("streamed", [True, False], ids=["weights one at a time", "traced with its weights"])
 @pytest.mark.slow
-def test_the_bundle_says_what_the_modules_say(language: bool, precision: str, least: float, tmp_path: Path) -> None:
+def test_the_bundle_says_what_the_modules_say(
+    language: bool, precision: str, least: float, streamed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if streamed:
+        monkeypatch.setattr(graph, "STREAMED", 0)
     source, model = checkpoint(tmp_path / "checkpoint", language)
     report = export(source, tmp_path / "out", Plan(precision, window=4))  # type: ignore[arg-type]
     assert report.bytes > 50_000 and report.seconds > 0 and report.peak_bytes > 1e8  # type: ignore[attr-defined]
     loaded = vljepa_edge.load(tmp_path / "out", precision="f32", threads=1)
     assert "checkpoint" not in loaded.manifest.provenance  # of a folder here
+    files = {role: entry.file for role, entry in loaded.manifest.graphs.items()}
+    assert (files["query"] == files["y_encoder"]) is not language  # one network, one graph
+    assert loaded.manifest.prompts.scale == pytest.approx(1 / 0.07, abs=0.01)
     assert loaded.manifest.video.window == 4 and loaded.manifest.provenance["config"]["predictor"]["embedding"] == 24
     ids = torch.tensor([READING.encode(QUESTION).ids])
     for seed in range(2):
@@ -104,6 +115,39 @@ def test_the_bundle_says_what_the_modules_say(language: bool, precision: str, le
     with torch.inference_mode():
         texts = [model.y_encoder(i, torch.ones_like(i)) for i in (torch.tensor([READING.encode(t).ids]) for t in TEXTS)]
     assert cosine(loaded.embed_text(TEXTS), torch.cat(texts).numpy()) > least
+
+
+def test_a_checkpoint_of_the_defaults_shape_becomes_the_bundle_that_its_training_writes(tmp_path: Path) -> None:
+    model = small_tiny()
+    folder = model.save_pretrained(tmp_path / "checkpoint", include_frozen=True)
+    (folder / "tokenizers").mkdir()
+    for name, made in vars(small_tokenizers()).items():
+        made.save(str(folder / "tokenizers" / f"{name}.json"))
+    export(folder, tmp_path / "out", Plan("fp16"))
+    found = Bundle.open(tmp_path / "out").manifest
+    write_checkpoint(model, small_tokenizers(), tmp_path / "trained", About("small"), quiet)
+    expected = Bundle.open(tmp_path / "trained").manifest
+    assert found.graphs == expected.graphs  # hashes and all
+    assert (found.name, found.video.window) == ("checkpoint", 8)
+    assert found.prompts.classify == "There is a {label} in the scene." and found.prompts.scale == 12.5
+    assert found.licence == "see NOTICE" and {part.part for part in found.licences} == {"X-encoder", "Y-encoder"}
+    with pytest.raises(ExportError, match="window has 8 frames, not 16"):
+        export(folder, tmp_path / "none", Plan("fp16", window=16))
+
+
+def test_a_window_that_the_predictor_has_no_positions_for_is_refused(tmp_path: Path) -> None:
+    made = config()
+    streams = (StreamConfig("x_encoder", 48, positions=(4, 4)),)
+    torch.manual_seed(0)
+    VLJepa(replace(made, predictor=replace(made.predictor, streams=streams))).save_pretrained(
+        tmp_path / "a", include_frozen=True
+    )
+    (tmp_path / "a" / "tokenizers").mkdir()
+    for name, words in (("query", READING), ("target", READING), ("decoder", SPELLING)):
+        words.save(str(tmp_path / "a" / "tokenizers" / f"{name}.json"))
+    with pytest.raises(ExportError, match=r"a window of 4 frames doesn't fit the predictor: .*positions"):
+        export(tmp_path / "a", tmp_path / "out", Plan("fp16", window=4))
+    export(tmp_path / "a", tmp_path / "out", Plan("fp16", window=8))
 
 
 @pytest.mark.slow

@@ -79,7 +79,7 @@ def test_learns_to_say_what_the_embedding_holds() -> None:
 
 
 def test_generation_stops_at_max_tokens(decoder: YDecoder) -> None:
-    assert [len(row) for row in decoder.generate(torch.randn(3, 12), start=1, end=-1)] == [7, 7, 7]
+    assert [len(row) for row in decoder.generate(torch.randn(3, 12), start=1, end=-1)] == [8, 8, 8]
 
 
 def test_wrong_inputs_are_refused(decoder: YDecoder) -> None:

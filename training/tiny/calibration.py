@@ -19,12 +19,11 @@ from PIL import Image
 from rich.progress import track
 
 from vljepa_edge.export.int8.calibration import QUERY_FILE, TEXT_FILE
-from vljepa_edge.export.pytorch.tiny_bundle import FPS
 from vljepa_edge.training.tiny import assets
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.batches import wordings
 from vljepa_edge.training.tiny.cutouts import held_out, load_backgrounds, load_cutouts
-from vljepa_edge.training.tiny.scenes import SIZE, Painter, random_scene
+from vljepa_edge.training.tiny.scenes import FPS, SIZE, Painter, random_scene
 
 CLIPS, STILLS = 32, 8
 _SEED = "calibration"  # text, which no seed of training is

@@ -24,24 +24,27 @@ from torch import Tensor
 from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import ExportError, VLJepaError
 from vljepa_edge.export.int8.convert import Card, export_int8
-from vljepa_edge.export.pytorch.tiny_bundle import TinyParts, write_tiny_bundle
+from vljepa_edge.export.pytorch.checkpoint import About, Tokenizers, write_checkpoint
 from vljepa_edge.nn.tiny_streams import MotionStem
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.support.assets import cache_dir
+from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.checkpoint import save_tensors
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.tiny import assets, card, card_text, drawn_figures
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.batches import Sampler, luma_to_float, wordings
 from vljepa_edge.training.tiny.calibration import write_calibration
-from vljepa_edge.training.tiny.decoder import END, START, Corpus, new_decoder, sentences, train_decoder, word_tokenizer
+from vljepa_edge.training.tiny.decoder import Corpus, new_decoder, sentences, train_decoder, word_tokenizer
 from vljepa_edge.training.tiny.features import Clips
-from vljepa_edge.training.tiny.model import motion_stem, new_model, streams
+from vljepa_edge.training.tiny.licences import LICENCES
+from vljepa_edge.training.tiny.model import motion_stem, new_model
 from vljepa_edge.training.tiny.motion import pretrain_motion
 from vljepa_edge.training.tiny.prepare import Workshop
 from vljepa_edge.training.tiny.recipe import Recipe, StageRecipe, load_recipe
+from vljepa_edge.training.tiny.scenes import FPS
 from vljepa_edge.training.tiny.stages import train_stage
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -206,31 +209,33 @@ def export(
     model: VLJepa, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop, out: Path, figures: dict[str, Any] | None
 ) -> Path:
     """Write the bundle at `out`; `figures` of its card, once they are measured."""
-    start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
-    assert start is not None and end is not None  # special tokens of every tokenizer that word_tokenizer makes
-    assert model.y_encoder.head is not None
-    model.eval()
-    parts = TinyParts(
-        appearance=streams(model).appearance, motion=motion_stem(model), predictor=model.predictor,
-        sentence_encoder=model.y_encoder.backbone, y_head=model.y_encoder.head, decoder=decoder,
-        sentence_tokenizer=_unpadded(assets.minilm_dir() / "tokenizer.json"), decoder_tokenizer=tokenizer.to_str(),
-        decoder_start=start, decoder_end=end,
-    )  # fmt: skip
     provenance = {
         "command": "make tiny", "recipe": dataclasses.asdict(shop.recipe),
         "packages": [
             {"name": a.name, "version": a.version, "sha256": a.sha256, "licence": a.licence} for a in assets.ASSETS
         ],
     }  # fmt: skip
-    return write_tiny_bundle(
-        out,
-        parts,
-        name=shop.recipe.name,
-        scale=model.scale().item(),
-        provenance=provenance,
-        figures=figures or {},
-        card=card_text.markdown(figures) if figures else "",
-    )
+    model.attach_y_decoder(decoder)
+    markdown = card_text.markdown(figures) if figures else ""
+    about = About(shop.recipe.name, LICENCES, provenance, figures or {}, markdown)
+    return write_checkpoint(model, tokenizers(tokenizer), out, about, lambda *_: None, fps=FPS)
+
+
+def save(model: VLJepa, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop) -> Path:
+    """The model as a checkpoint with its tokenizers, which `vljepa export` reads, in the work folder."""
+    model.attach_y_decoder(decoder)
+    folder = model.save_pretrained(shop.folder / "checkpoint", include_frozen=True)
+    (folder / "tokenizers").mkdir(exist_ok=True)
+    for name, made in vars(tokenizers(tokenizer)).items():
+        with replacing(folder / "tokenizers" / f"{name}.json") as part:
+            part.write_text(made.to_str(), encoding="utf-8")
+    return folder
+
+
+def tokenizers(decoder: Tokenizer) -> Tokenizers:
+    """The bundle's: MiniLM's for queries and targets."""
+    sentences = _unpadded(assets.minilm_dir() / "tokenizer.json")
+    return Tokenizers(sentences, sentences, decoder)
 
 
 def quantise(floating: Path, shop: Workshop, out: Path, log: Log) -> bool:
@@ -262,12 +267,12 @@ def quantise(floating: Path, shop: Workshop, out: Path, log: Log) -> bool:
     return True
 
 
-def _unpadded(file: Path) -> str:
+def _unpadded(file: Path) -> Tokenizer:
     """A tokenizer that leaves padding and truncation to its caller; MiniLM's file pads every text to 128."""
     tokenizer = Tokenizer.from_file(str(file))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    return str(tokenizer.to_str())
+    return tokenizer
 
 
 def main() -> None:
@@ -294,6 +299,7 @@ def make(recipe: Recipe, folder: Path, out: Path, *, int8: bool = True) -> None:
     if that costs nothing that the gate notices, else at 16."""
     model, shop, log = train(recipe, folder)
     decoder, tokenizer = train_text_out(model, shop, log)
+    log(f"checkpoint written to {save(model, decoder, tokenizer, shop)}")
     floating = folder / "bundle-fp16"
     export(model, decoder, tokenizer, shop, floating, None)
     log(f"bundle in 16 bits written to {floating}; measuring its card")

@@ -16,7 +16,7 @@ from PIL import Image, ImageEnhance
 from vljepa_edge.training.tiny.captions import COUNTED_MOTIONS, DIRECTIONS, MAX_COUNT, ONE, TWO, Scene
 
 SIZE = 224
-FRAMES = 8
+FRAMES, FPS = 8, 4.0
 _SHAKE = 6  # px; a third of the clips are hand-held
 _WORLD = 320  # px of the photograph that a moving camera passes over
 _PAN = (48.0, 24.0)  # px to each side of the middle, the farthest that it goes

@@ -45,7 +45,10 @@ def export(
             show_default="where the source has figures",
         ),
     ] = None,
-    window: Annotated[int, typer.Option(min=1, metavar="N", help="Frames of a window; of a checkpoint.")] = 16,
+    window: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Frames of a window; of a checkpoint.", show_default="its own, or 16"),
+    ] = None,
     fps: Annotated[float, typer.Option(min=0.01, metavar="N", help="Frames a second; of a checkpoint.")] = 4.0,
     as_json: Json = False,
     debug: Debug = False,

@@ -18,7 +18,7 @@ from vljepa_edge.bundle.write import check_replaceable, write_bundle
 from vljepa_edge.errors import BundleError, ExportError
 from vljepa_edge.export.int8.convert import Card, export_int8
 from vljepa_edge.export.progress import OnStep
-from vljepa_edge.export.pytorch.checkpoint import Tokenizers, write_checkpoint
+from vljepa_edge.export.pytorch.checkpoint import About, Tokenizers, write_checkpoint
 from vljepa_edge.export.report import ExportReport
 from vljepa_edge.nn.config import VLJepaConfig
 from vljepa_edge.onnx_graphs.weights import is_quantised, restore_weights, store_weights
@@ -51,12 +51,12 @@ class Written:
 
 @dataclass(frozen=True)
 class Plan:
-    """What to make of a source. calibration: for int8. window, fps: of a checkpoint's stream."""
+    """What to make of a source. calibration: for int8. window, fps: of a checkpoint's stream; window None: its own."""
 
     precision: StoredPrecision
     calibration: Path | None = None
     force: bool = False
-    window: int = 16
+    window: int | None = None
     fps: float = 4.0
 
 
@@ -119,17 +119,9 @@ def _export_checkpoint(source: str, out: Path, plan: Plan, on_step: OnStep) -> P
     model = VLJepa.from_pretrained(folder)
     name = Path(source if found is None else found.name).name
     tokenizers = tokenizers_of(model.config, folder)
-    return write_checkpoint(
-        model,
-        tokenizers,
-        out,
-        bits=_BITS[plan.precision],
-        window=plan.window,
-        fps=plan.fps,
-        name=name,
-        checkpoint=None if found is None else source,
-        on_step=on_step,
-    )
+    about = About(name, provenance={} if found is None else {"checkpoint": source})
+    bits = _BITS[plan.precision]
+    return write_checkpoint(model, tokenizers, out, about, on_step, bits=bits, window=plan.window, fps=plan.fps)
 
 
 def tokenizers_of(

@@ -131,6 +131,11 @@ class VLJepa(nn.Module):
         self.predictor.trust_concepts(trust, self.y_encoder.head)
         self.config = replace(self.config, predictor=self.predictor.config)
 
+    def attach_y_decoder(self, decoder: YDecoder) -> None:
+        """Give the model a Y-decoder, which is trained after the rest. Raises InputError for another shared width."""
+        self.config = replace(self.config, y_decoder=decoder.config)
+        self.y_decoder = decoder
+
     @property
     def _dtype(self) -> torch.dtype:
         return self.predictor.head.weight.dtype

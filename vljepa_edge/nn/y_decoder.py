@@ -53,10 +53,10 @@ class YDecoder(nn.Module):
 
     @torch.no_grad()
     def generate(self, embedding: Tensor, start: int, end: int) -> list[list[int]]:
-        """Greedy text of each embedding (B, E): ids after `start`, up to and without `end`, at most max_tokens - 1."""
+        """Greedy text of each embedding (B, E): ids after `start`, up to and without `end`, at most max_tokens."""
         ids = torch.full((len(embedding), 1), start, dtype=torch.long, device=embedding.device)
         ended = torch.zeros(len(embedding), dtype=torch.bool, device=embedding.device)
-        while ids.shape[1] < self.config.max_tokens and not bool(ended.all()):
+        while ids.shape[1] <= self.config.max_tokens and not bool(ended.all()):
             token = self.next_logits(embedding, ids).argmax(-1)
             ended = ended | (token == end)
             ids = torch.cat((ids, token[:, None]), dim=1)

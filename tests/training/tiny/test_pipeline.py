@@ -18,10 +18,13 @@ from PIL import Image
 
 import vljepa_edge
 from tests.engines.chain import cosine
+from tests.export.quiet import quiet
 from tests.export.small_parts import efficientnet
 from tests.training.tiny.fakes import NAMES, cutout, grey_background
 from tests.training.tiny_bert import write_sentence_encoder
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import ExportError
+from vljepa_edge.export.pipeline import Plan, export_any
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.y_decoder import YDecoder
@@ -99,6 +102,10 @@ def test_from_nothing_to_a_bundle_that_streams(tmp_path: Path, monkeypatch: pyte
     out = make.export(model, decoder, tokenizer, shop, tmp_path / "bundle", None)
     loaded = vljepa_edge.load(out, threads=1, precision="f32")
     assert loaded.manifest.provenance["recipe"]["data"]["train_clips"] == 40
+
+    checkpoint = make.save(model, decoder, tokenizer, shop)
+    export_any(str(checkpoint), tmp_path / "exported", Plan("fp16"), None, quiet)
+    assert Bundle.open(tmp_path / "exported").manifest.graphs == loaded.manifest.graphs  # their hashes too
 
     for name in ("query", "target"):  # whoever takes the tokenizer from the bundle pads as he likes
         kept = json.loads((out / "tokenizers" / f"{name}.json").read_text())
@@ -202,6 +209,7 @@ def test_the_command_reads_its_arguments(
 
     monkeypatch.setattr(make, "train", train)
     monkeypatch.setattr(make, "train_text_out", lambda *_: (None, None))
+    monkeypatch.setattr(make, "save", lambda *_: calls.append("save"))
     monkeypatch.setattr(make, "export", lambda *a: calls.append(f"export {a[4].name} {a[5]}"))
     monkeypatch.setattr(make, "card", SimpleNamespace(evaluate=lambda out: figures))
 
@@ -212,7 +220,7 @@ def test_the_command_reads_its_arguments(
     monkeypatch.setattr(make, "quantise", quantise)
     make.main()
     last = [f"export out {figures}" if call == "out" else call for call in last]
-    assert calls == ["train tiny 7 True", "export bundle-fp16 None", f"export bundle-fp16 {figures}", *last]
+    assert calls == ["train tiny 7 True", "save", "export bundle-fp16 None", f"export bundle-fp16 {figures}", *last]
 
 
 def test_an_int8_form_that_loses_too_much_is_told_apart_from_one_that_could_not_be_judged(

@@ -1,12 +1,13 @@
-"""A checkpoint of the complete model (`VLJepa.save_pretrained`), of any size, -> a bundle in fp32 or fp16.
+"""The complete model (`VLJepa`), of any size, -> a bundle in fp32 or fp16: the graphs that its config says.
 
-One part at a time, weights written as they come (`streamed`), so the peak of memory is the model and its largest graph.
+One part at a time, the weights of large ones written as they come (`streamed`), so the peak of memory is the model and
+its largest graph.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,17 +20,15 @@ from torch import Tensor, nn
 from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.errors import ExportError
 from vljepa_edge.export.progress import OnStep, told
-from vljepa_edge.export.pytorch.streamed import export_streamed, inline
-from vljepa_edge.export.pytorch.text_encoder import traceable
-from vljepa_edge.export.pytorch.y_decoder import StepModule, step_inputs, tensor, y_decoder_tensors
-from vljepa_edge.nn.config import XEncoderConfig, to_dict
+from vljepa_edge.export.pytorch.graph import Graph, features, role, tensor
+from vljepa_edge.export.pytorch.text import text_graphs
+from vljepa_edge.export.pytorch.vision import Seen, vision_graphs
+from vljepa_edge.export.pytorch.y_decoder import y_decoder_graph
+from vljepa_edge.nn.config import VLJepaConfig, to_dict
 from vljepa_edge.nn.vljepa import VLJepa
-from vljepa_edge.nn.x_encoder import XEncoder
-from vljepa_edge.nn.y_decoder import YDecoder
 
-_TEXT_AXES = {0: "batch", 1: "tokens"}
-STARTS = ("<start>", "<|begin_of_text|>", "<s>", "<bos>", "[CLS]", "<|endoftext|>")
-ENDS = ("<end>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]", "<|endoftext|>")
+STARTS = ("<start>", "<|begin_of_text|>", "<s>", "<bos>", "[CLS]")
+ENDS = ("<end>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]")
 
 
 @dataclass(frozen=True)
@@ -42,189 +41,143 @@ class Tokenizers:
 
 
 @dataclass(frozen=True)
-class _Graph:
-    """A module with sample inputs, names of its outputs, its free dimensions and its roles in the manifest."""
+class Licences:
+    """Under what terms a bundle is. notice: the text of its NOTICE. parts: each with its licence and source."""
 
-    module: nn.Module
-    inputs: dict[str, Tensor]
-    outputs: tuple[str, ...]
-    axes: dict[str, dict[int, str]]
-    roles: dict[str, dict[str, Any]]
+    licence: str
+    notice: str
+    parts: tuple[Mapping[str, str], ...]
+
+    @classmethod
+    def of_sources(cls, config: VLJepaConfig) -> Licences:
+        """Where nothing is known of the parts but where they come from."""
+        sources = {} if config.x_encoder is None else {"X-encoder": config.x_encoder.source}
+        sources["Y-encoder"] = config.y_encoder.source
+        if config.language_model is not None:
+            sources["predictor, query embedding"] = config.language_model.source
+        notice = "Weights in this bundle come from, or were trained from, and are under the licences of:\n"
+        return cls(
+            "see NOTICE", notice + "".join(f"* {source}\n" for source in sources.values()),
+            tuple({"part": part, "licence": "that of its source", "source": s} for part, s in sources.items()),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class About:
+    """What a bundle says of itself beside its config. licences: None for those of its sources. provenance, figures:
+    free JSON. card: the model card in Markdown; empty: without one."""
+
+    name: str
+    licences: Licences | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    figures: Mapping[str, Any] = field(default_factory=dict)
+    card: str = ""
 
 
 def write_checkpoint(
     model: VLJepa,
     tokenizers: Tokenizers,
     out: Path,
-    *,
-    bits: int,
-    window: int,
-    fps: float,
-    name: str,
-    checkpoint: str | None,
+    about: About,
     on_step: OnStep,
+    *,
+    bits: int = 16,
+    window: int | None = None,
+    fps: float = 4.0,
 ) -> Path:
-    """Write the bundle at `out`, weights at `bits` (32 or 16). window: frames of a clip, a multiple of the tubelet.
+    """Write the bundle at `out`, a folder or a .vljepa file, weights at `bits` (32 or 16).
 
-    checkpoint: NAME@COMMIT where the model came from the hub, kept in the bundle's provenance.
+    window: frames of a clip; None: the model's own, or 16. The text graph of a model with the default's X-encoder has
+    8 bits where `bits` is 16.
 
     Raises ExportError when the model lacks an X-encoder or a Y-decoder, when the window doesn't fit, when a graph is
     too large for one file, or when a tokenizer says no start or end token.
     """
     if model.x_encoder is None or model.y_decoder is None:
         lacks = "X-encoder" if model.x_encoder is None else "Y-decoder"
-        raise ExportError(f"{name} has no {lacks}; a bundle needs X-encoder, predictor, Y-encoder and Y-decoder")
-    if not isinstance(model.x_encoder, XEncoder):
-        raise ExportError(f"{name} has tiny's X-encoder; a model like that is exported by its training")
-    if window % model.x_encoder.config.tubelet:
-        raise ExportError(f"a window must be a multiple of {model.x_encoder.config.tubelet} frames, not {window}")
-    graphs = _graphs(model, model.y_decoder, window)
-    files: dict[str, bytes | Path] = {}
+        raise ExportError(f"{about.name} has no {lacks}; a bundle needs X-encoder, predictor, Y-encoder and Y-decoder")
+    model.eval()
+    seen = vision_graphs(model.x_encoder, model.predictor, window)
+    graphs = {
+        **seen.graphs,
+        **text_graphs(model),
+        "graphs/predictor.onnx": _predictor(model, seen.streams),
+        "graphs/y_decoder.onnx": y_decoder_graph(model.y_decoder),
+    }
+    licences = about.licences or Licences.of_sources(model.config)
+    manifest = _manifest(model, tokenizers, seen, fps) | {
+        "name": about.name,
+        "version": version("vljepa-edge"),
+        "licence": licences.licence,
+        "licences": list(licences.parts),
+        "provenance": {"config": to_dict(model.config), **about.provenance},
+        "figures": dict(about.figures),
+    }
+    manifest["graphs"] = {r: {"file": file, **e} for file, graph in graphs.items() for r, e in graph.roles.items()}
+    files: dict[str, bytes | Path] = {
+        f"tokenizers/{name}.json": getattr(tokenizers, name).to_str().encode()
+        for name in ("query", "target", "decoder")
+    }
+    files["NOTICE"] = licences.notice.encode()
+    if about.card:
+        files["MODEL_CARD.md"] = about.card.encode()
     with TemporaryDirectory(prefix=".vljepa-export-", dir=_existing(out)) as folder:
         for file, graph in told(list(graphs.items()), "exporting graphs", on_step):
             path = Path(folder) / Path(file).name
-            export_streamed(graph.module, graph.inputs, graph.outputs, graph.axes, bits, path)
-            whole = inline(path)
-            path.with_name(path.name + ".data").unlink()
-            path.write_bytes(whole)
+            graph.write(path, bits)
             files[file] = path
-        for role in ("query", "target", "decoder"):
-            files[f"tokenizers/{role}.json"] = getattr(tokenizers, role).to_str().encode()
-        files["NOTICE"] = _notice(model).encode()
-        manifest = _manifest(model, tokenizers, graphs, window, fps)
-        if checkpoint is not None:
-            manifest["provenance"]["checkpoint"] = checkpoint
-        return write_bundle(out, {**manifest, "name": name}, files)
-
-
-class _Query(nn.Module):
-    """Token embeddings of the language model; the mask is the predictor's business."""
-
-    def __init__(self, embedding: nn.Embedding) -> None:
-        super().__init__()
-        self.embedding = embedding
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        found: Tensor = self.embedding(input_ids) * attention_mask[..., None]
-        return found
+        return write_bundle(out, manifest, files)
 
 
 class _Predict(nn.Module):
+    """The predictor with its streams one by one, as a graph has its inputs."""
+
     def __init__(self, model: VLJepa) -> None:
         super().__init__()
         self.predictor = model.predictor
+        self.names = list(model.predictor.streams)
 
-    def forward(self, x_encoder: Tensor, query_tokens: Tensor, query_mask: Tensor) -> Tensor:
-        found: Tensor = self.predictor({"x_encoder": x_encoder}, query_tokens, query_mask)
+    def forward(self, *given: Tensor) -> Tensor:
+        *streams, query_tokens, query_mask = given
+        found: Tensor = self.predictor(dict(zip(self.names, streams, strict=True)), query_tokens, query_mask)
         return found
 
 
-class _States(nn.Module):
-    """The query read by the Y-encoder's backbone, where there is no language model."""
-
-    def __init__(self, model: VLJepa) -> None:
-        super().__init__()
-        self.y_encoder = traceable(model.y_encoder)
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        return self.y_encoder.token_states(input_ids, attention_mask)
-
-
-def _graphs(model: VLJepa, decoder: YDecoder, window: int) -> dict[str, _Graph]:
-    x_encoder = model.x_encoder
-    assert isinstance(x_encoder, XEncoder)  # write_checkpoint has looked
-    size, width, embedding = x_encoder.config.size, x_encoder.config.width, model.config.predictor.embedding
-    tokens = window // x_encoder.config.tubelet * (size // x_encoder.config.patch) ** 2
-    query_dim = model.config.predictor.query_dim
-    ids = {"input_ids": torch.ones(2, 5, dtype=torch.long), "attention_mask": torch.ones(2, 5, dtype=torch.long)}
-    id_tensors = [tensor(name, "int64", -1, -1) for name in ids]
-    text_axes = dict.fromkeys(ids, _TEXT_AXES)
-    features = tensor("x_encoder", "float32", 1, tokens, width)
-    query = _Query(model.query_embedding) if model.query_embedding is not None else _States(model)
-    asked = {
-        "x_encoder": torch.zeros(1, tokens, width), "query_tokens": torch.zeros(1, 5, query_dim),
-        "query_mask": torch.ones(1, 5, dtype=torch.long),
-    }  # fmt: skip
-    free = {"query_tokens": {1: "tokens"}, "query_mask": {1: "tokens"}}
-    return {
-        "graphs/x_encoder.onnx": _Graph(
-            x_encoder, {"frames": torch.zeros(1, window, size, size, 3, dtype=torch.uint8)}, ("x_encoder",), {},
-            _role("x_encoder_video", "clip", [tensor("frames", "uint8", 1, window, size, size, 3)], [features]),
-        ),
-        "graphs/query.onnx": _Graph(
-            query, ids, ("query_tokens",), {**text_axes, "query_tokens": _TEXT_AXES},
-            _role("query", "text", id_tensors, [tensor("query_tokens", "float32", -1, -1, query_dim)]),
-        ),
-        "graphs/predictor.onnx": _Graph(
-            _Predict(model), asked, ("embedding",), free,
-            _role(
-                "predictor", "clip",
-                [
-                    features, tensor("query_tokens", "float32", 1, -1, query_dim),
-                    tensor("query_mask", "int64", 1, -1),
-                ],
-                [tensor("embedding", "float32", 1, embedding)],
-            ),
-        ),
-        "graphs/y_encoder.onnx": _Graph(
-            traceable(model.y_encoder), ids, ("embedding",), {**text_axes, "embedding": {0: "batch"}},
-            _role("y_encoder", "text", id_tensors, [tensor("embedding", "float32", -1, embedding)]),
-        ),
-        "graphs/y_decoder.onnx": _Graph(
-            StepModule(decoder), *step_inputs(decoder), {"y_decoder": {"unit": "step", **y_decoder_tensors(decoder)}},
-        ),
-    }  # fmt: skip
+def _predictor(model: VLJepa, streams: Mapping[str, Tensor]) -> Graph:
+    config = model.config.predictor
+    given = {name: streams[name] for name in model.predictor.streams}
+    query = {"query_tokens": torch.zeros(1, 5, config.query_dim), "query_mask": torch.ones(1, 5, dtype=torch.long)}
+    inputs = [features(name, sample) for name, sample in given.items()]
+    inputs += [tensor("query_tokens", "float32", 1, -1, config.query_dim), tensor("query_mask", "int64", 1, -1)]
+    entry = role("clip", inputs, [tensor("embedding", "float32", 1, config.embedding)])
+    axes = {"query_tokens": {1: "tokens"}, "query_mask": {1: "tokens"}}
+    return Graph(_Predict(model), {**given, **query}, ("embedding",), {"predictor": entry}, axes)
 
 
-def _role(role: str, unit: str, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> dict[str, Any]:
-    return {role: {"unit": unit, "inputs": inputs, "outputs": outputs}}
-
-
-def _manifest(
-    model: VLJepa, tokenizers: Tokenizers, graphs: Mapping[str, _Graph], window: int, fps: float
-) -> dict[str, Any]:
+def _manifest(model: VLJepa, tokenizers: Tokenizers, seen: Seen, fps: float) -> dict[str, Any]:
+    """What the config says."""
     config = model.config
-    x_encoder, decoder, language = config.x_encoder, config.y_decoder, config.language_model
-    assert isinstance(x_encoder, XEncoderConfig) and decoder is not None  # write_checkpoint has looked
-    roles = {role: {"file": file, **entry} for file, graph in graphs.items() for role, entry in graph.roles.items()}
-    parts = {"X-encoder": x_encoder.source, "Y-encoder": config.y_encoder.source}
-    if language is not None:
-        parts["predictor, query embedding"] = language.source
+    decoder, language = config.y_decoder, config.language_model
+    assert decoder is not None  # write_checkpoint has looked
+    prompts = {name: text for name, text in asdict(config.prompts).items() if text is not None}
+    default_query = prompts.pop("default_query")
     return {
-        "version": version("vljepa-edge"),
-        "licence": "see NOTICE",
-        "graphs": roles,
         "video": {
-            "width": x_encoder.size, "height": x_encoder.size, "resize": "cover",
-            "fps": fps, "window": window, "hop": 1,
+            "width": seen.size, "height": seen.size, "resize": "cover", "fps": fps, "window": seen.window, "hop": 1,
         },
         "text": {
             "query_tokenizer": "tokenizers/query.json", "target_tokenizer": "tokenizers/target.json",
             "decoder_tokenizer": "tokenizers/decoder.json",
             "query_tokens": config.y_encoder.max_tokens if language is None else language.max_tokens,
             "target_tokens": config.y_encoder.max_tokens,
-            "decoder_tokens": decoder.max_tokens - 1,  # the start token takes a place
-            "decoder_prefix": decoder.prefix,
+            "decoder_tokens": decoder.max_tokens, "decoder_prefix": decoder.prefix,
             "decoder_start": special_token(tokenizers.decoder, STARTS),
             "decoder_end": special_token(tokenizers.decoder, ENDS),
-            "default_query": config.prompts.default_query, "empty_query": "none",
-            "target_prompt": config.y_encoder.prompt,
+            "default_query": default_query, "empty_query": "none", "target_prompt": config.y_encoder.prompt,
         },
         "embedding": {"width": config.predictor.embedding},
-        "licences": [
-            {"part": part, "licence": "that of its source", "source": source} for part, source in parts.items()
-        ],
-        "provenance": {"config": to_dict(config)},
+        "prompts": {**prompts, "scale": round(float(model.scale().detach()), 2)},
     }  # fmt: skip
-
-
-def _notice(model: VLJepa) -> str:
-    config = model.config
-    sources = [config.y_encoder.source]
-    sources += [part.source for part in (config.x_encoder, config.language_model) if part is not None]
-    return "Weights in this bundle come from, or were trained from, and are under the licences of:\n" + "".join(
-        f"* {source}\n" for source in sources
-    )
 
 
 def special_token(tokenizer: Tokenizer, names: tuple[str, ...]) -> int:
