@@ -1,4 +1,4 @@
-"""Batches of a stage, read by worker processes and made whole here.
+"""Batches of a stage, read by worker processes and put together here.
 
 The unit of work is a few samples of a step, not a step: a large batch comes from all workers at once, and what waits is
 bounded. Workers come from multiprocessing's fork server. A plain fork copies whatever locks the threads here hold, such

@@ -12,6 +12,7 @@ from vljepa_edge.cli.ask import ask
 from vljepa_edge.cli.bench import bench
 from vljepa_edge.cli.build import build
 from vljepa_edge.cli.classify import classify
+from vljepa_edge.cli.data import data
 from vljepa_edge.cli.demo import demo
 from vljepa_edge.cli.doctor import doctor
 from vljepa_edge.cli.embed import embed
@@ -65,6 +66,7 @@ def _describe(
 for command in (stream, classify, ask, search, embed, demo, bench, export, train, build, doctor, slim):
     app.command()(command)
 app.add_typer(models, name="models")
+app.add_typer(data, name="data")
 app.add_typer(weights, name="weights")
 app.add_typer(kernels, name="kernels")
 app.add_typer(evaluate_app, name="eval")

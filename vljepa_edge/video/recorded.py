@@ -56,10 +56,10 @@ def open_object(name: str, file: BinaryIO, stats: SourceStats, threads: int = 0)
 
     Photos of HEIF's kind and animated WebP are read from files alone. Raises VideoError, which names `name`.
     """
-    file.seek(0)
     try:
+        file.seek(0)
         return Decoder(name, file, stats, options=_OPTIONS, threads=threads)
-    except FFmpegError as error:
+    except (FFmpegError, OSError) as error:
         reason = f"not a video or image file, or damaged from the start ({error.strerror})"
     raise VideoError(name, reason)
 

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_edge.errors import DataError, InputError
-from vljepa_edge.training.data.sample import Source
 from vljepa_edge.training.data.sources.action100m import has_schema, read_action100m
 from vljepa_edge.training.data.sources.folder import read_folder
 from vljepa_edge.training.data.sources.future import Future
 from vljepa_edge.training.data.sources.lerobot import INFO, read_lerobot
+from vljepa_edge.training.data.sources.listed import FileSource
 from vljepa_edge.training.data.sources.shards import read_shards
 from vljepa_edge.training.data.sources.table import SUFFIXES, read_table
 
-KINDS: dict[str, Callable[..., Source]] = {
+KINDS: dict[str, Callable[..., FileSource]] = {
     "table": read_table,
     "folder": read_folder,
     "shards": read_shards,
@@ -25,14 +25,14 @@ KINDS: dict[str, Callable[..., Source]] = {
 }
 
 
-def open_source(spec: str | Path | Mapping[str, Any]) -> Source:
+def open_source(spec: str | Path | Mapping[str, Any], faults: list[DataError] | None = None) -> FileSource:
     """A source of samples.
 
     spec: a path, or `{"path": ..., "kind": ..., "future": ...}` with the options of that kind. The kind is told by the
     path where it is not named: a .csv, .jsonl or .parquet is a table (Parquet with `video_uid` and `nodes` is
     Action100M's, which needs `videos`), a .tar or a folder with some is webdataset's, a folder with meta/info.json is
     LeRobot's, another is one of videos and images. future: seconds after the end of what is seen at which the target
-    holds.
+    holds. faults: where rows of a table that are not allowed go, instead of ending the reading.
     Raises InputError for a spec that is not allowed, DataError for data that can't be used.
     """
     options = dict(spec) if isinstance(spec, Mapping) else {"path": spec}
@@ -44,14 +44,14 @@ def open_source(spec: str | Path | Mapping[str, Any]) -> Source:
         kind = kind_of(Path(path))
     if kind not in KINDS:
         raise InputError(f"the kind of a source must be one of {', '.join(KINDS)}, got {kind!r}")
-    allowed = list(inspect.signature(KINDS[kind]).parameters)[1:]
+    allowed = [name for name in inspect.signature(KINDS[kind]).parameters if name not in ("path", "folder", "faults")]
     unknown = [name for name in options if name not in allowed]
     if unknown:
         takes = f"takes {', '.join(allowed)}" if allowed else "takes no options"
         raise InputError(f"{path}: a source of kind {kind} {takes}, got {', '.join(map(str, unknown))}")
     if kind == "action100m" and "videos" not in options:
         raise InputError(f"{path}: Action100M needs videos, the folder in which its videos are")
-    source = KINDS[kind](path, **options)
+    source = read_table(path, faults) if kind == "table" else KINDS[kind](path, **options)
     if future is None:
         return source
     if isinstance(future, bool) or not isinstance(future, (int, float)):

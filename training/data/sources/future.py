@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import replace
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import DataError, InputError
-from vljepa_edge.training.data.sample import FramePlan, Sample, Source
+from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sources.listed import FileSource
 
 
 class Future:
@@ -20,7 +22,7 @@ class Future:
     those after which no text holds, are left out; `left_out` counts them.
     """
 
-    def __init__(self, source: Source, delta: float) -> None:
+    def __init__(self, source: FileSource, delta: float) -> None:
         """Raises InputError for a delta below 0, DataError when no sample has a future."""
         if not (math.isfinite(delta) and delta >= 0):
             raise InputError(f"delta must be seconds, 0 or more, got {delta}")
@@ -48,12 +50,20 @@ class Future:
             negatives=then.negatives,
         )
 
+    def open(self, sample: Sample) -> BinaryIO:
+        """The file of what is seen."""
+        return self._source.open(sample)
+
+    def duration(self, sample: Sample) -> float:
+        """Seconds of the complete video."""
+        return self._source.duration(sample)
+
     def frames(self, sample: Sample, plan: FramePlan, where: float = 0.5) -> NDArray[np.uint8]:
         """What is seen, as the source gives it."""
         return self._source.frames(sample, plan, where)
 
 
-def _pairs(source: Source, delta: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _pairs(source: FileSource, delta: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of samples that have a future, and of the samples whose text it is."""
     by_media: dict[str, list[int]] = defaultdict(list)
     starts, ends = np.zeros(len(source)), np.full(len(source), np.inf)

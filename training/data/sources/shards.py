@@ -1,8 +1,8 @@
 """Tars in the format of webdataset, read in place: members of one base name are a sample.
 
 `0001.mp4` or `0001.jpg` is its video or image, `0001.json` an object as a row of a table (`caption`, or `question` and
-`answer`, and may have `start`, `end`, `text_key`, `negatives`, `also`; what else stands there is not read), `0001.txt`
-the caption where no JSON has one.
+`answer`, and may have `start`, `end`, `text_key`, `negatives`, `also`, `key`; what else stands there is not read),
+`0001.txt` the caption where no JSON has one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import DataError, VideoError
-from vljepa_edge.training.data.frames import read_frames
+from vljepa_edge.training.data.frames import duration_of, read_frames
 from vljepa_edge.training.data.rows import Rows
 from vljepa_edge.training.data.sample import FramePlan, Sample
 from vljepa_edge.training.data.sources import checked
@@ -77,6 +77,11 @@ class Shards:
             return cast(BinaryIO, MemberFile(Path(sample.archive), sample.offset, sample.size))
         except (OSError, ValueError) as error:
             raise VideoError(sample.media, f"can't be opened ({error})") from error
+
+    def duration(self, sample: Sample) -> float:
+        """Seconds of the complete video. Raises VideoError."""
+        with self.open(sample) as file:
+            return duration_of(file, name=sample.media)
 
 
 def read_shards(path: str | Path) -> Shards:
@@ -139,7 +144,7 @@ def _sample(archive: Path, base: str, media: Member, group: dict[str, Member]) -
         return None
     start, end = checked.stretch(row, file, place)
     return Sample(
-        key=base,
+        key=checked.optional_text(row, "key", file, place) or base,
         media=f"{archive}{_BETWEEN}{media.name}",
         target=target,
         query=checked.optional_text(row, "question", file, place) or "",

@@ -29,34 +29,47 @@ _FIELD_LIMIT = 2**24  # characters of a CSV field: one quote that is never close
 _Rows: TypeAlias = Iterator[tuple[str, Row]]
 
 
-def read_table(path: str | Path) -> Listed:
-    """The samples of a table, by its suffix. Raises DataError, naming the file and the line or row."""
+def read_table(path: str | Path, faults: list[DataError] | None = None) -> Listed:
+    """The samples of a table, by its suffix. Raises DataError, naming the file and the line or row.
+
+    faults: where rows that are not allowed go, instead of ending the reading.
+    """
     path = Path(path)
     read = _READERS.get(path.suffix.lower())
     if read is None:
         raise DataError(path, f"a table must end in {', '.join(_READERS)}")
     try:
-        return Listed(str(path), checked.with_also(lambda: _samples(path, read(path))))
+        return Listed(str(path), checked.with_also(lambda: _samples(path, read(path), faults)))
     except OSError as error:
         raise DataError(path, f"can't be read ({error.strerror or error})") from error
 
 
-def _samples(path: Path, rows: _Rows) -> Iterator[Sample]:
-    file, folder = str(path), path.parent
+def _samples(path: Path, rows: _Rows, faults: list[DataError] | None) -> Iterator[Sample]:
+    if faults is not None:
+        faults.clear()  # tables are read more than once
     for place, row in rows:
-        media = checked.text(row, "path", file, place)
-        caption = "caption" in row
-        start, end = checked.stretch(row, file, place)
-        yield Sample(
-            key=place.rpartition(" ")[2],
-            media=str(folder / media),
-            target=checked.text(row, "caption" if caption else "answer", file, place),
-            query="" if caption else checked.optional_text(row, "question", file, place) or "",
-            start=start,
-            end=end,
-            text_key=checked.optional_text(row, "text_key", file, place),
-            negatives=checked.texts(row, "negatives", file, place),
-        )
+        try:
+            yield _sample(path, place, row)
+        except DataError as error:
+            if faults is None:
+                raise
+            faults.append(error)
+
+
+def _sample(path: Path, place: str, row: Row) -> Sample:
+    file = str(path)
+    caption = "caption" in row
+    start, end = checked.stretch(row, file, place)
+    return Sample(
+        key=place.rpartition(" ")[2],
+        media=str(path.parent / checked.text(row, "path", file, place)),
+        target=checked.text(row, "caption" if caption else "answer", file, place),
+        query="" if caption else checked.optional_text(row, "question", file, place) or "",
+        start=start,
+        end=end,
+        text_key=checked.optional_text(row, "text_key", file, place),
+        negatives=checked.texts(row, "negatives", file, place),
+    )
 
 
 def _check_columns(names: Sequence[str], file: str, place: str) -> None:

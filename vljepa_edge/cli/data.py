@@ -1,0 +1,112 @@
+"""`vljepa data`: training data looked at before a run, and packed into few large files. Needs the train extra."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vljepa_edge.cli.options import Debug, Json
+from vljepa_edge.cli.output import console, print_json, step_bars
+from vljepa_edge.cli.root import FAILURE, print_error
+from vljepa_edge.support.install import require
+
+MODULES = ("torch", "pyarrow")
+
+data = typer.Typer(
+    help="Check training data, or pack it.\n\n\b\nExamples:\n"
+    "  vljepa data check clips.csv\n  vljepa data pack clips.csv --out packed"
+)
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATA",
+        help="A .csv, .jsonl or .parquet with path, caption or path, question, answer; a folder of videos and photos; "
+        "a .tar of webdataset's or a folder of them; a LeRobot v3 data set; Action100M's Parquet.",
+    ),
+]
+Kind = Annotated[
+    str | None,
+    typer.Option(
+        "--kind", metavar="KIND", help="table, folder, shards, lerobot or action100m.", show_default="as DATA looks"
+    ),
+]
+Camera = Annotated[str | None, typer.Option("--camera", metavar="NAME", help="Of a LeRobot data set with several.")]
+Videos = Annotated[Path | None, typer.Option("--videos", metavar="DIR", help="The videos of Action100M's Parquet.")]
+
+
+@data.command()
+def check(
+    source: Data,
+    frames: Annotated[int, typer.Option("--frames", min=1, metavar="N", help="Frames to read of each sample.")] = 8,
+    workers: Annotated[int, typer.Option("--workers", min=1, metavar="N", help="Threads that read.")] = 2,
+    kind: Kind = None,
+    camera: Camera = None,
+    videos: Videos = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Read every sample; say which can't be trained on. The exit status is 1 when something is wrong or left out.
+
+    \b
+    Examples:
+      vljepa data check clips.csv
+      vljepa data check robot-data --camera observation.images.front --json
+      vljepa data check action100m-preview --videos videos --frames 2 --workers 8
+    """
+    require(MODULES, "train")
+    from vljepa_edge.training.data.check import check as run
+
+    with step_bars() as on_step:
+        report = run(_spec(source, kind, camera, videos), frames, workers, on_step)
+    if as_json:
+        print_json(report.to_dict())
+    else:
+        out = console()
+        for line in report.lines():
+            out.print(line)
+    if not report.good:
+        raise typer.Exit(FAILURE)
+
+
+@data.command()
+def pack(
+    source: Data,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="The folder to write; it must not be there.")],
+    samples: Annotated[int, typer.Option("--samples", min=1, metavar="N", help="Samples of a shard.")] = 1000,
+    kind: Kind = None,
+    camera: Camera = None,
+    videos: Videos = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Write webdataset tars with an index: the same samples and frames, of long videos only the parts that are used.
+
+    Nothing is encoded again. What can't be read is left out, and then the exit status is 1.
+
+    \b
+    Examples:
+      vljepa data pack clips.csv --out packed
+      vljepa data pack robot-data --camera observation.images.front --samples 500 --out packed --json
+    """
+    require(MODULES, "train")
+    from vljepa_edge.training.data.pack import pack as run
+
+    with step_bars() as on_step:
+        packed = run(_spec(source, kind, camera, videos), out, samples, on_step)
+    for fault in packed.faults:
+        print_error(f"{fault.file}, {fault.place}: {fault.reason} (left out)")
+    if as_json:
+        print_json(packed.to_dict())
+    else:
+        size = f"{packed.bytes / 1e6:.1f} MB"
+        console().print(f"{out}: {packed.samples} samples in {packed.shards} shards, {size}; {packed.cut} were cut out")
+    if packed.faults:
+        raise typer.Exit(FAILURE)
+
+
+def _spec(source: Path, kind: str | None, camera: str | None, videos: Path | None) -> dict[str, Any]:
+    given = {"path": source, "kind": kind, "camera": camera, "videos": videos}
+    return {name: value for name, value in given.items() if value is not None}
