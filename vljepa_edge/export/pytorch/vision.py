@@ -44,13 +44,15 @@ def _v_jepa(x_encoder: XEncoder, window: int | None) -> Seen:
         raise ExportError(f"a window must be a multiple of {config.tubelet} frames, not {window}")
     frames = torch.zeros(1, window, config.size, config.size, 3, dtype=torch.uint8)
     stream = torch.zeros(1, window // config.tubelet * (config.size // config.patch) ** 2, config.width)
-    entry = role("clip", [tensor("frames", "uint8", *frames.shape)], [features("x_encoder", stream)])
+    entry = role(
+        x_encoder.units["x_encoder"], [tensor("frames", "uint8", *frames.shape)], [features("x_encoder", stream)]
+    )
     graph = Graph(x_encoder, {"frames": frames}, ("x_encoder",), {"x_encoder_video": entry})
     return Seen({"graphs/x_encoder.onnx": graph}, {"x_encoder": stream}, config.size, window)
 
 
 def _tiny(x_encoder: TinyStreams, window: int | None) -> Seen:
-    config = x_encoder.config
+    config, units = x_encoder.config, x_encoder.units
     if window not in (None, config.window):
         raise ExportError(f"this model's window has {config.window} frames, not {window}")
     frame = torch.zeros(1, SIZE, SIZE, 3, dtype=torch.uint8)
@@ -61,13 +63,13 @@ def _tiny(x_encoder: TinyStreams, window: int | None) -> Seen:
         "graphs/x_encoder_appearance.onnx": Graph(
             x_encoder.appearance, {"frame": frame}, ("appearance", "luma"),
             {"x_encoder_appearance": role(
-                "frame", [tensor("frame", "uint8", *frame.shape)],
+                units["appearance"], [tensor("frame", "uint8", *frame.shape)],
                 [features("appearance", region), features("luma", luma[:, 0])],
             )},
         ),
         "graphs/x_encoder_motion.onnx": Graph(
             x_encoder.motion, {"luma": luma}, ("motion",),
-            {"x_encoder_motion": role("clip", [features("luma", luma)], [features("motion", motion)])},
+            {"x_encoder_motion": role(units["motion"], [features("luma", luma)], [features("motion", motion)])},
         ),
     }  # fmt: skip
     streams = {"appearance": region[:, None].repeat(1, config.window, 1, 1), "motion": motion}
