@@ -102,7 +102,7 @@ def wrap(model: nn.Module, parallel: Parallel, place: Place) -> nn.Module:
             model,
             device_ids=[place.device] if place.device.type == "cuda" else None,
             find_unused_parameters=True,
-            broadcast_buffers=any(True for _ in running_statistics(model)),
+            forward_sync_buffers=any(True for _ in running_statistics(model)),
             gradient_as_bucket_view=True,
         )
     if parallel.mode == "fsdp2":

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch._dynamo.testing import CompileCounterWithBackend
 from torch.distributed.tensor import DTensor
 
 from tests.training.ranks import on_ranks
@@ -193,6 +195,44 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.setenv(name, value)
         with pytest.raises(InputError, match=message), init_parallel(device):
             pass
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_compiled_layers_have_the_same_gradients(checkpoint: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the compiler's graphs and autograd, without its code; layers of one class share their code."""
+    backend = CompileCounterWithBackend("aot_eager")
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend, fullgraph=True))
+    torch._dynamo.reset()
+    compiled, plain = Pair(), Pair()
+    model = wrap(compiled, Parallel(bf16=False, compile=True, checkpoint_activations=checkpoint), Place(0, 1, CPU))
+    grad_cache_step(model, loss_of, [rows(5)])
+    grad_cache_step(plain, loss_of, [rows(5)])
+    assert backend.frame_count == 2  # the first layer's input does not learn, the others' does
+    for name, gradient in gradients(plain).items():
+        torch.testing.assert_close(gradients(compiled)[name], gradient)
+
+
+def test_activations_are_made_again_instead_of_kept() -> None:
+    """Of what autograd saves, the insides of the layers."""
+    kept = {}
+    for checkpoint in (False, True):
+        model = wrap(Pair(), Parallel(bf16=False, checkpoint_activations=checkpoint), Place(0, 1, CPU))
+        saved: list[int] = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda t, saved=saved: saved.append(1) or t, lambda t: t):
+            model(rows(5))
+        kept[checkpoint] = len(saved)
+    assert kept[True] <= kept[False] - 3
+
+
+def test_wrapping_again_starts_anew() -> None:
+    """For a next stage, which may want something else."""
+    model, place, given = Pair(dtype=torch.float32), Place(0, 1, CPU), rows(3)
+    given = Rows(given.video.float(), given.text.float(), given.keys)
+    wrap(model, Parallel(bf16=True, checkpoint_activations=True), place)
+    assert model(given).predicted.dtype == torch.bfloat16
+    wrap(model, Parallel(bf16=False), place)
+    assert model(given).predicted.dtype == torch.float32
+    assert sorted(model.state_dict()) == sorted(Pair().state_dict())
 
 
 def test_gradients_are_clipped_as_torch_does_it() -> None:
