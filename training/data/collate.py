@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -86,8 +86,8 @@ class Collate:
         return batch_of(self.rows(samples), video)
 
 
-def batch_of(rows: Sequence[Row], video: Tensor) -> Batch:
-    """A batch of rows and their clips, uint8 (B, T, H, W, 3), which it keeps.
+def batch_of(rows: Sequence[Row], video: Tensor | Mapping[str, Tensor]) -> Batch:
+    """A batch of rows and their clips, uint8 (B, T, H, W, 3), or streams by name, which it keeps.
 
     There is no query where all are empty: the query-free first stage. Else a row without one has no token.
     """

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from types import TracebackType
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from vljepa_edge.errors import DataError, FrameError, InputError, VideoError, VLJepaError
 from vljepa_edge.training.batch import Batch
+from vljepa_edge.training.data.cache import FeatureCache
 from vljepa_edge.training.data.collate import Collate, Row, batch_of
 from vljepa_edge.training.data.frames import check_plan
 from vljepa_edge.training.data.plan import Plan, Reference, share_of
@@ -43,6 +44,8 @@ _ATTEMPTS = 50  # stand-ins for one sample
 Clip: TypeAlias = NDArray[np.uint8]
 Augment: TypeAlias = Callable[[Sample, Clip, int], Clip]
 """A sample, its clip and 64 random bits to another clip of the same shape."""
+Streams: TypeAlias = dict[str, NDArray[Any]]
+PIXELS = ""  # the name of pixels among streams
 
 _log = logging.getLogger(__name__)
 
@@ -55,10 +58,13 @@ class Corrupt(NamedTuple):
     reason: str
 
 
-class _Chunk(NamedTuple):
-    """What a worker makes of a few samples; what went wrong that no other sample can stand in for."""
+class Chunk(NamedTuple):
+    """What a worker makes of a few samples; what went wrong that no other sample can stand in for.
 
-    video: Tensor
+    video: cached streams by name, or pixels under PIXELS.
+    """
+
+    video: dict[str, Tensor]
     rows: list[Row]
     corrupt: list[Corrupt]
     error: VLJepaError | None = None
@@ -71,17 +77,14 @@ class Batches(Iterator[Batch]):
     DataError when they are too many.
     """
 
-    def __init__(
-        self, chunks: Dataset[_Chunk], rows: int, frame_plan: FramePlan, workers: int, pin: bool, max_corrupt: float
-    ) -> None:
+    def __init__(self, chunks: Dataset[Chunk], rows: int, workers: int, pin: bool, max_corrupt: float) -> None:
         """rows: of a batch; the last has what is left of the chunks."""
         self.waited = 0.0
         self.corrupt: list[Corrupt] = []
         self._known: set[tuple[str, str]] = set()
         self._taken = self._met = 0
-        self._shape = (rows, frame_plan.count, frame_plan.height, frame_plan.width, 3)
-        self._pin, self._max_corrupt = pin, max_corrupt
-        self._loader: DataLoader[_Chunk] | None = DataLoader(
+        self._rows, self._pin, self._max_corrupt = rows, pin, max_corrupt
+        self._loader: DataLoader[Chunk] | None = DataLoader(
             chunks,
             batch_size=None,
             num_workers=workers,
@@ -90,8 +93,8 @@ class Batches(Iterator[Batch]):
             worker_init_fn=_begin_worker if workers else None,
             generator=torch.Generator().manual_seed(0),  # else it takes a number from the generator of the training
         )
-        self._chunks: Iterator[_Chunk] | None = None
-        self._left: _Chunk | None = None  # of the last chunk, what went into no batch yet
+        self._chunks: Iterator[Chunk] | None = None
+        self._left: Chunk | None = None  # of the last chunk, what went into no batch yet
 
     def __iter__(self) -> Batches:
         return self
@@ -127,24 +130,29 @@ class Batches(Iterator[Batch]):
             raise StopIteration
         if self._chunks is None:
             self._chunks = iter(self._loader)
-        video = torch.empty(self._shape, dtype=torch.uint8, pin_memory=self._pin)
+        video: dict[str, Tensor] = {}
         rows: list[Row] = []
-        while len(rows) < len(video):
+        while len(rows) < self._rows:
             chunk = self._left or self._count(next(self._chunks, None))
             if chunk is None:
                 break
-            room = len(video) - len(rows)
+            room = self._rows - len(rows)
             here = chunk.rows[:room]
-            if here:
-                video[len(rows) : len(rows) + len(here)] = chunk.video[:room]
+            for name, part in chunk.video.items():
+                if name not in video:
+                    video[name] = torch.empty((self._rows, *part.shape[1:]), dtype=part.dtype, pin_memory=self._pin)
+                video[name][len(rows) : len(rows) + len(here)] = part[:room]
             rows += here
-            more = len(chunk.rows) > room
-            self._left = chunk._replace(video=chunk.video[room:], rows=chunk.rows[room:]) if more else None
+            self._left = None
+            if len(chunk.rows) > room:
+                rest = {name: part[room:] for name, part in chunk.video.items()}
+                self._left = chunk._replace(video=rest, rows=chunk.rows[room:])
         if not rows:
             raise StopIteration
-        return batch_of(rows, video[: len(rows)])
+        video = {name: part[: len(rows)] for name, part in video.items()}
+        return batch_of(rows, video.get(PIXELS, video))
 
-    def _count(self, chunk: _Chunk | None) -> _Chunk | None:
+    def _count(self, chunk: Chunk | None) -> Chunk | None:
         """The chunk, with its corrupt samples counted."""
         if chunk is None:
             return None
@@ -184,6 +192,7 @@ def batches(
     ranks: int = 1,
     workers: int = 2,
     augment: Augment | None = None,
+    cache: FeatureCache | None = None,
     pin: bool = False,
     max_corrupt: float = MAX_CORRUPT,
 ) -> Batches:
@@ -192,9 +201,9 @@ def batches(
     A run that begins at a later `first` gets the same batches from there on. A sample that can't be read is counted,
     logged, and replaced by another of its source, the same in every run.
 
-    sources: with their weights. workers: processes; 0 reads here. augment: of pixels, see augment.py. pin: in
-    page-locked memory, for copies to a GPU. max_corrupt: how many samples may be corrupt, below 1 as a share of what
-    was taken, else a number; more end the run.
+    sources: with their weights. workers: processes; 0 reads here. augment: of pixels, see augment.py. cache: gives
+    streams of a frozen encoder in place of pixels. pin: in page-locked memory, for copies to a GPU. max_corrupt: how
+    many samples may be corrupt, below 1 as a share of what was taken, else a number; more end the run.
     Raises InputError for arguments that are not allowed, DataError while iterating.
     """
     check_plan(frame_plan)
@@ -208,8 +217,10 @@ def batches(
     rows = share[1] - share[0]
     if rows == 0:
         raise InputError(f"a batch of {batch} samples leaves nothing for rank {rank} of {ranks}")
-    chunks = _Planned(opened, frame_plan, collate, augment, plan, batch, share, first, last)
-    return Batches(chunks, rows, frame_plan, workers, pin, max_corrupt)
+    if cache is not None and augment is not None:
+        raise InputError("pixels can't be augmented where the features of a frozen encoder are read from a cache")
+    chunks = _Planned(opened, Reader(frame_plan, cache), collate, augment, plan, batch, share, first, last)
+    return Batches(chunks, rows, workers, pin, max_corrupt)
 
 
 def in_order(
@@ -219,6 +230,7 @@ def in_order(
     *,
     batch: int,
     workers: int = 2,
+    cache: FeatureCache | None = None,
     pin: bool = False,
     max_corrupt: float = MAX_CORRUPT,
 ) -> Batches:
@@ -229,16 +241,17 @@ def in_order(
     """
     check_plan(frame_plan)
     _check(batch, workers, max_corrupt)
-    return Batches(_Ordered(source, frame_plan, collate), batch, frame_plan, workers, pin, max_corrupt)
+    chunks = Ordered(source, Reader(frame_plan, cache), collate.rows)
+    return Batches(chunks, batch, workers, pin, max_corrupt)
 
 
-class _Planned(Dataset[_Chunk]):
+class _Planned(Dataset[Chunk]):
     """The chunks of a stage's steps, in order."""
 
     def __init__(
         self,
         sources: Sequence[Source],
-        frame_plan: FramePlan,
+        reader: Reader,
         collate: Collate,
         augment: Augment | None,
         plan: Plan,
@@ -247,7 +260,7 @@ class _Planned(Dataset[_Chunk]):
         first: int,
         last: int,
     ) -> None:
-        self._sources, self._frame_plan, self._collate, self._augment = sources, frame_plan, collate, augment
+        self._sources, self._reader, self._collate, self._augment = sources, reader, collate, augment
         self._plan, self._batch, self._share = plan, batch, share
         self._first, self._steps = first, last - first
         self._each = -(-(share[1] - share[0]) // _CHUNK)  # chunks of a step
@@ -255,7 +268,7 @@ class _Planned(Dataset[_Chunk]):
     def __len__(self) -> int:
         return self._steps * self._each
 
-    def __getitem__(self, number: int) -> _Chunk:
+    def __getitem__(self, number: int) -> Chunk:
         step, part = divmod(number, self._each)
         batch = (self._first + step) * self._batch
         begin = batch + self._share[0] + part * _CHUNK
@@ -264,65 +277,78 @@ class _Planned(Dataset[_Chunk]):
         try:
             for reference in self._plan.slice(begin, min(begin + _CHUNK, batch + self._share[1])):
                 read.append(self._read(reference, corrupt))
-            return _chunk(read, corrupt, self._collate)
+            return _chunk(read, corrupt, self._collate.rows)
         except VLJepaError as error:
             return _failed(corrupt, error)
 
-    def _read(self, reference: Reference, corrupt: list[Corrupt]) -> tuple[Sample, Clip]:
+    def _read(self, reference: Reference, corrupt: list[Corrupt]) -> tuple[Sample, Streams]:
         """The sample, or who stands in for it."""
         source = self._sources[reference.source]
         chosen = reference
         for attempt in range(_ATTEMPTS):
-            sample, clip = _opened(source, chosen.sample, self._frame_plan, chosen.where, corrupt)
-            if clip is not None:
-                return sample, clip if self._augment is None else self._augment(sample, clip, chosen.draw)
+            sample, video = self._reader(source, chosen.sample, chosen.where, corrupt)
+            if video is not None:
+                if self._augment is not None:
+                    video = {PIXELS: self._augment(sample, video[PIXELS], chosen.draw)}
+                return sample, video
             chosen = self._plan.substitute(reference, attempt)
         raise DataError(source.name, f"{_ATTEMPTS} samples in a row can't be read; the last: {corrupt[-1].reason}")
 
 
-class _Ordered(Dataset[_Chunk]):
+class Ordered(Dataset[Chunk]):
     """All samples of a source in order, without those that can't be read."""
 
-    def __init__(self, source: Source, frame_plan: FramePlan, collate: Collate) -> None:
-        self._source, self._frame_plan, self._collate = source, frame_plan, collate
+    def __init__(self, source: Source, reader: Reader, rows: Callable[[Sequence[Sample]], list[Row]]) -> None:
+        self._source, self._reader, self._rows = source, reader, rows
 
     def __len__(self) -> int:
         return -(-len(self._source) // _CHUNK)
 
-    def __getitem__(self, number: int) -> _Chunk:
+    def __getitem__(self, number: int) -> Chunk:
         corrupt: list[Corrupt] = []
         try:
             indices = range(number * _CHUNK, min((number + 1) * _CHUNK, len(self._source)))
-            read = [_opened(self._source, index, self._frame_plan, 0.5, corrupt) for index in indices]
-            return _chunk([(sample, clip) for sample, clip in read if clip is not None], corrupt, self._collate)
+            read = [self._reader(self._source, index, 0.5, corrupt) for index in indices]
+            return _chunk([(sample, video) for sample, video in read if video is not None], corrupt, self._rows)
         except VLJepaError as error:
             return _failed(corrupt, error)
 
 
-def _opened(
-    source: Source, index: int, plan: FramePlan, where: float, corrupt: list[Corrupt]
-) -> tuple[Sample, Clip | None]:
-    """A sample and its clip, None where it can't be read."""
-    sample = source[index]
-    try:
-        return sample, source.frames(sample, plan, where)
-    except (VideoError, FrameError) as error:
-        reason = str(error)
-    except OSError as error:
-        reason = f"{sample.media}: {error.strerror or error}"
-    corrupt.append(Corrupt(source.name, sample.key, reason))
-    return sample, None
+class Reader:
+    """Gives a sample's pixels, or its features where there is a cache."""
+
+    def __init__(self, plan: FramePlan, cache: FeatureCache | None = None) -> None:
+        self._plan, self._cache = plan, cache
+
+    def __call__(
+        self, source: Source, index: int, where: float, corrupt: list[Corrupt]
+    ) -> tuple[Sample, Streams | None]:
+        """A sample and its video, None where it can't be read."""
+        sample = source[index]
+        try:
+            if self._cache is not None:
+                return sample, self._cache.read(sample)
+            return sample, {PIXELS: source.frames(sample, self._plan, where)}
+        except (VideoError, FrameError) as error:
+            reason = str(error)
+        except OSError as error:
+            reason = f"{sample.media}: {error.strerror or error}"
+        corrupt.append(Corrupt(source.name, sample.key, reason))
+        return sample, None
 
 
-def _chunk(read: Sequence[tuple[Sample, Clip]], corrupt: list[Corrupt], collate: Collate) -> _Chunk:
+def _chunk(
+    read: Sequence[tuple[Sample, Streams]], corrupt: list[Corrupt], rows: Callable[[Sequence[Sample]], list[Row]]
+) -> Chunk:
     if not read:
-        return _Chunk(torch.empty(0), [], corrupt)
-    video = torch.from_numpy(np.stack([clip for _, clip in read]))
-    return _Chunk(video, collate.rows([sample for sample, _ in read]), corrupt)
+        return Chunk({}, [], corrupt)
+    names = read[0][1]
+    video = {name: torch.from_numpy(np.stack([each[name] for _, each in read])) for name in names}
+    return Chunk(video, rows([sample for sample, _ in read]), corrupt)
 
 
-def _failed(corrupt: list[Corrupt], error: VLJepaError) -> _Chunk:
-    return _Chunk(torch.empty(0), [], corrupt, error)
+def _failed(corrupt: list[Corrupt], error: VLJepaError) -> Chunk:
+    return Chunk({}, [], corrupt, error)
 
 
 def _check(batch: int, workers: int, max_corrupt: float) -> None:
