@@ -23,15 +23,17 @@ _CHUNK = 64  # windows that are embedded at once where nothing is learned
 
 @dataclass(frozen=True)
 class Recipe:
-    """texts: the most texts of other clips that a batch is told from, beside its own. keep: weight of the pull to the
+    """scale: the inverse temperature, below a pretraining's, so that few clips are not learned by heart. texts: the
+    most texts of other clips that a batch is told from, beside its own. keep: weight of the pull to the
     parent's embeddings, beside a loss of 1 for the user's texts. noise: on what the frozen parts see, as a share of
     each channel's spread. average: how much of the weights' moving average a step keeps. every: steps from one
     validation to the next; patience: validations without a gain that end the training. gradient: the largest norm.
     """
 
     batch: int = 32
+    scale: float = 14.0
     texts: int = 512
-    lr: float = 3e-4
+    lr: float = 1e-3
     weight_decay: float = 0.05
     warmup: int = 20
     keep: float = 0.1
@@ -110,7 +112,6 @@ def fit(
     train: NDArray[np.int64],
     validation: NDArray[np.int64],
     *,
-    scale: float,
     seed: int,
     steps: int,
     recipe: Recipe,
@@ -118,7 +119,7 @@ def fit(
 ) -> Fitted:
     """Train `module` in place; it ends with the weights that were best on the validation clips, maybe those it had.
 
-    scale: the inverse temperature. The bundle's own query, number 0 of `examples`, is the one under which the parent's
+    The bundle's own query, number 0 of `examples`, is the one under which the parent's
     embeddings are kept. Raises TrainingError when the loss stays not finite.
     """
     rng = np.random.default_rng(seed)
@@ -128,7 +129,7 @@ def fit(
     average = deepcopy(module).requires_grad_(False)
     optimiser = torch.optim.AdamW(module.parameters(), lr=recipe.lr, weight_decay=recipe.weight_decay)
     taking = Steps("fine-tuning", module, optimiser, recipe.gradient)
-    best = (validation_loss(average, examples, validation, scale), 0)
+    best = (validation_loss(average, examples, validation, recipe.scale), 0)
     losses = [(0, best[0])]
     kept = _copies(average)
     noise = Noise(examples, train, recipe.noise, seed)
@@ -141,7 +142,7 @@ def fit(
             group["lr"] = recipe.lr * _rate(step, steps, recipe.warmup)
         others = rng.permutation(np.setdiff1d(known, examples.target[rows]))[: recipe.texts]
         given = examples.inputs(rows, windows, torch.from_numpy(examples.query[rows]), noise)
-        loss_of = partial(_loss, module, examples, rows, given, others, parent[rows, windows], scale, recipe.keep)
+        loss_of = partial(_loss, module, examples, rows, given, others, parent[rows, windows], recipe)
         taking.take(loss_of)
         share = min(recipe.average, step / (step + 10))
         with torch.no_grad():
@@ -149,7 +150,7 @@ def fit(
                 slow.lerp_(fast, 1 - share)
         on_step(step)
         if step % recipe.every == 0 or step == steps:
-            loss = validation_loss(average, examples, validation, scale)
+            loss = validation_loss(average, examples, validation, recipe.scale)
             losses.append((step, loss))
             if loss < best[0]:
                 best, kept = (loss, step), _copies(average)
@@ -194,8 +195,7 @@ def _loss(
     given: dict[str, Tensor],
     others: NDArray[np.int64],
     parent: Tensor,
-    scale: float,
-    keep: float,
+    recipe: Recipe,
 ) -> Tensor:
     """others: texts of no clip of the batch, which all of it can be told from since the Y-encoder stands still."""
     predicted = F.normalize(module.each(given)["embedding"][:, 0], dim=-1)
@@ -203,15 +203,15 @@ def _loss(
     keys = examples.keys[target]
     more = examples.texts[others][None].expand(len(rows), -1, -1)
     wrong = (torch.cat((keys[:, None], also), 1)[:, :, None] != examples.keys[others]).all(1)
-    loss = info_nce(predicted, examples.texts[target], torch.tensor(scale), keys, also, more, wrong)
-    if not keep:
+    loss = info_nce(predicted, examples.texts[target], torch.tensor(recipe.scale), keys, also, more, wrong)
+    if not recipe.keep:
         return loss
     free = predicted
     if examples.query[rows].any():
         own = torch.zeros(len(rows), dtype=torch.int64)
         asked = {"query_tokens": examples.query_tokens[own], "query_mask": examples.query_mask[own]}
         free = F.normalize(module.each({**given, **asked})["embedding"][:, 0], dim=-1)
-    return loss + keep * scale * (1 - (free * parent).sum(-1)).mean()
+    return loss + recipe.keep * recipe.scale * (1 - (free * parent).sum(-1)).mean()
 
 
 def _batches(rows: NDArray[np.int64], size: int, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:

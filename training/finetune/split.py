@@ -33,7 +33,7 @@ def split(media: Sequence[str], share: float) -> Split:
     if len(media) < LEAST_CLIPS or len(videos) < LEAST_VIDEOS:
         raise InputError(
             f"fine-tuning needs at least {LEAST_CLIPS} clips of {LEAST_VIDEOS} videos, got {len(media)} of "
-            f"{len(videos)}; whole videos are held out, so that no other stretch of them is learned from"
+            f"{len(videos)}; a video is held out with all its stretches, so that none of them is learned from"
         )
     most = len(videos) - 2
     held_out = min(max(1, round(share * len(videos))), most)

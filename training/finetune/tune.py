@@ -73,7 +73,7 @@ def fine_tune(
     file = parent.manifest.graphs["predictor"].file
     module = GraphModule(parent.read(file), file)
     fitted = fit(
-        module, examples, parts.train, parts.validation, scale=parent.manifest.prompts.scale, seed=seed, steps=steps,
+        module, examples, parts.train, parts.validation, seed=seed, steps=steps,
         recipe=recipe or Recipe(), on_step=lambda step: on_step("training", step, steps),
     )  # fmt: skip
     predictor = module.to_onnx() if fitted.best else None

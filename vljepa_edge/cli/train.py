@@ -18,7 +18,7 @@ MODULES = ("torch", "onnx", "pyarrow")
 def train(
     init: Annotated[str, typer.Option("--init", metavar="BUNDLE", help="tiny, or the path of any bundle.")],
     data: Annotated[
-        str, typer.Option("--data", metavar="TABLE", help="Clips and texts: a CSV, JSONL or Parquet file.")
+        str, typer.Option("--data", metavar="TABLE", help="Clips and texts: a CSV, JSONL or Parquet file, or a folder.")
     ],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="BUNDLE", help="A folder, or a .vljepa file.")],
     seed: Annotated[int, typer.Option("--seed", min=0, metavar="N", help="Of the order of the clips.")] = 0,
@@ -31,7 +31,7 @@ def train(
 ) -> None:
     """Fine-tune a bundle on your own clips, and say how good it is on a tenth of them before and after.
 
-    The tenth is of whole videos, which nothing is learned from.
+    The tenth is of videos that nothing else is learned from.
 
     \b
     Examples:
@@ -43,11 +43,11 @@ def train(
 
 def _fine_tune(init: str, data: str, out: Path, seed: int, steps: int, as_json: bool) -> None:
     require(MODULES, "train")
-    from vljepa_edge.training.data.sources.table import read_table
+    from vljepa_edge.training.data.sources import open_source
     from vljepa_edge.training.finetune import fine_tune
 
     with step_bars() as on_step:
-        report = fine_tune(init, read_table(data), out, seed=seed, steps=steps, on_step=on_step)
+        report = fine_tune(init, open_source(data), out, seed=seed, steps=steps, on_step=on_step)
     if as_json:
         print_json(report.to_dict() | video_warnings())
     else:
