@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -94,22 +93,18 @@ def _rows(cache: FeatureCache, samples: Sequence[Sample]) -> list[Row]:
     return [Row(sample.key, [], [0], cache.key(sample), [], []) for sample in samples]
 
 
-@dataclass(frozen=True)
 class _Some:
     """Some samples of a source."""
 
-    source: Source
-    indices: NDArray[np.int64]
-
-    @property
-    def name(self) -> str:
-        return self.source.name
+    def __init__(self, source: Source, indices: NDArray[np.int64]) -> None:
+        self.name = source.name
+        self._source, self._indices = source, indices
 
     def __len__(self) -> int:
-        return len(self.indices)
+        return len(self._indices)
 
     def __getitem__(self, index: int) -> Sample:
-        return self.source[int(self.indices[index])]
+        return self._source[int(self._indices[index])]
 
     def frames(self, sample: Sample, plan: FramePlan, where: float = 0.5) -> NDArray[np.uint8]:
-        return self.source.frames(sample, plan, where)
+        return self._source.frames(sample, plan, where)

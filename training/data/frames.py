@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 from vljepa_edge.errors import InputError, VideoError
 from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.video.decoder import Decoder
-from vljepa_edge.video.frame import Image, Picture, SourceStats
+from vljepa_edge.video.frame import Image, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode, Scaler, check_fit
 from vljepa_edge.video.recorded import File, decoded, open_file, open_object
 from vljepa_edge.video.source import readable
-from vljepa_edge.video.timing import ROUNDING
+from vljepa_edge.video.timing import ROUNDING, Timeline, without_wild
 
 Media: TypeAlias = str | Path | BinaryIO
 
@@ -126,10 +126,9 @@ class _Reader:
             file.close()
             raise VideoError(self.name, f"is over after {duration:.2f} s, before the stretch from {begin:.2f} s")
         due = due_times(self._plan, begin, stop, where)
-        sought = due[0] > _WORTH and isinstance(file, Decoder) and file.seek(due[0] - _MARGIN)
-        found = self._frames(file, due, stop, sought)
-        if found is None:  # the container's index led behind the place
-            found = self._frames(self.open(), due, stop, False)
+        found = self._frames(file, due, stop, seeks=True)
+        if found is None:  # the container's index led behind a place
+            found = self._frames(self.open(), due, stop, seeks=False)
             assert found is not None
         return np.stack(found)
 
@@ -149,33 +148,42 @@ class _Reader:
             raise VideoError(self.name, "no frames in it can be decoded")
         return last + (last - before if count > 1 else interval), only
 
-    def _frames(self, file: File, due: Sequence[float], stop: float, sought: bool) -> list[Image] | None:
-        """The frame of each due time; None where seeking led behind the first. Closes the file."""
-        rounding = ROUNDING if self._plan.rate is None else min(ROUNDING, 0.1 / self._plan.rate)
+    def _frames(self, file: File, due: Sequence[float], stop: float, seeks: bool) -> list[Image] | None:
+        """The frame of each due time; None where seeking led behind one. Closes the file."""
         interval = _interval(file)
         taken: list[Image] = []
         held: Picture | None = None
-        pictures = decoded(file, SourceStats())
         try:
-            for picture in pictures:
-                if sought and held is None and picture.time > due[0]:
+            sought = seeks and _jumps(file, None, due[0])
+            pictures = _pictures(file)
+            while (picture := next(pictures, None)) is not None:
+                if sought and picture.time > due[len(taken)]:
                     return None
-                while len(taken) < len(due) and picture.time >= due[len(taken)] - rounding:
-                    late = picture.time >= stop and held is not None
-                    taken.append(self._scale(held if late and held is not None else picture))
+                sought, before = False, len(taken)
+                taken += self._at(picture, held, due[before:], stop)
                 if len(taken) == len(due):
                     return taken
                 held = picture
+                if len(taken) > before and seeks and _jumps(file, picture.time, due[len(taken)]):
+                    pictures, sought = _pictures(file), True
         finally:
-            pictures.close()
+            file.close()
+        if sought:
+            return None
         if held is None:
-            if sought:
-                return None
             raise VideoError(self.name, "no frames in it can be decoded")
         until = held.time + max(_shown_for(held), interval)
         if due[-1] > until + max(0.5, 3 * interval):
             raise VideoError(self.name, f"its frames end at {until:.2f} s: cut off, or damaged before {due[-1]:.2f} s")
         return [*taken, *(self._scale(held) for _ in due[len(taken) :])]
+
+    def _at(self, picture: Picture, before: Picture | None, due: Sequence[float], stop: float) -> list[Image]:
+        """The frames of those due times, the first of `due`, that `picture` is the first at or after."""
+        rounding = ROUNDING if self._plan.rate is None else min(ROUNDING, 0.1 / self._plan.rate)
+        if picture.time < due[0] - rounding:
+            return []
+        chosen = picture if before is None or picture.time < stop else before
+        return [self._scale(chosen)] * sum(picture.time >= time - rounding for time in due)
 
     def _scale(self, picture: Picture) -> Image:
         if self._scaled is None or self._scaled[0] is not picture:
@@ -187,6 +195,29 @@ class _Reader:
                 raise VideoError(self.name, f"its frame at {picture.time:.2f} s can't be converted") from None
             self._scaled = picture, image
         return self._scaled[1]
+
+
+def _pictures(file: File) -> Pictures:
+    """The pictures from here on, as `decoded` gives them. The file stays open."""
+    if not isinstance(file, Decoder):
+        yield from file.pictures()
+        return
+    timeline = Timeline(SourceStats(), file.interval, file.start)
+    for frame, stamp in without_wild(file):
+        time = timeline.place(stamp)
+        if time is not None:
+            yield file.picture(frame, time)
+
+
+def _jumps(file: File, now: float | None, due: float) -> bool:
+    """Goes on shortly before a due time, where that is worth it from `now`, or from the beginning; whether it did."""
+    if not isinstance(file, Decoder) or due - (now or 0.0) <= _WORTH:
+        return False
+    if now is not None:
+        begins = file.keyframe_before(due - _MARGIN)
+        if begins is None or begins - now <= _WORTH / 2:
+            return False
+    return file.seek(due - _MARGIN)
 
 
 def _interval(file: File) -> float:

@@ -117,6 +117,14 @@ class Decoder:
         promised = self._promised(first) - start
         return promised if promised > 0 else None
 
+    def keyframe_before(self, seconds: float) -> float | None:
+        """The last second up to `seconds` from which decoding can begin, as far as the container's index is loaded."""
+        start, time_base, index = self.start, self._stream.time_base, self._stream.index_entries
+        if start is None or time_base is None:
+            return None
+        number = index.search_timestamp(math.floor((seconds + start) / time_base))
+        return float(index[number].timestamp * time_base) - start if number >= 0 else None
+
     def seek(self, seconds: float) -> bool:
         """Goes on from a picture that decodes by itself, at or before `seconds` after the beginning as far as the
         container's index is right. Returns whether it did: not where there are no stamps to find it by.

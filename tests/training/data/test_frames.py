@@ -122,6 +122,22 @@ def test_only_what_is_near_a_stretch_is_decoded(tmp_path: Path, monkeypatch: pyt
     assert sum(each.frames_decoded for each in stats) < 150
 
 
+@pytest.mark.parametrize("name", ["a.mp4", "b_frames.mp4", "a.mkv", "a.avi", "a.ts"])
+def test_frames_far_apart_are_sought_one_by_one(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = noise(1000, 32, 32)
+    codec = "mpeg4" if name == "a.avi" else "libx264"
+    video = write_video(
+        tmp_path / name, images, codec=codec, options={"g": "20", "bf": "3" if "b_frames" in name else "0"}
+    )
+    true = expected(video, PLAN, 3.0, 97.0)
+    stats: list[Any] = []
+    made = module.SourceStats
+    monkeypatch.setattr(module, "SourceStats", lambda: stats.append(made()) or stats[-1])
+    np.testing.assert_array_equal(read_frames(video, PLAN, 3.0, 97.0), true)
+    if name.endswith("mp4"):
+        assert sum(each.frames_decoded for each in stats) < 250
+
+
 def test_an_index_that_leads_behind_the_place_is_not_followed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     video = write_video(tmp_path / "a.mp4", 100, options={"g": "10"})
     true = module.Decoder.seek
