@@ -34,6 +34,12 @@ class Negatives:
     texts: Tokens | Tensor
     mask: Tensor
 
+    def of(self, rows: slice) -> Negatives:
+        """Those of some rows of the batch."""
+        most = self.mask.shape[1]
+        texts = slice(rows.start * most, rows.stop * most) if isinstance(self.texts, Tokens) else rows
+        return Negatives(_cut(self.texts, texts), self.mask[rows])
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -56,10 +62,33 @@ class Batch:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def split(self, rows: int) -> list[Batch]:
+        """Chunks of at most `rows` samples, views of this one."""
+        return [self._rows(slice(begin, min(begin + rows, len(self)))) for begin in range(0, len(self), rows)]
+
+    def _rows(self, rows: slice) -> Batch:
+        video = {name: value[rows] for name, value in self.video.items()} if isinstance(self.video, Mapping) else (
+            self.video[rows]
+        )  # fmt: skip
+        return Batch(
+            video, _cut(self.target, rows), self.keys[rows], _cut(self.query, rows),
+            None if self.also is None else self.also[rows],
+            None if self.negatives is None else self.negatives.of(rows), self.names[rows],
+        )  # fmt: skip
+
     def to(self, device: torch.device | str) -> Batch:
         """This batch on a device; itself where it is there already."""
         moved: Batch = _moved(self, device)
         return moved
+
+
+def _cut(texts: Any, rows: slice) -> Any:
+    """Rows of texts in whichever form they are."""
+    if isinstance(texts, Tokens):
+        return Tokens(texts.ids[rows], texts.mask[rows])
+    if isinstance(texts, TokenStates):
+        return TokenStates(texts.states[rows], texts.mask[rows])
+    return None if texts is None else texts[rows]
 
 
 def _moved(value: Any, device: torch.device | str) -> Any:

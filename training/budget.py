@@ -7,12 +7,17 @@ MFU. Memory of activations is an estimate.
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+import torch
+
 from vljepa_edge.nn.config import LlamaStackConfig, VLJepaConfig, XEncoderConfig
+from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training.config import RunConfig, Stage
 
 MFU = 0.35
@@ -67,10 +72,6 @@ class _Sizes:
 @lru_cache(maxsize=4)
 def _sizes(config: str) -> dict[str, _Sizes]:
     """By part, of a model's config as JSON, counted on PyTorch's meta device, which holds no numbers."""
-    import torch
-
-    from vljepa_edge.nn.vljepa import VLJepa
-
     with torch.device("meta"):
         model = VLJepa(VLJepaConfig.from_json(config))
     return {
@@ -218,3 +219,25 @@ def _memory(
     embedding = architecture.predictor.embedding
     loss = 4.0 * embedding * (4 * share + 4 * share * devices)
     return states + chunk * activations + loss
+
+
+def device_peak(config: RunConfig, device: torch.device, bf16: bool) -> float | None:
+    """FLOP/s of one device: as the config says, of a known GPU, of a CPU measured in half a second; else None."""
+    if config.peak is not None:
+        return config.peak * 1e12
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+        return next((peak * 1e12 for part, peak in PEAKS.items() if part in name), None)
+    return measured_peak(torch.bfloat16 if bf16 else torch.float32)
+
+
+def measured_peak(dtype: torch.dtype, size: int = 1536) -> float:
+    """FLOP/s of this CPU's matrix product with as many threads as PyTorch has here: the best of a few."""
+    a, b = torch.randn(size, size, dtype=dtype), torch.randn(size, size, dtype=dtype)
+    best = math.inf
+    until = time.perf_counter() + 0.5
+    while time.perf_counter() < until:
+        begun = time.perf_counter()
+        torch.mm(a, b)
+        best = min(best, time.perf_counter() - begun)
+    return 2.0 * size**3 / best

@@ -88,8 +88,8 @@ class Stage(_Part):
     samples of a step on all devices together. chunk: samples that go through the model at once on one device; with
     fewer than the batch's share the gradient is still that of the complete batch (GradCache). multipliers: of the
     learning rate, by the beginning of a parameter's name. y_encoder: trained, frozen, or ema (targets from a moving
-    average of it, `ema` a step). average: of the weights, over steps; the stage ends with it. None: with the last
-    weights.
+    average of it, `ema` a step). negatives: most wrong texts of each sample that are taken. augment: names of
+    augmentations of pixels. average: of the weights, over steps; the stage ends with it. None: with the last weights.
     """
 
     name: Name
@@ -111,7 +111,8 @@ class Stage(_Part):
     y_encoder: Literal["trained", "ema", "frozen"] = "trained"
     ema: Share = 0.999
     average: Share | None = None
-    augment: list[Literal["mirror"]] = []
+    negatives: Whole = 0
+    augment: list[str] = []
 
     @model_validator(mode="after")
     def _fits(self) -> Stage:
@@ -201,6 +202,11 @@ class RunConfig(_Part):
             raise ValueError(
                 "model must be given where init is sources or random, and left out where it is a checkpoint"
             )
+        for stage in self.stages:
+            if self.parallel.mode == "fsdp2" and (stage.y_encoder == "ema" or stage.average is not None):
+                raise ValueError(
+                    f"stage {stage.name}: averages (ema, average) must be off under fsdp2; take none or ddp"
+                )
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise ValueError(f"names of stages must differ, got {names}")

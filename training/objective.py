@@ -13,9 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vljepa_edge.errors import InputError
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.training import losses
 from vljepa_edge.training.batch import Batch, Tokens, TokenStates
 from vljepa_edge.training.config import Stage
+from vljepa_edge.training.data.collate import Collate
+from vljepa_edge.training.data.sample import Sample
+from vljepa_edge.training.gather import Gathering
 
 
 class Embeddings(NamedTuple):
@@ -35,25 +40,27 @@ class Embeddings(NamedTuple):
 
 
 class Trainee(nn.Module):
-    """The model as a stage trains it. classes: token ids of the classes' texts, for the objective `classify`."""
+    """The model as a stage trains it. frozen: names of the model's parameters that no stage trains."""
 
     def __init__(self, model: VLJepa) -> None:
         super().__init__()
         self.model = model
         self.average: nn.Module | None = None
-        self.classes: Tokens | None = None
-        self._frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+        self.classes: Tokens | Tensor | None = None
+        self.frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
 
-    def begin(self, stage: Stage, classes: Tokens | None) -> None:
-        """Set up for a stage: what is trained, and where targets come from."""
-        self.classes = classes
+    def begin(self, stage: Stage, classes: Batch | None) -> Tensor | None:
+        """Set up for a stage: what is trained, and where targets come from. classes: their texts as targets; returns
+        their keys."""
+        self.classes = None if classes is None else classes.target
         for name, parameter in self.model.named_parameters():
             off = name.startswith("y_decoder.") or (stage.y_encoder == "frozen" and name.startswith("y_encoder."))
-            parameter.requires_grad_(name not in self._frozen and not off)
+            parameter.requires_grad_(name not in self.frozen and not off)
         if stage.y_encoder == "ema":
             self.average = copy.deepcopy(self.model.y_encoder).requires_grad_(False).eval()
         else:
             self.average = None
+        return None if classes is None else classes.keys
 
     def forward(self, batch: Batch) -> Embeddings:
         """Embeddings of a batch, or of a chunk of one."""
@@ -103,12 +110,78 @@ def _query(batch: Batch) -> tuple[Tensor | None, Tensor | None]:
     return (query.states, query.mask) if isinstance(query, TokenStates) else (query.ids, query.mask)
 
 
-def class_labels(keys: Tensor, of_classes: Tensor) -> Tensor:
-    """(B,) the place of each text's key among the classes' keys (C,); -1 where it is none of them."""
-    same = keys[:, None] == of_classes
-    return torch.where(same.any(1), same.int().argmax(1), -1)
+class Rows(NamedTuple):
+    """What the loss knows of a batch's rows beside their embeddings, see `Batch`. labels (B,): the class of each, where
+    the objective is to classify."""
+
+    keys: Tensor
+    also: Tensor | None
+    negative_mask: Tensor | None
+    labels: Tensor | None
+
+    @classmethod
+    def of(cls, batch: Batch, class_keys: Tensor | None) -> Rows:
+        """Of a complete batch. class_keys (C,): of the classes' texts. Raises InputError for a text that is no
+        class."""
+        mask = None if batch.negatives is None else batch.negatives.mask
+        labels = None
+        if class_keys is not None:
+            same = batch.keys[:, None] == class_keys.to(batch.keys.device)
+            if not bool(same.any(1).all()):
+                row = int((~same.any(1)).nonzero()[0])
+                raise InputError(f"each text must be one of the stage's classes; that of {batch.names[row]} is not")
+            labels = same.int().argmax(1)
+        return cls(batch.keys, batch.also, mask, labels)
 
 
-def classify_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Cross-entropy (B,) over the classes; 0 for a text that is none of them."""
-    return F.cross_entropy(logits, labels, ignore_index=-1, reduction="none")
+def stage_loss(found: Embeddings, rows: Rows, stage: Stage, gather: Gathering, step: int) -> Tensor:
+    """This rank's loss of a step, whose mean over ranks is the loss of all rows. Collective: every rank calls it.
+
+    found: of all this rank's rows. step: of the run, from which SIGReg's directions come.
+    """
+    if found.logits is not None:
+        assert rows.labels is not None  # both come with the stage's classes
+        return F.cross_entropy(found.logits, rows.labels) * gather.share
+    total = found.predicted.new_zeros(())
+    for term in stage.loss:
+        if found.online is None:
+            value = _term(term.kind, found.predicted, found.target, found, rows, gather, step)
+        else:  # the average gives targets to the predictor, and the predictor gives them to the trained Y-encoder
+            seen = _term(term.kind, found.predicted, found.target, found, rows, gather, step)
+            said = _term(term.kind, found.predicted.detach(), found.online, found, rows, gather, step)
+            value = (seen + said) / 2
+        total = total + term.weight * value
+    return total
+
+
+def _term(
+    kind: str, predicted: Tensor, target: Tensor, found: Embeddings, rows: Rows, gather: Gathering, step: int
+) -> Tensor:
+    if kind == "info_nce":
+        several = len(gather.counts) > 1
+        loss: Tensor = losses.info_nce(
+            predicted, target, found.scale, rows.keys, rows.also, found.negatives, rows.negative_mask,
+            all_predicted=gather(predicted) if several else None, all_target=gather(target) if several else None,
+            all_keys=gather(rows.keys) if several else None,
+            all_also=gather.padded(rows.also, rows.keys) if several and rows.also is not None else None,
+            offset=gather.offset,
+        )  # fmt: skip
+        return loss * gather.share
+    if kind in (
+        "vicreg",
+        "sigreg",
+    ):  # of the distribution of all rows, in which unit rows have a channel deviation of 1
+        width = predicted.shape[1] ** 0.5
+        spread = gather(predicted) * width, gather(target) * width
+        return losses.vicreg(*spread) if kind == "vicreg" else losses.sigreg(*spread, step)
+    distance = {"cosine": losses.cosine, "l1": losses.l1, "l2": losses.l2}[kind]
+    return distance(predicted, target) * gather.share
+
+
+def class_texts(stage: Stage, collate: Collate, device: torch.device) -> Batch | None:
+    """The stage's classes as a batch of targets without video; None for another objective."""
+    classes = stage.objective.classes
+    if classes is None:
+        return None
+    samples = [Sample(key=text, media="", target=text) for text in classes]
+    return collate(samples, torch.zeros(len(classes), 1, 1, 1, 3, dtype=torch.uint8)).to(device)

@@ -80,6 +80,18 @@ class Observer:
             found = {**values, "samples_per_s": round(rate, 3), "data_wait": round(waited / seconds, 4)}
             self.write({"stage": stage, "step": step, **found, **({} if mfu is None else {"mfu": round(mfu, 4)})})
 
+    def advance(self, done: int, total: int) -> None:
+        """Of what has no loss: so much of it is done."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=done, total=total)
+
+    def decoder_step(self, step: int, loss: float) -> None:
+        """The Y-decoder took a step; every tenth goes to the log."""
+        if self._task is not None:
+            self._bar.update(self._task, completed=step + 1, description=f"y_decoder, loss {loss:.3f}")
+        if step % 10 == 0:
+            self.write({"stage": "y_decoder", "step": step, "loss": loss})
+
     def write(self, record: Mapping[str, Any]) -> None:
         """One JSON line; a number that is not finite is null, as in every JSON of this package."""
         if self._quiet:

@@ -86,12 +86,25 @@ class Guard:
         return False
 
 
+_AVERAGE = "average of weights."
+
+
 class Average:
     """A moving average of weights by name: average = decay * average + (1 - decay) * weights after each step."""
 
     def __init__(self, weights: Mapping[str, Tensor], decay: float) -> None:
         self.weights = {name: value.detach().clone() for name, value in weights.items()}
         self._decay = decay
+
+    def tensors(self) -> dict[str, Tensor]:
+        """For a checkpoint, under names that `load` knows."""
+        return {f"{_AVERAGE}{name}": value for name, value in self.weights.items()}
+
+    @torch.no_grad()
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """What `tensors` gave, among others."""
+        for name, value in self.weights.items():
+            value.copy_(tensors[f"{_AVERAGE}{name}"])
 
     @torch.no_grad()
     def update(self, weights: Mapping[str, Tensor]) -> None:

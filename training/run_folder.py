@@ -65,8 +65,9 @@ class RunFolder:
 
     def named(self, name: str) -> Path:
         """The checkpoint that `latest` or `best` names, or a file. Raises InputError for none."""
-        mark = self.folder / name
-        path = self.checkpoints / mark.read_text("utf-8").strip() if mark.is_file() else Path(name)
+        path, mark = Path(name), self.folder / name
+        if name in (LATEST, BEST) and mark.is_file():
+            path = self.checkpoints / mark.read_text("utf-8").strip()
         if not path.is_file():
             raise InputError(f"{name} must be latest, best or a checkpoint file; {self.folder} has no such checkpoint")
         return path

@@ -26,9 +26,12 @@ from vljepa_edge.nn.config import YDecoderConfig
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.config import Decoder
+from vljepa_edge.training.build import save_model
+from vljepa_edge.training.config import Decoder, RunConfig
 from vljepa_edge.training.data.sample import Source
+from vljepa_edge.training.observe import Observer
 from vljepa_edge.training.optim import Guard
+from vljepa_edge.training.precision import bf16_is_native
 
 _IGNORED = -100
 _CHUNK = 256  # texts that are embedded at once
@@ -187,3 +190,40 @@ def cider(said: Sequence[str], right: Sequence[str]) -> float:
     truth = {i: [" ".join(words(text.lower()))] for i, text in enumerate(right)}
     score, _ = Cider().compute_score(truth, found)
     return 100.0 * float(score)
+
+
+def finish_decoder(
+    model: VLJepa,
+    tokenizers: Tokenizers,
+    run: RunConfig,
+    sources: Mapping[str, Source],
+    folder: Path,
+    observer: Observer,
+) -> None:
+    """Train the run's Y-decoder on its device and save it with the finished model at `folder`."""
+    config = run.decoder
+    assert config is not None  # the caller has looked
+    torch.manual_seed(run.seed)
+    decoder, tokenizer = start_decoder(model, tokenizers, config)
+    texts, held = split_corpus(read_corpus(config.corpus, sources), config.validation)
+    observer.begin("y_decoder: embedding texts", 0, len(texts) + len(held))
+    everything = embed_texts(model, tokenizers.target, [*texts, *held], observer.advance)
+    embeddings, of_held = everything[: len(texts)], everything[len(texts) :]
+    device = model.log_scale.device
+    decoder.to(device)
+    observer.begin("y_decoder", 0, config.steps)
+    bf16 = run.parallel.bf16 and (device.type == "cuda" or bf16_is_native())
+    ids = encode_ids(texts, tokenizer, decoder.config.max_tokens)
+    train_decoder(decoder, embeddings, ids, config, seed=run.seed, bf16=bf16, on_step=observer.decoder_step)
+    text = f"y_decoder: {config.steps} steps on {len(texts)} texts"
+    if held:
+        try:
+            score = cider(decode(decoder, of_held, tokenizer), held)
+            observer.write({"stage": "y_decoder", "step": config.steps, "CIDEr": score})
+            text += f", CIDEr {score:.1f} on {len(held)} texts that it was not trained on"
+        except InputError as error:
+            text += f"; {error}"
+    observer.say(text)
+    model.y_decoder = decoder
+    model.config = replace(model.config, y_decoder=decoder.config)
+    save_model(model, replace(tokenizers, decoder=tokenizer), folder, include_frozen=run.init == "random")

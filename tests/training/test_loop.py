@@ -1,0 +1,239 @@
+"""A run from nothing to a model: it learns, and an interruption anywhere changes no bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from tests.media import cut
+from tests.training.small_run import write_run
+from vljepa_edge.errors import DataError, InputError
+from vljepa_edge.training import loop, run_folder
+from vljepa_edge.training.config import load_run
+from vljepa_edge.training.loop import train
+from vljepa_edge.training.observe import read_log
+from vljepa_edge.training.optim import TrainingError
+
+TRAIN = [sys.executable, "-m", "vljepa_edge", "train"]
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 8 and 6 steps, with checkpoints every 3."""
+    return write_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def trained(run: Path, folder: Path, *changes: str, resume: str | None = None) -> dict[str, torch.Tensor]:
+    """The weights of the finished model."""
+    report = train(load_run(run, [f"out={folder}", *changes]), resume)
+    assert report.model is not None
+    return load_file(report.model / "model.safetensors")
+
+
+def equal(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def assert_close(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    """But for the biases of keys, whose gradient is 0 but for rounding: AdamW makes steps of that."""
+    assert a.keys() == b.keys()
+    for name in a:
+        assert "key.bias" in name or torch.allclose(a[name], b[name], atol=2e-4), name
+
+
+@pytest.fixture(scope="module")
+def whole(run: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """The weights of a run that nothing interrupted."""
+    return trained(run, tmp_path_factory.mktemp("whole"))
+
+
+def test_both_stages_are_run_and_logged(run: Path, tmp_path: Path) -> None:
+    report = train(load_run(run, [f"out={tmp_path}"]))
+    assert (report.steps, report.refused, report.corrupt, report.stopped_by) == (14, 0, 0, None)
+    curves = read_log(tmp_path / "log.jsonl")
+    assert sorted(curves["pretrain"]["loss"]) == list(range(8))
+    assert sorted(curves["sft"]["loss"]) == list(range(6))
+    assert curves["sft"]["lr"][5] < curves["sft"]["lr"][0] == 3e-3 == curves["pretrain"]["lr"][7]
+    assert {"norm", "scale", "samples_per_s", "data_wait", "mfu"} <= set(curves["sft"])
+    assert load_run(tmp_path / "config.yaml") == load_run(run, [f"out={tmp_path}"])
+    assert (tmp_path / "curves.png").stat().st_size > 1000
+    assert {path.name for path in (tmp_path / "model").iterdir()} == {"config.json", "model.safetensors", "tokenizers"}
+    with pytest.raises(InputError, match="holds a run already; resume it"):
+        train(load_run(run, [f"out={tmp_path}"]))
+
+
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(
+    run: Path, tmp_path: Path, whole: dict[str, torch.Tensor]
+) -> None:
+    """Killed at random after steps of both stages; whatever was written stays, and what was being written goes."""
+    folder, rng, log = tmp_path / "run", random.Random(0), tmp_path / "run" / "log.jsonl"
+    for lines in (3 + rng.randrange(3), 7 + rng.randrange(3), 12 + rng.randrange(3)):
+        resume = ["--resume", "latest"] if (folder / "latest").exists() else []
+        process = subprocess.Popen([*TRAIN, str(run), f"out={folder}", *resume], env=ENVIRONMENT,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if log.exists() and len(log.read_text().splitlines()) >= lines:
+                process.kill()
+            time.sleep(0.005)
+        assert process.wait() == -signal.SIGKILL
+    ended = trained(run, folder, resume="latest")
+    assert equal(ended, whole)
+
+
+def test_sigterm_saves_and_says_so(run: Path, tmp_path: Path, whole: dict[str, torch.Tensor]) -> None:
+    folder = tmp_path / "run"
+    process = subprocess.Popen([*TRAIN, str(run), f"out={folder}", "checkpoint.every=100"], env=ENVIRONMENT,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not (folder / "log.jsonl").exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert "saved; to go on, add --resume latest" in said
+    assert not (folder / "model").exists()
+    assert equal(trained(run, folder, resume="latest"), whole)
+
+
+def test_workers_change_nothing(run: Path, tmp_path: Path, whole: dict[str, torch.Tensor]) -> None:
+    assert equal(trained(run, tmp_path, "loader.workers=2"), whole)
+
+
+@pytest.fixture(scope="module")
+def exact(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, torch.Tensor]]:
+    """A run without dropout, whose draws differ from chunk to chunk and rank to rank, and its weights."""
+    folder = tmp_path_factory.mktemp("exact")
+    run = write_run(folder, dropout=0.0)
+    return run, trained(run, folder / "whole")
+
+
+def test_chunks_give_the_gradient_of_the_complete_batch(
+    exact: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
+) -> None:
+    """GradCache: 16 rows in chunks of 5."""
+    run, whole = exact
+    chunked = trained(run, tmp_path, "stages.0.chunk=5", "stages.1.chunk=5")
+    assert_close(chunked, whole)
+
+
+@pytest.mark.parametrize("mode", ["ddp", "fsdp2"])
+def test_ranks_under_torchrun_train_what_one_process_trains(
+    exact: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path, mode: str
+) -> None:
+    run, whole = exact
+    started = subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "vljepa_edge",
+         "train", str(run), f"out={tmp_path / 'run'}", f"parallel.mode={mode}"],
+        env=ENVIRONMENT, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert started.returncode == 0, started.stderr[-3000:]
+    ended = load_file(tmp_path / "run" / "model" / "model.safetensors")
+    assert_close(ended, whole)
+    # And one process goes on with what two have saved.
+    checkpoints = sorted((tmp_path / "run" / "checkpoints").iterdir())
+    again = trained(run, tmp_path / "run", resume=str(checkpoints[0]))
+    assert_close(again, whole)
+
+
+def test_it_learns_what_colour_is_where(run: Path, tmp_path: Path) -> None:
+    changes = ["stages.0.steps=90", "evaluate={data: clips, every: 30, samples: 48}"]
+    report = train(load_run(run, [f"out={tmp_path}", *changes]))
+    curves = read_log(tmp_path / "log.jsonl")["pretrain"]
+    losses = [loss for _, loss in sorted(curves["loss"].items())]
+    assert sum(losses[-10:]) < 0.7 * sum(losses[:10])
+    assert curves["v2t_R@1"][90] > 60  # of 12 captions; chance is 8
+    assert report.figures["v2t_R@5"] > 80
+    assert (tmp_path / "best").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["stages.0.y_encoder=ema", "stages.0.ema=0.9"],
+        ["stages.0.y_encoder=frozen", "stages.0.loss=[{kind: cosine}]"],
+        ["stages.0.loss=[{kind: l1, weight: 0.5}, {kind: vicreg, weight: 0.1}]"],
+        ["stages.0.loss=[{kind: sigreg}]"],
+        ["stages.0.average=0.5"],
+        ["stages.0.objective={kind: classify, classes: %s}"],
+        ["parallel.checkpoint_activations=true", "stages.0.chunk=8"],
+    ],
+    ids=lambda changes: changes[0][9:40],
+)
+def test_every_choice_resumes_to_the_same_bits(run: Path, tmp_path: Path, changes: list[str]) -> None:
+    colours = [f"a {c} square on the {s}" for c in ("red", "green", "blue", "yellow", "white", "black")
+               for s in ("left", "right")]  # fmt: skip
+    changes = [change.replace("%s", json.dumps(colours)) for change in changes]
+    straight = trained(run, tmp_path / "a", *changes, "checkpoint={every: 5, keep: 9}")
+    checkpoint = tmp_path / "a" / "checkpoints" / "00000005.safetensors"
+    (tmp_path / "b").mkdir()
+    assert equal(trained(run, tmp_path / "b", *changes, resume=str(checkpoint)), straight)
+    started = load_file(checkpoint)
+    name = "weights.model.predictor.head.weight"
+    assert not torch.equal(started[name], straight["predictor.head.weight"])
+
+
+def test_a_video_that_is_cut_off_is_counted_and_replaced(tmp_path: Path) -> None:
+    run = write_run(tmp_path, loader={"workers": 0, "corrupt": 0.5})
+    broken = cut(tmp_path / "clips" / "red_left.mp4", 0.3)
+    broken.replace(tmp_path / "clips" / "red_left.mp4")
+    report = train(load_run(run))
+    assert report.corrupt > 0 and report.model is not None
+    with pytest.raises(DataError, match=r"samples can't be read"):
+        train(load_run(run, [f"out={tmp_path / 'strict'}", "loader.corrupt=0.001", "stages.0.steps=40"]))
+
+
+def test_a_disk_that_is_full_ends_the_run_only_in_the_long_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real, saves = run_folder.save_file, []
+
+    def full(*arguments: object) -> None:
+        saves.append(arguments)
+        if len(saves) in (2, 3):
+            raise OSError(28, "No space left on device")
+        real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_folder, "save_file", full)
+    assert train(load_run(run, [f"out={tmp_path / 'a'}"])).model is not None
+    assert "could not be written, the last one stays" in capsys.readouterr().err
+    monkeypatch.setattr(run_folder, "save_file", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    with pytest.raises(TrainingError, match="5 checkpoints in a row could not be written"):
+        train(load_run(run, [f"out={tmp_path / 'b'}", "checkpoint.every=1"]))
+
+
+def test_what_is_not_finite_reaches_no_weight(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = loop.stage_loss
+
+    def poisoned(found: object, rows: object, stage: object, gather: object, step: int) -> torch.Tensor:
+        loss = real(found, rows, stage, gather, step)  # type: ignore[arg-type]
+        return loss * float("nan") if step in (2, 4) else loss
+
+    monkeypatch.setattr(loop, "stage_loss", poisoned)
+    report = train(load_run(run, [f"out={tmp_path / 'a'}"]))
+    assert report.refused == 4 and report.model is not None
+    assert all(bool(torch.isfinite(w).all()) for w in load_file(report.model / "model.safetensors").values())
+    monkeypatch.setattr(loop, "stage_loss", lambda *arguments: real(*arguments) * float("nan"))
+    with pytest.raises(TrainingError, match="20 steps in a row"):
+        train(load_run(run, [f"out={tmp_path / 'b'}", "stages.0.steps=30", "checkpoint.every=30"]))
+    assert not (tmp_path / "b" / "latest").exists()

@@ -1,0 +1,27 @@
+"""A source without its queries, for the query-free first stage."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.training.data.sample import FramePlan, Sample, Source
+
+
+class Unasked:
+    """The samples of `source`, with the empty query."""
+
+    def __init__(self, source: Source) -> None:
+        self.name, self._source = source.name, source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Sample:
+        return replace(self._source[index], query="")
+
+    def frames(self, sample: Sample, plan: FramePlan, where: float = 0.5) -> NDArray[np.uint8]:
+        """As of the source."""
+        return self._source.frames(sample, plan, where)

@@ -1,0 +1,346 @@
+"""A run from its config to a finished checkpoint: stages, each a loop of batch, loss, step, hooks.
+
+The loop knows no data set and no model of its own. What a step does depends on the config, the weights and the number
+of the step alone: the plan of the data and the seed of dropout are functions of it, so a run that was interrupted
+anywhere ends with the same bits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import math
+import signal
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+
+from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.training.batch import Batch
+from vljepa_edge.training.budget import device_peak, parts, sample_flops
+from vljepa_edge.training.build import build_model, save_model
+from vljepa_edge.training.config import RunConfig, Stage
+from vljepa_edge.training.data.augment import Augmentations
+from vljepa_edge.training.data.collate import Collate
+from vljepa_edge.training.data.loader import Batches, batches, in_order
+from vljepa_edge.training.data.plan import key_of
+from vljepa_edge.training.data.sample import FramePlan, Source
+from vljepa_edge.training.data.sources import open_source
+from vljepa_edge.training.data.sources.asked import Unasked
+from vljepa_edge.training.data.sources.future import Future
+from vljepa_edge.training.gather import Gathering
+from vljepa_edge.training.grad_cache import grad_cache_step
+from vljepa_edge.training.objective import Embeddings, Rows, Trainee, class_texts, stage_loss
+from vljepa_edge.training.observe import Observer, draw_curves
+from vljepa_edge.training.optim import Average, Guard, TrainingError, build_optimiser, rate_at, set_rate
+from vljepa_edge.training.parallel import Place, clip_gradients, init_parallel, mean_over_ranks, wrap
+from vljepa_edge.training.precision import bf16_is_native
+from vljepa_edge.training.retrieval import retrieval
+from vljepa_edge.training.run_folder import RunFolder, load_checkpoint
+from vljepa_edge.training.state import load_state, load_weights, state_of, weights_of
+from vljepa_edge.training.y_decoder import finish_decoder
+
+_MOST_FAILED_SAVES = 5
+"""So many checkpoints in a row that can't be written end a run: nothing of it would be kept."""
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """What a run came to. model: the finished checkpoint, None for a run that a signal stopped. stopped_by: that
+    signal. figures: of the last evaluation. corrupt: samples that could not be read."""
+
+    folder: Path
+    model: Path | None
+    steps: int
+    refused: int
+    corrupt: int
+    figures: dict[str, float]
+    stopped_by: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        plain = dataclasses.asdict(self)
+        return plain | {"folder": str(self.folder), "model": None if self.model is None else str(self.model)}
+
+    def lines(self) -> list[str]:
+        """For people."""
+        if self.model is None:
+            return [f"stopped after {self.steps} steps and saved; to go on, add --resume latest"]
+        return [
+            f"{self.steps} steps; curves in {self.folder / 'curves.png'}",
+            f"the model is in {self.model}; to make a bundle of it, run: vljepa export {self.model} --out my.vljepa",
+        ]
+
+
+def train(config: RunConfig, resume: str | None = None) -> TrainReport:
+    """Run a config on this rank. resume: `latest`, `best` or a checkpoint file, None for a run from its beginning.
+
+    SIGTERM and Ctrl-C save a checkpoint and end the run. Raises InputError, BundleError and DataError for what can't be
+    used, TrainingError for a loss that is not finite any more.
+    """
+    device = config.device if config.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu"
+    with init_parallel(device) as place:
+        return _Run(config, place).train(resume)
+
+
+class _Run:
+    """One run on one rank."""
+
+    def __init__(self, config: RunConfig, place: Place) -> None:
+        self.config, self.place = config, place
+        self.folder = RunFolder(config.folder, config.checkpoint.keep)
+        self.sources = {name: open_source(spec) for name, spec in config.data.items()}
+        model, self.tokenizers = build_model(config)
+        sourced = model.frozen() if config.init != "random" else ()
+        self.left_out = frozenset(f"model.{name}" for name in sourced)
+        self.trainee = Trainee(model)
+        bf16 = config.parallel.bf16 and (place.device.type == "cuda" or bf16_is_native())
+        self.parallel = config.parallel.model_copy(update={"bf16": bf16})
+        self.peak = device_peak(config, place.device, bf16)
+        self.stage, self.step = 0, 0  # the next step
+        self.best = -math.inf
+        self.figures: dict[str, float] = {}
+        self.corrupt: set[str] = set()
+        self.refused = self._unsaved = 0
+        self._stopped_by: int | None = None
+
+    def train(self, resume: str | None) -> TrainReport:
+        """The stages that are left, then the finished model."""
+        config, main = self.config, self.place.rank == 0
+        if main:
+            self.folder.begin(config, resume is not None)
+        state: dict[str, Tensor] | None = None
+        if resume is not None:
+            state, header = load_checkpoint(self.folder.named(resume))
+            self.stage, self.step, self.best = int(header["stage"]), int(header["step"]), float(header["best"])
+        with Observer(config.folder, quiet=not main, tensorboard=config.tensorboard) as observer, self._signals():
+            wrapped = wrap(self.trainee, self.parallel, self.place)
+            if state is not None:
+                load_state(wrapped, None, state)
+            while self.stage < len(config.stages) and self._stopped_by is None:
+                wrapped = self._run_stage(config.stages[self.stage], state, observer)
+                state = None
+            model = None if self._stopped_by is not None else self._finish(wrapped, observer)
+        return TrainReport(
+            config.folder, model, self._done(), self.refused, len(self.corrupt), self.figures, self._stopped_by
+        )
+
+    def _run_stage(self, stage: Stage, state: dict[str, Tensor] | None, observer: Observer) -> nn.Module:
+        """One stage from its next step on, or up to where the run is stopped. state: of a checkpoint in this stage."""
+        trainee, place = self.trainee, self.place
+        class_keys = trainee.begin(stage, class_texts(stage, self._collate(), place.device))
+        wrapped = wrap(trainee, self.parallel, place)
+        named = [(name.removeprefix("model."), p) for name, p in trainee.named_parameters()]
+        optimiser = build_optimiser(named, stage)
+        average = None if stage.average is None else Average(_trained(trainee), stage.average)
+        if state is not None and self.step > 0:
+            load_state(wrapped, optimiser, state)
+            if average is not None:
+                average.load(state)
+        guard = Guard()
+        flops = sample_flops(parts(trainee.model.config, stage))
+        first = self.step
+        observer.begin(stage.name, first, stage.steps)
+        with self._batches(stage, first) as loaded:
+            trainee.train()
+            for step in range(first, stage.steps):
+                begun, waited = time.perf_counter(), loaded.waited
+                batch = next(loaded).to(place.device)
+                set_rate(optimiser, rate_at(stage, step))
+                loss, norm = self._gradient(wrapped, stage, step, batch, class_keys)
+                if guard.allows(loss, norm):
+                    optimiser.step()
+                    trainee.model.bound_temperature()
+                    trainee.update_average(stage.ema)
+                    if average is not None:
+                        average.update(_trained(trainee))
+                else:
+                    self.refused += 1
+                optimiser.zero_grad(set_to_none=True)
+                self.step = step + 1
+                seconds = time.perf_counter() - begun
+                rate = stage.batch * flops / (seconds * place.ranks)
+                observer.step(
+                    stage.name, step, {"loss": loss, "norm": norm, "lr": rate_at(stage, step), **_scale(trainee)},
+                    samples=stage.batch, seconds=seconds, waited=loaded.waited - waited,
+                    mfu=None if self.peak is None else rate / self.peak, keep=True,
+                )  # fmt: skip
+                self._hooks(wrapped, stage, optimiser, average, observer)
+                if self._stopped_by is not None:
+                    break
+            self.corrupt |= {f"{corrupt.source} {corrupt.key}" for corrupt in loaded.corrupt}
+        if self.step == stage.steps:
+            if average is not None:
+                load_weights(wrapped, average.weights)
+            observer.say(self._ended(stage, observer, len(loaded.corrupt), guard.refused))
+            self.stage, self.step = self.stage + 1, 0
+        return wrapped
+
+    def _gradient(
+        self, wrapped: nn.Module, stage: Stage, step: int, batch: Batch, class_keys: Tensor | None
+    ) -> tuple[float, float]:
+        """Add the gradient of a step; its loss and the gradient's norm before it was cut, the same on every rank."""
+        torch.manual_seed(key_of(self.config.seed, stage.name, step, self.place.rank) % 2**63)
+        rows = Rows.of(batch, class_keys)
+        gather = Gathering.of(len(batch), self.place.device)
+        chunk = min(stage.chunk or len(batch), max(gather.counts))
+        chunks = batch.split(-(-len(batch) // -(-max(gather.counts) // chunk)))  # as many on every rank
+
+        def of_all(found: Embeddings) -> Tensor:
+            return stage_loss(found, rows, stage, gather, step)
+
+        loss = grad_cache_step(wrapped, of_all, chunks)
+        norm = clip_gradients(wrapped.parameters(), stage.clip)
+        return float(mean_over_ranks(loss)), norm
+
+    def _hooks(
+        self, wrapped: nn.Module, stage: Stage, optimiser: torch.optim.Optimizer, average: Average | None,
+        observer: Observer,
+    ) -> None:  # fmt: skip
+        """After a step: evaluation and a checkpoint where one is due, or where the run is being stopped."""
+        if self._anywhere(self._stopped_by is not None) and self._stopped_by is None:
+            self._stopped_by = signal.SIGTERM
+        config, last = self.config, self.step == stage.steps
+        better = False
+        if config.evaluate is not None and (last or self.step % config.evaluate.every == 0):
+            self.figures = self._evaluate(wrapped, stage)
+            observer.write({"stage": stage.name, "step": self.step, **self.figures})
+            score = self.figures["t2v_R@1"] + self.figures["v2t_R@1"]
+            better = score > self.best
+            self.best = max(self.best, score)
+        if last or better or self._stopped_by is not None or self.step % config.checkpoint.every == 0:
+            self._save(wrapped, optimiser, average, better, observer)
+
+    def _save(
+        self, wrapped: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None, better: bool,
+        observer: Observer,
+    ) -> None:  # fmt: skip
+        """A checkpoint. One that can't be written is said; the last good one stays, and the run goes on for a while."""
+        tensors = state_of(wrapped, optimiser, self.left_out) if optimiser.state else {}
+        failed = False
+        if self.place.rank == 0 and tensors:
+            tensors |= {} if average is None else average.tensors()
+            header = {"stage": self.stage, "step": self.step, "best": self.best}
+            try:
+                self.folder.save(self._done(), tensors, header, best=better)
+            except (OSError, SafetensorError) as error:
+                failed = True
+                observer.say(f"the checkpoint of step {self._done()} could not be written, the last one stays: {error}")
+        self._unsaved = self._unsaved + 1 if self._anywhere(failed) else 0
+        if self._unsaved == _MOST_FAILED_SAVES:
+            raise TrainingError(
+                f"{_MOST_FAILED_SAVES} checkpoints in a row could not be written to {self.folder.folder}"
+            )
+
+    def _evaluate(self, wrapped: nn.Module, stage: Stage) -> dict[str, float]:
+        """Retrieval on the validation set, as the stage sees it. Every rank does all of it."""
+        evaluate = self.config.evaluate
+        assert evaluate is not None  # the caller has looked
+        source = self.sources[evaluate.data]
+        rows = min(stage.chunk or 64, 64)
+        wrapped.eval()
+        with in_order(
+            source if stage.query else Unasked(source), _frame_plan(stage), self._collate(), batch=rows,
+            workers=self.config.loader.workers, max_corrupt=self.config.loader.corrupt,
+        ) as loaded:  # fmt: skip
+            figures = retrieval(lambda batch: wrapped(batch.to(self.place.device)), loaded, evaluate.samples)
+        wrapped.train()
+        return figures
+
+    def _batches(self, stage: Stage, first: int) -> Batches:
+        config, place = self.config, self.place
+        sources: list[tuple[Source, float]] = []
+        for name, weight in stage.data.items():
+            found = self.sources[name]
+            delta = stage.objective.delta
+            source: Source = found if delta is None else Future(found, delta)
+            sources.append((source if stage.query else Unasked(source), weight))
+        return batches(
+            sources, _frame_plan(stage), self._collate(stage.negatives), seed=config.seed, stage=stage.name,
+            batch=stage.batch, first=first, last=stage.steps, rank=place.rank, ranks=place.ranks,
+            workers=config.loader.workers, augment=Augmentations(tuple(stage.augment)) if stage.augment else None,
+            pin=place.device.type == "cuda", max_corrupt=config.loader.corrupt,
+        )  # fmt: skip
+
+    def _collate(self, negatives: int = 0) -> Collate:
+        config = self.trainee.model.config
+        language = config.language_model
+        return Collate(
+            self.tokenizers.query, self.tokenizers.target, negatives=negatives, target_prompt=config.y_encoder.prompt,
+            query_tokens=config.y_encoder.max_tokens if language is None else language.max_tokens,
+            target_tokens=config.y_encoder.max_tokens,
+        )  # fmt: skip
+
+    def _finish(self, wrapped: nn.Module, observer: Observer) -> Path:
+        """The checkpoint of the finished model, with its Y-decoder, and the curves."""
+        config, folder = self.config, self.config.folder / "model"
+        model = self.trainee.model
+        if config.parallel.mode == "fsdp2":
+            weights = weights_of(wrapped)
+            if self.place.rank == 0:
+                model = VLJepa(model.config)
+                model.load_state_dict(
+                    {n.removeprefix("model."): w for n, w in weights.items() if n.startswith("model.")}
+                )
+        if self.place.rank == 0:
+            model.requires_grad_(True)
+            for name in self.trainee.frozen:
+                model.get_parameter(name).requires_grad_(False)
+            save_model(model, self.tokenizers, folder, include_frozen=config.init == "random")
+            if config.decoder is not None:
+                finish_decoder(model.to(self.place.device), self.tokenizers, config, self.sources, folder, observer)
+            draw_curves(config.folder / "log.jsonl", config.folder / "curves.png")
+        return folder
+
+    def _ended(self, stage: Stage, observer: Observer, corrupt: int, refused: int) -> str:
+        wait = 100 * observer.waited / max(observer.seconds, 1e-9)
+        rate = observer.samples / max(observer.seconds, 1e-9)
+        text = f"{stage.name}: {stage.steps} steps, {rate:.3g} samples/s, waiting for data {wait:.1f} % of the time"
+        text += f", {refused} steps refused since they were not finite" * bool(refused)
+        text += f", {corrupt} samples that could not be read" * bool(corrupt)
+        return text + "".join(f", {name} {value}" for name, value in self.figures.items())
+
+    def _done(self) -> int:
+        """Steps taken in all stages together."""
+        return sum(stage.steps for stage in self.config.stages[: self.stage]) + self.step
+
+    def _anywhere(self, here: bool) -> bool:
+        """Whether it is so on any rank. Collective."""
+        return float(mean_over_ranks(torch.tensor(float(here), device=self.place.device))) > 0
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGTERM and Ctrl-C end the run after the step; a second Ctrl-C at once."""
+
+        def stop(number: int, frame: Any) -> None:
+            if self._stopped_by is not None and number == signal.SIGINT:
+                raise KeyboardInterrupt
+            self._stopped_by = number
+
+        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _frame_plan(stage: Stage) -> FramePlan:
+    return FramePlan(**stage.frames.model_dump())
+
+
+def _trained(trainee: Trainee) -> dict[str, Tensor]:
+    return {name: parameter for name, parameter in trainee.named_parameters() if parameter.requires_grad}
+
+
+def _scale(trainee: Trainee) -> dict[str, float]:
+    scale = trainee.model.log_scale
+    whole = scale.full_tensor() if isinstance(scale, DTensor) else scale
+    return {"scale": float(whole.detach().exp())}
