@@ -27,7 +27,7 @@ from vljepa_edge.training.gather import Gathering
 from vljepa_edge.training.grad_cache import grad_cache_step
 from vljepa_edge.training.losses import info_nce
 from vljepa_edge.training.objective import Embeddings, Trainee
-from vljepa_edge.training.parallel import Place, clip_gradients, layers, mean_over_ranks, unwrapped, wrap
+from vljepa_edge.training.parallel import Place, clip_gradients, layers, mean_over_ranks, unwrapped, whole_state, wrap
 
 STACK = LlamaStackConfig(hidden=32, layers=2, heads=4, kv_heads=2, ffn=48, rope_theta=10000.0, max_positions=64)
 CHUNKS = ((2, 2), (2, 1))
@@ -155,6 +155,36 @@ def test_two_ranks_in_chunks_are_one_process_with_all_rows(on_two: list[list[Out
             assert float(error) <= (0.2 if case.bf16 else 1e-5), name
         for name, weight in right.weights.items():
             torch.testing.assert_close(outcome.weights[name], weight, atol=2e-3 if case.bf16 else 1e-6, rtol=0)
+
+
+def two_stages(rank: int, mode: str, chunks: list[list[Batch]]) -> tuple[list[float], dict[str, Tensor]]:
+    """The second with a moving average of the Y-encoder, from the weights of the first on the first rank alone."""
+    losses, state = [], {}
+    for case, own in zip((Case(mode, query=False), Case(mode, y_encoder="ema")), chunks, strict=True):
+        model = trainee()
+        if rank == 0 and state:
+            model.load_state_dict(state)
+        model.begin(stage(case), None)
+        wrapped = wrap(model.train(), case.parallel, Place(rank, 1 if mode == "none" else 2, CPU))
+        optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
+        losses.append(float(mean_over_ranks(grad_cache_step(wrapped, loss_over(own[0].keys), own))))
+        optimiser.step()
+        state = whole_state(wrapped)
+    return losses, state
+
+
+def two_stages_on_a_rank(rank: int, mode: str) -> tuple[list[float], dict[str, Tensor]]:
+    return two_stages(rank, mode, [[batch(4 * rank, 4 - rank, query)] for query in (False, True)])
+
+
+@pytest.mark.parametrize("mode", ["ddp", "fsdp2"])
+def test_a_next_stage_goes_on_from_the_whole_state(mode: str) -> None:
+    losses, state = two_stages(0, "none", [[batch(0, 7, query)] for query in (False, True)])
+    (found, first), (again, second) = on_ranks(2, two_stages_on_a_rank, mode)
+    assert found == again == pytest.approx(losses, rel=1e-5)
+    assert first.keys() == state.keys() and second == {}
+    for name, weight in state.items():
+        torch.testing.assert_close(first[name], weight, atol=1e-6, rtol=0)
 
 
 def test_the_layers_are_those_of_every_part() -> None:
