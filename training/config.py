@@ -89,7 +89,8 @@ class Stage(_Part):
     fewer than the batch's share the gradient is still that of the complete batch (GradCache). multipliers: of the
     learning rate, by the beginning of a parameter's name. y_encoder: trained, frozen, or ema (targets from a moving
     average of it, `ema` a step). negatives: most wrong texts of each sample that are taken. augment: names of
-    augmentations of pixels. average: of the weights, over steps; the stage ends with it. None: with the last weights.
+    augmentations of pixels. cache: compute what the frozen X-encoder makes of each stretch once, and keep it at 16
+    bits. average: of the weights, over steps; the stage ends with it. None: with the last weights.
     """
 
     name: Name
@@ -113,6 +114,7 @@ class Stage(_Part):
     average: Share | None = None
     negatives: Whole = 0
     augment: list[str] = []
+    cache: bool = False
 
     @model_validator(mode="after")
     def _fits(self) -> Stage:
@@ -120,6 +122,8 @@ class Stage(_Part):
             raise ValueError(f"the stage {self.name} must take data from at least one source")
         if self.betas[1] >= 1 or self.betas[0] >= 1:
             raise ValueError(f"betas must be below 1, got {self.betas}")
+        if self.cache and self.augment:
+            raise ValueError(f"stage {self.name}: cached features know no augmentations of pixels, got {self.augment}")
         return self
 
 
@@ -175,9 +179,13 @@ class Decoder(_Part):
 
 
 class RunConfig(_Part):
-    """All of a run. model: a VLJepaConfig, as a preset with changes; a checkpoint has its own. init: `sources` (each
-    part from the weights that the config names), `random`, or a checkpoint (folder or hub id). peak: TFLOP/s of one
-    device, for the model FLOPs utilisation; None: known GPUs from a table, a CPU is measured."""
+    """All of a run.
+
+    model: a VLJepaConfig, as a preset with changes; a checkpoint has its own. init: `sources` (each part from the
+    weights that the config names), `random`, or a checkpoint (folder or hub id). out: the folder, None: runs/NAME.
+    features: the folder of cached features, None: one in the run's. peak: TFLOP/s of one device, for the model FLOPs
+    utilisation; None: known GPUs from a table, a CPU is measured.
+    """
 
     name: Name
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -187,6 +195,7 @@ class RunConfig(_Part):
     init: str = "sources"
     tokenizers: TokenizerFiles = TokenizerFiles()
     data: dict[str, dict[str, Any]]
+    features: str | None = None
     stages: Annotated[list[Stage], Field(min_length=1)]
     decoder: Decoder | None = None
     parallel: Parallel = Parallel()
@@ -203,9 +212,9 @@ class RunConfig(_Part):
                 "model must be given where init is sources or random, and left out where it is a checkpoint"
             )
         for stage in self.stages:
-            if self.parallel.mode == "fsdp2" and (stage.y_encoder == "ema" or stage.average is not None):
+            if self.parallel.mode == "fsdp2" and (stage.y_encoder == "ema" or stage.average is not None or stage.cache):
                 raise ValueError(
-                    f"stage {stage.name}: averages (ema, average) must be off under fsdp2; take none or ddp"
+                    f"stage {stage.name}: ema, average and cache must be off under fsdp2; take none or ddp"
                 )
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import hashlib
 import math
 import signal
 import time
@@ -28,7 +29,9 @@ from vljepa_edge.training.budget import device_peak, parts, sample_flops
 from vljepa_edge.training.build import build_model, save_model
 from vljepa_edge.training.config import RunConfig, Stage
 from vljepa_edge.training.data.augment import Augmentations
+from vljepa_edge.training.data.cache import FeatureCache
 from vljepa_edge.training.data.collate import Collate
+from vljepa_edge.training.data.fill import fill
 from vljepa_edge.training.data.loader import Batches, batches, in_order
 from vljepa_edge.training.data.plan import key_of
 from vljepa_edge.training.data.sample import FramePlan, Source
@@ -109,6 +112,7 @@ class _Run:
         self.figures: dict[str, float] = {}
         self.corrupt: set[str] = set()
         self.refused = self._unsaved = 0
+        self._cache: FeatureCache | None = None
         self._stopped_by: int | None = None
 
     def train(self, resume: str | None) -> TrainReport:
@@ -145,10 +149,11 @@ class _Run:
             if average is not None:
                 average.load(state)
         guard = Guard()
-        flops = sample_flops(parts(trainee.model.config, stage))
+        flops = sample_flops([part for part in parts(trainee.model.config, stage) if part.trained or not stage.cache])
+        cache = self._features(stage, observer)
         first = self.step
         observer.begin(stage.name, first, stage.steps)
-        with self._batches(stage, first) as loaded:
+        with self._batches(stage, first, cache) as loaded:
             trainee.train()
             for step in range(first, stage.steps):
                 begun, waited = time.perf_counter(), loaded.waited
@@ -248,13 +253,38 @@ class _Run:
         wrapped.eval()
         with in_order(
             source if stage.query else Unasked(source), _frame_plan(stage), self._collate(), batch=rows,
-            workers=self.config.loader.workers, max_corrupt=self.config.loader.corrupt,
+            workers=self.config.loader.workers, max_corrupt=self.config.loader.corrupt, cache=self._cache,
         ) as loaded:  # fmt: skip
             figures = retrieval(lambda batch: wrapped(batch.to(self.place.device)), loaded, evaluate.samples)
         wrapped.train()
         return figures
 
-    def _batches(self, stage: Stage, first: int) -> Batches:
+    def _features(self, stage: Stage, observer: Observer) -> FeatureCache | None:
+        """What the frozen X-encoder makes of the stage's stretches, computed now where it is not there yet."""
+        encoder, place, loader = self.trainee.model.x_encoder, self.place, self.config.loader
+        self._cache = None
+        if not stage.cache or encoder is None:
+            return None
+        folder = self.config.folder / "features" if self.config.features is None else Path(self.config.features)
+        cache = FeatureCache(folder, _digest(encoder), _frame_plan(stage))
+        names = {*stage.data} | ({self.config.evaluate.data} if self.config.evaluate is not None else set())
+        encoder.eval()
+        for name in sorted(names):
+            observer.begin(f"{stage.name}: features of {name}", 0, len(self.sources[name]))
+            with torch.no_grad():
+                corrupt = fill(
+                    cache, self.sources[name], _frame_plan(stage),
+                    lambda clips: encoder.encode_frozen(clips.to(place.device)), batch=min(stage.chunk or 16, 16),
+                    rank=place.rank, ranks=place.ranks, workers=loader.workers, max_corrupt=loader.corrupt,
+                    on_step=lambda _, done, total: observer.advance(done, total),
+                )  # fmt: skip
+            self.corrupt |= {f"{one.source} {one.key}" for one in corrupt}
+        self._anywhere(False)  # wait for the other ranks
+        cache.reload()
+        self._cache = cache
+        return cache
+
+    def _batches(self, stage: Stage, first: int, cache: FeatureCache | None) -> Batches:
         config, place = self.config, self.place
         sources: list[tuple[Source, float]] = []
         for name, weight in stage.data.items():
@@ -265,7 +295,8 @@ class _Run:
         return batches(
             sources, _frame_plan(stage), self._collate(stage.negatives), seed=config.seed, stage=stage.name,
             batch=stage.batch, first=first, last=stage.steps, rank=place.rank, ranks=place.ranks,
-            workers=config.loader.workers, augment=Augmentations(tuple(stage.augment)) if stage.augment else None,
+            workers=config.loader.workers, cache=cache,
+            augment=Augmentations(tuple(stage.augment)) if stage.augment else None,
             pin=place.device.type == "cuda", max_corrupt=config.loader.corrupt,
         )  # fmt: skip
 
@@ -338,6 +369,16 @@ def _frame_plan(stage: Stage) -> FramePlan:
 
 def _trained(trainee: Trainee) -> dict[str, Tensor]:
     return {name: parameter for name, parameter in trainee.named_parameters() if parameter.requires_grad}
+
+
+def _digest(module: nn.Module) -> str:
+    """Of the weights that are frozen, and of what is no weight."""
+    found = hashlib.sha256()
+    for name, value in sorted(module.state_dict(keep_vars=True).items()):
+        if not value.requires_grad:
+            found.update(name.encode())
+            found.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def _scale(trainee: Trainee) -> dict[str, float]:

@@ -237,3 +237,22 @@ def test_what_is_not_finite_reaches_no_weight(run: Path, tmp_path: Path, monkeyp
     with pytest.raises(TrainingError, match="20 steps in a row"):
         train(load_run(run, [f"out={tmp_path / 'b'}", "stages.0.steps=30", "checkpoint.every=30"]))
     assert not (tmp_path / "b" / "latest").exists()
+
+
+def test_cached_features_train_what_pixels_train(
+    exact: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To what 16 bits cost; the frozen encoder sees each stretch once, in a second run none at all."""
+    run, _ = exact
+    cached = [f"features={tmp_path / 'features'}", "stages.0.cache=true", "stages.1.cache=true"]
+    evaluate = "evaluate={data: clips, every: 4, samples: 24}"
+    first = trained(run, tmp_path / "a", *cached, evaluate)
+    pixels, features = read_log(run.parent / "whole" / "log.jsonl"), read_log(tmp_path / "a" / "log.jsonl")
+    for stage in ("pretrain", "sft"):
+        assert features[stage]["loss"] == pytest.approx(pixels[stage]["loss"], abs=0.01)
+
+    def encoded(*_: object) -> torch.Tensor:
+        raise AssertionError("the features are there already")
+
+    monkeypatch.setattr("vljepa_edge.nn.x_encoder.XEncoder.forward", encoded)
+    assert equal(trained(run, tmp_path / "b", *cached, evaluate), first)
