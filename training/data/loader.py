@@ -37,7 +37,8 @@ from vljepa_edge.training.data.sample import FramePlan, Sample, Source
 
 MAX_CORRUPT = 0.05  # of the samples that were taken; a download that was cut off or a wrong folder spoils more
 _GRACE = 200  # samples, before which a share says little
-_CHUNK = 8  # samples that a worker reads at once
+_CHUNK = 16  # samples that a worker reads at once, at most
+_CHUNK_BYTES = 8 * 2**20  # and at most so many of pixels: what waits is shared memory, of which containers have little
 _AHEAD = 4  # chunks of each worker that may wait
 _ATTEMPTS = 50  # stand-ins for one sample
 
@@ -263,7 +264,7 @@ class _Planned(Dataset[Chunk]):
         self._sources, self._reader, self._collate, self._augment = sources, reader, collate, augment
         self._plan, self._batch, self._share = plan, batch, share
         self._first, self._steps = first, last - first
-        self._each = -(-(share[1] - share[0]) // _CHUNK)  # chunks of a step
+        self._each = -(-(share[1] - share[0]) // reader.chunk)  # chunks of a step
 
     def __len__(self) -> int:
         return self._steps * self._each
@@ -271,11 +272,11 @@ class _Planned(Dataset[Chunk]):
     def __getitem__(self, number: int) -> Chunk:
         step, part = divmod(number, self._each)
         batch = (self._first + step) * self._batch
-        begin = batch + self._share[0] + part * _CHUNK
+        begin = batch + self._share[0] + part * self._reader.chunk
         corrupt: list[Corrupt] = []
         read = []
         try:
-            for reference in self._plan.slice(begin, min(begin + _CHUNK, batch + self._share[1])):
+            for reference in self._plan.slice(begin, min(begin + self._reader.chunk, batch + self._share[1])):
                 read.append(self._read(reference, corrupt))
             return _chunk(read, corrupt, self._collate.rows)
         except VLJepaError as error:
@@ -302,12 +303,13 @@ class Ordered(Dataset[Chunk]):
         self._source, self._reader, self._rows = source, reader, rows
 
     def __len__(self) -> int:
-        return -(-len(self._source) // _CHUNK)
+        return -(-len(self._source) // self._reader.chunk)
 
     def __getitem__(self, number: int) -> Chunk:
         corrupt: list[Corrupt] = []
         try:
-            indices = range(number * _CHUNK, min((number + 1) * _CHUNK, len(self._source)))
+            begin = number * self._reader.chunk
+            indices = range(begin, min(begin + self._reader.chunk, len(self._source)))
             read = [self._reader(self._source, index, 0.5, corrupt) for index in indices]
             return _chunk([(sample, video) for sample, video in read if video is not None], corrupt, self._rows)
         except VLJepaError as error:
@@ -315,10 +317,12 @@ class Ordered(Dataset[Chunk]):
 
 
 class Reader:
-    """Gives a sample's pixels, or its features where there is a cache."""
+    """Gives a sample's pixels, or its features where there is a cache. chunk: how many to read at once."""
 
     def __init__(self, plan: FramePlan, cache: FeatureCache | None = None) -> None:
         self._plan, self._cache = plan, cache
+        clip = 3 * plan.count * plan.height * plan.width
+        self.chunk = _CHUNK if cache is not None else max(1, min(_CHUNK, _CHUNK_BYTES // clip))
 
     def __call__(
         self, source: Source, index: int, where: float, corrupt: list[Corrupt]

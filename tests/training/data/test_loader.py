@@ -23,6 +23,7 @@ from tests.media import cut, flat, number_of, write_video
 from tests.training.tiny_bert import tokenizer
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.training.batch import Batch, Tokens
+from vljepa_edge.training.data import loader as module
 from vljepa_edge.training.data.collate import Collate
 from vljepa_edge.training.data.loader import Batches, batches, in_order
 from vljepa_edge.training.data.plan import Plan
@@ -108,6 +109,17 @@ def test_workers_give_the_same_as_none(source: Listed, collate: Collate) -> None
         for mine, theirs in zip(alone, shared, strict=True):
             assert same(mine, theirs)
     assert {corrupt.key for corrupt in shared.corrupt} == {"7", "20"}
+
+
+def test_batches_do_not_depend_on_what_a_worker_reads_at_once(
+    source: Listed, collate: Collate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = list(read(source, collate, batch=20))
+    for size in (1, 3):
+        monkeypatch.setattr(module, "_CHUNK", size)
+        assert all(same(one, other) for one, other in zip(usual, read(source, collate, batch=20), strict=True))
+    monkeypatch.setattr(module, "_CHUNK_BYTES", 3 * 2 * 16 * 16)
+    assert all(same(one, other) for one, other in zip(usual, read(source, collate, batch=20), strict=True))
 
 
 def test_ranks_together_give_what_one_would(source: Listed, collate: Collate) -> None:
@@ -224,6 +236,7 @@ def test_no_steps_are_no_batches(good: Listed, collate: Collate) -> None:
 PROGRAM = """
 import json, os, sys
 from tokenizers import Tokenizer, models
+from vljepa_edge.training.data import loader as module
 from vljepa_edge.training.data.collate import Collate
 from vljepa_edge.training.data.loader import batches
 from vljepa_edge.training.data.sample import FramePlan, Sample
