@@ -13,13 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.folder import media_files
 from vljepa_edge.training.data.sources.listed import Listed
+from vljepa_edge.training.data.sources.parquet import columns_of, rows_of
 
 TEXTS = (
     "plm_caption",
@@ -63,8 +61,8 @@ def read_action100m(
 def has_schema(path: Path) -> bool:
     """Whether a Parquet file has a row a video with nodes."""
     try:
-        return set(_COLUMNS) <= set(pq.read_schema(path).names)
-    except (OSError, pa.ArrowException):
+        return set(_COLUMNS) <= set(columns_of(path))
+    except DataError:
         return False
 
 
@@ -76,7 +74,7 @@ def _samples(
     left_out: Counter[str],
 ) -> Iterator[Sample]:
     for file in files:
-        for place, row in _rows(file):
+        for place, row in rows_of(file, _COLUMNS, _ROWS):
             uid = row["video_uid"]
             if not isinstance(uid, str) or not uid:
                 raise DataError(file, f"video_uid must be a text, got {uid!r}", place)
@@ -86,21 +84,6 @@ def _samples(
             for node in row["nodes"] or ():
                 if levels is None or node.get("level") in levels:
                     yield from _of_node(node, uid, str(videos[uid]), texts, left_out)
-
-
-def _rows(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    try:
-        with pq.ParquetFile(file) as table:
-            missing = [name for name in _COLUMNS if name not in table.schema_arrow.names]
-            if missing:
-                raise DataError(file, f"is not of Action100M's schema: lacks {', '.join(missing)}")
-            number = 0
-            for batch in table.iter_batches(batch_size=_ROWS, columns=list(_COLUMNS)):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"row {number}", row
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(file, f"is not Parquet that can be read ({error})") from error
 
 
 def _of_node(

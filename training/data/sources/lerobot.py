@@ -12,16 +12,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.checked import with_also
 from vljepa_edge.training.data.sources.listed import Listed
+from vljepa_edge.training.data.sources.parquet import rows_of
 
 INFO = "meta/info.json"
 _VERSION = "v3."
+_ROWS = 1024  # episodes that are in memory at once
 
 
 def read_lerobot(folder: str | Path, camera: str | None = None) -> Listed:
@@ -78,14 +77,7 @@ def _samples(folder: Path, pattern: str, camera: str, file: Path, left_out: Coun
     columns = {name: f"videos/{camera}/{name}" for name in ("chunk_index", "file_index")}
     columns |= {name: f"videos/{camera}/{name}_timestamp" for name in ("from", "to")}
     columns |= {"episode": "episode_index", "tasks": "tasks"}
-    try:
-        table = pq.read_table(file, columns=list(columns.values()))
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(file, f"is not Parquet that can be read ({error})") from error
-    missing = [name for name in columns.values() if name not in table.column_names]
-    if missing:
-        raise DataError(file, f"lacks the columns {', '.join(missing)}")
-    for number, row in enumerate(table.to_pylist(), 1):
+    for place, row in rows_of(file, list(columns.values()), _ROWS):
         values = {name: row[column] for name, column in columns.items()}
         try:
             start, end = float(values["from"]), float(values["to"])
@@ -93,14 +85,14 @@ def _samples(folder: Path, pattern: str, camera: str, file: Path, left_out: Coun
                 video_key=camera, chunk_index=int(values["chunk_index"]), file_index=int(values["file_index"])
             )
         except (TypeError, ValueError, LookupError, AttributeError) as error:
-            raise DataError(file, f"doesn't say which part of which video it is ({error})", f"row {number}") from error
+            raise DataError(file, f"doesn't say which part of which video it is ({error})", place) from error
         if not 0 <= start < end:
-            raise DataError(file, f"must end after it starts, got {start:g} to {end:g} s", f"row {number}")
+            raise DataError(file, f"must end after it starts, got {start:g} to {end:g} s", place)
         tasks = [task.strip() for task in values["tasks"] or () if isinstance(task, str) and task.strip()]
         left_out["episodes without a task"] += not tasks
         if tasks and not video.is_file():
             left_out["episodes without their video"] += 1
             continue
-        for place, task in enumerate(tasks):
-            key = f"{values['episode']}" if len(tasks) == 1 else f"{values['episode']}:{place + 1}"
+        for number, task in enumerate(tasks):
+            key = f"{values['episode']}" if len(tasks) == 1 else f"{values['episode']}:{number + 1}"
             yield Sample(key, str(video), task, start=start, end=end)

@@ -13,17 +13,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from vljepa_edge.errors import DataError
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import checked
 from vljepa_edge.training.data.sources.checked import Row
 from vljepa_edge.training.data.sources.listed import Listed
+from vljepa_edge.training.data.sources.parquet import columns_of, rows_of
 
 _CAPTIONS, _ANSWERS = ("path", "caption"), ("path", "question", "answer")
 _OPTIONAL = ("start", "end", "text_key", "negatives")
+_BATCH = 4096  # rows of Parquet that are in memory at once
 _FIELD_LIMIT = 2**24  # characters of a CSV field: one quote that is never closed takes the rest of the file
 
 _Rows: TypeAlias = Iterator[tuple[str, Row]]
@@ -131,17 +130,9 @@ def _jsonl(path: Path) -> _Rows:
 
 
 def _parquet(path: Path) -> _Rows:
-    file = str(path)
-    try:
-        with pq.ParquetFile(path) as table:
-            _check_columns(table.schema_arrow.names, file, "")
-            number = 0
-            for batch in table.iter_batches(batch_size=4096):
-                for row in batch.to_pylist():
-                    number += 1
-                    yield f"row {number}", row
-    except pa.ArrowException as error:
-        raise DataError(file, f"is not Parquet ({error})") from error
+    columns = columns_of(path)
+    _check_columns(columns, str(path), "")
+    yield from rows_of(path, columns, _BATCH)
 
 
 _READERS: dict[str, Callable[[Path], _Rows]] = {

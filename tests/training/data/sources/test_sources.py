@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pickle
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.media import flat, number_of, write_png, write_video
 from vljepa_edge.errors import DataError, InputError
@@ -286,3 +290,34 @@ def test_a_spec_that_is_not_allowed_is_an_error(tmp_path: Path, change: dict[str
     (tmp_path / "a.csv").write_text("path,caption\nx.mp4,y\n")
     with pytest.raises(InputError, match=said):
         open_source({"path": str(tmp_path / "a.csv"), **change})
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(name=st.sampled_from(["t.parquet", "t.jsonl", "t.csv", "t.tar"]), damage=st.data())
+def test_damage_is_a_data_error_or_does_no_harm(tmp_path: Path, name: str, damage: st.DataObject) -> None:
+    """Cut off, overwritten or with bytes put in, a source opens or says that it can't."""
+    rows = [{"path": "a.mp4", "start": 0.0, "end": 1.0, "caption": f"x {i}", "negatives": ["a"]} for i in range(4)]
+    file = tmp_path / name
+    if name == "t.parquet":
+        pq.write_table(pa.Table.from_pylist(rows), file)
+    elif name == "t.jsonl":
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif name == "t.csv":
+        file.write_text("path,start,end,caption\n" + "".join(f"a.mp4,0,,x {i}\n" for i in range(4)))
+    else:
+        (tmp_path / "k.txt").write_text("a caption")
+        with tarfile.open(file, "w") as tar:
+            tar.add(write_png(tmp_path / "k.png", 8, 8), "k.png")
+            tar.add(tmp_path / "k.txt", "k.txt")
+    data = bytearray(file.read_bytes())
+    at = damage.draw(st.integers(0, len(data) - 1))
+    match damage.draw(st.sampled_from(["cut", "overwrite", "insert"])):
+        case "cut":
+            del data[at:]
+        case "overwrite":
+            data[at : at + 4] = damage.draw(st.binary(min_size=1, max_size=4))
+        case _:
+            data[at:at] = damage.draw(st.binary(min_size=1, max_size=40))
+    file.write_bytes(data)
+    with contextlib.suppress(DataError):
+        all_of(open_source(file))
