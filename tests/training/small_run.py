@@ -53,20 +53,31 @@ def write_clips(folder: Path, count: int, *, questions: bool = False, seconds: f
     return table
 
 
-def llama(folder: Path, words: Sequence[str] = WORDS) -> Path:
-    """A Llama of 4 layers with a tokenizer of whole words."""
+def tokenizer_of_words(words: Sequence[str] = WORDS) -> Tokenizer:
+    """A token a word, after <unk>, <s> and </s>."""
     vocab = {token: i for i, token in enumerate(["<unk>", "<s>", "</s>", *dict.fromkeys(words)])}
     made = Tokenizer(models.WordLevel(vocab, "<unk>"))
     made.pre_tokenizer = pre_tokenizers.Whitespace()
     made.add_special_tokens([AddedToken(token, special=True) for token in ("<unk>", "<s>", "</s>")])
-    PreTrainedTokenizerFast(
-        tokenizer_object=made, unk_token="<unk>", bos_token="<s>", eos_token="</s>"
-    ).save_pretrained(folder)
+    return made
+
+
+def save_tokenizer(folder: Path) -> None:
+    """That of words, as a repository of a language model has it."""
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer_of_words(), unk_token="<unk>", bos_token="<s>", eos_token="</s>"
+    )
+    fast.save_pretrained(folder)
+
+
+def llama(folder: Path) -> Path:
+    """A Llama of 4 layers with a tokenizer of whole words."""
+    save_tokenizer(folder)
     torch.manual_seed(0)
     LlamaForCausalLM(
         LlamaConfig(
-            vocab_size=len(vocab), hidden_size=32, intermediate_size=48, num_hidden_layers=4, num_attention_heads=4,
-            num_key_value_heads=2, max_position_embeddings=256,
+            vocab_size=3 + len(dict.fromkeys(WORDS)), hidden_size=32, intermediate_size=48, num_hidden_layers=4,
+            num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=256,
         )
     ).save_pretrained(folder)  # fmt: skip
     return folder
@@ -80,7 +91,7 @@ def write_sources(folder: Path, dropout: float = 0.1) -> dict[str, object]:
     config = json.loads((folder / "bert" / "config.json").read_text())
     config |= {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     (folder / "bert" / "config.json").write_text(json.dumps(config))
-    vocab = 3 + len(WORDS)
+    vocab = 3 + len(dict.fromkeys(WORDS))
     return {
         "x_encoder": {"source": str(folder / "vjepa2"), "hidden": 48, "layers": 2, "heads": 2, "ffn": 192, "size": 32},
         "language_model": {"source": str(folder / "llama"), "layers": "last 2", "vocab": vocab, "hidden": 32,
