@@ -1,15 +1,16 @@
 """Draw clips and run the frozen appearance stream over them once; everything after reads these arrays.
 
-The frames go through the very graph that ships, on the engine that runs it, so training sees what the device sees.
+The frames go through the very graph that ships, on the engine that runs it, so training sees what the device sees. What
+comes out is kept in a cache by the weights, the clip's name and its scene; encoding that was broken off goes on.
 """
 
 from __future__ import annotations
 
-import json
+import hashlib
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,13 @@ from rich.progress import track
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, LUMA_SIZE, REGIONS, AppearanceStream
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.training.data.cache import FeatureCache
+from vljepa_edge.training.data.sample import FramePlan, Sample
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.scenes import FRAMES, SIZE, Painter
 
 _BATCH = 4
+_KEPT = 128  # clips that are written together
 WIDTH = GRID_WIDTH + CONCEPT_WIDTH
 
 
@@ -57,16 +61,27 @@ def fit_projection(net: EfficientNetLite0, frames: NDArray[np.uint8]) -> tuple[t
     return mean, (directions[:GRID_WIDTH].T / scale).contiguous()
 
 
+def _digest(module: torch.nn.Module) -> str:
+    """Names a module's weights."""
+    digest = hashlib.sha256(type(module).__name__.encode())
+    for name, value in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
 class FrameEncoder:
     """The appearance stream on OpenVINO, four frames at a time: few enough for the caches to hold their activations.
 
     In fp32 everywhere: bf16 moves the grid features by 5 %, differently in each frame, and motions are learnt worse.
+    digest: names its weights.
     """
 
     def __init__(self, stream: AppearanceStream, folder: Path) -> None:
         from vljepa_edge.export.pytorch.trace import export_module
         from vljepa_edge.support.quiet_openvino import shared_core
 
+        self.digest = _digest(stream)
         graph = export_module(
             stream, {"frame": torch.zeros(_BATCH, SIZE, SIZE, 3, dtype=torch.uint8)}, ("appearance", "luma")
         )
@@ -94,45 +109,63 @@ class FrameEncoder:
 Draw = Callable[[Scene, random.Random], NDArray[np.uint8]]
 
 
+def drawn(draw: Draw, scenes: Sequence[Scene], seed: int) -> Callable[[int], NDArray[np.uint8]]:
+    """What gives the frames of clip i, the same in any order."""
+    return lambda i: draw(scenes[i], random.Random(f"{seed}/{i}"))
+
+
 def encode_clips(
-    folder: Path, name: str, scenes: Sequence[Scene], draw: Draw, encoder: FrameEncoder, seed: int
+    folder: Path,
+    name: str,
+    scenes: Sequence[Scene],
+    frames_of: Callable[[int], NDArray[np.uint8]],
+    encoder: FrameEncoder,
+    seed: int,
 ) -> Clips:
-    """Draw and encode clips, or load them if that was done before. Repeated frames are encoded once."""
-    files = [folder / f"{name}.{part}" for part in ("appearance.npy", "luma.npy", "scenes.json")]
-    if not files[2].exists():
-        n = len(scenes)
-        appearance = np.lib.format.open_memmap(files[0], "w+", np.float16, (n, FRAMES, REGIONS, WIDTH))
-        luma = np.lib.format.open_memmap(files[1], "w+", np.uint8, (n, FRAMES, LUMA_SIZE, LUMA_SIZE))
-        pending: list[tuple[NDArray[np.uint8], list[tuple[int, int]]]] = []
+    """Draw and encode clips, but for those that the cache in `folder` has. Repeated frames are encoded once.
 
-        def flush() -> None:
-            if pending:
-                made, light = encoder(np.stack([frame for frame, _ in pending]))
-                for i, (_, places) in enumerate(pending):
-                    for clip, t in places:
-                        appearance[clip, t], luma[clip, t] = made[i], light[i]
-                pending.clear()
-
-        for clip, frames in track(_drawn(scenes, draw, seed), f"drawing and encoding {n} {name} clips", total=n):
-            for t, frame in enumerate(frames):
-                if t and np.array_equal(frame, frames[t - 1]):
-                    pending[-1][1].append((clip, t))
-                    continue
-                if len(pending) == _BATCH:
-                    flush()
-                pending.append((frame, [(clip, t)]))
-        flush()
-        appearance.flush()
-        luma.flush()
-        with replacing(files[2]) as part:
-            part.write_text(json.dumps([asdict(scene) for scene in scenes]))
-    kept = [Scene(**entry) for entry in json.loads(files[2].read_text())]
-    return Clips(np.load(files[0]), np.load(files[1]), kept)
+    frames_of: the frames of clip i, which the name, the seed and its scene decide.
+    """
+    cache = FeatureCache(folder / "features", encoder.digest, FramePlan(FRAMES, SIZE, SIZE))
+    samples = [Sample(f"{i}", f"{name}/{seed}/{i}/{scene}", "") for i, scene in enumerate(scenes)]
+    missing = [i for i, sample in enumerate(samples) if sample not in cache]
+    shown = track(missing, f"drawing and encoding {len(missing)} {name} clips", disable=not missing)
+    waiting: list[int] = []
+    for i in shown:
+        waiting.append(i)
+        if len(waiting) == _KEPT or i == missing[-1]:
+            made, light = _encode(map(frames_of, waiting), encoder)
+            cache.write([cache.key(samples[k]) for k in waiting], {"appearance": made, "luma": light / np.float32(255)})
+            waiting = []
+    cache.reload()
+    appearance = np.empty((len(samples), FRAMES, REGIONS, WIDTH), np.float16)
+    luma = np.empty((len(samples), FRAMES, LUMA_SIZE, LUMA_SIZE), np.uint8)
+    for i, sample in enumerate(samples):
+        kept = cache.read(sample)
+        appearance[i], luma[i] = kept["appearance"], np.rint(kept["luma"].astype(np.float32) * 255.0)
+    return Clips(appearance, luma, list(scenes))
 
 
-def _drawn(scenes: Sequence[Scene], draw: Draw, seed: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-    for i, scene in enumerate(scenes):
-        yield i, draw(scene, random.Random(f"{seed}/{i}"))
+def _encode(clips: Iterable[NDArray[np.uint8]], encoder: FrameEncoder) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
+    """appearance (n, 8, 10, 640) and luma (n, 8, 56, 56); a frame that is the one before it is encoded with it."""
+    made: list[tuple[NDArray[np.float16], NDArray[np.uint8]]] = []
+    pending: list[NDArray[np.uint8]] = []
+    rows: list[list[int]] = []
+    count = 0
+    for frames in clips:
+        rows.append([])
+        for t, frame in enumerate(frames):
+            if t == 0 or not np.array_equal(frame, frames[t - 1]):
+                pending.append(frame)
+                count += 1
+            rows[-1].append(count - 1)
+            if len(pending) == _BATCH:
+                made.append(encoder(np.stack(pending)))
+                pending = []
+    if pending:
+        made.append(encoder(np.stack(pending)))
+    appearance, luma = (np.concatenate(parts)[rows] for parts in zip(*made, strict=True))
+    return appearance, luma
 
 
 def draw_luma(folder: Path, scenes: Sequence[Scene], painter: Painter, seed: int) -> NDArray[np.uint8]:
@@ -140,10 +173,9 @@ def draw_luma(folder: Path, scenes: Sequence[Scene], painter: Painter, seed: int
     file = folder / "motion.luma.npy"
     if not file.exists():
         out = np.empty((len(scenes), FRAMES, LUMA_SIZE, LUMA_SIZE), np.uint8)
-        for i, frames in track(
-            _drawn(scenes, painter.draw, seed), f"drawing {len(scenes)} clips for the motion stem", total=len(scenes)
-        ):
-            out[i] = _small_luma(frames)
+        frames_of = drawn(painter.draw, scenes, seed)
+        for i in track(range(len(scenes)), f"drawing {len(scenes)} clips for the motion stem"):
+            out[i] = _small_luma(frames_of(i))
         with replacing(file) as part:
             np.save(part, out)
     return np.load(file)  # type: ignore[no-any-return]

@@ -25,7 +25,7 @@ from vljepa_edge.training.tiny import assets, captions, vocabulary
 from vljepa_edge.training.tiny.batches import all_wordings
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.cutouts import held_out, load_backgrounds, load_cutouts
-from vljepa_edge.training.tiny.features import Clips, FrameEncoder, draw_luma, encode_clips, fit_projection
+from vljepa_edge.training.tiny.features import Clips, FrameEncoder, draw_luma, drawn, encode_clips, fit_projection
 from vljepa_edge.training.tiny.recipe import Recipe
 from vljepa_edge.training.tiny.renaming import Concepts
 from vljepa_edge.training.tiny.scenes import FRAMES, SIZE, Painter, random_scene
@@ -130,7 +130,8 @@ class Workshop:
         data = self.recipe.data
         scenes, seed = self._scenes("train", data.train_clips, self.seen_names, data.pairs, data.groups)
         painter = self.painter(test=False, moving=data.moving_camera)
-        return encode_clips(self.folder, "train", scenes, painter.draw, self.frame_encoder, seed)
+        frames_of = drawn(painter.draw, scenes, seed)
+        return encode_clips(self.folder, "train", scenes, frames_of, self.frame_encoder, seed)
 
     def test(self, split: str) -> Clips:
         """Clips over backgrounds never trained on. `seen` and `held`: each of the eleven motions equally often, one
@@ -141,7 +142,8 @@ class Workshop:
         scenes, seed = self._scenes(split, count, names, 0.0, groups)
         if not groups:
             scenes = [Scene(captions.ONE[i % len(captions.ONE)], scene.name) for i, scene in enumerate(scenes)]
-        return encode_clips(self.folder, split, scenes, self.painter(test=True).draw, self.frame_encoder, seed)
+        frames_of = drawn(self.painter(test=True).draw, scenes, seed)
+        return encode_clips(self.folder, split, scenes, frames_of, self.frame_encoder, seed)
 
     @cached_property
     def motion_clips(self) -> tuple[NDArray[np.uint8], list[Scene]]:
@@ -170,10 +172,8 @@ class Workshop:
                     scenes.append(Scene("still", labels[int(label)]))
         if not wanted:
             return None
-        stills = iter(wanted)
-        return encode_clips(
-            self.folder, "photos", scenes, lambda *_: np.repeat(next(stills)[None], FRAMES, 0), self.frame_encoder, seed
-        )
+        stills = [np.repeat(crop[None], FRAMES, 0) for crop in wanted]
+        return encode_clips(self.folder, "photos", scenes, stills.__getitem__, self.frame_encoder, seed)
 
     @cached_property
     def concepts(self) -> Concepts:

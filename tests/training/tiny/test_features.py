@@ -15,8 +15,17 @@ from torch import Tensor
 from tests.training.tiny.fakes import cutout, grey_background
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, AppearanceStream
+from vljepa_edge.training.tiny import features
 from vljepa_edge.training.tiny.captions import Scene
-from vljepa_edge.training.tiny.features import FrameEncoder, draw_luma, encode_clips, fit_projection
+from vljepa_edge.training.tiny.features import (
+    Clips,
+    Draw,
+    FrameEncoder,
+    draw_luma,
+    drawn,
+    encode_clips,
+    fit_projection,
+)
 from vljepa_edge.training.tiny.scenes import Painter
 
 SCENES = [
@@ -32,7 +41,8 @@ DISTINCT = [8, 1, 2, 3, 8]
 class CountingEncoder:
     """Features that name the frame: its first pixel everywhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, digest: str = "one") -> None:
+        self.digest = digest
         self.batches: list[int] = []
 
     def __call__(self, frames: NDArray[np.uint8]) -> tuple[NDArray[np.float16], NDArray[np.uint8]]:
@@ -49,10 +59,14 @@ def draw(scene: Scene, rng: random.Random) -> NDArray[np.uint8]:
     return np.broadcast_to(np.array(levels, np.uint8)[:, None, None, None], (8, 224, 224, 3))
 
 
+def encode(folder: Path, name: str, scenes: list[Scene], encoder: CountingEncoder, draw: Draw = draw) -> Clips:
+    return encode_clips(folder, name, scenes, drawn(draw, scenes, 5), encoder, 5)  # type: ignore[arg-type]
+
+
 def test_every_clip_gets_the_features_of_its_own_frames_and_repeated_ones_are_encoded_once(tmp_path: Path) -> None:
     encoder = CountingEncoder()
-    clips = encode_clips(tmp_path, "train", SCENES, draw, encoder, seed=5)  # type: ignore[arg-type]
-    assert sum(encoder.batches) == sum(DISTINCT) and max(encoder.batches) <= 16
+    clips = encode(tmp_path, "train", SCENES, encoder)
+    assert sum(encoder.batches) == sum(DISTINCT) and max(encoder.batches) <= 4
     assert clips.appearance.shape == (5, 8, 10, 640) and clips.appearance.dtype == np.float16
     assert clips.luma.shape == (5, 8, 56, 56) and clips.luma.dtype == np.uint8
     assert clips.scenes == SCENES and len(clips) == 5
@@ -62,30 +76,67 @@ def test_every_clip_gets_the_features_of_its_own_frames_and_repeated_ones_are_en
         np.testing.assert_array_equal(clips.appearance[i, :, 3, 100], expected.astype(np.float16))
 
 
+def nothing(scene: Scene, rng: random.Random) -> NDArray[np.uint8]:
+    pytest.fail(f"{scene} is drawn again")
+
+
 def test_a_second_run_draws_and_encodes_nothing(tmp_path: Path) -> None:
-    first = encode_clips(tmp_path, "train", SCENES, draw, CountingEncoder(), seed=5)  # type: ignore[arg-type]
-    again = encode_clips(tmp_path, "train", SCENES, None, None, seed=5)  # type: ignore[arg-type]
+    first, encoder = encode(tmp_path, "train", SCENES, CountingEncoder()), CountingEncoder()
+    again = encode(tmp_path, "train", SCENES, encoder, nothing)
     np.testing.assert_array_equal(again.appearance, first.appearance)
     np.testing.assert_array_equal(again.luma, first.luma)
-    assert again.scenes == first.scenes
+    assert again.scenes == first.scenes and not encoder.batches
 
 
-def test_a_run_that_was_broken_off_draws_again(tmp_path: Path) -> None:
+def test_a_run_that_was_broken_off_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_KEPT", 2)
+    expected = encode(tmp_path / "whole", "train", SCENES, CountingEncoder())
+
     def broken(scene: Scene, rng: random.Random) -> NDArray[np.uint8]:
         if scene == SCENES[3]:
             raise KeyboardInterrupt
         return draw(scene, rng)
 
     with pytest.raises(KeyboardInterrupt):
-        encode_clips(tmp_path, "train", SCENES, broken, CountingEncoder(), seed=5)  # type: ignore[arg-type]
-    clips = encode_clips(tmp_path, "train", SCENES, draw, CountingEncoder(), seed=5)  # type: ignore[arg-type]
-    assert clips.luma[4, 7, 0, 0] == draw(SCENES[4], random.Random("5/4"))[7, 0, 0, 0]
+        encode(tmp_path, "train", SCENES, CountingEncoder(), broken)
+    encoder = CountingEncoder()
+    clips = encode(tmp_path, "train", SCENES, encoder)
+    assert sum(encoder.batches) == sum(DISTINCT[2:])  # the first two were kept
+    np.testing.assert_array_equal(clips.luma, expected.luma)
+    np.testing.assert_array_equal(clips.appearance, expected.appearance)
+
+
+def test_other_weights_and_other_scenes_are_encoded_anew(tmp_path: Path) -> None:
+    encode(tmp_path, "train", SCENES, CountingEncoder())
+    other, encoder = CountingEncoder("two"), CountingEncoder()
+    encode(tmp_path, "train", SCENES, other)
+    assert sum(other.batches) == sum(DISTINCT)
+    encode(tmp_path, "train", [*SCENES[:4], SCENES[1]], encoder)
+    assert sum(encoder.batches) == DISTINCT[1]
+
+
+def test_every_brightness_is_kept_exactly(tmp_path: Path) -> None:
+    def level(i: int) -> NDArray[np.uint8]:
+        return np.broadcast_to(np.arange(8 * i, 8 * i + 8, dtype=np.uint8)[:, None, None, None], (8, 224, 224, 3))
+
+    scenes = [Scene("still", str(i)) for i in range(32)]
+    clips = encode_clips(tmp_path, "all", scenes, level, CountingEncoder(), 0)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(clips.luma[:, :, 0, 0].reshape(-1), np.arange(256))
 
 
 def test_a_clip_does_not_depend_on_how_many_are_drawn(tmp_path: Path) -> None:
-    few = encode_clips(tmp_path, "few", SCENES[:2], draw, CountingEncoder(), seed=5)  # type: ignore[arg-type]
-    many = encode_clips(tmp_path, "many", SCENES, draw, CountingEncoder(), seed=5)  # type: ignore[arg-type]
+    few = encode(tmp_path, "few", SCENES[:2], CountingEncoder())
+    many = encode(tmp_path, "many", SCENES, CountingEncoder())
     np.testing.assert_array_equal(few.luma, many.luma[:2])
+
+
+def test_weights_name_the_cache() -> None:
+    layer = torch.nn.Linear(2, 2)
+    before = features._digest(layer)
+    assert features._digest(layer) == before
+    with torch.no_grad():
+        layer.bias[0] += 1
+    assert features._digest(layer) != before
 
 
 def test_brightness_alone_is_the_block_mean_of_what_is_drawn(tmp_path: Path) -> None:
