@@ -28,6 +28,7 @@ from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training.build import save_model
 from vljepa_edge.training.config import Decoder, RunConfig
+from vljepa_edge.training.data.collate import cutting, padded
 from vljepa_edge.training.data.sample import Source
 from vljepa_edge.training.observe import Observer
 from vljepa_edge.training.optim import Guard
@@ -105,21 +106,16 @@ def embed_texts(
     model: VLJepa, tokenizer: Tokenizer, texts: Sequence[str], on_step: Callable[[int, int], None]
 ) -> Tensor:
     """(N, E) in fp16 on the CPU: what the Y-encoder makes of each text. Texts of one length go together."""
-    encodings = tokenizer.encode_batch([model.config.y_encoder.prompt + text for text in texts])
-    device, most = model.log_scale.device, model.config.y_encoder.max_tokens
-    order = sorted(range(len(texts)), key=lambda i: sum(encodings[i].attention_mask))
+    encoder = model.config.y_encoder
+    cut = cutting(tokenizer, encoder.max_tokens)
+    rows = [encoding.ids for encoding in cut.encode_batch([encoder.prompt + text for text in texts])]
+    device = model.log_scale.device
+    order = sorted(range(len(texts)), key=lambda i: len(rows[i]))
     found = torch.empty(len(texts), model.config.predictor.embedding, dtype=torch.float16)
     for begin in range(0, len(order), _CHUNK):
-        rows = order[begin : begin + _CHUNK]
-        own = [
-            [t for t, m in zip(encodings[i].ids, encodings[i].attention_mask, strict=True) if m][:most] for i in rows
-        ]
-        width = max(1, max(map(len, own)))
-        ids, mask = torch.zeros(len(rows), width, dtype=torch.long), torch.zeros(len(rows), width, dtype=torch.bool)
-        for row, tokens in enumerate(own):
-            ids[row, : len(tokens)] = torch.tensor(tokens)
-            mask[row, : len(tokens)] = True
-        found[rows] = model.encode_text(ids.to(device), mask.to(device)).half().cpu()
+        own = order[begin : begin + _CHUNK]
+        tokens = padded([rows[i] for i in own])
+        found[own] = model.encode_text(tokens.ids.to(device), tokens.mask.to(device)).half().cpu()
         on_step(min(begin + _CHUNK, len(order)), len(order))
     return found
 

@@ -52,8 +52,8 @@ class Collate:
                 f"texts must have at least 1 token and samples 0 negatives, got {query_tokens} and {target_tokens} "
                 f"tokens and {negatives} negatives"
             )
-        self._query = None if query is None else _cutting(query, query_tokens)
-        self._target = _cutting(target, target_tokens)
+        self._query = None if query is None else cutting(query, query_tokens)
+        self._target = cutting(target, target_tokens)
         self._prompt = target_prompt
         self._negatives = negatives
 
@@ -93,9 +93,9 @@ def batch_of(rows: Sequence[Row], video: Tensor | Mapping[str, Tensor]) -> Batch
     """
     return Batch(
         video=video,
-        target=_padded([row.target for row in rows]),
+        target=padded([row.target for row in rows]),
         keys=torch.tensor([row.key for row in rows], dtype=torch.int64),
-        query=_padded([row.query for row in rows]) if any(row.query for row in rows) else None,
+        query=padded([row.query for row in rows]) if any(row.query for row in rows) else None,
         also=_also(rows),
         negatives=_negatives(rows),
         names=tuple(row.name for row in rows),
@@ -110,8 +110,8 @@ def key_of_text(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big", signed=True)
 
 
-def _cutting(tokenizer: Tokenizer, most: int) -> Tokenizer:
-    """A copy: the caller's keeps its own truncation and padding."""
+def cutting(tokenizer: Tokenizer, most: int) -> Tokenizer:
+    """A copy that cuts texts at `most` tokens, special ones counted, and pads none."""
     copy: Tokenizer = Tokenizer.from_str(tokenizer.to_str())
     copy.no_padding()
     copy.enable_truncation(most)
@@ -122,7 +122,7 @@ def _encoded(tokenizer: Tokenizer | None, texts: list[str]) -> list[list[int]]:
     return [] if tokenizer is None else [found.ids for found in tokenizer.encode_batch(texts)]
 
 
-def _padded(texts: Sequence[Sequence[int]]) -> Tokens:
+def padded(texts: Sequence[Sequence[int]]) -> Tokens:
     lengths = torch.tensor([len(ids) for ids in texts])
     mask = torch.arange(int(lengths.max())) < lengths[:, None]
     ids = torch.zeros(mask.shape, dtype=torch.int64)
@@ -144,4 +144,4 @@ def _negatives(rows: Sequence[Row]) -> Negatives | None:
         return None
     texts = [text for row in rows for text in (*row.negatives, *[row.target] * (most - len(row.negatives)))]
     held = torch.tensor([len(row.negatives) for row in rows])
-    return Negatives(_padded(texts), torch.arange(most) < held[:, None])
+    return Negatives(padded(texts), torch.arange(most) < held[:, None])
