@@ -112,12 +112,10 @@ class Plan:
         indices, epochs = np.empty_like(turns), np.empty_like(turns)
         for source in np.unique(sources):
             mine = sources == source
-            size = self.sizes[source]
-            epochs[mine], places = np.divmod(turns[mine], size)
-            for epoch in np.unique(epochs[mine]):
-                now = mine & (epochs == epoch)
-                key = self._key("order", int(source), int(epoch))
-                indices[now] = permuted(places[epochs[mine] == epoch], size, key)
+            epochs[mine], places = np.divmod(turns[mine], self.sizes[source])
+            different, which = np.unique(epochs[mine], return_inverse=True)
+            keys = [self._key("order", int(source), epoch) for epoch in different.tolist()]
+            indices[mine] = permuted(places, self.sizes[source], np.array(keys, np.uint64)[which])
         draws = _hash(positions.astype(np.uint64), self._key("draw"))
         wheres = (_hash(draws, 1) >> np.uint64(11)).astype(np.float64) * 2.0**-53
         columns = (sources, indices, epochs, positions, wheres, draws)
@@ -139,33 +137,34 @@ def key_of(*what: str | int) -> int:
     return int.from_bytes(hashlib.blake2b(repr(what).encode(), digest_size=8).digest(), "big")
 
 
-def permuted(places: _I64, size: int, key: int) -> _I64:
-    """Where a permutation of range(size), named by `key`, takes each of `places`."""
+def permuted(places: _I64, size: int, key: int | _U64) -> _I64:
+    """Where a permutation of range(size), named by `key` or each by its own, takes each of `places`."""
     half = max(1, (max(1, size - 1).bit_length() + 1) // 2)
     values = places.astype(np.uint64)
+    keys = np.broadcast_to(np.asarray(key, np.uint64), values.shape)
     walking = np.ones(len(values), bool)
     while (
         walking.any()
     ):  # the network permutes a power of four; what falls outside of the range walks on (cycle walking)
-        values[walking] = _feistel(values[walking], half, key)
+        values[walking] = _feistel(values[walking], half, keys[walking])
         walking = values >= np.uint64(size)
     return values.astype(np.int64)
 
 
-def _feistel(values: _U64, half: int, key: int) -> _U64:
-    """A permutation of range(4 ** half)."""
+def _feistel(values: _U64, half: int, keys: _U64) -> _U64:
+    """Where a permutation of range(4 ** half) of each value's own key takes it."""
     bits, mask = np.uint64(half), np.uint64((1 << half) - 1)
     left, right = values >> bits, values & mask
     for number in range(_ROUNDS):
-        left, right = right, left ^ (_hash(right, key + number) & mask)
+        left, right = right, left ^ (_hash(right, keys + np.uint64(number)) & mask)
     result: _U64 = (left << bits) | right
     return result
 
 
-def _hash(values: _U64, key: int) -> _U64:
+def _hash(values: _U64, key: int | _U64) -> _U64:
     """splitmix64 (Steele, Lea and Flood, 2014) of each value beside a key."""
     with np.errstate(over="ignore"):
-        mixed = values * np.uint64(0x9E3779B97F4A7C15) + np.uint64(key % 2**64)
+        mixed = values * np.uint64(0x9E3779B97F4A7C15) + np.asarray(key, np.uint64)
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
             mixed = (mixed ^ (mixed >> np.uint64(shift))) * np.uint64(factor)
         result: _U64 = mixed ^ (mixed >> np.uint64(31))
