@@ -68,6 +68,12 @@ class Rows:
         row = {name: batch.column(name)[index % _BATCH].as_py() for name in _SCHEMA.names}
         return Sample(**{**row, "also": tuple(row["also"]), "negatives": tuple(row["negatives"])})
 
+    def text_key(self, index: int) -> str:
+        """The key of a sample's target, without the rest of the sample."""
+        batch, row = self._batches[index // _BATCH], index % _BATCH
+        key = batch.column("text_key")[row].as_py()
+        return str(batch.column("target")[row].as_py() if key is None else key)
+
     def __reduce__(self) -> tuple[Any, ...]:
         self._file.seek(0)
         return _from_bytes, (self._file.read(),)

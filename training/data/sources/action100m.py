@@ -97,9 +97,8 @@ def _of_node(
     if not said:
         left_out["nodes without a text"] += 1
     for name, text in said.items():
-        also = tuple(dict.fromkeys(other for other in said.values() if other != text))
         key = f"{uid}/{node.get('node_id')}/{name}"
-        yield Sample(key, media, text, start=float(start), end=float(end), also=also)
+        yield Sample(key, media, text, start=float(start), end=float(end))
 
 
 def _is_time(value: object) -> TypeGuard[float]:

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 
 from vljepa_edge.errors import DataError
-from vljepa_edge.training.data.plan import key_of
-from vljepa_edge.training.data.sample import Sample
-
-_MOST_ALSO = 16  # more texts that are right for one stretch: a long list costs every batch a column
 
 Row = Mapping[str, object]
 
@@ -77,36 +72,3 @@ def _unicode(value: str, column: str, file: str, place: str) -> str:
     except UnicodeEncodeError:
         raise DataError(file, f"{column} must be valid Unicode, got {value!r}", place) from None
     return value
-
-
-def with_also(read: Callable[[], Iterable[Sample]]) -> Iterator[Sample]:
-    """What `read` gives, each sample with the text keys of others that have the same stretch and the same query.
-
-    Two captions of one photograph are then no negatives of each other. Reads up to three times, and holds one number
-    for each sample, and the texts of those that share.
-    """
-    seen: set[int] = set()
-    shared: dict[int, dict[str, None]] = {}
-    for sample in read():
-        group = _group(sample)
-        if group in seen:
-            shared[group] = {}
-        seen.add(group)
-    del seen
-    if not shared:
-        yield from read()
-        return
-    for sample in read():
-        if (group := _group(sample)) in shared:
-            shared[group][_key(sample)] = None
-    for sample in read():
-        others = [key for key in shared.get(_group(sample), ()) if key != _key(sample)]
-        yield replace(sample, also=tuple(others[:_MOST_ALSO]))
-
-
-def _key(sample: Sample) -> str:
-    return sample.target if sample.text_key is None else sample.text_key
-
-
-def _group(sample: Sample) -> int:
-    return key_of(sample.media, repr(sample.start), repr(sample.end), sample.query)

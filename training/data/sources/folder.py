@@ -12,7 +12,6 @@ from pathlib import Path
 
 from vljepa_edge.errors import DataError
 from vljepa_edge.training.data.sample import Sample
-from vljepa_edge.training.data.sources.checked import with_also
 from vljepa_edge.training.data.sources.listed import Listed
 
 VIDEOS = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".gif"})
@@ -25,7 +24,7 @@ def read_folder(folder: str | Path) -> Listed:
     Raises DataError for one without a caption, or when there is none.
     """
     folder = Path(folder)
-    return Listed(str(folder), with_also(lambda: _samples(folder)))
+    return Listed(str(folder), _samples(folder))
 
 
 def media_files(folder: Path) -> Iterator[Path]:

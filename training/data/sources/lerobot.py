@@ -14,7 +14,6 @@ from typing import Any
 
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.training.data.sample import Sample
-from vljepa_edge.training.data.sources.checked import with_also
 from vljepa_edge.training.data.sources.listed import Listed
 from vljepa_edge.training.data.sources.parquet import rows_of
 
@@ -37,13 +36,8 @@ def read_lerobot(folder: str | Path, camera: str | None = None) -> Listed:
     if not files:
         raise DataError(folder, "has no meta/episodes/**.parquet")
     left_out: Counter[str] = Counter()
-
-    def samples() -> Iterator[Sample]:
-        left_out.clear()
-        for file in files:
-            yield from _samples(folder, info["video_path"], camera, file, left_out)
-
-    return Listed(str(folder), with_also(samples), left_out)
+    samples = (sample for file in files for sample in _samples(folder, info["video_path"], camera, file, left_out))
+    return Listed(str(folder), samples, left_out)
 
 
 def _info(folder: Path) -> dict[str, Any]:

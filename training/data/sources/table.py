@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -38,14 +39,12 @@ def read_table(path: str | Path, faults: list[DataError] | None = None) -> Liste
     if read is None:
         raise DataError(path, f"a table must end in {', '.join(_READERS)}")
     try:
-        return Listed(str(path), checked.with_also(lambda: _samples(path, read(path), faults)))
+        return Listed(str(path), _samples(path, read(path), faults))
     except OSError as error:
         raise DataError(path, f"can't be read ({error.strerror or error})") from error
 
 
 def _samples(path: Path, rows: _Rows, faults: list[DataError] | None) -> Iterator[Sample]:
-    if faults is not None:
-        faults.clear()  # tables are read more than once
     for place, row in rows:
         try:
             yield _sample(path, place, row)
@@ -61,7 +60,7 @@ def _sample(path: Path, place: str, row: Row) -> Sample:
     start, end = checked.stretch(row, file, place)
     return Sample(
         key=place.rpartition(" ")[2],
-        media=str(path.parent / checked.text(row, "path", file, place)),
+        media=os.path.join(path.parent, checked.text(row, "path", file, place)),
         target=checked.text(row, "caption" if caption else "answer", file, place),
         query="" if caption else checked.optional_text(row, "question", file, place) or "",
         start=start,
