@@ -66,7 +66,8 @@ class Examples:
     streams: float16 (M, W, 1, ...) by name; stretch: of each sample, (N,). query_tokens (Q, 1, L, D) and query_mask
     (Q, 1, L): the distinct queries, the bundle's own first; query: of each sample, (N,). texts: (C, E) of unit norm,
     the distinct targets; target: which of them is right, (N,). keys, int64 (C,): texts of one key mean the same. also,
-    int64 (N, R): more keys that are right for a sample, padded with its own.
+    int64 (N, R): more keys that are right for a sample, padded with its own. wrong_texts (X, E): texts that the table
+    says are wrong for some sample; wrong, int64 (N, K): which of them for each, padded with -1.
     """
 
     streams: dict[str, NDArray[np.float16]]
@@ -78,6 +79,8 @@ class Examples:
     target: NDArray[np.int64]
     keys: Tensor
     also: Tensor
+    wrong_texts: Tensor
+    wrong: Tensor
 
     def inputs(
         self, rows: NDArray[np.int64], windows: NDArray[np.int64], query: Tensor, noise: Noise | None = None
@@ -201,9 +204,12 @@ def _loss(
     predicted = F.normalize(module.each(given)["embedding"][:, 0], dim=-1)
     target, also = torch.from_numpy(examples.target[rows]), examples.also[rows]
     keys = examples.keys[target]
-    more = examples.texts[others][None].expand(len(rows), -1, -1)
-    wrong = (torch.cat((keys[:, None], also), 1)[:, :, None] != examples.keys[others]).all(1)
-    loss = info_nce(predicted, examples.texts[target], torch.tensor(recipe.scale), keys, also, more, wrong)
+    named = examples.wrong[rows]
+    negatives = torch.cat(
+        (examples.texts[others][None].expand(len(rows), -1, -1), examples.wrong_texts[named.clamp(min=0)]), 1
+    )
+    told = torch.cat(((torch.cat((keys[:, None], also), 1)[:, :, None] != examples.keys[others]).all(1), named >= 0), 1)
+    loss = info_nce(predicted, examples.texts[target], torch.tensor(recipe.scale), keys, also, negatives, told)
     if not recipe.keep:
         return loss
     free = predicted

@@ -28,7 +28,7 @@ class FineTuneReport:
     train, validation, held_out: samples; videos: files in all. skipped: what could not be read, and why. steps: how
     many were taken; best_step: the one whose weights were kept, 0 when validation never got better: then the parent's
     predictor was kept. validation_losses: (step, loss). classes: whether captions come back, so that the bundle
-    classifies labels as they were learned (see training.finetune.write). bits: of the predictor, 8 or 16.
+    classifies labels as they were learned (see training.finetune.write).
     """
 
     command: str
@@ -46,7 +46,6 @@ class FineTuneReport:
     validation_losses: tuple[tuple[int, float], ...]
     figures: tuple[Figure, ...]
     classes: bool
-    bits: int
     encode_seconds: float
     train_seconds: float
 
@@ -82,7 +81,7 @@ class FineTuneReport:
             what = f"{figure.name} of {figure.of}"
             told.append(f"{what:26} {figure.before:7.1f} {figure.after:7.1f} {figure.chance:7.1f}")
         told.append(
-            f"{self.steps} steps, the weights of step {self.best_step} kept in {self.bits} bits; encoding "
+            f"{self.steps} steps, the weights of step {self.best_step} kept; encoding "
             f"{self.encode_seconds:.0f} s, training {self.train_seconds:.0f} s"
         )
         return told

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.bundle.write import check_replaceable
 from vljepa_edge.engines import open_engine
-from vljepa_edge.engines.base import Engine, Graph
+from vljepa_edge.engines.base import Graph
 from vljepa_edge.errors import InputError
-from vljepa_edge.onnx_graphs.weights import is_quantised
 from vljepa_edge.perception.finite import unit
 from vljepa_edge.perception.perception import Perception
 from vljepa_edge.training.data.sample import Sample, Source
@@ -31,8 +30,6 @@ from vljepa_edge.training.finetune.write import write_fine_tuned
 DEFAULT = "tiny"
 STEPS = 300
 HELD_OUT = 0.1
-ROUNDED = 0.998
-"""What 8 bits must keep of the embeddings: the mean cosine. tiny's own predictor keeps 0.9999."""
 
 
 def fine_tune(
@@ -79,7 +76,7 @@ def fine_tune(
         module, examples, parts.train, parts.validation, seed=seed, steps=steps,
         recipe=recipe or Recipe(), on_step=lambda step: on_step("training", step, steps),
     )  # fmt: skip
-    predictor = store(engine, module, examples, parts.validation) if fitted.best else None
+    predictor = module.to_onnx() if fitted.best else None
     trained = time.perf_counter()
 
     rows, known = parts.held_out, examples.texts.numpy()
@@ -96,7 +93,6 @@ def fine_tune(
         data_sha256=clips.digest(), seed=seed, train=len(parts.train), validation=len(parts.validation),
         held_out=len(rows), videos=len(set(clips.media)), skipped=clips.skipped, steps=fitted.steps,
         best_step=fitted.best, validation_losses=fitted.losses, figures=figures, classes=are_classes(clips.samples),
-        bits=8 if is_quantised(predictor or parent.read(file)) else 16,
         encode_seconds=encoded - begun, train_seconds=trained - encoded,
     )  # fmt: skip
     write_fine_tuned(out, parent, predictor, report)
@@ -119,6 +115,9 @@ def gather(perception: Perception, clips: Clips, texts: Sequence[str]) -> Exampl
     keys = {sample.target: numbers[right_keys(sample)[0]] for sample in clips.samples}
     right = [[numbers[key] for key in right_keys(sample)] for sample in clips.samples]
     width = max(map(len, right))
+    wrong = {text: i for i, text in enumerate(dict.fromkeys(t for s in clips.samples for t in s.negatives))}
+    most = max(len(sample.negatives) for sample in clips.samples)
+    named = [[wrong[text] for text in sample.negatives] for sample in clips.samples]
     return Examples(
         clips.streams,
         clips.stretch,
@@ -129,17 +128,9 @@ def gather(perception: Perception, clips: Clips, texts: Sequence[str]) -> Exampl
         np.array([place[sample.target] for sample in clips.samples]),
         torch.tensor([keys[text] for text in texts]),
         torch.tensor([row + row[:1] * (width - len(row)) for row in right]),
+        torch.from_numpy(perception.embed_text(list(wrong))),
+        torch.tensor([row + [-1] * (most - len(row)) for row in named], dtype=torch.int64),
     )
-
-
-def store(engine: Engine, module: GraphModule, examples: Examples, rows: NDArray[np.int64]) -> bytes:
-    """The trained graph: rounded to 8 bits as it came where that keeps the embeddings of `rows`, else in 16."""
-    exact, rounded = module.to_onnx(), module.to_rounded_onnx()
-    if rounded is None:
-        return exact
-    wanted = _embed(engine.compile(exact, "predictor"), examples, rows)[rows]
-    found = _embed(engine.compile(rounded, "predictor"), examples, rows)[rows]
-    return rounded if float((wanted * found).sum(1).mean()) >= ROUNDED else exact
 
 
 def _embed(predictor: Graph, examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -19,11 +19,9 @@ from vljepa_edge.errors import GraphError
 from vljepa_edge.export.pytorch.trace import export_module
 from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, StreamConfig
 from vljepa_edge.nn.predictor import Predictor
-from vljepa_edge.onnx_graphs.weights import is_quantised, store_weights
+from vljepa_edge.onnx_graphs.weights import store_weights
 from vljepa_edge.perception.perception import Perception
 from vljepa_edge.perception.window_encoder import WindowEncoder
-from vljepa_edge.training.finetune import tune
-from vljepa_edge.training.finetune.fit import Examples
 from vljepa_edge.training.finetune.graph_module import GraphModule
 
 Arrays = dict[str, NDArray[Any]]
@@ -199,57 +197,6 @@ def test_the_graph_that_is_written_gives_what_the_module_gives(
     assert not kinds & {"QuantizeLinear", "DequantizeLinear"}
     again = GraphModule(written, "predictor")  # so the result can be fine-tuned again
     assert sum(weight.numel() for weight in again.weights) == sum(weight.numel() for weight in graph.weights)
-
-
-@pytest.mark.parametrize("changed", [False, True], ids=["as it was", "after a step"])
-def test_what_was_rounded_can_be_rounded_again(default_predictor: bytes, seen: list[Arrays], changed: bool) -> None:
-    graph = GraphModule(default_predictor, "predictor")
-    if changed:
-        made = torch.Generator().manual_seed(0)
-        with torch.no_grad():
-            for weight in graph.weights:
-                weight += 0.1 * torch.randn(weight.shape, generator=made) * weight.abs().mean()
-    written = graph.to_rounded_onnx()
-    assert written is not None
-
-    def kinds(model: bytes) -> list[tuple[str, list[str]]]:
-        return [(node.op_type, list(node.output)) for node in onnx.load_from_string(model).graph.node]
-
-    assert kinds(written) == kinds(default_predictor)
-    engine = open_engine("openvino", threads=1, precision="f32")
-    found, before = engine.compile(written, "predictor"), engine.compile(default_predictor, "predictor")
-    for given in seen:
-        with torch.no_grad():
-            exact = graph({name: torch.from_numpy(array) for name, array in given.items()})["embedding"].numpy()
-        embedding = found(given)["embedding"]
-        assert cosine(embedding, exact) > 0.999
-        if changed:
-            assert cosine(embedding, before(given)["embedding"]) < 0.9985
-        else:
-            assert cosine(embedding, before(given)["embedding"]) > 0.9999
-
-
-def test_eight_bits_stay_where_they_keep_the_embeddings(default_predictor: bytes, seen: list[Arrays]) -> None:
-    rows = np.arange(len(seen))
-    examples = Examples(
-        streams={name: np.stack([one[name] for one in seen])[:, None].astype(np.float16) for name in seen[0]
-                 if not name.startswith("query")},
-        stretch=rows, query_tokens=torch.from_numpy(seen[0]["query_tokens"])[None],
-        query_mask=torch.from_numpy(seen[0]["query_mask"])[None], query=np.zeros(len(seen), np.int64),
-        texts=torch.eye(len(seen), 384), target=rows, keys=torch.from_numpy(rows), also=torch.from_numpy(rows)[:, None],
-    )  # fmt: skip
-    engine = open_engine("openvino", threads=1, precision="f32")
-    graph = GraphModule(default_predictor, "predictor")
-    assert is_quantised(tune.store(engine, graph, examples, rows))
-    with torch.no_grad():  # activations that their old scales clip
-        for name, weight in zip(graph.names, graph.weights, strict=True):
-            if name.endswith("norm.weight"):
-                weight.mul_(torch.linspace(0.1, 20, len(weight)))
-    assert not is_quantised(tune.store(engine, graph, examples, rows))
-
-
-def test_a_graph_in_floating_point_has_no_rounding_to_come_back_to(exported: bytes) -> None:
-    assert GraphModule(exported, "predictor").to_rounded_onnx() is None
 
 
 def test_constants_are_not_trained(default_predictor: bytes) -> None:

@@ -113,6 +113,21 @@ def test_questions_are_asked_and_answered(toy: Path, samples: list[Sample], tmp_
     assert Bundle.open(tmp_path / "out").manifest.prompts == Bundle.open(toy).manifest.prompts
 
 
+def test_texts_that_the_table_calls_wrong_are_moved_away_from(toy: Path, samples: list[Sample], tmp_path: Path) -> None:
+    texts = ["a red balloon", "nothing moves", "two cats", "the box opens", "grass", "a lamp"]
+
+    def cosines(name: str, negatives: tuple[str, ...]) -> np.ndarray:
+        table = Table([replace(s, negatives=negatives) for s in samples[:30]])
+        fine_tune(toy, table, tmp_path / name, steps=40, recipe=replace(RECIPE, noise=0.0))
+        model = load(tmp_path / name, threads=1, precision="f32")
+        seen = np.stack([model.embed_video(s.media) for s in samples[30:45]])
+        return (seen @ model.embed_text(texts).T).mean(0)
+
+    free = cosines("free", ())
+    nearest = int(free.argmax())
+    assert cosines("told", (texts[nearest],))[nearest] < free[nearest] - 0.05
+
+
 def test_a_table_that_teaches_the_wrong_thing_leaves_the_parent_in_place(
     tuned: tuple[Path, FineTuneReport, list[str]], samples: list[Sample], tmp_path: Path
 ) -> None:
