@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -62,9 +63,9 @@ class Batch:
     def __len__(self) -> int:
         return len(self.keys)
 
-    def split(self, rows: int) -> list[Batch]:
-        """Chunks of at most `rows` samples, views of this one."""
-        return [self._rows(slice(begin, min(begin + rows, len(self)))) for begin in range(0, len(self), rows)]
+    def split(self, counts: Sequence[int]) -> list[Batch]:
+        """Chunks of so many samples each, views of this one."""
+        return [self._rows(slice(end - count, end)) for count, end in zip(counts, accumulate(counts), strict=True)]
 
     def _rows(self, rows: slice) -> Batch:
         video = {name: value[rows] for name, value in self.video.items()} if isinstance(self.video, Mapping) else (

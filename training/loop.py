@@ -103,7 +103,7 @@ class _Run:
         model, self.tokenizers = build_model(config)
         sourced = model.frozen() if config.init != "random" else ()
         self.left_out = frozenset(f"model.{name}" for name in sourced)
-        self.trainee = Trainee(model)
+        self.trainee = Trainee(model, averages=any(stage.y_encoder == "ema" for stage in config.stages))
         bf16 = config.parallel.bf16 and (place.device.type == "cuda" or bf16_is_native())
         self.parallel = config.parallel.model_copy(update={"bf16": bf16})
         self.peak = device_peak(config, place.device, bf16)
@@ -195,8 +195,7 @@ class _Run:
         torch.manual_seed(key_of(self.config.seed, stage.name, step, self.place.rank) % 2**63)
         rows = Rows.of(batch, class_keys)
         gather = Gathering.of(len(batch), self.place.device)
-        chunk = min(stage.chunk or len(batch), max(gather.counts))
-        chunks = batch.split(-(-len(batch) // -(-max(gather.counts) // chunk)))  # as many on every rank
+        chunks = batch.split(gather.chunks(stage.chunk or gather.rows))  # as many on every rank
 
         def of_all(found: Embeddings) -> Tensor:
             return stage_loss(found, rows, stage, gather, step)

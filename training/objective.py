@@ -42,10 +42,15 @@ class Embeddings(NamedTuple):
 class Trainee(nn.Module):
     """The model as a stage trains it. frozen: names of the model's parameters that no stage trains."""
 
-    def __init__(self, model: VLJepa) -> None:
+    def __init__(self, model: VLJepa, *, averages: bool = False) -> None:
+        """averages: whether a stage takes targets from a moving average of the Y-encoder. It is made here, since what
+        FSDP2 has sharded can't be copied."""
         super().__init__()
         self.model = model
         self.average: nn.Module | None = None
+        if averages:
+            self.average = copy.deepcopy(model.y_encoder).requires_grad_(False).eval()
+        self._averaging = False
         self.classes: Tokens | Tensor | None = None
         self.frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
 
@@ -56,10 +61,8 @@ class Trainee(nn.Module):
         for name, parameter in self.model.named_parameters():
             off = name.startswith("y_decoder.") or (stage.y_encoder == "frozen" and name.startswith("y_encoder."))
             parameter.requires_grad_(name not in self.frozen and not off)
-        if stage.y_encoder == "ema":
-            self.average = copy.deepcopy(self.model.y_encoder).requires_grad_(False).eval()
-        else:
-            self.average = None
+        self._averaging = stage.y_encoder == "ema"
+        self.update_average(0.0)
         return None if classes is None else classes.keys
 
     def forward(self, batch: Batch) -> Embeddings:
@@ -69,7 +72,8 @@ class Trainee(nn.Module):
         predicted = model.predict(batch.video, query, query_mask)
         online = None
         target = model.encode_text(*_text(batch.target))
-        if self.average is not None:
+        if self._averaging:
+            assert self.average is not None
             online = target
             with torch.no_grad():
                 texts, mask = _text(batch.target)
@@ -86,8 +90,10 @@ class Trainee(nn.Module):
     @torch.no_grad()
     def update_average(self, decay: float) -> None:
         """Move the average of the Y-encoder after a step: average = decay * average + (1 - decay) * Y-encoder."""
-        if self.average is None:
+        if not self._averaging:
             return
+        if self.average is None:
+            raise InputError("a stage with a moving average of the Y-encoder needs a Trainee that was made with one")
         for own, now in zip(self.average.parameters(), self.model.y_encoder.parameters(), strict=True):
             own.lerp_(now.detach(), 1 - decay)
 

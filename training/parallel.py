@@ -116,20 +116,6 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return inner
 
 
-def whole_state(model: nn.Module) -> dict[str, Tensor]:
-    """The state dict of the module that `wrap` was given, unsharded, on the CPU of the first rank; empty on the others.
-
-    Collective: every rank calls it. It is what an export reads, and a next stage whose modules are made anew: FSDP2's
-    can't be copied, so that a moving average of the Y-encoder is made before `wrap`.
-    """
-    state: dict[str, Tensor] = {}
-    for name, value in unwrapped(model).state_dict().items():
-        tensor = value.full_tensor() if isinstance(value, DTensor) else value
-        if not dist.is_initialized() or dist.get_rank() == 0:
-            state[name] = tensor.detach().to("cpu", copy=True)
-    return state
-
-
 def layers(model: nn.Module) -> list[nn.Module]:
     """What makes up the bulk of a model, again and again: the modules of each list named `layers` or `layer`."""
     found = []
@@ -147,8 +133,10 @@ def gradient_sync(model: nn.Module, wanted: bool) -> Iterator[None]:
         with model.no_sync():
             yield
         return
-    if isinstance(model, FSDPModule):
-        model.set_requires_gradient_sync(wanted)
+    for module in model.modules():
+        if isinstance(module, FSDPModule):  # one that nothing runs has no gradient to add up, and fails when asked to
+            learns = any(p.requires_grad for p in module.parameters())
+            module.set_requires_gradient_sync(wanted or not learns, recurse=False)
     yield
 
 

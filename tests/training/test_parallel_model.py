@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -11,6 +12,7 @@ from torch.distributed.tensor import DTensor
 
 from tests.nn.small_models import gemma
 from tests.training.ranks import on_ranks
+from vljepa_edge.errors import InputError
 from vljepa_edge.nn.config import (
     LanguageModelConfig,
     LlamaStackConfig,
@@ -25,9 +27,9 @@ from vljepa_edge.training.batch import Batch, Tokens
 from vljepa_edge.training.config import Frames, Parallel, Stage
 from vljepa_edge.training.gather import Gathering
 from vljepa_edge.training.grad_cache import grad_cache_step
-from vljepa_edge.training.losses import info_nce
-from vljepa_edge.training.objective import Embeddings, Trainee
-from vljepa_edge.training.parallel import Place, clip_gradients, layers, mean_over_ranks, unwrapped, whole_state, wrap
+from vljepa_edge.training.objective import Embeddings, Rows, Trainee, stage_loss
+from vljepa_edge.training.parallel import Place, clip_gradients, layers, mean_over_ranks, unwrapped, wrap
+from vljepa_edge.training.state import weights_of
 
 STACK = LlamaStackConfig(hidden=32, layers=2, heads=4, kv_heads=2, ffn=48, rope_theta=10000.0, max_positions=64)
 CHUNKS = ((2, 2), (2, 1))
@@ -64,7 +66,7 @@ def trainee() -> Trainee:
         predictor=PredictorConfig((StreamConfig("x_encoder", 48),), query_dim=32, embedding=20, stack=STACK),
         y_encoder=YEncoderConfig("none", hidden=24, embedding=20, max_tokens=32, architecture=gemma().config.to_dict()),
     )
-    return Trainee(VLJepa(config))
+    return Trainee(VLJepa(config), averages=True)
 
 
 def stage(case: Case) -> Stage:
@@ -87,14 +89,9 @@ def batch(first: int, count: int, query: bool) -> Batch:
     return Batch(video, Tokens(texts, mask), keys, Tokens(asked, asked_mask) if query else None)
 
 
-def loss_over(keys: Tensor) -> Any:
+def loss_over(case: Case, keys: Tensor) -> Callable[[Embeddings], Tensor]:
     def loss(found: Embeddings) -> Tensor:
-        gathering = Gathering.of(len(keys), CPU)
-        value = info_nce(
-            found.predicted, found.target, found.scale, keys, offset=gathering.offset, all_keys=gathering(keys),
-            all_predicted=gathering(found.predicted), all_target=gathering(found.target),
-        )  # fmt: skip
-        return value * gathering.share
+        return stage_loss(found, Rows(keys, None, None, None), stage(case), Gathering.of(len(keys), CPU), 0)
 
     return loss
 
@@ -119,7 +116,7 @@ def train(case: Case, chunks: list[Batch], place: Place) -> Outcome:
     losses, gradients = [], {}
     for _ in range(2):
         optimiser.zero_grad()
-        loss = grad_cache_step(wrapped, loss_over(torch.cat([chunk.keys for chunk in chunks])), chunks)
+        loss = grad_cache_step(wrapped, loss_over(case, torch.cat([chunk.keys for chunk in chunks])), chunks)
         clip_gradients(learning, 1.0)
         named = unwrapped(wrapped).named_parameters()
         gradients = gradients or {name: whole(p.grad) for name, p in named if p.grad is not None}
@@ -158,19 +155,20 @@ def test_two_ranks_in_chunks_are_one_process_with_all_rows(on_two: list[list[Out
 
 
 def two_stages(rank: int, mode: str, chunks: list[list[Batch]]) -> tuple[list[float], dict[str, Tensor]]:
-    """The second with a moving average of the Y-encoder, from the weights of the first on the first rank alone."""
-    losses, state = [], {}
-    for case, own in zip((Case(mode, query=False), Case(mode, y_encoder="ema")), chunks, strict=True):
-        model = trainee()
-        if rank == 0 and state:
-            model.load_state_dict(state)
+    """One model through both: the second asks, trains what the first left frozen, and has a moving average of it."""
+    losses, model = [], trainee()
+    cases = Case(mode, query=False, y_encoder="frozen"), Case(mode, y_encoder="ema")
+    wrapped = wrap(model.train(), cases[0].parallel, Place(rank, 1 if mode == "none" else 2, CPU))
+    for case, own in zip(cases, chunks, strict=True):
         model.begin(stage(case), None)
-        wrapped = wrap(model.train(), case.parallel, Place(rank, 1 if mode == "none" else 2, CPU))
+        wrapped = wrap(model, case.parallel, Place(rank, 1 if mode == "none" else 2, CPU))
         optimiser = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.05)
-        losses.append(float(mean_over_ranks(grad_cache_step(wrapped, loss_over(own[0].keys), own))))
-        optimiser.step()
-        state = whole_state(wrapped)
-    return losses, state
+        for _ in range(2):
+            optimiser.zero_grad()
+            losses.append(float(mean_over_ranks(grad_cache_step(wrapped, loss_over(case, own[0].keys), own))))
+            optimiser.step()
+            model.update_average(0.9)
+    return losses, weights_of(wrapped)
 
 
 def two_stages_on_a_rank(rank: int, mode: str) -> tuple[list[float], dict[str, Tensor]]:
@@ -178,13 +176,21 @@ def two_stages_on_a_rank(rank: int, mode: str) -> tuple[list[float], dict[str, T
 
 
 @pytest.mark.parametrize("mode", ["ddp", "fsdp2"])
-def test_a_next_stage_goes_on_from_the_whole_state(mode: str) -> None:
-    losses, state = two_stages(0, "none", [[batch(0, 7, query)] for query in (False, True)])
-    (found, first), (again, second) = on_ranks(2, two_stages_on_a_rank, mode)
+def test_a_next_stage_trains_other_parts_of_the_same_model(mode: str) -> None:
+    losses, weights = two_stages(0, "none", [[batch(0, 7, query)] for query in (False, True)])
+    (found, first), (again, _) = on_ranks(2, two_stages_on_a_rank, mode)
     assert found == again == pytest.approx(losses, rel=1e-5)
-    assert first.keys() == state.keys() and second == {}
-    for name, weight in state.items():
+    assert first.keys() == weights.keys()
+    for name, weight in weights.items():
         torch.testing.assert_close(first[name], weight, atol=1e-6, rtol=0)
+    averaged = "y_encoder.head.weight"
+    assert not torch.equal(weights[f"average.{averaged.removeprefix('y_encoder.')}"], weights[f"model.{averaged}"])
+
+
+def test_an_average_that_was_not_made_is_asked_for() -> None:
+    model = Trainee(trainee().model)
+    with pytest.raises(InputError, match="moving average"):
+        model.begin(stage(Case("none", y_encoder="ema")), None)
 
 
 def test_the_layers_are_those_of_every_part() -> None:
