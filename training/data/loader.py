@@ -134,7 +134,7 @@ class Batches(Iterator[Batch]):
         video: dict[str, Tensor] = {}
         rows: list[Row] = []
         while len(rows) < self._rows:
-            chunk = self._left or self._count(next(self._chunks, None))
+            chunk = self._left or self._count(_next(self._chunks))
             if chunk is None:
                 break
             room = self._rows - len(rows)
@@ -353,6 +353,16 @@ def _chunk(
 
 def _failed(corrupt: list[Corrupt], error: VLJepaError) -> Chunk:
     return Chunk({}, [], corrupt, error)
+
+
+def _next(chunks: Iterator[Chunk]) -> Chunk | None:
+    try:
+        return next(chunks, None)
+    except RuntimeError as error:
+        if "exited unexpectedly" not in str(error) and "killed by signal" not in str(error):
+            raise
+        reason = "a worker was killed: the memory is full, or the shared memory (/dev/shm); take fewer workers"
+        raise DataError("the loader", f"{reason} ({str(error).splitlines()[0]})") from error
 
 
 def _check(batch: int, workers: int, max_corrupt: float) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -231,6 +232,16 @@ def test_arguments_that_are_not_allowed_are_an_error(
 
 def test_no_steps_are_no_batches(good: Listed, collate: Collate) -> None:
     assert list(read(good, collate, last=0)) == []
+
+
+def test_a_worker_that_is_killed_is_said(good: Listed, collate: Collate) -> None:
+    with read(good, collate, last=1000, workers=1) as found:
+        next(found)
+        (worker,) = [child for child in multiprocessing.active_children() if child.is_alive()]
+        assert worker.pid is not None
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(DataError, match="the loader: a worker was killed: the memory is full"):
+            list(found)
 
 
 PROGRAM = """
