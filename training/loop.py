@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import math
 import signal
 import time
@@ -265,7 +264,7 @@ class _Run:
         if not stage.cache or encoder is None:
             return None
         folder = self.config.folder / "features" if self.config.features is None else Path(self.config.features)
-        cache = FeatureCache(folder, _digest(encoder), _frame_plan(stage))
+        cache = FeatureCache(folder, encoder.frozen_digest(), _frame_plan(stage))
         names = {*stage.data} | ({self.config.evaluate.data} if self.config.evaluate is not None else set())
         encoder.eval()
         for name in sorted(names):
@@ -368,16 +367,6 @@ def _frame_plan(stage: Stage) -> FramePlan:
 
 def _trained(trainee: Trainee) -> dict[str, Tensor]:
     return {name: parameter for name, parameter in trainee.named_parameters() if parameter.requires_grad}
-
-
-def _digest(module: nn.Module) -> str:
-    """Of the weights that are frozen, and of what is no weight."""
-    found = hashlib.sha256()
-    for name, value in sorted(module.state_dict(keep_vars=True).items()):
-        if not value.requires_grad:
-            found.update(name.encode())
-            found.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().data)
-    return found.hexdigest()
 
 
 def _scale(trainee: Trainee) -> dict[str, float]:

@@ -31,6 +31,7 @@ from vljepa_edge.nn.config import (
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import TinyStreams
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.x_encoder import XEncoder
 
 IDS = torch.randint(3, 40, (2, 6), generator=torch.Generator().manual_seed(4))
 MASK = torch.arange(6) < torch.tensor([[6], [3]])
@@ -99,6 +100,31 @@ def test_units_name_every_output_and_frames_can_be_kept_one_by_one() -> None:
     kept = made.encode_frozen(video())
     assert {name for name, unit in made.units.items() if unit == "frame"} == set(kept)
     assert set(made.units) == {*kept, *made.complete(kept)}
+
+
+def test_the_digest_names_what_kept_features_come_from_and_nothing_else() -> None:
+    made = x_encoder(model())
+    first = made.frozen_digest()
+    with torch.no_grad():
+        made.train()(video())  # moves the motion stem's running statistics
+        made.motion.layers[0][0].weight.add_(1)  # type: ignore[index, operator, union-attr]
+    assert made.frozen_digest() == first
+    with torch.no_grad():
+        made.appearance.projection[0, 0] += 1
+    assert made.frozen_digest() != first
+    torch.manual_seed(0)
+    small = XEncoderConfig("none", hidden=12, layers=1, heads=1, ffn=12, size=32)
+    encoder = XEncoder(small)
+    other = XEncoder(replace(small, source="elsewhere"))
+    other.load_state_dict(encoder.state_dict())
+    assert other.frozen_digest() == encoder.frozen_digest()
+    turned = XEncoder(replace(small, rope="repeated"))
+    turned.load_state_dict(encoder.state_dict())
+    assert turned.frozen_digest() != encoder.frozen_digest()
+    with torch.no_grad():
+        other.norm.bias[0] += 1
+    assert other.frozen_digest() != encoder.frozen_digest()
+    assert encoder.half().frozen_digest() not in {first, other.frozen_digest()}
 
 
 @torch.no_grad()

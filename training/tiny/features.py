@@ -6,7 +6,6 @@ comes out is kept in a cache by the weights, the clip's name and its scene; enco
 
 from __future__ import annotations
 
-import hashlib
 import os
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -18,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from rich.progress import track
 
+from vljepa_edge.nn.digest import digest_of
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, LUMA_SIZE, REGIONS, AppearanceStream
 from vljepa_edge.support.atomic import replacing
@@ -61,15 +61,6 @@ def fit_projection(net: EfficientNetLite0, frames: NDArray[np.uint8]) -> tuple[t
     return mean, (directions[:GRID_WIDTH].T / scale).contiguous()
 
 
-def _digest(module: torch.nn.Module) -> str:
-    """Names a module's weights."""
-    digest = hashlib.sha256(type(module).__name__.encode())
-    for name, value in sorted(module.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
 class FrameEncoder:
     """The appearance stream on OpenVINO, four frames at a time: few enough for the caches to hold their activations.
 
@@ -81,7 +72,7 @@ class FrameEncoder:
         from vljepa_edge.export.pytorch.trace import export_module
         from vljepa_edge.support.quiet_openvino import shared_core
 
-        self.digest = _digest(stream)
+        self.digest = digest_of(stream)
         graph = export_module(
             stream, {"frame": torch.zeros(_BATCH, SIZE, SIZE, 3, dtype=torch.uint8)}, ("appearance", "luma")
         )

@@ -30,7 +30,7 @@ from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.support.assets import cache_dir
-from vljepa_edge.support.atomic import replacing
+from vljepa_edge.training.build import save_model
 from vljepa_edge.training.checkpoint import save_tensors
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.tiny import assets, card, card_text, drawn_figures
@@ -224,12 +224,7 @@ def export(
 def save(model: VLJepa, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop) -> Path:
     """The model as a checkpoint with its tokenizers, which `vljepa export` reads, in the work folder."""
     model.attach_y_decoder(decoder)
-    folder = model.save_pretrained(shop.folder / "checkpoint", include_frozen=True)
-    (folder / "tokenizers").mkdir(exist_ok=True)
-    for name, made in vars(tokenizers(tokenizer)).items():
-        with replacing(folder / "tokenizers" / f"{name}.json") as part:
-            part.write_text(made.to_str(), encoding="utf-8")
-    return folder
+    return save_model(model, tokenizers(tokenizer), shop.folder / "checkpoint", include_frozen=True)
 
 
 def tokenizers(decoder: Tokenizer) -> Tokenizers:

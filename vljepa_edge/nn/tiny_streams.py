@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.nn.config import TinyStreamsConfig
+from vljepa_edge.nn.digest import digest_of
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 
 REGIONS = 10  # the complete frame, then 3 x 3 overlapping windows of 3 x 3 grid cells
@@ -140,6 +141,10 @@ class TinyStreams(nn.Module):
             "appearance": appearance.expand(-1, window, -1, -1),
             "luma": luma.expand(-1, window, -1, -1),
         }
+
+    def frozen_digest(self) -> str:
+        """Names what encode_frozen computes with, not the motion stem: a cache of its results is for this alone."""
+        return digest_of(self.appearance)
 
     def complete(self, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The predictor's streams, from what encode_frozen gave. Streams that are complete stay as they are."""

@@ -9,6 +9,7 @@ through `nn.convert`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,7 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.kernels.ops.bidirectional_attention import bidirectional_attention
 from vljepa_edge.kernels.ops.patchify import patchify
 from vljepa_edge.nn.config import XEncoderConfig
+from vljepa_edge.nn.digest import digest_of
 
 if TYPE_CHECKING:
     from transformers import VJEPA2Model
@@ -110,6 +112,10 @@ class XEncoder(nn.Module):
     def encode_frozen(self, frames: Tensor) -> dict[str, Tensor]:
         """What its frozen part makes of frames, by name: what training may keep. Arguments as of forward."""
         return {"x_encoder": self(frames)}
+
+    def frozen_digest(self) -> str:
+        """Names what encode_frozen computes with: a cache of its results is for this alone."""
+        return digest_of(self, replace(self.config, source=""))
 
     def complete(self, kept: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The predictor's streams, from what encode_frozen gave."""

@@ -130,15 +130,6 @@ def test_a_clip_does_not_depend_on_how_many_are_drawn(tmp_path: Path) -> None:
     np.testing.assert_array_equal(few.luma, many.luma[:2])
 
 
-def test_weights_name_the_cache() -> None:
-    layer = torch.nn.Linear(2, 2)
-    before = features._digest(layer)
-    assert features._digest(layer) == before
-    with torch.no_grad():
-        layer.bias[0] += 1
-    assert features._digest(layer) != before
-
-
 def test_brightness_alone_is_the_block_mean_of_what_is_drawn(tmp_path: Path) -> None:
     painter = Painter({"a": [cutout((220, 20, 20))]}, grey_background())
     scenes = [Scene("left", "a"), Scene("grow", "a")]
