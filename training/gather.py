@@ -84,15 +84,23 @@ class Gathering:
         gathered: Tensor = _AllGather.apply(own, self.counts, self.rank)  # type: ignore[no-untyped-call]
         return gathered
 
-    def padded(self, own: Tensor, filling: Tensor) -> Tensor:
+    def padded(self, own: Tensor | None, filling: Tensor) -> Tensor | None:
         """As a call, for (own rows, R) whose R differs between ranks: the widest's R, filled with `filling` (own
-        rows,)."""
+        rows,). None stands for R = 0, and comes back where no rank has more."""
         if len(self.counts) == 1:
             return own
-        width = torch.tensor(own.shape[1], device=own.device)
+        width = torch.tensor(0 if own is None else own.shape[1], device=filling.device)
+        missing = -int(width)
         dist.all_reduce(width, dist.ReduceOp.MAX)
-        missing = int(width) - own.shape[1]
-        return self(torch.cat((own, filling[:, None].expand(-1, missing)), 1))
+        missing += int(width)
+        if int(width) == 0:
+            return None
+        more = filling[:, None].expand(-1, missing)
+        return self(more if own is None else torch.cat((own, more), 1))
+
+    def own(self, gathered: Tensor) -> Tensor:
+        """This rank's of all rows."""
+        return gathered[self.offset : self.offset + self.counts[self.rank]]
 
 
 class _AllGather(torch.autograd.Function):

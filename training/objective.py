@@ -165,11 +165,12 @@ def _term(
 ) -> Tensor:
     if kind == "info_nce":
         several = len(gather.counts) > 1
+        all_also = gather.padded(rows.also, rows.keys)
         loss: Tensor = losses.info_nce(
-            predicted, target, found.scale, rows.keys, rows.also, found.negatives, rows.negative_mask,
+            predicted, target, found.scale, rows.keys, None if all_also is None else gather.own(all_also),
+            found.negatives, rows.negative_mask,
             all_predicted=gather(predicted) if several else None, all_target=gather(target) if several else None,
-            all_keys=gather(rows.keys) if several else None,
-            all_also=gather.padded(rows.also, rows.keys) if several and rows.also is not None else None,
+            all_keys=gather(rows.keys) if several else None, all_also=all_also if several else None,
             offset=gather.offset,
         )  # fmt: skip
         return loss * gather.share

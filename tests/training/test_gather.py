@@ -71,9 +71,11 @@ def loss_of_part(name: str, gathering: Gathering, towers: Towers, rows: tuple[Te
             predicted, target, scale, all_predicted=everything[0], all_target=everything[1], offset=gathering.offset
         )
     else:
+        all_also = gathering.padded(also, keys)
+        assert all_also is not None
         loss = info_nce(
-            predicted, target, scale, keys, also, all_predicted=everything[0], all_target=everything[1],
-            all_keys=gathering(keys), all_also=gathering.padded(also, keys), offset=gathering.offset,
+            predicted, target, scale, keys, gathering.own(all_also), all_predicted=everything[0],
+            all_target=everything[1], all_keys=gathering(keys), all_also=all_also, offset=gathering.offset,
         )  # fmt: skip
     return loss * gathering.share
 
@@ -149,10 +151,23 @@ def test_rows_lie_rank_after_rank_and_their_gradients_come_from_every_rank() -> 
         assert "every rank must have a row" in message and "[0, 1]" in message
 
 
+def padded(rank: int) -> tuple[Tensor | None, Tensor | None]:
+    gathering, filling = Gathering.of(2 - rank, CPU), torch.full((2 - rank,), 7 + rank)
+    own = torch.full((1, 2), 5) if rank else None
+    return gathering.padded(own, filling), gathering.padded(None if rank else filling[:, None][:, :0], filling)
+
+
+def test_what_only_some_ranks_have_is_filled_for_the_others() -> None:
+    for found, nothing in on_ranks(2, padded):
+        assert nothing is None
+        assert found.tolist() == [[7, 7], [7, 7], [5, 5]]
+
+
 def test_without_a_process_group_nothing_is_copied() -> None:
     gathering, rows = Gathering.of(5, CPU), torch.ones(5, 2)
     assert (gathering.rows, gathering.offset, gathering.share) == (5, 0, 1.0)
     assert gathering(rows) is rows and gathering.padded(rows, rows[:, 0]) is rows
+    assert gathering.padded(None, rows[:, 0]) is None and torch.equal(gathering.own(rows), rows)
 
 
 @given(counts=st.lists(st.integers(1, 40), min_size=1, max_size=5), most=st.integers(1, 50))
