@@ -63,6 +63,18 @@ class Batch:
     def __len__(self) -> int:
         return len(self.keys)
 
+    def filled(self, query: bool, negatives: bool) -> Batch:
+        """With a query of no token and a masked negative where they are wanted and there are none: on another rank
+        there are, and all must run the same layers."""
+        rows, found = len(self), self
+        if query and self.query is None:
+            nothing = self.keys.new_zeros((rows, 1))
+            found = replace(found, query=Tokens(nothing, nothing.bool()))
+        if negatives and self.negatives is None:
+            texts = self.target if isinstance(self.target, Tokens) else self.target[:, None]
+            found = replace(found, negatives=Negatives(texts, self.keys.new_zeros((rows, 1)).bool()))
+        return found
+
     def split(self, counts: Sequence[int]) -> list[Batch]:
         """Chunks of so many samples each, views of this one."""
         return [self._rows(slice(end - count, end)) for count, end in zip(counts, accumulate(counts), strict=True)]

@@ -25,10 +25,11 @@ from vljepa_edge.errors import InputError
 
 @dataclass(frozen=True)
 class Gathering:
-    """Which rows of a batch lie on which rank. counts: rows of each rank; rank: this one."""
+    """Which rows of a batch lie on which rank. counts: rows of each rank; rank: this one, with its device."""
 
     counts: tuple[int, ...]
     rank: int
+    device: torch.device
 
     @classmethod
     def of(cls, rows: int, device: torch.device) -> Gathering:
@@ -37,11 +38,11 @@ class Gathering:
         Raises InputError on every rank where one has no row: it would have no loss.
         """
         if not dist.is_initialized():
-            return cls((rows,), 0)
+            return cls((rows,), 0, device)
         own = torch.tensor([rows], device=device)
         counts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
         dist.all_gather(counts, own)
-        gathering = cls(tuple(int(count) for count in counts), dist.get_rank())
+        gathering = cls(tuple(int(count) for count in counts), dist.get_rank(), device)
         if 0 in gathering.counts:
             raise InputError(f"every rank must have a row of the batch, but they have {list(gathering.counts)}")
         return gathering
@@ -61,6 +62,14 @@ class Gathering:
         """This rank's part of the rows, relative to an even one: what a mean over its own rows is multiplied by, so
         that the mean over ranks is the mean over rows."""
         return self.counts[self.rank] * len(self.counts) / self.rows
+
+    def any(self, *here: bool) -> tuple[bool, ...]:
+        """Of each, whether it is so on any rank."""
+        if len(self.counts) == 1:
+            return here
+        found = torch.tensor(here, dtype=torch.int32, device=self.device)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return tuple(map(bool, found.tolist()))
 
     def chunks(self, most: int) -> list[int]:
         """Into how many rows each to cut this rank's, so that every rank has as many chunks and none is empty.

@@ -192,8 +192,9 @@ class _Run:
     ) -> tuple[float, float]:
         """Add the gradient of a step; its loss and the gradient's norm before it was cut, the same on every rank."""
         torch.manual_seed(key_of(self.config.seed, stage.name, step, self.place.rank) % 2**63)
-        rows = Rows.of(batch, class_keys)
         gather = Gathering.of(len(batch), self.place.device)
+        batch = batch.filled(*gather.any(batch.query is not None, batch.negatives is not None))
+        rows = Rows.of(batch, class_keys)
         chunks = batch.split(gather.chunks(stage.chunk or gather.rows))  # as many on every rank
 
         def of_all(found: Embeddings) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from hypothesis import given
@@ -47,6 +49,17 @@ def test_a_chunk_has_its_own_rows_of_everything(counts: list[int], cached: bool)
             found = [chunk.video, chunk.target.ids, chunk.query.ids, chunk.negatives.texts.ids.reshape(count, 2)]
         for tensor in (*found, chunk.also, chunk.negatives.mask):
             assert torch.equal(tensor.reshape(count, -1).long(), own[:, None].expand(-1, tensor[0].numel()))
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_what_another_rank_has_is_filled_with_nothing(cached: bool) -> None:
+    whole = batch(3, cached)
+    bare = replace(whole, query=None, negatives=None)
+    assert bare.filled(False, False) is bare and whole.filled(True, True) is whole
+    filled = bare.filled(True, True)
+    assert isinstance(filled.query, Tokens) and filled.negatives is not None
+    assert not filled.query.mask.any() and not filled.negatives.mask.any()
+    assert [len(chunk.negatives.mask) for chunk in filled.split([2, 1]) if chunk.negatives is not None] == [2, 1]
 
 
 def test_a_batch_that_is_there_is_not_copied() -> None:

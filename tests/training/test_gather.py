@@ -172,7 +172,7 @@ def test_without_a_process_group_nothing_is_copied() -> None:
 
 @given(counts=st.lists(st.integers(1, 40), min_size=1, max_size=5), most=st.integers(1, 50))
 def test_every_rank_has_as_many_chunks_and_none_is_empty(counts: list[int], most: int) -> None:
-    cuts = [Gathering(tuple(counts), rank).chunks(most) for rank in range(len(counts))]
+    cuts = [Gathering(tuple(counts), rank, CPU).chunks(most) for rank in range(len(counts))]
     assert len(set(map(len, cuts))) == 1
     assert [sum(cut) for cut in cuts] == counts and all(min(cut) > 0 for cut in cuts)
     if -(-max(counts) // most) <= min(counts):

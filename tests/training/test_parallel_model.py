@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import pytest
@@ -23,7 +24,7 @@ from vljepa_edge.nn.config import (
     YEncoderConfig,
 )
 from vljepa_edge.nn.vljepa import VLJepa
-from vljepa_edge.training.batch import Batch, Tokens
+from vljepa_edge.training.batch import Batch, Negatives, Tokens
 from vljepa_edge.training.config import Frames, Parallel, Stage
 from vljepa_edge.training.gather import Gathering
 from vljepa_edge.training.grad_cache import grad_cache_step
@@ -185,6 +186,38 @@ def test_a_next_stage_trains_other_parts_of_the_same_model(mode: str) -> None:
         torch.testing.assert_close(first[name], weight, atol=1e-6, rtol=0)
     averaged = "y_encoder.head.weight"
     assert not torch.equal(weights[f"average.{averaged.removeprefix('y_encoder.')}"], weights[f"model.{averaged}"])
+
+
+def with_wrong_texts(rank: int, mode: str) -> tuple[float, dict[str, Tensor]]:
+    """A step whose first four rows have a query and a wrong text each; the rest, of the second rank, have neither."""
+    model, case = trainee().train(), Case(mode)
+    model.begin(stage(case), None)
+    wrapped = wrap(model, case.parallel, Place(rank, 1 if mode == "none" else 2, CPU))
+    more, rest = batch(0, 4, True), batch(4, 3, False)
+    assert isinstance(more.target, Tokens)
+    wrong = Tokens(more.target.ids.flip(0), more.target.mask.flip(0))
+    more = replace(more, negatives=Negatives(wrong, torch.ones(4, 1, dtype=torch.bool)))
+    parts = [more, rest.filled(True, True)] if mode == "none" else [(more, rest)[rank]]
+    gather = Gathering.of(sum(map(len, parts)), CPU)
+    parts = [part.filled(*gather.any(part.query is not None, part.negatives is not None)) for part in parts]
+    keys, masks = torch.cat([part.keys for part in parts]), [p.negatives.mask for p in parts if p.negatives is not None]
+
+    def loss(found: Embeddings) -> Tensor:
+        return stage_loss(found, Rows(keys, None, torch.cat(masks), None), stage(case), gather, 0)
+
+    value = float(mean_over_ranks(grad_cache_step(wrapped, loss, parts)))
+    named = unwrapped(wrapped).named_parameters()
+    return value, {name: whole(p.grad) for name, p in named if p.grad is not None}
+
+
+@pytest.mark.parametrize("mode", ["ddp", "fsdp2"])
+def test_a_rank_without_queries_and_wrong_texts_runs_what_the_others_run(mode: str) -> None:
+    value, gradients = with_wrong_texts(0, "none")
+    for found, of_rank in on_ranks(2, with_wrong_texts, mode):
+        assert found == pytest.approx(value, rel=1e-5)
+        size = torch.stack([gradient.norm() for gradient in gradients.values()]).norm()
+        for name, gradient in gradients.items():
+            assert float((of_rank[name] - gradient).norm() / max(gradient.norm(), 1e-2 * size)) <= 1e-5, name
 
 
 def test_an_average_that_was_not_made_is_asked_for() -> None:
