@@ -134,11 +134,12 @@ def _encode(perception: Perception, source: Source, sample: Sample, plan: FrameP
         alike = before is not None and np.array_equal(frames, before)  # a photo, or a clip no longer than a window
         windows.append(windows[-1] if alike else _window(perception, frames))
         before = frames
-    return {name: np.stack([window[name] for window in windows]) for name in stream_names(perception)}
+    return {name: np.stack([window[name] for window in windows]) for name in windows[0]}
 
 
 def _window(perception: Perception, frames: NDArray[np.uint8]) -> dict[str, NDArray[np.float16]]:
     encoder = WindowEncoder(perception.vision)
     for number, frame in enumerate(frames):
         encoder.push(frame, float(number))
-    return {name: array.astype(np.float16) for name, array in encoder.features().items()}
+    features = encoder.features()
+    return {name: features[name].astype(np.float16) for name in stream_names(perception)}

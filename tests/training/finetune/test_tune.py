@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.toy_bundle import write_toy_bundle
 from tests.training.finetune.drawn import COLOURS, Table, draw
 from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.errors import BundleError, InputError, VideoError, VideoWarning
 from vljepa_edge.model import load
 from vljepa_edge.training.data.sample import Sample
@@ -92,6 +94,16 @@ def test_the_result_can_be_fine_tuned_again(
     again = fine_tune(tuned[0], Table(samples), tmp_path / "again", steps=10, recipe=RECIPE, held_out=0.3)
     assert again.figures[0].before == tuned[1].figures[0].after
     assert len(Bundle.open(tmp_path / "again").manifest.provenance["fine_tune"]) == 2
+
+
+def test_a_clip_encoder_and_a_query_free_model_are_tuned_too(samples: list[Sample], tmp_path: Path) -> None:
+    bundle = Bundle.open(write_toy_bundle(tmp_path / "toy", vjepa=True))
+    manifest = bundle.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
+    manifest["text"] |= {"default_query": "", "empty_query": "none"}
+    files = {name: bundle.read(name) for name in bundle.manifest.entries()}
+    parent = write_bundle(tmp_path / "free", manifest, files)
+    report = fine_tune(parent, Table(samples), tmp_path / "out", steps=60, recipe=RECIPE, held_out=0.3)
+    assert report.figures[0].after > report.figures[0].before + 20
 
 
 def test_one_seed_is_one_result(toy: Path, samples: list[Sample], tmp_path: Path) -> None:
