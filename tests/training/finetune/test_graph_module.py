@@ -97,6 +97,21 @@ def test_outputs_and_gradients_are_those_of_the_module_it_was_exported_from(modu
     assert not left, f"parameters that the module does not have: {', '.join(left)}"
 
 
+@pytest.mark.parametrize("engine", ["openvino", "onnxruntime", "torch"])
+@pytest.mark.parametrize("bits", [32, 16, 8])
+def test_before_training_it_is_what_an_engine_makes_of_the_graph(exported: bytes, engine: str, bits: int) -> None:
+    stored = exported if bits == 32 else store_weights(exported, bits)
+    graph = GraphModule(stored, "predictor")
+    compiled = open_engine(engine, threads=1, precision="f32").compile(stored, "predictor")
+    near = 3e-3 if bits == 8 and engine != "torch" else 5e-6  # they round activations too beside 8-bit weights
+    for padding in range(3):
+        given = example(padding, padding=padding)
+        with torch.no_grad():
+            found = graph(given)["embedding"].numpy()
+        expected = compiled({name: value.numpy() for name, value in given.items()})["embedding"]
+        np.testing.assert_allclose(found, expected, atol=near)
+
+
 def test_gradients_are_finite_differences_in_float64(toy: Path) -> None:
     graph = GraphModule(Bundle.open(toy).read("graphs/predictor.onnx"), "predictor").double()
     made = torch.Generator().manual_seed(0)
