@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors import safe_open
 
 from vljepa_edge.export.pipeline import tokenizers_of
 from vljepa_edge.export.pytorch.checkpoint import Tokenizers
-from vljepa_edge.nn.vljepa import VLJepa, checkpoint_folder
+from vljepa_edge.nn.vljepa import WEIGHTS, VLJepa, checkpoint_folder
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.config import RunConfig
 
@@ -39,3 +40,11 @@ def save_model(model: VLJepa, tokenizers: Tokenizers, folder: Path, *, include_f
         with replacing(folder / "tokenizers" / f"{role}.json") as part:
             part.write_text(getattr(tokenizers, role).to_str(), encoding="utf-8")
     return folder
+
+
+def holds_frozen(config: RunConfig, model: VLJepa) -> bool:
+    """Whether the frozen parts are the run's own: random, or in the checkpoint that it starts from."""
+    if config.init in ("random", "sources"):
+        return config.init == "random"
+    with safe_open(checkpoint_folder(config.init) / WEIGHTS, "pt") as opened:
+        return not set(model.frozen()).isdisjoint(opened.keys())

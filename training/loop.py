@@ -18,14 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training.batch import Batch
 from vljepa_edge.training.budget import device_peak, parts, sample_flops
-from vljepa_edge.training.build import build_model, save_model
+from vljepa_edge.training.build import build_model, holds_frozen, save_model
 from vljepa_edge.training.config import RunConfig, Stage
 from vljepa_edge.training.data.augment import Augmentations
 from vljepa_edge.training.data.cache import FeatureCache
@@ -100,6 +99,7 @@ class _Run:
         self.folder = RunFolder(config.folder, config.checkpoint.keep)
         self.sources = {name: open_source(spec) for name, spec in config.data.items()}
         model, self.tokenizers = build_model(config)
+        self.complete = holds_frozen(config, model)  # frozen parts come from here, not from their sources
         sourced = model.frozen() if config.init != "random" else ()
         self.left_out = frozenset(f"model.{name}" for name in sourced)
         self.trainee = Trainee(model, averages=any(stage.y_encoder == "ema" for stage in config.stages))
@@ -234,7 +234,7 @@ class _Run:
             header = {"stage": self.stage, "step": self.step, "best": self.best}
             try:
                 self.folder.save(self._done(), tensors, header, best=better)
-            except (OSError, SafetensorError) as error:
+            except OSError as error:
                 failed = True
                 observer.say(f"the checkpoint of step {self._done()} could not be written, the last one stays: {error}")
         self._unsaved = self._unsaved + 1 if self._anywhere(failed) else 0
@@ -323,9 +323,16 @@ class _Run:
             model.requires_grad_(True)
             for name in self.trainee.frozen:
                 model.get_parameter(name).requires_grad_(False)
-            save_model(model, self.tokenizers, folder, include_frozen=config.init == "random")
+            save_model(model, self.tokenizers, folder, include_frozen=self.complete)
             if config.decoder is not None:
-                finish_decoder(model.to(self.place.device), self.tokenizers, config, self.sources, folder, observer)
+                finish_decoder(
+                    model.to(self.place.device),
+                    self.tokenizers,
+                    config,
+                    self.sources,
+                    observer,
+                    lambda made, tokenizers: save_model(made, tokenizers, folder, include_frozen=self.complete),
+                )
             draw_curves(config.folder / "log.jsonl", config.folder / "curves.png")
         return folder
 

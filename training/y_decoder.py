@@ -26,7 +26,6 @@ from vljepa_edge.nn.config import YDecoderConfig
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.build import save_model
 from vljepa_edge.training.config import Decoder, RunConfig
 from vljepa_edge.training.data.collate import cutting, padded
 from vljepa_edge.training.data.sample import Source
@@ -193,10 +192,10 @@ def finish_decoder(
     tokenizers: Tokenizers,
     run: RunConfig,
     sources: Mapping[str, Source],
-    folder: Path,
     observer: Observer,
+    save: Callable[[VLJepa, Tokenizers], object],
 ) -> None:
-    """Train the run's Y-decoder on its device and save it with the finished model at `folder`."""
+    """Train the run's Y-decoder on the model's device, put it into the model and save that."""
     config = run.decoder
     assert config is not None  # the caller has looked
     torch.manual_seed(run.seed)
@@ -222,4 +221,4 @@ def finish_decoder(
     observer.say(text)
     model.y_decoder = decoder
     model.config = replace(model.config, y_decoder=decoder.config)
-    save_model(model, replace(tokenizers, decoder=tokenizer), folder, include_frozen=run.init == "random")
+    save(model, replace(tokenizers, decoder=tokenizer))

@@ -206,7 +206,7 @@ def test_a_video_that_is_cut_off_is_counted_and_replaced(tmp_path: Path) -> None
 def test_a_disk_that_is_full_ends_the_run_only_in_the_long_run(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    real, saves = run_folder.save_file, []
+    real, saves = run_folder.write_tensors, []
 
     def full(*arguments: object) -> None:
         saves.append(arguments)
@@ -214,10 +214,10 @@ def test_a_disk_that_is_full_ends_the_run_only_in_the_long_run(
             raise OSError(28, "No space left on device")
         real(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run_folder, "save_file", full)
+    monkeypatch.setattr(run_folder, "write_tensors", full)
     assert train(load_run(run, [f"out={tmp_path / 'a'}"])).model is not None
     assert "could not be written, the last one stays" in capsys.readouterr().err
-    monkeypatch.setattr(run_folder, "save_file", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    monkeypatch.setattr(run_folder, "write_tensors", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left")))
     with pytest.raises(TrainingError, match="5 checkpoints in a row could not be written"):
         train(load_run(run, [f"out={tmp_path / 'b'}", "checkpoint.every=1"]))
 

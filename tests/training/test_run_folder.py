@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.training import run_folder
@@ -42,11 +44,11 @@ def test_a_disk_that_is_full_leaves_the_last_good_one(folder: RunFolder, monkeyp
     folder.save(1, tensors(1), {"step": 1}, best=False)
 
     def full(*arguments: object) -> None:
-        Path(str(arguments[1])).write_bytes(b"half")
+        Path(str(arguments[0])).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
-        patch.setattr(run_folder, "save_file", full)
+        patch.setattr(run_folder, "write_tensors", full)
         folder.save(2, tensors(2), {"step": 2}, best=True)
     assert load_checkpoint(folder.named("latest"))[1] == {"step": 1}
     assert [path.name for path in folder.checkpoints.iterdir()] == ["00000001.safetensors"]
@@ -68,3 +70,16 @@ def test_weights_of_something_else_are_no_checkpoint(tmp_path: Path) -> None:
     save_file(tensors(1) | {"model.b": torch.zeros(2)}, tmp_path / "model.safetensors")
     with pytest.raises(BundleError, match="is no checkpoint of a run"):
         load_checkpoint(tmp_path / "model.safetensors")
+
+
+@pytest.mark.parametrize("dtype", list(run_folder._DTYPES))
+def test_safetensors_reads_what_is_written(tmp_path: Path, dtype: torch.dtype) -> None:
+    written = {"a": torch.arange(6).reshape(2, 3).T.to(dtype), "b": torch.zeros(0, 4, dtype=dtype),
+               "ü.c": torch.tensor(1).to(dtype)}  # fmt: skip
+    run_folder.write_tensors(tmp_path / "x.safetensors", written, {"format": "pt", "note": "naïve"})
+    found = load_file(tmp_path / "x.safetensors")
+    assert found.keys() == written.keys()
+    for name, value in written.items():
+        assert found[name].dtype == dtype and found[name].shape == value.shape and torch.equal(found[name], value)
+    with safe_open(tmp_path / "x.safetensors", "pt") as opened:
+        assert opened.metadata() == {"format": "pt", "note": "naïve"}
