@@ -101,12 +101,14 @@ def test_blocks_say_what_they_are(path: Path) -> None:
 
 
 @having("yaml")
-def test_recipes_load(path: Path, tmp_path: Path) -> None:
+def test_recipes_and_runs_load(path: Path, tmp_path: Path) -> None:
     recipe = pytest.importorskip("vljepa_edge.training.tiny.recipe")
+    config = pytest.importorskip("vljepa_edge.training.config")
     for block in blocks(path, "yaml"):
-        file = tmp_path / "recipe.yaml"
+        file = tmp_path / "file.yaml"
         file.write_text(block.code)
-        assert recipe.load_recipe(file).name
+        load = config.load_run if "stages:" in block.code else recipe.load_recipe
+        assert load(file).name
 
 
 # --- commands ---
