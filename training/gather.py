@@ -1,7 +1,7 @@
 """Rows of all ranks on every rank, with gradient to the ranks that they came from.
 
-A loss over the rows of the complete batch has two ways to come out right under DDP and FSDP2, which take the mean of the
-ranks' gradients:
+A loss over the rows of the complete batch has two ways to come out right under DDP and FSDP2, which take the mean of
+the ranks' gradients:
 
 * Each rank makes the part of its own rows, as InfoNCE does with the gathered ones as columns. The mean over its rows
   times `Gathering.share` averages over the ranks to the mean over all rows, whatever each has.
