@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from vljepa_edge.cli.bench import write_clip
 from vljepa_edge.nn.config import VLJepaConfig
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.support.process import peak_memory
 
 _WORDS = ("<unk>", "<start>", "<end>", "what", "is", "happening", "?")
 
@@ -44,11 +46,36 @@ def write(folder: Path) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+def one_step(folder: Path) -> str:
+    """One optimiser step of the checkpoint on two stretches of a synthetic clip, and what it took."""
+    from vljepa_edge.training.config import RunConfig
+    from vljepa_edge.training.loop import train
+
+    write_clip(folder / "clip.mp4")
+    rows = ("clip.mp4,0,2,what is happening ?,what is", "clip.mp4,2,4,is happening,happening ?")
+    (folder / "clips.csv").write_text("\n".join(("path,start,end,question,answer", *rows)) + "\n")
+    stage = {"name": "step", "query": True, "steps": 1, "batch": 2, "lr": 5e-5, "data": {"clips": 1.0},
+             "frames": {"count": 8, "width": 256, "height": 256}}  # fmt: skip
+    report = train(
+        RunConfig.model_validate(
+            {"name": "paper_size", "out": str(folder / "run"), "init": str(folder), "device": "cpu", "stages": [stage],
+             "data": {"clips": {"path": str(folder / "clips.csv")}}, "parallel": {"checkpoint_activations": True},
+             "loader": {"workers": 0}}
+        )
+    )  # fmt: skip
+    peak = peak_memory()
+    memory = "" if peak is None else f", peak memory {peak / 1e9:.1f} GB"
+    return f"{report.steps} step of 2 samples, {report.refused} refused{memory}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="where to; takes 6 GB")
-    folder = parser.parse_args().folder
-    print(f"{folder}: {write(folder) / 1e9:.2f} B random parameters")
+    parser.add_argument("folder", type=Path, help="where to; takes 6 GB, with --step 22 GB")
+    parser.add_argument("--step", action="store_true", help="train it for one step on two samples")
+    arguments = parser.parse_args()
+    print(f"{arguments.folder}: {write(arguments.folder) / 1e9:.2f} B random parameters")
+    if arguments.step:
+        print(one_step(arguments.folder))
 
 
 if __name__ == "__main__":

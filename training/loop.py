@@ -147,7 +147,7 @@ class _Run:
             load_state(wrapped, optimiser, state)
             if average is not None:
                 average.load(state)
-        guard = Guard()
+        guard = Guard(stage.name)
         flops = sample_flops([part for part in parts(trainee.model.config, stage) if part.trained or not stage.cache])
         cache = self._features(stage, observer)
         first = self.step

@@ -63,9 +63,10 @@ def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 class Guard:
     """Refuses steps that would bring what is not finite into the weights, on all ranks alike."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        """what: is trained, for the message."""
         self.refused = 0
-        self._in_a_row = 0
+        self._what, self._in_a_row = what, 0
 
     def allows(self, loss: float, norm: float) -> bool:
         """Whether to take a step of this loss and gradient norm. Raises TrainingError after MOST_REFUSED in a row.
@@ -80,8 +81,9 @@ class Guard:
         if self._in_a_row == MOST_REFUSED:
             which = "gradient" if math.isfinite(loss) else "loss"
             raise TrainingError(
-                f"{MOST_REFUSED} steps in a row could not be taken, the last since the {which} is not finite; the last "
-                "checkpoint is from before them. To fix it, lower lr, or look for such values in the data"
+                f"{self._what}: {MOST_REFUSED} steps in a row could not be taken, the last since its {which} is not "
+                f"finite (loss {loss}); the last checkpoint is from before them. To fix it, lower lr, or look for such "
+                "values in the data"
             )
         return False
 

@@ -130,7 +130,7 @@ def train_decoder(
     device = decoder.tokens.weight.device
     decoder.train()
     optimiser = torch.optim.AdamW(decoder.parameters(), config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.98))
-    guard, lengths = Guard(), (ids >= 0).sum(1)
+    guard, lengths = Guard("Y-decoder"), (ids >= 0).sum(1)
     for step in range(config.steps):
         rate = config.lr * min(1.0, (step + 1) / max(1, config.warmup))
         for group in optimiser.param_groups:

@@ -71,6 +71,7 @@ MOVED = {
     "training.calibration": "training.tiny.calibration",
     "training.card": "training.tiny.card",
     "training.card_text": "training.tiny.card_text",
+    "training.checkpoint": "training.tiny.checkpoint",
     "training.data.assets": "training.tiny.assets",
     "training.data.captions": "training.tiny.captions",
     "training.data.cutouts": "training.tiny.cutouts",

@@ -176,6 +176,7 @@ def test_it_learns_what_colour_is_where(run: Path, tmp_path: Path) -> None:
         ["stages.0.loss=[{kind: sigreg}]"],
         ["stages.0.average=0.5"],
         ["stages.0.objective={kind: classify, classes: %s}"],
+        ["stages.0.objective={kind: future, delta: 0.2}"],
         ["parallel.checkpoint_activations=true", "stages.0.chunk=8"],
     ],
     ids=lambda changes: changes[0][9:40],

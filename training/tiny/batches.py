@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
-from vljepa_edge.training.checkpoint import restore_random
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.captions import Scene
+from vljepa_edge.training.tiny.checkpoint import restore_random
 from vljepa_edge.training.tiny.features import Clips
 from vljepa_edge.training.tiny.recipe import StageRecipe
 from vljepa_edge.training.tiny.renaming import Concepts

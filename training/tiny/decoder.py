@@ -18,12 +18,12 @@ from torch import Tensor
 from vljepa_edge.nn.config import YDecoderConfig
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.checkpoint import Checkpoint
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.steps import Steps
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny import vocabulary
 from vljepa_edge.training.tiny.captions import Scene
+from vljepa_edge.training.tiny.checkpoint import Checkpoint
 from vljepa_edge.training.tiny.model import EMBEDDING
 from vljepa_edge.training.tiny.recipe import DecoderRecipe
 from vljepa_edge.training.tiny.texts import SentenceBank

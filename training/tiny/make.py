@@ -31,12 +31,12 @@ from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.support.assets import cache_dir
 from vljepa_edge.training.build import save_model
-from vljepa_edge.training.checkpoint import save_tensors
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.tiny import assets, card, card_text, drawn_figures
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.batches import Sampler, luma_to_float, wordings
 from vljepa_edge.training.tiny.calibration import write_calibration
+from vljepa_edge.training.tiny.checkpoint import save_tensors
 from vljepa_edge.training.tiny.decoder import Corpus, new_decoder, sentences, train_decoder, word_tokenizer
 from vljepa_edge.training.tiny.features import Clips
 from vljepa_edge.training.tiny.licences import LICENCES

@@ -20,10 +20,10 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import AppearanceStream
 from vljepa_edge.support.atomic import replacing
-from vljepa_edge.training.checkpoint import save_tensors
 from vljepa_edge.training.tiny import assets, captions, vocabulary
 from vljepa_edge.training.tiny.batches import all_wordings
 from vljepa_edge.training.tiny.captions import Scene
+from vljepa_edge.training.tiny.checkpoint import save_tensors
 from vljepa_edge.training.tiny.cutouts import held_out, load_backgrounds, load_cutouts
 from vljepa_edge.training.tiny.features import Clips, FrameEncoder, draw_luma, drawn, encode_clips, fit_projection
 from vljepa_edge.training.tiny.recipe import Recipe

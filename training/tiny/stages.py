@@ -13,11 +13,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vljepa_edge.nn.vljepa import VLJepa
-from vljepa_edge.training.checkpoint import Checkpoint, save_tensors
 from vljepa_edge.training.losses import info_nce
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.steps import Steps
 from vljepa_edge.training.tiny.batches import Sampler
+from vljepa_edge.training.tiny.checkpoint import Checkpoint, save_tensors
 from vljepa_edge.training.tiny.model import motion_stem
 from vljepa_edge.training.tiny.recipe import StageRecipe
 

@@ -11,9 +11,8 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from tests.training.tiny.fakes import NAMES, FakeEncoder, vector
-from vljepa_edge.training import checkpoint
 from vljepa_edge.training.tiny import captions as say
-from vljepa_edge.training.tiny import vocabulary
+from vljepa_edge.training.tiny import checkpoint, vocabulary
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.decoder import (
     END,

@@ -16,10 +16,10 @@ from torch import Tensor
 from tests.training.tiny.fakes import small_model, stage
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
 from vljepa_edge.nn.vljepa import VLJepa
-from vljepa_edge.training import checkpoint
 from vljepa_edge.training.losses import info_nce
-from vljepa_edge.training.steps import MOST_IN_A_ROW, Steps, TrainingError
-from vljepa_edge.training.tiny import stages
+from vljepa_edge.training.optim import MOST_REFUSED, TrainingError
+from vljepa_edge.training.steps import Steps
+from vljepa_edge.training.tiny import checkpoint, stages
 from vljepa_edge.training.tiny.batches import Batch
 from vljepa_edge.training.tiny.stages import train_stage, trained_parts
 
@@ -289,9 +289,9 @@ def test_a_training_that_is_finite_no_more_ends_and_its_last_checkpoint_is_good(
 ) -> None:
     monkeypatch.setattr(checkpoint, "EVERY", 2)
     source = Spoilt(range(5, 1000))
-    with pytest.raises(TrainingError, match=f"clips: {MOST_IN_A_ROW} steps in a row .* loss is not finite .*lower lr"):
+    with pytest.raises(TrainingError, match=f"clips: {MOST_REFUSED} steps in a row .* loss is not finite .*lower lr"):
         train_stage(small_model(), source, stage(steps=100), "clips", tmp_path, lambda _: None)  # type: ignore[arg-type]
-    assert source.seen == 5 + MOST_IN_A_ROW
+    assert source.seen == 5 + MOST_REFUSED
     assert [file.name for file in tmp_path.iterdir()] == ["clips.part.safetensors"]
     assert all(bool(value.isfinite().all()) for value in load_file(tmp_path / "clips.part.safetensors").values())
 
