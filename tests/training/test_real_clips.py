@@ -21,7 +21,6 @@ from tests.training.test_loop import ENVIRONMENT, TRAIN, equal
 from vljepa_edge.support.assets import AssetError
 from vljepa_edge.training.tiny.real_sets import videos
 
-pytest_plugins = ("tests.cli.conftest",)
 ROWS = 200
 
 

@@ -27,8 +27,6 @@ from vljepa_edge.nn.config import XEncoderConfig, to_dict
 from vljepa_edge.nn.weights import x_encoder_config
 from vljepa_edge.training.metrics import ranks
 
-pytest_plugins = ("tests.cli.conftest",)
-
 VOCABULARY = 3 + len(dict.fromkeys(WORDS))
 CAPTIONS = [f"a {colour} square on the {side}" for colour in COLOURS for side in SIDES]
 FRAMES = {"count": 4, "width": 32, "height": 32}

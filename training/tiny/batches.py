@@ -268,7 +268,7 @@ def text_keys(items: list[_Item]) -> tuple[Tensor, Tensor]:
     """keys (B,): equal where texts say the same. also (B, R): what is right for each clip too, padded with its own key:
     a text about an object alone is right wherever the object is."""
     known: dict[object, int] = {}
-    keys = [known.setdefault(_canonical(item.key), len(known)) for item in items]
+    keys = [known.setdefault(canonical(item.key), len(known)) for item in items]
     shown = [item.scene.names() if item.scene.count == 1 else () for item in items]
     also = [[known.get(name, key) for name in names] for key, names in zip(keys, shown, strict=True)]
     widest = max(map(len, also))
@@ -276,7 +276,8 @@ def text_keys(items: list[_Item]) -> tuple[Tensor, Tensor]:
     return torch.tensor(keys), torch.tensor(padded, dtype=torch.int64).reshape(len(keys), widest)
 
 
-def _canonical(key: Scene | str) -> object:
+def canonical(key: Scene | str) -> object:
+    """What a caption means: of two things that do the same to each other it doesn't matter which is named first."""
     if isinstance(key, str) or key.motion not in say.SYMMETRIC:
         return key
     return (key.motion, frozenset(key.names()))

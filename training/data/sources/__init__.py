@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -31,11 +32,15 @@ def open_source(spec: str | Path | Mapping[str, Any], faults: list[DataError] | 
     spec: a path, or `{"path": ..., "kind": ..., "future": ...}` with the options of that kind. The kind is told by the
     path where it is not named: a .csv, .jsonl or .parquet is a table (Parquet with `video_uid` and `nodes` is
     Action100M's, which needs `videos`), a .tar or a folder with some is webdataset's, a folder with meta/info.json is
-    LeRobot's, another is one of videos and images. future: seconds after the end of what is seen at which the target
-    holds. faults: where rows of a table that are not allowed go, instead of ending the reading.
+    LeRobot's, another is one of videos and images. A kind `module:Class` is a class of yours with what a FileSource
+    has; the options are its arguments. future: seconds after the end of what is seen at which the target holds.
+    faults: where rows of a table that are not allowed go, instead of ending the reading.
     Raises InputError for a spec that is not allowed, DataError for data that can't be used.
     """
     options = dict(spec) if isinstance(spec, Mapping) else {"path": spec}
+    plugged = options.get("kind")
+    if isinstance(plugged, str) and ":" in plugged:
+        return _plugged(plugged, {name: value for name, value in options.items() if name != "kind"})
     path = options.pop("path", None)
     if not isinstance(path, (str, Path)) or not str(path):
         raise InputError(f"a source must have a path, got {path!r}")
@@ -57,6 +62,24 @@ def open_source(spec: str | Path | Mapping[str, Any], faults: list[DataError] | 
     if isinstance(future, bool) or not isinstance(future, (int, float)):
         raise InputError(f"future must be seconds, got {future!r}")
     return Future(source, float(future))
+
+
+def _plugged(kind: str, options: Mapping[str, Any]) -> FileSource:
+    """A source of a class that the spec names. Only a class that has what a source has is called; nothing else runs."""
+    module, _, name = kind.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise InputError(f"the kind of a source, {kind!r}, can't be imported: {error}") from error
+    needed = ("__len__", "__getitem__", "frames", "open", "duration")
+    if not isinstance(found, type) or not all(callable(getattr(found, method, None)) for method in needed):
+        raise InputError(f"{kind} must be a class with {', '.join(needed)}")
+    try:
+        inspect.signature(found).bind(**options)
+    except TypeError as error:
+        raise InputError(f"{kind}: {error}; its options are {', '.join(inspect.signature(found).parameters)}") from None
+    source: FileSource = found(**options)
+    return source
 
 
 def kind_of(path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import multiprocessing
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,7 @@ def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, rows:
         write(table, [{"path": path, "caption": caption, "start": start} for path, caption, start in rows])
         source = read_table(table)
         found = [(source[i].media, source[i].target, source[i].start) for i in range(len(source))]
-        assert found == [(str(folder / path.strip()), caption.strip(), start) for path, caption, start in rows]
+        assert found == [(os.path.join(folder, path.strip()), caption.strip(), start) for path, caption, start in rows]
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
