@@ -34,7 +34,7 @@ def run(tmp_path: Path) -> Path:
 def test_what_ships_loads_by_its_name(path: Path) -> None:
     found = load_run(path.stem)
     assert found.name == path.stem
-    assert found.architecture().predictor.embedding > 0
+    assert found.model is None or found.architecture().predictor.embedding > 0
 
 
 def test_the_papers_numbers() -> None:

@@ -101,8 +101,8 @@ def quick_figures(model: VLJepa, shop: Workshop) -> dict[str, dict[str, float]]:
     return out
 
 
-def train(recipe: Recipe, folder: Path) -> tuple[VLJepa, Workshop, Log]:
-    """Everything up to the Y-decoder."""
+def begin(recipe: Recipe, folder: Path) -> tuple[VLJepa, Workshop, Log]:
+    """Everything up to stage 1: frozen parts, what is fitted to the data, clips, the motion stem."""
     torch.manual_seed(recipe.seed)
     shop = Workshop(recipe, folder)
     log = Log(folder)
@@ -115,6 +115,12 @@ def train(recipe: Recipe, folder: Path) -> tuple[VLJepa, Workshop, Log]:
     _pretrain_motion(motion_stem(model), shop, log)
     if recipe.predictor.body == "smollm2":
         _start_from_smollm2(model, recipe)
+    return model, shop, log
+
+
+def train(recipe: Recipe, folder: Path) -> tuple[VLJepa, Workshop, Log]:
+    """Everything up to the Y-decoder."""
+    model, shop, log = begin(recipe, folder)
     shop.embed_wordings()
     log(f"{len(shop.sentences.index)} texts embedded")
     for number, (name, stage) in enumerate((("images", recipe.images), ("clips", recipe.clips), ("sft", recipe.sft))):
@@ -227,6 +233,16 @@ def save(model: VLJepa, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop)
     return save_model(model, tokenizers(tokenizer), shop.folder / "checkpoint", include_frozen=True)
 
 
+def write_start(recipe: Recipe, folder: Path, out: Path) -> Path:
+    """What `vljepa train tiny` starts from: a checkpoint of what `begin` gives, with a fresh Y-decoder."""
+    model, shop, log = begin(recipe, folder)
+    said = {*sentences(shop.seen_names, recipe.seed), *(t for s in shop.train.scenes for t in wordings(s))}
+    tokenizer = word_tokenizer(sorted(said))
+    model.attach_y_decoder(new_decoder(tokenizer.get_vocab_size(), recipe.decoder))
+    log(f"start written to {save_model(model, tokenizers(tokenizer), out, include_frozen=True)}")
+    return out
+
+
 def tokenizers(decoder: Tokenizer) -> Tokenizers:
     """The bundle's: MiniLM's for queries and targets."""
     sentences = _unpadded(assets.minilm_dir() / "tokenizer.json")
@@ -278,12 +294,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="bundle folder to write (default: in the work folder)")
     parser.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True,
                         help="INT8 where the gate allows it, else 16 bits (default); without it, 16 bits")  # fmt: skip
+    parser.add_argument("--start", type=Path, metavar="FOLDER",
+                        help="write what `vljepa train tiny` starts from, and stop there")  # fmt: skip
     arguments = parser.parse_args()
     try:
         recipe = load_recipe(arguments.recipe)
         if arguments.seed is not None:
             recipe = dataclasses.replace(recipe, seed=arguments.seed)
         folder = arguments.work or cache_dir() / "runs" / f"{recipe.name}-{recipe.seed}"
+        if arguments.start is not None:
+            write_start(recipe, folder, arguments.start)
+            return
         make(recipe, folder, arguments.out or folder / "bundle", int8=arguments.int8)
     except VLJepaError as error:
         sys.exit(f"error: {error}")

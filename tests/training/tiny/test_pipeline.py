@@ -28,7 +28,9 @@ from vljepa_edge.export.pipeline import Plan, export_any
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.tiny import assets, calibration, card, make, prepare, vocabulary
+from vljepa_edge.training.config import load_run
+from vljepa_edge.training.loop import train as train_run
+from vljepa_edge.training.tiny import assets, calibration, card, drawn, make, prepare, vocabulary
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.recipe import (
@@ -116,7 +118,30 @@ def test_from_nothing_to_a_bundle_that_streams(tmp_path: Path, monkeypatch: pyte
     events = list(loaded.stream(times, policy="uniform:period=0.5"))
     assert events and events[-1].status == "closed"
     _agrees_with_training(loaded, model, shop, frames)
+    _the_general_trainer_takes_over(work, tmp_path, monkeypatch)
     _goes_on_where_it_stopped(work, model, decoder, monkeypatch)
+
+
+def _the_general_trainer_takes_over(work: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`vljepa train tiny`, in small, from what `--start` writes."""
+    monkeypatch.setattr(drawn, "load_cutouts", prepare.load_cutouts)
+    monkeypatch.setattr(drawn, "load_backgrounds", prepare.load_backgrounds)
+    start = make.write_start(MICRO, work, folder / "start")
+    changes = [
+        f"init={start}", f"out={folder / 'run'}", "loader.workers=0", "data.clips.count=16", "data.asked.count=16",
+        "data.check.count=12", "evaluate.samples=12", "decoder.steps=3", "decoder.batch=4", "parallel.bf16=false",
+        "device=cpu", "peak=0.1", *(f"stages.{i}.{key}" for i in (0, 1) for key in ("steps=3", "batch=8", "warmup=1")),
+    ]  # fmt: skip
+    report = train_run(load_run("tiny", changes))
+    assert report.model is not None and report.refused == 0
+    before, after = VLJepa.from_pretrained(start), VLJepa.from_pretrained(report.model)
+    stems = [model.x_encoder.motion.state_dict() for model in (before, after)]  # type: ignore[union-attr]
+    for name, value in stems[0].items():
+        if "running" not in name and "num_batches" not in name:
+            assert torch.equal(value, stems[1][name]), "the motion stem is trained before the stages, and not in them"
+    assert not torch.equal(before.predictor.head.weight, after.predictor.head.weight)
+    export_any(str(report.model), folder / "by-run", Plan("fp16"), None, quiet)
+    assert vljepa_edge.load(folder / "by-run", threads=1).manifest.graphs
 
 
 def _agrees_with_training(loaded: vljepa_edge.Model, model: VLJepa, shop: prepare.Workshop, frames: np.ndarray) -> None:
