@@ -32,14 +32,15 @@ class Call(nn.Module):
 
 @dataclass(frozen=True)
 class Case:
-    """A call of a public operation. The first `batched` tensors have a batch in front; `operator` is what a graph on a
-    GPU has in its place. Tensors in floating point take gradients where it `learns`."""
+    """A call of a public operation. The first `batched` tensors, and those of `more`, have a batch in front; `operator`
+    is what a graph on a GPU has in its place. Tensors in floating point take gradients where it `learns`."""
 
     operator: str
     function: Callable[..., Result]
     tensors: tuple[Tensor, ...]
     batched: int = 1
     learns: bool = True
+    more: tuple[int, ...] = ()
 
     @property
     def module(self) -> Call:
@@ -49,12 +50,15 @@ class Case:
     def shapes(self) -> dict[str, Any]:
         """torch.export's dynamic_shapes: batches of any size, all else as it is."""
         batch = torch.export.Dim("batch", min=2)
-        return {"tensors": tuple({0: batch} if i < self.batched else {} for i in range(len(self.tensors)))}
+        return {"tensors": tuple({0: batch} if self._has_batch(i) else {} for i in range(len(self.tensors)))}
 
     @property
     def doubled(self) -> tuple[Tensor, ...]:
         """The tensors with a batch of twice the size."""
-        return tuple(torch.cat((t, t)) if i < self.batched else t for i, t in enumerate(self.tensors))
+        return tuple(torch.cat((t, t)) if self._has_batch(i) else t for i, t in enumerate(self.tensors))
+
+    def _has_batch(self, place: int) -> bool:
+        return place < self.batched or place in self.more
 
     def outcome(self, run: Callable[..., Result]) -> list[Tensor]:
         """What `run` gives for the tensors: its results, then the gradients of the sum of their squares."""
@@ -121,6 +125,7 @@ def cases() -> dict[str, Case]:
                 torch.arange(12).reshape(6, 2) % 5,
                 torch.arange(4)[:, None],
             ),
+            more=(3,),
         ),
         "patchify": Case(
             "patchify",

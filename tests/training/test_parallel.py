@@ -146,7 +146,8 @@ import torch
 from vljepa_edge.training.parallel import init_parallel, mean_over_ranks
 with init_parallel("cpu") as place:
     mean = float(mean_over_ranks(torch.tensor(float(place.rank))))
-    print(f"rank {place.rank} of {place.ranks} on {place.device}: {mean}", flush=True)
+    sys.stdout.write(f"rank {place.rank} of {place.ranks} on {place.device}: {mean}\\n")  # at once: both write here
+    sys.stdout.flush()
     if place.rank == 1 and sys.argv[1:] == ["fail"]:
         raise SystemExit(3)
 assert not torch.distributed.is_initialized()
