@@ -24,7 +24,7 @@ demo: $(RUNTIME)/$(INSTALLED)  ## stream a real video and print what happens in 
 # What trains, exports or starts many processes takes minutes and is left to `make test`; so is each test that is marked slow.
 LATER := $(addprefix --ignore=tests/,benchmarks cli export kernels nn training)
 
-check: lint  ## what to run at each change: lint, and the runtime's quick tests (under 2 minutes)
+check: lint  ## what to run at each change: lint, and the runtime's quick tests (2 to 3 minutes)
 	$(DEV)/bin/python -m pytest -q -m "not slow" $(LATER) --durations=10 --durations-min=1 $(ARGS)
 
 test: $(DEV)/$(INSTALLED)  ## run all Python tests (over 10 minutes)
