@@ -157,7 +157,8 @@ class _Run:
             for step in range(first, stage.steps):
                 begun, waited = time.perf_counter(), loaded.waited
                 batch = next(loaded).to(place.device)
-                set_rate(optimiser, rate_at(stage, step))
+                lr = rate_at(step, stage.steps, stage.lr, stage.warmup, cosine=stage.schedule == "cosine")
+                set_rate(optimiser, lr)
                 loss, norm = self._gradient(wrapped, stage, step, batch, class_keys)
                 if guard.allows(loss, norm):
                     optimiser.step()
@@ -172,7 +173,7 @@ class _Run:
                 seconds = time.perf_counter() - begun
                 rate = stage.batch * flops / (seconds * place.ranks)
                 observer.step(
-                    stage.name, step, {"loss": loss, "norm": norm, "lr": rate_at(stage, step), **_scale(trainee)},
+                    stage.name, step, {"loss": loss, "norm": norm, "lr": lr, **_scale(trainee)},
                     samples=stage.batch, seconds=seconds, waited=loaded.waited - waited,
                     mfu=None if self.peak is None else rate / self.peak, keep=True,
                 )  # fmt: skip

@@ -174,10 +174,7 @@ def _term(
             offset=gather.offset,
         )  # fmt: skip
         return loss * gather.share
-    if kind in (
-        "vicreg",
-        "sigreg",
-    ):  # of the distribution of all rows, in which unit rows have a channel deviation of 1
+    if kind in ("vicreg", "sigreg"):  # of all rows' distribution; scaled so, channels of unit rows can deviate by 1
         width = predicted.shape[1] ** 0.5
         spread = gather(predicted) * width, gather(target) * width
         return losses.vicreg(*spread) if kind == "vicreg" else losses.sigreg(*spread, step)

@@ -46,12 +46,10 @@ def multiplier(name: str, multipliers: Mapping[str, float]) -> float:
     return multipliers[max(fits, key=len)] if fits else 1.0
 
 
-def rate_at(stage: Stage, step: int) -> float:
-    """The learning rate of a step, counted from 0: warm-up, then constant, or a half cosine to 0 over all steps."""
-    rate = stage.lr * min(1.0, (step + 1) / max(1, stage.warmup))
-    if stage.schedule == "cosine":
-        rate *= 0.5 + 0.5 * math.cos(math.pi * step / stage.steps)
-    return rate
+def rate_at(step: int, steps: int, lr: float, warmup: int, *, cosine: bool) -> float:
+    """The learning rate of a step, counted from 0: warm-up to `lr`, then constant, or a half cosine to 0 over all."""
+    rate = lr * min(1.0, (step + 1) / max(1, warmup))
+    return rate * (0.5 + 0.5 * math.cos(math.pi * step / steps)) if cosine else rate
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

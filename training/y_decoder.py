@@ -7,7 +7,6 @@ text's own, so a random step is added to each embedding. The corpus decides what
 
 from __future__ import annotations
 
-import math
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +29,7 @@ from vljepa_edge.training.config import Decoder, RunConfig
 from vljepa_edge.training.data.collate import cutting, padded
 from vljepa_edge.training.data.sample import Source
 from vljepa_edge.training.observe import Observer
-from vljepa_edge.training.optim import Guard
+from vljepa_edge.training.optim import Guard, rate_at
 from vljepa_edge.training.precision import bf16_is_native
 
 _IGNORED = -100
@@ -132,9 +131,8 @@ def train_decoder(
     optimiser = torch.optim.AdamW(decoder.parameters(), config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.98))
     guard, lengths = Guard("Y-decoder"), (ids >= 0).sum(1)
     for step in range(config.steps):
-        rate = config.lr * min(1.0, (step + 1) / max(1, config.warmup))
         for group in optimiser.param_groups:
-            group["lr"] = rate * (0.5 + 0.5 * math.cos(math.pi * step / config.steps))
+            group["lr"] = rate_at(step, config.steps, config.lr, config.warmup, cosine=True)
         torch.manual_seed(random.Random(f"{seed}/y_decoder/{step}").getrandbits(62))
         rows = torch.randint(len(ids), (min(config.batch, len(ids)),))
         target = embeddings[rows].float()

@@ -1,4 +1,4 @@
-"""XEncoder as V-JEPA 2.1 (and 2) against the published definition, written anew in float64."""
+"""XEncoder as V-JEPA 2.1 (and 2) against the published definition, written again in float64."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """V-JEPA 2 and 2.1 encoders in Meta's layout: random weights, and what the published definition makes of them.
 
-Written anew from the definition in facebookresearch/vjepa2 (src/models, app/vjepa_2_1/models), in float64: convolutions
-for patches, a complex number for each rotated pair where the angles repeat, attention as a plain softmax.
+Written from the definition in facebookresearch/vjepa2 (src/models, app/vjepa_2_1/models), in float64: convolutions for
+patches, a complex number for each rotated pair where the angles repeat, attention as a plain softmax.
 """
 
 from __future__ import annotations

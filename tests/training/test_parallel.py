@@ -225,7 +225,7 @@ def test_activations_are_made_again_instead_of_kept() -> None:
     assert kept[True] <= kept[False] - 3
 
 
-def test_wrapping_again_starts_anew() -> None:
+def test_wrapping_again_starts_from_the_module() -> None:
     """For a next stage, which may want something else."""
     model, place, given = Pair(dtype=torch.float32), Place(0, 1, CPU), rows(3)
     given = Rows(given.video.float(), given.text.float(), given.keys)

@@ -208,7 +208,7 @@ def peak():
         return next(int(line.split()[1]) for line in file if line.startswith("VmHWM")) / 2**20
 
 with open("/proc/self/clear_refs", "w") as file:
-    file.write("5")  # the peak begins anew, from what is held now
+    file.write("5")  # the peak begins again, from what is held now
 held = peak()
 info_nce(*leaves, keys, also).backward()
 assert all(float(leaf.grad.norm()) > 0 for leaf in leaves)

@@ -106,7 +106,7 @@ def test_a_run_that_was_broken_off_goes_on(tmp_path: Path, monkeypatch: pytest.M
     np.testing.assert_array_equal(clips.appearance, expected.appearance)
 
 
-def test_other_weights_and_other_scenes_are_encoded_anew(tmp_path: Path) -> None:
+def test_other_weights_and_other_scenes_are_encoded_again(tmp_path: Path) -> None:
     encode(tmp_path, "train", SCENES, CountingEncoder())
     other, encoder = CountingEncoder("two"), CountingEncoder()
     encode(tmp_path, "train", SCENES, other)
