@@ -124,9 +124,7 @@ class _Run:
             state, header = load_checkpoint(self.folder.named(resume))
             self.stage, self.step, self.best = int(header["stage"]), int(header["step"]), float(header["best"])
         with Observer(config.folder, quiet=not main, tensorboard=config.tensorboard) as observer, self._signals():
-            wrapped = wrap(self.trainee, self.parallel, self.place)
-            if state is not None:
-                load_state(wrapped, None, state)
+            wrapped: nn.Module = self.trainee
             while self.stage < len(config.stages) and self._stopped_by is None:
                 wrapped = self._run_stage(config.stages[self.stage], state, observer)
                 state = None
@@ -143,7 +141,7 @@ class _Run:
         named = [(name.removeprefix("model."), p) for name, p in trainee.named_parameters()]
         optimiser = build_optimiser(named, stage)
         average = None if stage.average is None else Average(_trained(trainee), stage.average)
-        if state is not None and self.step > 0:
+        if state is not None:  # of a checkpoint, which is never from before a stage's first step
             load_state(wrapped, optimiser, state)
             if average is not None:
                 average.load(state)

@@ -46,11 +46,9 @@ def state_of(module: nn.Module, optimiser: torch.optim.Optimizer, left_out: froz
     return found
 
 
-def load_state(module: nn.Module, optimiser: torch.optim.Optimizer | None, state: Mapping[str, Tensor]) -> None:
-    """Put back what state_of gave. optimiser: None at the beginning of a stage, where it is fresh."""
+def load_state(module: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
+    """Put back what state_of gave."""
     load_weights(module, {n.removeprefix(_WEIGHTS): v for n, v in state.items() if n.startswith(_WEIGHTS)})
-    if optimiser is None:
-        return
     moments: dict[str, dict[str, Tensor]] = {}
     for name, value in state.items():
         if name.startswith(_MOMENTS):
