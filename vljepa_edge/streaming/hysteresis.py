@@ -1,0 +1,111 @@
+"""Hysteresis: from a probability at every hop to occurrences, each of which begins once and ends once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.support.arguments import as_number, shown
+
+_LONGEST_HOLD = 86400
+
+
+class Occurrence(NamedTuple):
+    """Something that began (`end` None) or ended. Seconds on the clock of the hops.
+
+    start, end   the first and the last hop at which it was seen
+    peak         the largest probability so far
+    """
+
+    start: float
+    end: float | None
+    peak: float
+
+
+@dataclass(frozen=True)
+class Hysteresis:
+    """When something counts as seen. Raises InputError for a value that is not allowed, naming it.
+
+    begin   the probability at which it begins
+    end     the probability below which it ends, at most `begin`
+    hold    seconds that it must stay at `end` or above before it counts as begun, and below `end` before it counts as
+            ended, so that a noisy hop neither begins nor ends it. The jitter of a camera, a quarter of a hop, is
+            forgiven
+    """
+
+    begin: float = 0.6
+    end: float = 0.4
+    hold: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name, low, high, unit in (
+            ("begin", 0.0, 1.0, ", a probability"),
+            ("end", 0.0, 1.0, ", a probability"),
+            ("hold", 0.0, _LONGEST_HOLD, " seconds"),
+        ):
+            value = as_number(getattr(self, name), name)
+            if not low <= value <= high:
+                raise InputError(f"{name} must be a number, {low:g} to {high:g}{unit}, got {shown(value)}")
+            object.__setattr__(self, name, value)
+        if self.end > self.begin:
+            raise InputError(f"end must be at most begin, {self.begin:g}, got {self.end:g}")
+
+    def start(self) -> HysteresisState:
+        """A new state for one thing that is looked for in one stream."""
+        return HysteresisState(self)
+
+
+class HysteresisState:
+    """One thing that is looked for. Not for use from several threads at once."""
+
+    def __init__(self, policy: Hysteresis) -> None:
+        self._policy = policy
+        self.reset()
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether it has begun and not ended."""
+        return self._begun
+
+    def push(self, probability: float, time: float) -> Occurrence | None:
+        """Tell of a hop, later than the one before it; what began or ended with it, if anything."""
+        jitter = 0.0 if self._newest is None else (time - self._newest) / 4
+        self._newest = time
+        policy = self._policy
+        if probability >= (policy.begin if self._start is None else policy.end):
+            if self._start is None:
+                self._start = time
+            self._last, self._low, self._peak = time, None, max(self._peak, probability)
+            if self._begun or time - self._start < policy.hold - jitter:
+                return None
+            self._begun = True
+            return Occurrence(self._start, None, self._peak)
+        if not self._begun:
+            self._forget()
+            return None
+        if self._low is None:
+            self._low = time
+        return None if time - self._low < policy.hold - jitter else self.finish()
+
+    def finish(self) -> Occurrence | None:
+        """End it at the last hop at which it was seen: the stream has ended. None when it had not begun."""
+        ended = Occurrence(self._start, self._last, self._peak) if self._begun and self._start is not None else None
+        self._forget()
+        return ended
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self._newest: float | None = None
+        self._forget()
+
+    def restart_clock(self) -> None:
+        """The next hop may have any time. What has begun should be finished first."""
+        self._newest = None
+
+    def _forget(self) -> None:
+        self._begun = False
+        self._start: float | None = None  # of what is seen, begun or not
+        self._last = 0.0  # the last hop at which it was seen
+        self._low: float | None = None  # the first hop of those below `end`
+        self._peak = 0.0
