@@ -61,7 +61,12 @@ class HysteresisState:
 
     def __init__(self, policy: Hysteresis) -> None:
         self._policy = policy
-        self.reset()
+        self._newest: float | None = None  # the last hop
+        self._begun = False
+        self._start: float | None = None  # of what is seen, begun or not
+        self._last = 0.0  # the last hop at which it was seen
+        self._low: float | None = None  # the first hop of those below `end`
+        self._peak = 0.0
 
     @property
     def is_seen(self) -> bool:
@@ -96,7 +101,7 @@ class HysteresisState:
 
     def reset(self) -> None:
         """Forget everything."""
-        self._newest: float | None = None
+        self._newest = None
         self._forget()
 
     def restart_clock(self) -> None:
@@ -105,7 +110,5 @@ class HysteresisState:
 
     def _forget(self) -> None:
         self._begun = False
-        self._start: float | None = None  # of what is seen, begun or not
-        self._last = 0.0  # the last hop at which it was seen
-        self._low: float | None = None  # the first hop of those below `end`
+        self._start = self._low = None
         self._peak = 0.0
