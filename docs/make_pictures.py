@@ -194,7 +194,7 @@ def curve(run: Run, top: float, height: float) -> list[str]:
         return floor - height * score / most
 
     points = " ".join(f"{_x(run, time):.1f},{y(score):.1f}" for time, score in run.scores)
-    decided = {event.decided_at: event.score for event in run.events if event.score > 0}
+    decided = {event.decided_at: event.change for event in run.events if event.change > 0}
     out = [
         f'<line x1="{LEFT}" y1="{floor}" x2="{RIGHT}" y2="{floor}" stroke="{LINE}"/>',
         f'<polyline points="{points}" fill="none" stroke="{BLUE}" stroke-width="1.8" stroke-linejoin="round"/>',

@@ -13,7 +13,7 @@ from vljepa_edge.perception.perception import Perception
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.event import Event
-    from vljepa_edge.streaming.options import StreamOptions
+    from vljepa_edge.streaming.options import Decode, StreamOptions
     from vljepa_edge.streaming.policy import Policy
     from vljepa_edge.streaming.reader import EventReader
     from vljepa_edge.streaming.stream import Stream
@@ -58,16 +58,18 @@ class Model(Perception):
         queue: int | None = None,
         max_staleness: float | None = None,
         gap: float | None = None,
+        decode: Decode | None = None,
     ) -> Stream:
         """A Stream to push frames into; see `vljepa_edge.Stream` for `query`, `live` and `callback`.
 
-        `options` are those of `vljepa_edge.StreamOptions`; `policy`, `hop`, `queue`, `max_staleness` and `gap` replace
-        one of them. Raises InputError for a value that is not allowed.
+        `options` are those of `vljepa_edge.StreamOptions`; `policy`, `hop` and what follows it replace one of
+        them. Raises InputError for a value that is not allowed.
         """
         from vljepa_edge.streaming.options import as_options
         from vljepa_edge.streaming.stream import Stream
 
-        chosen = as_options(options).changed(policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap)
+        changes = {"hop": hop, "queue": queue, "max_staleness": max_staleness, "gap": gap, "decode": decode}
+        chosen = as_options(options).changed(policy=policy, **changes)
         return Stream(self, query, chosen, live=live, callback=callback)
 
     def stream(
@@ -82,6 +84,7 @@ class Model(Perception):
         queue: int | None = None,
         max_staleness: float | None = None,
         gap: float | None = None,
+        decode: Decode | None = None,
     ) -> EventReader:
         """Iterate over what happens in a source, as it happens: `for event in model.stream("clip.mp4"): ...`.
 
@@ -93,7 +96,8 @@ class Model(Perception):
         from vljepa_edge.streaming.reader import EventReader
         from vljepa_edge.streaming.stream import Stream
 
-        chosen = as_options(options).changed(policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap)
+        changes = {"hop": hop, "queue": queue, "max_staleness": max_staleness, "gap": gap, "decode": decode}
+        chosen = as_options(options).changed(policy=policy, **changes)
         opened = self.open(source, live=live)
         try:
             return EventReader(opened, partial(Stream, self, query, chosen))

@@ -26,14 +26,14 @@ from vljepa_edge.video.frame import Frame
 from vljepa_edge.video.source import Source
 
 EVENT = [
-    *("type", "status", "start", "end", "decided_at", "text", "score", "query", "segment", "latency_ms"),
+    *("type", "status", "start", "end", "decided_at", "text", "change", "query", "segment", "latency_ms"),
 ]
 SUMMARY = ["type", "frames", "hops", "decodes", "dropped", "realtime_factor", "latency_ms", "warnings"]
 Spawn = Callable[..., "subprocess.Popen[str]"]
 
 
 def test_json_lines_are_those_of_the_specification(vljepa: Vljepa, video: Path) -> None:
-    run = vljepa("stream", video, "--policy", "uniform:period=2", "--json")
+    run = vljepa("stream", video, "--open", "--policy", "uniform:period=2", "--json")
     assert run.status == 0, run.err
     *events, summary = run.json_lines
     assert run.err == ""
@@ -73,7 +73,35 @@ def test_a_camera_that_falls_silent_is_said_in_text_and_json(toy: Path, capsys: 
     (line,) = [event.to_dict() for event in stalled]
     assert (line["status"], line["start"], line["end"], line["text"], line["query"]) == ("stalled", 1.0, None, "", "")
     print_event(console(), stalled[0], several=True)
-    assert capsys.readouterr().out == "   1.00 -     ... s  (no frames)  (0.00)\n"
+    assert capsys.readouterr().out == "   1.00 -     ... s  (no frames)\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "statuses", "worded"),
+    [
+        ([], {"closed"}, {"closed"}),
+        (["--decode", "closed"], {"closed"}, {"closed"}),
+        (["--open"], {"open", "closed"}, {"open", "closed"}),
+        (["--decode", "both", "--open"], {"open", "closed"}, {"open", "closed"}),
+        (["--decode", "open"], {"open"}, {"open"}),
+        (["--decode", "none"], {"closed"}, set()),
+    ],
+)
+def test_a_segment_is_printed_where_it_is_put_into_words(
+    vljepa: Vljepa, video: Path, options: list[str], statuses: set[str], worded: set[str]
+) -> None:
+    *events, summary = vljepa("stream", video, "--policy", "uniform:period=3", "--json", *options).json_lines
+    assert {event["status"] for event in events} == statuses
+    assert len({(event["segment"], event["status"]) for event in events}) == len(events)
+    assert {event["status"] for event in events if event["text"]} == worded
+    assert summary["decodes"] == len([event for event in events if event["text"]])
+
+
+def test_open_and_another_way_to_decode_disagree(vljepa: Vljepa, video: Path) -> None:
+    run = vljepa("stream", video, "--open", "--decode", "closed")
+    assert run.status == 2 and "leave out --decode closed" in run.err
+    run = vljepa("stream", video, "--decode", "often")
+    assert run.status == 2 and "decode must be one of closed, open, both, none, got 'often'" in run.err
 
 
 def test_lines_for_people_have_times_and_a_summary_and_no_colour_in_a_pipe(vljepa: Vljepa, video: Path) -> None:
@@ -134,7 +162,8 @@ def test_a_signal_to_end_gives_the_summary_and_its_own_status(
     assert process.wait(timeout=300) == 128 + number
     *events, summary = [json.loads(line) for line in [first, *rest]]
     assert summary["type"] == "summary"
-    assert [event["status"] for event in events] == ["open", "closed"] * (len(events) // 2), "the last segment ends too"
+    assert [event["status"] for event in events] == ["closed"] * len(events)
+    assert events[-1]["end"] == events[-1]["decided_at"], "the last segment ends too"
     assert err == ""
 
 

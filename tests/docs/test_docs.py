@@ -441,7 +441,7 @@ def test_the_picture_shows_every_segment_of_a_run(model: vljepa_edge.Model, tmp_
     assert any(word in " ".join(texts) for word in WORDS)
     scores = dict(run.scores)  # the curve is the policy's own
     cuts = [event for event in run.events if event.status == "open"]
-    assert all(scores[event.decided_at] == pytest.approx(event.score) for event in cuts)
+    assert all(scores[event.decided_at] == pytest.approx(event.change) for event in cuts)
     assert script.draw(run).count("<image") == 10
     run.frames.clear()
     assert "<image" not in script.draw(run)

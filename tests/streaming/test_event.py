@@ -6,6 +6,7 @@ import json
 import math
 
 import numpy as np
+import pytest
 
 from vljepa_edge import Event
 
@@ -16,7 +17,7 @@ EVENT = Event(
     decided_at=1 / 3,
     text='a "dog"',
     embedding=np.ones(2, np.float32),
-    score=math.nan,
+    change=math.nan,
     query="What?",
     segment=7,
     latency_ms={"total": 1.23456},
@@ -25,6 +26,12 @@ EVENT = Event(
 
 def test_an_event_is_ready_for_json() -> None:
     assert json.dumps(EVENT.to_dict(), allow_nan=False) == (
-        '{"status": "open", "start": 0.0, "end": null, "decided_at": 0.333333, "text": "a \\"dog\\"", "score": null, '
+        '{"status": "open", "start": 0.0, "end": null, "decided_at": 0.333333, "text": "a \\"dog\\"", "change": null, '
         '"query": "What?", "segment": 7, "latency_ms": {"total": 1.235}}'
     )
+
+
+def test_the_old_name_of_the_change_says_the_new_one() -> None:
+    with pytest.raises(AttributeError, match=r"use Event\.change"):
+        _ = EVENT.score
+    assert not hasattr(EVENT, "score")

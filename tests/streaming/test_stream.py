@@ -20,7 +20,7 @@ from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.errors import FrameError, InputError
 from vljepa_edge.model import Model, load
 from vljepa_edge.streaming.event import Event
-from vljepa_edge.streaming.options import StreamOptions
+from vljepa_edge.streaming.options import Decode, StreamOptions
 from vljepa_edge.streaming.policy import RunningWard, Uniform
 from vljepa_edge.streaming.stream import Stream
 
@@ -56,7 +56,7 @@ def shots_of(frames: list[tuple[NDArray[np.uint8], float]], seconds: float) -> l
 
 def facts(events: list[Event]) -> list[tuple[object, ...]]:
     """What an event says, without how long it took."""
-    return [(e.status, e.start, e.end, e.decided_at, e.text, e.query, e.segment, round(e.score, 6)) for e in events]
+    return [(e.status, e.start, e.end, e.decided_at, e.text, e.query, e.segment, round(e.change, 6)) for e in events]
 
 
 def test_the_embeddings_are_those_of_windows_encoded_from_scratch(model: Model) -> None:
@@ -140,6 +140,28 @@ def test_text_is_decoded_for_events_and_for_nothing_else(toy: Path) -> None:
     tokens_a_text = 5  # four words and the end
     assert stream.stats().decodes == len(events) == 2
     assert engine.calls["y_decoder"] == 2 * tokens_a_text
+
+
+@pytest.mark.parametrize(
+    ("decode", "worded"), [("closed", ["closed"]), ("open", ["open"]), ("both", ["open", "closed"]), ("none", [])]
+)
+def test_text_is_decoded_where_the_option_says(toy: Path, decode: Decode, worded: list[str]) -> None:
+    engine = WrappedEngine()
+    frames = list(scenes(RED, GREEN, BLUE))
+    with Model(Bundle.open(toy), engine).open_stream(QUERY, decode="both") as stream:
+        expected = run(stream, frames)
+    before = engine.calls["y_decoder"]
+    with Model(Bundle.open(toy), engine).open_stream(QUERY, decode=decode) as stream:
+        events = run(stream, frames)
+    assert [(e.status, e.start, e.end) for e in events] == [(e.status, e.start, e.end) for e in expected]
+    assert [e.text for e in events] == [e.text if e.status in worded else "" for e in expected]
+    for event, other in zip(events, expected, strict=True):
+        np.testing.assert_array_equal(event.embedding, other.embedding)
+        assert not event.embedding.flags.writeable
+        assert ("decode" in event.latency_ms) == (event.status in worded)
+    decodes = len([event for event in expected if event.status in worded])
+    assert stream.stats().decodes == decodes
+    assert engine.calls["y_decoder"] - before == 5 * decodes  # four words and the end
 
 
 def test_each_frame_is_encoded_once_and_the_query_once(toy: Path) -> None:

@@ -102,7 +102,7 @@ def test_a_gap_ends_the_segment_at_the_last_frame_and_clears_the_window(model: M
             stream.push(image, time)
         closed, opened = stream.push(IMAGE, 60.0)
         fresh.push(IMAGE, 60.0)
-    assert (closed.end, closed.decided_at, closed.score) == (1.75, 60.0, 0.0)
+    assert (closed.end, closed.decided_at, closed.change) == (1.75, 60.0, 0.0)
     assert (opened.start, opened.segment) == (60.0, 1)
     np.testing.assert_array_equal(rows[-1], rows[-2])
     assert stream.stats().gaps == 1

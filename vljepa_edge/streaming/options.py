@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.streaming.policy import Policy, parse_policy
@@ -13,6 +13,9 @@ from vljepa_edge.support.arguments import as_number, shown
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import VideoEntry
+
+Decode = Literal["closed", "open", "both", "none"]
+"""Which events of a stream have a text: those of segments that close, that open, both, or none."""
 
 _LONGEST_QUEUE = 1_000_000
 
@@ -28,6 +31,10 @@ class StreamOptions:
     max_staleness  live: seconds that a frame may wait before it is dropped as stale, and counted; inf for no bound
     gap            seconds. When no frame comes for longer, or the clock jumps by more, forward or back, the open
                    segment closes at the last frame and the window is cleared. None: the window's length, at least 2
+    decode         which events have a text: "closed" (when a segment ends, from its mean: the better text), "open"
+                   (when it begins, from its newest embedding), "both" or "none". Every segment has both events either
+                   way. "both" by default: a program that acts on what begins can't wait for its end, which may be
+                   minutes away. A text costs more than a hop: "closed" halves that, "none" leaves it to the program
     """
 
     policy: str | Policy = "running-ward"
@@ -35,6 +42,7 @@ class StreamOptions:
     queue: int | None = None
     max_staleness: float = 2.0
     gap: float | None = None
+    decode: Decode = "both"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", parse_policy(self.policy))
@@ -59,6 +67,10 @@ class StreamOptions:
         )
         if self.gap is not None:
             _require(_is_positive(self.gap), "gap", self.gap, "a number of seconds above 0")
+        known = get_args(Decode)
+        _require(
+            isinstance(self.decode, str) and self.decode in known, "decode", self.decode, f"one of {', '.join(known)}"
+        )
 
     def changed(self, **changes: Any) -> StreamOptions:
         """These options with others where a change is not None."""
@@ -79,6 +91,7 @@ class StreamOptions:
             queue=video.window if self.queue is None else int(self.queue),
             max_staleness=float(self.max_staleness),
             gap=float(gap),
+            decode=self.decode,
         )
 
 
@@ -91,6 +104,7 @@ class FilledOptions:
     queue: int
     max_staleness: float
     gap: float
+    decode: Decode
 
 
 def as_options(value: object) -> StreamOptions:

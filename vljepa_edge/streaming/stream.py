@@ -88,7 +88,7 @@ class Stream:
         self._tally = Tally()
         self._listeners = Listeners(callback, self._tally, wake)
         self._latencies = Latencies()
-        self._emitter = Emitter(model, self._tally, self._latencies)
+        self._emitter = Emitter(model, filled, self._tally, self._latencies)
         self._admitted = 0  # number of the newest frame
         self._stretch = 0  # of the newest frame
         self._arrived = perf_counter()  # when the newest frame came, taken or not

@@ -21,7 +21,7 @@ class Cut(NamedTuple):
     start: float
     end: float | None
     embedding: NDArray[np.float32]
-    score: float
+    change: float
 
 
 class Track:
@@ -85,8 +85,8 @@ class Track:
         self._segment = -1
         self._start = self._earliest = None
 
-    def _close(self, end: float, mean: NDArray[np.float32], score: float) -> Cut:
+    def _close(self, end: float, mean: NDArray[np.float32], change: float) -> Cut:
         assert self._start is not None
-        cut = Cut(self._segment, self._start, end, mean, score)
+        cut = Cut(self._segment, self._start, end, mean, change)
         self._start = None
         return cut
