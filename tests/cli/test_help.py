@@ -14,7 +14,7 @@ COMMANDS = (
     *(("stream",), ("classify",), ("ask",), ("search",), ("embed",), ("demo",), ("bench",), ("export",), ("build",)),
     *(("doctor",), ("slim",), ("train",)),
     *(("models", "list"), ("models", "verify"), ("eval", "card"), ("weights", "convert")),
-    *(("kernels", "tune"), ("kernels", "build"), ("data", "check"), ("data", "pack")),
+    *(("kernels", "tune"), ("kernels", "build"), ("data", "check"), ("data", "pack"), ("data", "fetch")),
 )
 
 

@@ -1,4 +1,7 @@
-"""`vljepa data`: training data looked at before a run, and packed into few large files. Needs the train extra."""
+"""`vljepa data`: training data fetched, looked at before a run, and packed into few large files.
+
+All but fetching needs the train extra.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,14 @@ import typer
 from vljepa_edge.cli.options import Debug, Json
 from vljepa_edge.cli.output import console, print_json, step_bars
 from vljepa_edge.cli.root import FAILURE, print_error
+from vljepa_edge.errors import InputError
 from vljepa_edge.support.install import require
 
 MODULES = ("torch", "pyarrow")
+_FAULTS = 10  # faults of a fetch that are printed one by one
 
 data = typer.Typer(
-    help="Check training data, or pack it.\n\n\b\nExamples:\n"
+    help="Fetch training data, check it, or pack it.\n\n\b\nExamples:\n  vljepa data fetch everyday\n"
     "  vljepa data check clips.csv\n  vljepa data pack clips.csv --out packed"
 )
 
@@ -35,6 +40,62 @@ Kind = Annotated[
 ]
 Camera = Annotated[str | None, typer.Option("--camera", metavar="NAME", help="Of a LeRobot data set with several.")]
 Videos = Annotated[Path | None, typer.Option("--videos", metavar="DIR", help="The videos of Action100M's Parquet.")]
+
+
+@data.command()
+def fetch(
+    name: Annotated[str, typer.Argument(metavar="everyday", help="Photographs and robot clips with texts.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="DIR", help="The folder to fill.", show_default="everyday in the cache"),
+    ] = None,
+    only: Annotated[
+        str | None,
+        typer.Option("--only", metavar="NAMES", help="Of its data sets only these: coco,flickr8k", show_default="all"),
+    ] = None,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Get photographs and clips from their public addresses, or from the folder VLJEPA_MIRROR; write tables of them.
+
+    Every file is checked by its SHA-256. What is there already is kept. The exit status is 1 when something could not
+    be had. The terms of each data set are printed: read them before you use it.
+
+    \b
+    Examples:
+      vljepa data fetch everyday
+      vljepa data fetch everyday --out data --only coco,video_droid
+      VLJEPA_MIRROR=/mnt/data vljepa data fetch everyday --json
+    """
+    from vljepa_edge.training.everyday import fetch as everyday
+    from vljepa_edge.training.everyday.sets import SETS, chosen
+
+    if name != "everyday":
+        raise InputError(f"what to fetch must be everyday, got {name!r}")
+    sets = chosen(SETS if only is None else map(str.strip, only.split(",")))
+    with step_bars() as on_step:
+        done = everyday.fetch(
+            everyday.default_folder() if out is None else out,
+            [one.name for one in sets], everyday.mirror_folder(), on_step=on_step,
+        )  # fmt: skip
+    for fault in done.faults[:_FAULTS]:
+        print_error(f"{fault.file}: {fault.reason}")
+    if len(done.faults) > _FAULTS:
+        print_error(f"and {len(done.faults) - _FAULTS} more files")
+    if as_json:
+        print_json(done.to_dict() | {"licences": {one.name: one.licence for one in sets}})
+    else:
+        to = console()
+        for table in done.made.tables.values():
+            to.print(f"{table.path}: {table.rows} texts of {table.media} files")
+        for what, count in done.made.left_out.items():
+            to.print(f"left out: {count} {what}")
+        for line in done.made.missing:
+            to.print(f"missing: {line}")
+        for one in sets:
+            to.print(f"{one.title}: {one.licence}")
+    if done.faults or done.made.missing:
+        raise typer.Exit(FAILURE)
 
 
 @data.command()

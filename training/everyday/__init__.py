@@ -1,0 +1,1 @@
+"""Everyday photographs and robot clips with texts that people wrote: where they are, how they come here, as tables."""

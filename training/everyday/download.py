@@ -1,0 +1,143 @@
+"""Files from public addresses, several at once, each checked by its SHA-256 and kept only when it is complete."""
+
+from __future__ import annotations
+
+import hashlib
+import http.client
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from vljepa_edge.support.assets import AssetError
+from vljepa_edge.support.atomic import replacing
+
+THREADS = 8
+TRIES = 4
+_TIMEOUT = 20.0  # seconds without a byte
+_LONGEST_WAIT = 60.0  # seconds between two tries, whatever the host asks for
+_LARGEST = 64 << 20  # bytes: none of the files is near it, so more is something else
+_CHUNK = 1 << 16
+_HEADERS = {"User-Agent": "vljepa-edge"}
+
+OnFile = Callable[[int, int], None]
+"""How many files are done, how many there are."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A file to get. sha256: in hexadecimal digits."""
+
+    url: str
+    target: Path
+    sha256: str
+
+
+class Fault(NamedTuple):
+    """A file that could not be had, and why."""
+
+    file: str
+    reason: str
+
+
+def download(wanted: Sequence[Wanted], on_file: OnFile | None = None, pause: float = 1.0) -> list[Fault]:
+    """Get the files that are not there yet. What can't be had is returned, and does not keep the others from coming.
+
+    A file that is there with the right hash is kept, so a run that was ended goes on where it was. pause: seconds
+    before the second try, doubled each time. Raises AssetError when the host can't be reached or asks to come later;
+    OSError when a file can't be written (a full disk). Then, and at Ctrl-C, what is under way is dropped.
+    """
+    stop = threading.Event()
+    faults: list[Fault] = []
+    with ThreadPoolExecutor(THREADS) as pool:
+        running = [pool.submit(_get, one, stop, pause) for one in wanted]
+        try:
+            for done, future in enumerate(as_completed(running), 1):
+                fault = future.result()
+                if fault is not None:
+                    faults.append(fault)
+                if on_file is not None:
+                    on_file(done, len(wanted))
+        except BaseException:
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)  # the end of `with` waits for those under way
+            raise
+    return sorted(faults)
+
+
+def has_hash(path: Path, sha256: str) -> bool:
+    """Whether the file is there and has this SHA-256. Raises OSError for one that can't be read."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except FileNotFoundError:
+        return False
+    return digest.hexdigest() == sha256
+
+
+def _get(one: Wanted, stop: threading.Event, pause: float) -> Fault | None:
+    if stop.is_set() or has_hash(one.target, one.sha256):
+        return None
+    host = one.url.split("/", 3)[2]
+    for attempt in range(1, TRIES + 1):
+        last = attempt == TRIES
+        wait = min(pause * 2 ** (attempt - 1), _LONGEST_WAIT)
+        try:
+            return _save(one, stop)
+        except urllib.error.HTTPError as error:
+            error.close()
+            if error.code == 429 and last:
+                raise AssetError(host, "asks to come back later (status 429); what is here is kept") from error
+            if error.code != 429 and (error.code < 500 or last):
+                return Fault(one.url, f"the host answers with status {error.code} ({error.reason})")
+            wait = _asked_for(error.headers.get("Retry-After"), wait)
+        except urllib.error.URLError as error:
+            if last:
+                raise AssetError(host, f"can't be reached ({error.reason}); what is here is kept") from error
+        except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+            if last:
+                return Fault(one.url, f"broke off {TRIES} times ({error or type(error).__name__})")
+        if stop.wait(wait):
+            break
+    return None
+
+
+def _asked_for(header: str | None, otherwise: float) -> float:
+    """Seconds of a Retry-After header, at most _LONGEST_WAIT. A date in it is not read."""
+    return min(float(header), _LONGEST_WAIT) if header is not None and header.isdecimal() else otherwise
+
+
+def _save(one: Wanted, stop: threading.Event) -> Fault | None:
+    request = urllib.request.Request(one.url, headers=_HEADERS)
+    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+        digest, size = hashlib.sha256(), 0
+        one.target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with replacing(one.target) as part:
+                with part.open("wb") as out:
+                    while chunk := answer.read(_CHUNK):
+                        if stop.is_set():
+                            raise _Dropped
+                        digest.update(chunk)
+                        size += len(chunk)
+                        if size > _LARGEST:
+                            raise _Dropped(f"is larger than {_LARGEST >> 20} MiB")
+                        out.write(chunk)
+                missing = answer.length  # what the header promised and did not come
+                if missing:
+                    raise http.client.IncompleteRead(b"", missing)
+                if digest.hexdigest() != one.sha256:
+                    raise _Dropped(f"has the SHA-256 {digest.hexdigest()}, must be {one.sha256}")
+        except _Dropped as error:
+            return Fault(one.url, str(error))
+    return None
+
+
+class _Dropped(Exception):
+    """A file that is not kept."""
