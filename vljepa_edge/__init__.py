@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         VLJepaError,
     )
     from vljepa_edge.model import Model, load
+    from vljepa_edge.perception.coco import COCO_80
+    from vljepa_edge.perception.labels import Labels
     from vljepa_edge.perception.perception import Perception, WindowEmbedding
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.options import StreamOptions
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
+    "COCO_80",
     "Answer",
     "Bundle",
     "BundleError",
@@ -56,6 +59,7 @@ __all__ = [
     "Index",
     "IndexFileError",
     "InputError",
+    "Labels",
     "LocalVariance",
     "Manifest",
     "Model",
@@ -85,11 +89,13 @@ __all__ = [
 _HOMES = {
     "Answer": "tasks.answer",
     "Bundle": "bundle.store",
+    "COCO_80": "perception.coco",
     "Event": "streaming.event",
     "EventReader": "streaming.reader",
     "Frame": "video.frame",
     "Hit": "tasks.retrieve",
     "Index": "tasks.retrieve",
+    "Labels": "perception.labels",
     "LocalVariance": "streaming.policy",
     "Manifest": "bundle.manifest",
     "Model": "model",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vljepa_edge.engines import compile_all
 from vljepa_edge.errors import InputError, ProcessError
 from vljepa_edge.perception.finite import unit
+from vljepa_edge.perception.labels import Labels, LabelsLike, read_labels
 from vljepa_edge.perception.text import Text
 from vljepa_edge.perception.vision import Vision
 from vljepa_edge.perception.window_encoder import WindowEncoder
@@ -80,6 +81,14 @@ class Perception:
         Raises InputError for one text that is not in a list, and for an empty one; EngineError when a graph fails.
         """
         return self.text.embed(texts)
+
+    def labels(self, labels: LabelsLike) -> Labels:
+        """Which of some labels are there, each for itself; see `vljepa_edge.perception.labels`.
+
+        labels: a list of texts, or a mapping from each to the text or texts that stand for it (None: chosen inside).
+        Raises InputError for no labels, more than 1,000, or an empty, overlong or repeated one.
+        """
+        return Labels(self.text, self.manifest, read_labels(labels))
 
     def decode_text(self, embedding: NDArray[np.float32]) -> str:
         """The text that an embedding [E] stands for (Y-decoder, greedy)."""
