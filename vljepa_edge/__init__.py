@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.stats import Stats
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.tasks.answer import Answer
-    from vljepa_edge.tasks.classify import Score
+    from vljepa_edge.tasks.classify import Score, best_label
     from vljepa_edge.tasks.retrieve import Hit, Index
     from vljepa_edge.video.frame import Frame, SourceStats
     from vljepa_edge.video.source import Source, SourceLike
@@ -81,6 +81,7 @@ __all__ = [
     "VideoWarning",
     "WindowEmbedding",
     "__version__",
+    "best_label",
     "load",
     "parse_policy",
     "segment",
@@ -112,6 +113,7 @@ _HOMES = {
     "StreamOptions": "streaming.options",
     "Uniform": "streaming.policy",
     "WindowEmbedding": "perception.perception",
+    "best_label": "tasks.classify",
     "load": "model",
     "parse_policy": "streaming.policy",
     "segment": "streaming.segmentation",

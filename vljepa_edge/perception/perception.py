@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.engines import compile_all
 from vljepa_edge.errors import InputError, ProcessError
+from vljepa_edge.perception.confidence import Confidence
 from vljepa_edge.perception.finite import unit
 from vljepa_edge.perception.labels import Labels, LabelsLike, read_labels
 from vljepa_edge.perception.text import Text
@@ -57,6 +58,7 @@ class Perception:
         self.graphs = compile_all(engine, bundle)  # by role
         self.text = Text(bundle, self.graphs)
         self.vision = Vision(bundle.manifest, self.graphs)
+        self.confidence = Confidence(bundle)
 
     @property
     def manifest(self) -> Manifest:
