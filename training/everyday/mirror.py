@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_edge.errors import DataError, VideoError
-from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.data.frames import read_frames
 from vljepa_edge.training.data.sample import FramePlan
-from vljepa_edge.training.everyday.download import Fault, OnFile, has_hash
+from vljepa_edge.training.everyday.download import Fault, OnFile, has_hash, writing
 from vljepa_edge.training.everyday.originals import Original
 from vljepa_edge.training.everyday.texts import texts_of
 
@@ -94,7 +93,6 @@ def _copy(source: Path, item: Original, folder: Path) -> Fault | None:
         return Fault(str(source), str(error).removeprefix(f"{source}: "))
     except OSError as error:
         return Fault(str(source), f"can't be read ({error.strerror or error})")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as part:
+    with writing(target) as part:
         shutil.copyfile(source, part)
     return None

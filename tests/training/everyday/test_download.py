@@ -122,12 +122,13 @@ def test_a_full_disk_ends_the_run(host: Host, tmp_path: Path, monkeypatch: pytes
     def full(target: Path) -> Iterator[Path]:
         with replacing(target) as part:
             yield part
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(module, "replacing", full)
     host.put("/a/b/c.jpg", BODY)
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(OSError, match="No space left on device") as caught:
         download([wanted(host, tmp_path)])
+    assert caught.value.filename == str(tmp_path / "c.jpg")
     assert files(tmp_path) == []
 
 
