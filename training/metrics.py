@@ -62,6 +62,19 @@ def best_threshold(scores: NDArray[Any], yes: NDArray[np.bool_]) -> float:
 
     Scores that tie are on the same side of every threshold. A score that is not finite is on neither, so it is wrong.
     """
+    _, right = _cuts(scores, yes)
+    return round(100.0 * float(right.max()) / len(yes), 1)
+
+
+def best_cut(scores: NDArray[Any], yes: NDArray[np.bool_]) -> float:
+    """The threshold above which scores mean yes so that the most are right: half-way between two scores that differ,
+    or infinite, where it is best to say the same of all. Of equally good ones the lowest. As in `best_threshold`."""
+    cuts, right = _cuts(scores, yes)
+    return float(cuts[int(right.argmax())])
+
+
+def _cuts(scores: NDArray[Any], yes: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Every threshold that tells scores apart, lowest first, and how many are right with each."""
     finite = np.isfinite(scores)
     order = np.argsort(scores[finite], kind="stable")
     values, ordered = scores[finite][order].astype(np.float64), yes[finite][order]
@@ -69,4 +82,6 @@ def best_threshold(scores: NDArray[Any], yes: NDArray[np.bool_]) -> float:
     yes_above = ordered.sum() - np.concatenate([[0], np.cumsum(ordered)])
     between = np.ones(len(values) + 1, bool)  # a threshold lies below all, above all, or between two that differ
     between[1:-1] = np.diff(values) > _ROUNDING * np.abs(values).max(initial=0.0)
-    return round(100.0 * float((no_below + yes_above)[between].max()) / len(yes), 1)
+    middles = 0.5 * (values[1:] + values[:-1])
+    cuts = np.concatenate([[-np.inf], middles, [np.inf]]) if len(values) else np.array([-np.inf])
+    return cuts[between], (no_below + yes_above)[between]

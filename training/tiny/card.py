@@ -1,12 +1,12 @@
 """The model card: every figure of the default, measured on the shipped bundle through the runtime.
 
-`vljepa eval card` prints it.
+`vljepa eval card` prints it. It has parts, which can be measured alone.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,12 @@ from rich.console import Console
 from rich.progress import track
 
 from vljepa_edge.bundle.store import default_bundle
-from vljepa_edge.errors import InputError
+from vljepa_edge.errors import DataError, InputError, VideoError
 from vljepa_edge.model import Model, load
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH
+from vljepa_edge.support.assets import AssetError
+from vljepa_edge.training.everyday.fetch import default_folder
+from vljepa_edge.training.figures import everyday
 from vljepa_edge.training.metrics import best_threshold, first, percent, winner
 from vljepa_edge.training.tiny import assets, captions, drawn_figures, photographs, real_sets
 from vljepa_edge.training.tiny.captions import Scene
@@ -36,30 +39,66 @@ _SEEDS = {"seen": "card/1", "held": "card/2", "seen_asked": "card/3", "held_aske
 _track = partial(track, console=Console(stderr=True))  # stdout is for figures, which may be JSON
 
 
-def evaluate(path: Path | None = None, clips: int = CLIPS) -> dict[str, Any]:
-    """All figures. Needs the training extra and, once, the pinned packages (about 600 MB).
+def evaluate(
+    path: Path | None = None, clips: int = CLIPS, only: Sequence[str] = (), data: Path | None = None
+) -> dict[str, Any]:
+    """All figures, or those of the parts `only`. Needs the training extra and, once, pinned packages (about 600 MB).
 
-    Raises InputError for a bundle that isn't of the default's shape, whose appearance stream has concepts.
+    data: the folder of the everyday tables (None: the cache folder's). What a part needs and isn't there is told under
+    `missing`, by the part; the others are measured. Raises InputError for an unknown part, for a bundle that isn't of
+    the default's shape, whose appearance stream has concepts, where a part needs that, and where no part could be
+    measured.
     """
+    names = check_parts(only)
     model = load(default_bundle() if path is None else path)
+    if any(name in _PARTS for name in names):
+        _check_shape(model)
+    figures: dict[str, Any] = {"model": f"{model.manifest.name} {model.manifest.version}"}
+    missing: dict[str, str] = {}
+    for name in names:
+        try:
+            if name in everyday.PARTS:
+                found = everyday.PARTS[name](model, default_folder() if data is None else data)
+                figures.setdefault("everyday", {})[name] = found
+            else:
+                figures |= _PARTS[name](model, clips)
+        except (AssetError, DataError, VideoError) as error:
+            missing[name] = str(error)
+    if len(missing) == len(names):
+        raise InputError("nothing could be measured: " + "; ".join(f"{name}: {why}" for name, why in missing.items()))
+    return figures | ({"missing": missing} if missing else {})
+
+
+def check_parts(only: Sequence[str]) -> list[str]:
+    """The parts to measure, each once: all for none. Raises InputError for an unknown one."""
+    names = list(dict.fromkeys(only)) or [*everyday.PARTS, *_PARTS]
+    for name in names:
+        if name not in everyday.PARTS and name not in _PARTS:
+            raise InputError(f"a part of the card must be one of {', '.join([*everyday.PARTS, *_PARTS])}, got {name!r}")
+    return names
+
+
+def _check_shape(model: Model) -> None:
     outputs = {tensor.name: tensor.shape[-1] for graph in model.manifest.graphs.values() for tensor in graph.outputs}
     width = GRID_WIDTH + CONCEPT_WIDTH
     if outputs.get("appearance") != width:
         raise InputError(
             f"{model.manifest.name} has no output 'appearance' of width {width}, with concepts to compare it with; "
-            "the model card judges bundles that make tiny wrote"
+            f"{', '.join(_PARTS)} judge bundles that make tiny wrote, and {', '.join(everyday.PARTS)} any bundle"
         )
+
+
+def drawn(model: Model, clips: int) -> dict[str, Any]:
+    """Drawn clips of objects trained on and held out: `seen` and `held`."""
     cutouts = load_cutouts(assets.stamps_dir())
     held = held_out(cutouts)
     painter = Painter(cutouts, load_backgrounds(assets.background_dirs(), test=True))
-    figures: dict[str, Any] = {"model": f"{model.manifest.name} {model.manifest.version}", "clips_per_split": clips}
+    figures: dict[str, Any] = {"clips_per_split": clips}
     for split in ("seen", "held"):
         names = [name for name in cutouts if (name in held) == (split == "held")]
         figures[split] = _split(model, painter, split, names, clips)
         figures[split]["motion_moving_camera"] = moving_camera(model, painter, split, names, clips // 2)
         figures[split] |= close_ups(model, painter, split, names, clips // 2)
-    figures |= photographs.measure(model)
-    figures["real_videos"] = videos(model)
     return figures
 
 
@@ -228,3 +267,12 @@ def videos(model: Model) -> dict[str, Any]:
 
 def _window_seconds(model: Model) -> float:
     return (model.manifest.video.window - 1) / model.manifest.video.fps
+
+
+_PARTS: dict[str, Callable[[Model, int], dict[str, Any]]] = {
+    "drawn": drawn,
+    "objects": lambda model, clips: photographs.measure(model),
+    "videos": lambda model, clips: {"real_videos": videos(model)},
+}
+"""What is measured of bundles of the default's shape, beside what is measured of any. The second argument is how many
+clips of a split are drawn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vljepa_edge.training.tiny import real_sets
+from vljepa_edge.training.tiny.bars import BARS, REAL
 from vljepa_edge.training.tiny.photographs import WAY
 
 _COLUMNS = (
@@ -33,27 +34,110 @@ _COLUMNS = (
     ("yes or no, is it there, filling the frame", "answers_exists_close_up"),
     ("the same, best zero-training read-out", "zero_training_exists_close_up"),
 )
+NOT_MEASURED = "–"
 _SHEET_FRAMES = 3
 _THUMBNAIL = (240, 160)
 
 
 def markdown(figures: Mapping[str, Any]) -> str:
-    """The card. All figures are per cent unless their row says otherwise."""
-    seen, held = figures["seen"], figures["held"]
-    photos, videos = figures["real_photos"], figures["real_videos"]
+    """The card, of the parts that were measured. All figures are per cent unless their row says otherwise."""
     lines = [
         f"# Model card: {figures['model']}",
         "",
-        "Measured on the bundle through the runtime with `vljepa eval card`. Composite clips: cut-outs of photographs",
-        f"moving over photographs never trained on, {figures['clips_per_split']} a split, from seeds used for nothing",
-        "else.",
+        "Measured on the bundle through the runtime with `vljepa eval card`.",
+        "",
+        *_bars(figures),
+    ]
+    if "seen" in figures:
+        lines += _drawn(figures)
+    if "real_photos" in figures:
+        lines += _objects(figures)
+    if "real_videos" in figures:
+        lines += _videos(figures)
+    missing = figures.get("missing", {})
+    if missing:
+        lines += ["## Not measured", "", *(f"* `{name}`: {why}" for name, why in missing.items()), ""]
+    return "\n".join(lines)
+
+
+def bar_lines(figures: Mapping[str, Any]) -> Iterator[str]:
+    """For a terminal: a line a bar whose figure was measured."""
+    for bar in BARS:
+        value = bar.value(figures)
+        if value is not None:
+            verdict = "ok   " if bar.reached(value) else "BELOW"
+            before = _known(bar.before)
+            yield f"{verdict} {value:6.1f}  bar {bar.sign} {bar.bar:5.1f}  0.8.0 had {before:>5}  {bar.label}"
+
+
+def _known(value: float | None) -> str:
+    return NOT_MEASURED if value is None else f"{value:.1f}"
+
+
+def _bars(figures: Mapping[str, Any]) -> list[str]:
+    return [
+        "## Real photographs and video",
+        "",
+        "Photographs and clips are of test sets: nothing was trained on them, and nothing was chosen by them. A tie is",
+        "wrong.",
+        "",
+        "| figure | measured | bar | tiny 0.8.0 | command |",
+        "|---|---:|---:|---:|---|",
+        *(
+            f"| {bar.label} | {_known(bar.value(figures))} | {bar.bar:g} | {_known(bar.before)} | `{bar.command}` |"
+            for bar in REAL
+        ),
+        "",
+        *_everyday(figures.get("everyday", {})),
+    ]
+
+
+def _everyday(figures: Mapping[str, Any]) -> list[str]:
+    """All figures of search, a row a set."""
+    searched = {name: found for name, found in figures.items() if "text_to_item_R@1" in found}
+    lines = []
+    if searched:
+        tops = [f"{way}_R@{top}" for way in ("text_to_item", "item_to_text") for top in (1, 5, 10)]
+        lines += [
+            "| set | items | texts | text to item, R@1 | R@5 | R@10 | item to text, R@1 | R@5 | R@10 | CIDEr |",
+            "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
+        ]
+        for name, found in searched.items():
+            cells = [found["items"], found["captions"], *(found[top] for top in tops), found.get("CIDEr", NOT_MEASURED)]
+            lines.append(f"| `{name}` | " + " | ".join(map(str, cells)) + " |")
+        lines.append("")
+    if "is-there" in figures:
+        found = figures["is-there"]
+        lines += [
+            f"Is it there: {found['questions']} questions, as many yes as no of each object. By cosine, with a",
+            f"threshold that other photographs chose, {found['by_cosine']} % are right; by asking",
+            f"{found['by_asking']} %.",
+            f"The area under the ROC curve is {found['area']} %.",
+            "",
+        ]
+    return lines
+
+
+def _drawn(figures: Mapping[str, Any]) -> list[str]:
+    seen, held = figures["seen"], figures["held"]
+    return [
+        "## Drawn clips",
+        "",
+        f"Cut-outs of photographs moving over photographs never trained on, {figures['clips_per_split']} a split, from",
+        "seeds used for nothing else.",
         "",
         "| per cent | objects trained on | held-out objects |",
         "|---|---|---|",
         *(f"| {label} | {seen[key]} | {held[key]} |" for label, key in _COLUMNS),
         f"| object, best zero-training read-out | {_best(seen)} | {_best(held)} |",
         "",
-        "## Real photographs",
+    ]
+
+
+def _objects(figures: Mapping[str, Any]) -> list[str]:
+    photos = figures["real_photos"]
+    return [
+        "## Photographs of single objects",
         "",
         f"{photos['count']} single-object photographs, 48 labels each: the model {photos['model']} %,",
         f"the best zero-training ConSE read-out {photos['best_zero_training']} %.",
@@ -64,7 +148,13 @@ def markdown(figures: Mapping[str, Any]) -> str:
         "|---|---|---|---|",
         *(f"| {row['photo']} | {row['label']} | {row['model']} | {row['conse']} |" for row in photos["rows"]),
         "",
-        "## Real video",
+    ]
+
+
+def _videos(figures: Mapping[str, Any]) -> list[str]:
+    videos = figures["real_videos"]
+    return [
+        "## Stretches of real video",
         "",
         f"{videos['windows']} windows. The text says something right in {videos['says_right']} %, and the label picked",
         f"of 48 is right in {videos['picks_right']} %. `vljepa eval card --pictures FOLDER` shows the frames.",
@@ -74,7 +164,6 @@ def markdown(figures: Mapping[str, Any]) -> str:
         *(_video_row(row) for row in videos["rows"]),
         "",
     ]
-    return "\n".join(lines)
 
 
 def _tuning_lines(tuning: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vljepa_edge.perception.confidence import Words
 from vljepa_edge.streaming.event import Event
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.track import Cut, Track
 
 POLLED = 256
-NO_WORDS = Words("", None, "none")
 
 
 class Emitter:
@@ -37,7 +35,6 @@ class Emitter:
         self._model = model
         self._decode_open = options.decode in ("open", "both")
         self._decode_closed = options.decode in ("closed", "both")
-        self._least = model.confidence.least(options.min_confidence)
         self._tally = tally
         self._latencies = latencies
         self._lock = threading.Lock()  # pending
@@ -60,10 +57,10 @@ class Emitter:
         failures: list[BaseException] = []
         for track, cut in cuts:
             cut.embedding.flags.writeable = False
-            words, decode = NO_WORDS, {}
+            text, decode = "", {}
             if self._decode_open if cut.end is None else self._decode_closed:
                 begun = perf_counter()
-                words = self._decode(track, cut, failures)
+                text = self._decode(cut, failures)
                 decode = {"decode": 1e3 * (perf_counter() - begun)}
                 self._latencies.record(decode)
             event = Event(
@@ -71,14 +68,12 @@ class Emitter:
                 start=cut.start,
                 end=cut.end,
                 decided_at=decided_at,
-                text=words.text,
+                text=text,
                 embedding=cut.embedding,
                 change=cut.change,
                 query=track.query.text,
                 segment=cut.segment,
                 latency_ms=_stages(latency_ms) | decode | {"total": 1e3 * (perf_counter() - called)},
-                confidence=words.confidence,
-                wording=words.wording,
             )
             self._keep(event, output)
         if failures:
@@ -109,15 +104,14 @@ class Emitter:
             self._pending.clear()
         return events
 
-    def _decode(self, track: Track, cut: Cut, failures: list[BaseException]) -> Words:
-        model = self._model
+    def _decode(self, cut: Cut, failures: list[BaseException]) -> str:
         try:
-            words = model.confidence.say(model.text, cut.embedding, track.query.text, self._least)
+            text = self._model.decode_text(cut.embedding)
         except (Exception, KeyboardInterrupt) as error:
             failures.append(error)
-            return NO_WORDS
+            return ""
         self._tally.add("decodes")
-        return words
+        return text
 
     def _keep(self, event: Event, output: Output) -> None:
         self._tally.add("events")

@@ -1,0 +1,1 @@
+"""How good a bundle is on tables of captioned photographs and clips, through the runtime: figures for any bundle."""

@@ -1,0 +1,63 @@
+"""Figures of the everyday sets, photographs and robot clips with what people wrote of them, for any bundle.
+
+Their tables are what `vljepa data fetch everyday` writes. Nothing in them is ever trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from vljepa_edge.errors import DataError
+from vljepa_edge.model import Model
+from vljepa_edge.training.figures.captioned import Captioned, read_captioned
+from vljepa_edge.training.figures.captioning import cider
+from vljepa_edge.training.figures.is_there import is_there_figures
+from vljepa_edge.training.figures.kept import decode_items, embed_captions, embed_items
+from vljepa_edge.training.figures.search import search_figures
+
+FETCH = "vljepa data fetch everyday"
+Figures = dict[str, Any]
+
+
+def read(data: Path, name: str) -> Captioned:
+    """One of the tables in a folder. Raises DataError, saying how to get it."""
+    file = data / f"{name}.jsonl"
+    if not file.is_file():
+        raise DataError(file, f"is not there; to get it, run: {FETCH} --out {data}")
+    return read_captioned(file)
+
+
+def search(model: Model, table: Captioned) -> Figures:
+    """Search by caption and by item, under the default query; `items` and `captions` are counts."""
+    found = search_figures(embed_items(model, table), embed_captions(model, table), table)
+    return {"items": len(table.items), "captions": len(table.captions), **found}
+
+
+def say(model: Model, table: Captioned) -> Figures:
+    """What the Y-decoder makes of each item under the default query: `CIDEr` against all its captions, and how many
+    texts differ, per cent: one that says the same of everything has no share."""
+    texts = decode_items(model, table, embed_items(model, table))
+    score = cider(texts, [table.of_item(place) for place in range(len(texts))])
+    return {"CIDEr": round(score, 1), "different_texts": round(100.0 * len(set(texts)) / len(texts), 1)}
+
+
+def photographs(name: str) -> Callable[[Model, Path], Figures]:
+    def measure(model: Model, data: Path) -> Figures:
+        table = read(data, name)
+        return search(model, table) | say(model, table)
+
+    return measure
+
+
+PARTS: dict[str, Callable[[Model, Path], Figures]] = {
+    "coco-val": photographs("coco-val"),
+    "flickr8k-test": photographs("flickr8k-test"),
+    "robot-test": lambda model, data: search(model, read(data, "robot-test").within("video_droid")),
+    "is-there": lambda model, data: is_there_figures(model, read(data, "coco-val")),
+}
+"""What can be measured, by the name that `--only` takes. The second argument is the folder of the tables.
+
+Of the robot clips only DROID's are searched: several of the others have the same text.
+"""
