@@ -21,7 +21,7 @@ _ELSEWHERE = ("builtins", "collections", "os", "pathlib", "numpy", "typing", "ty
 # What the package itself calls, and who writes an engine, a policy or a bundle: their types are in engines/base.py,
 # _core.pyi and bundle/manifest.py.
 _INTERNAL = {
-    *("Model.__init__", "Perception.__init__", "StreamOptions.changed", "StreamOptions.filled"),
+    *("Model.__init__", "Perception.__init__", "Labels.__init__", "StreamOptions.changed", "StreamOptions.filled"),
     *("Manifest.entries", "Manifest.x_encoders"),
     *(f"{policy}.start" for policy in ("Policy", "LocalVariance", "RunningWard", "Uniform")),
 }
@@ -31,14 +31,14 @@ def modules() -> dict[str, Any]:
     """Names that annotations use and that are imported for type checkers only."""
     from vljepa_edge.bundle import manifest, store
     from vljepa_edge.engines import base
-    from vljepa_edge.perception import perception, text, text_sets, vision
+    from vljepa_edge.perception import labels, perception, text, text_sets, vision
     from vljepa_edge.streaming import event, listeners, options, policy, reader, stats, stream
     from vljepa_edge.tasks import answer, classify, retrieve
     from vljepa_edge.video import frame, preprocess, source
 
     found: dict[str, Any] = {}
-    for module in (manifest, store, base, perception, text, text_sets, vision, event, listeners, options, policy,
-                   reader, stats, stream, answer, classify, retrieve, frame, preprocess, source):  # fmt: skip
+    for module in (manifest, store, base, labels, perception, text, text_sets, vision, event, listeners, options,
+                   policy, reader, stats, stream, answer, classify, retrieve, frame, preprocess, source):  # fmt: skip
         found |= vars(module)
     return found
 

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         VLJepaError,
     )
     from vljepa_edge.model import Model, load
+    from vljepa_edge.perception.coco import COCO_80
+    from vljepa_edge.perception.labels import Labels
     from vljepa_edge.perception.perception import Perception, WindowEmbedding
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.options import StreamOptions
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.stats import Stats
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.tasks.answer import Answer
-    from vljepa_edge.tasks.classify import Score
+    from vljepa_edge.tasks.classify import Score, best_label
     from vljepa_edge.tasks.retrieve import Hit, Index
     from vljepa_edge.video.frame import Frame, SourceStats
     from vljepa_edge.video.source import Source, SourceLike
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __all__ = [
+    "COCO_80",
     "Answer",
     "Bundle",
     "BundleError",
@@ -56,6 +59,7 @@ __all__ = [
     "Index",
     "IndexFileError",
     "InputError",
+    "Labels",
     "LocalVariance",
     "Manifest",
     "Model",
@@ -77,6 +81,7 @@ __all__ = [
     "VideoWarning",
     "WindowEmbedding",
     "__version__",
+    "best_label",
     "load",
     "parse_policy",
     "segment",
@@ -85,11 +90,13 @@ __all__ = [
 _HOMES = {
     "Answer": "tasks.answer",
     "Bundle": "bundle.store",
+    "COCO_80": "perception.coco",
     "Event": "streaming.event",
     "EventReader": "streaming.reader",
     "Frame": "video.frame",
     "Hit": "tasks.retrieve",
     "Index": "tasks.retrieve",
+    "Labels": "perception.labels",
     "LocalVariance": "streaming.policy",
     "Manifest": "bundle.manifest",
     "Model": "model",
@@ -106,6 +113,7 @@ _HOMES = {
     "StreamOptions": "streaming.options",
     "Uniform": "streaming.policy",
     "WindowEmbedding": "perception.perception",
+    "best_label": "tasks.classify",
     "load": "model",
     "parse_policy": "streaming.policy",
     "segment": "streaming.segmentation",

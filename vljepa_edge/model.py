@@ -59,6 +59,7 @@ class Model(Perception):
         max_staleness: float | None = None,
         gap: float | None = None,
         decode: Decode | None = None,
+        min_confidence: float | None = None,
     ) -> Stream:
         """A Stream to push frames into; see `vljepa_edge.Stream` for `query`, `live` and `callback`.
 
@@ -68,8 +69,9 @@ class Model(Perception):
         from vljepa_edge.streaming.options import as_options
         from vljepa_edge.streaming.stream import Stream
 
-        changes = {"hop": hop, "queue": queue, "max_staleness": max_staleness, "gap": gap, "decode": decode}
-        chosen = as_options(options).changed(policy=policy, **changes)
+        waits = {"hop": hop, "queue": queue, "max_staleness": max_staleness, "gap": gap}
+        says = {"decode": decode, "min_confidence": min_confidence}
+        chosen = as_options(options).changed(policy=policy, **waits, **says)
         return Stream(self, query, chosen, live=live, callback=callback)
 
     def stream(
@@ -85,6 +87,7 @@ class Model(Perception):
         max_staleness: float | None = None,
         gap: float | None = None,
         decode: Decode | None = None,
+        min_confidence: float | None = None,
     ) -> EventReader:
         """Iterate over what happens in a source, as it happens: `for event in model.stream("clip.mp4"): ...`.
 
@@ -96,8 +99,9 @@ class Model(Perception):
         from vljepa_edge.streaming.reader import EventReader
         from vljepa_edge.streaming.stream import Stream
 
-        changes = {"hop": hop, "queue": queue, "max_staleness": max_staleness, "gap": gap, "decode": decode}
-        chosen = as_options(options).changed(policy=policy, **changes)
+        waits = {"hop": hop, "queue": queue, "max_staleness": max_staleness, "gap": gap}
+        says = {"decode": decode, "min_confidence": min_confidence}
+        chosen = as_options(options).changed(policy=policy, **waits, **says)
         opened = self.open(source, live=live)
         try:
             return EventReader(opened, partial(Stream, self, query, chosen))
@@ -127,11 +131,12 @@ class Model(Perception):
         candidates: Iterable[str] | None = None,
         *,
         report: Callable[[int, int], object] | None = None,
+        min_confidence: float | None = None,
     ) -> Answer:
         """Answer a question about a video or image; see `vljepa_edge.tasks.answer`."""
         from vljepa_edge.tasks.answer import answer
 
-        return answer(self, source, question, candidates, report)
+        return answer(self, source, question, candidates, report, min_confidence)
 
     def transition(self, before: SourceLike, after: SourceLike, candidates: Iterable[SourceLike]) -> list[Score]:
         """Which candidate clip leads from one image to another; see `vljepa_edge.tasks.transition`."""

@@ -1,13 +1,15 @@
-"""`vljepa data`: what is wrong with training data is said before a run, and good data is packed."""
+"""`vljepa data`: what is wrong with training data is said before a run, and good data is packed; it can be fetched."""
 
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Vljepa, write_photo, write_video
+from vljepa_edge.training.everyday.originals import originals
 
 
 @pytest.fixture
@@ -69,3 +71,61 @@ def test_data_that_cannot_be_opened_ends_with_status_2(vljepa: Vljepa, table: Pa
         run = vljepa("data", "check", *arguments)
         assert run.status == 2
         assert said in run.err
+
+
+# --- fetch ---
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A mirror with the first two photographs of COCO, one of them damaged, made again of one colour."""
+    folder = tmp_path / "mirror" / "coco"
+    folder.mkdir(parents=True)
+    rows = []
+    for number, item in enumerate(originals(["coco"])[:2]):
+        write_photo(folder / f"{number}.png", (9, 9, number))
+        address = item.address
+        rows.append(
+            {"file": f"{number}.png", "source_repo": f"github:{address.repo}", "commit": address.commit}
+            | {"path": address.path, "sha256_original": address.sha256, "captions": [f"Caption {number}"]}
+        )
+    (folder / "1.png").write_bytes((folder / "1.png").read_bytes()[:50])
+    (folder / "manifest.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    monkeypatch.setenv("VLJEPA_MIRROR", str(folder.parent))
+    return folder.parent
+
+
+def test_what_could_not_be_fetched_is_said(vljepa: Vljepa, mirror: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run = vljepa("data", "fetch", "everyday", "--out", out, "--only", "coco")
+    assert run.status == 1
+    errors = run.err.splitlines()
+    assert errors[0].startswith(f"error: {mirror / 'coco' / '1.png'}: ")
+    assert (len(errors), errors[-1]) == (11, "error: and 1908 more files")
+    assert f"{out / 'coco-train.jsonl'}: 1 texts of 1 files" in run.out
+    assert "missing: coco: 1918 of 1919 files are not here; get them by `vljepa data fetch" in run.out
+    assert "captions CC BY 4.0 (COCO Consortium)" in run.out
+    run = vljepa("data", "fetch", "everyday", "--out", out, "--only", "coco", "--json")
+    assert run.status == 1
+    assert run.json["tables"] == {"coco-train": {"path": str(out / "coco-train.jsonl"), "rows": 1, "media": 1}}
+    assert (len(run.json["faults"]), len(run.json["terms"])) == (1918, 1)
+    assert vljepa("data", "check", out / "coco-train.jsonl").status == 0
+
+
+def test_what_there_is_to_fetch_is_named(vljepa: Vljepa, tmp_path: Path) -> None:
+    run = vljepa("data", "fetch", "everything", "--out", tmp_path)
+    assert (run.status, run.err) == (2, "error: what to fetch must be everyday, got 'everything'\n")
+    run = vljepa("data", "fetch", "everyday", "--only", "coco, imagenet", "--out", tmp_path)
+    assert run.status == 2
+    assert "one of coco, flickr8k, video_droid, video_bridge, video_openvla, video_demo; got 'imagenet'" in run.err
+
+
+def test_no_network_ends_with_status_1(vljepa: Vljepa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VLJEPA_MIRROR", raising=False)
+    monkeypatch.setattr("vljepa_edge.training.everyday.download.TRIES", 1)
+    with socket.socket() as nobody:  # a proxy that does not listen
+        nobody.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        run = vljepa("data", "fetch", "everyday", "--out", tmp_path, "--only", "video_demo")
+    assert run.status == 1
+    assert "error: raw.githubusercontent.com: can't be reached" in run.err

@@ -18,6 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 import vljepa_edge
+from tests.calibrated import LOGISTIC, write_calibrated
 from tests.cli.conftest import Vljepa, write_video
 from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.cli.stream import print_event, summary_json
@@ -26,7 +27,8 @@ from vljepa_edge.video.frame import Frame
 from vljepa_edge.video.source import Source
 
 EVENT = [
-    *("type", "status", "start", "end", "decided_at", "text", "change", "query", "segment", "latency_ms"),
+    *("type", "status", "start", "end", "decided_at", "text", "confidence", "wording", "change", "query", "segment"),
+    "latency_ms",
 ]
 SUMMARY = ["type", "frames", "hops", "decodes", "dropped", "realtime_factor", "latency_ms", "warnings"]
 Spawn = Callable[..., "subprocess.Popen[str]"]
@@ -95,6 +97,25 @@ def test_a_segment_is_printed_where_it_is_put_into_words(
     assert len({(event["segment"], event["status"]) for event in events}) == len(events)
     assert {event["status"] for event in events if event["text"]} == worded
     assert summary["decodes"] == len([event for event in events if event["text"]])
+
+
+def test_lines_say_how_sure_the_model_is(vljepa: Vljepa, video: Path, toy: Path, tmp_path: Path) -> None:
+    bundle = write_calibrated(toy, tmp_path / "sure", general=["Something is red."], caption=LOGISTIC, slope=9.0)
+    words = ("stream", video, "--policy", "uniform:period=3", "--model", bundle)
+    *events, _ = vljepa(*words, "--json").json_lines
+    assert all(0 < event["confidence"] < 1 and event["wording"] == "specific" for event in events)
+    *lines, _ = vljepa(*words).out.splitlines()
+    for event, line in zip(events, lines, strict=True):
+        assert f"  {event['text']}  ({100 * event['confidence']:.0f} % sure, change {event['change']:.2f})" in line
+    *lines, _ = vljepa(*words, "--min-confidence", "1").out.splitlines()
+    assert all("  (not sure)  (" in line for line in lines)
+    least = max(event["confidence"] for event in events) + 0.001
+    *backed_off, _ = vljepa(*words, "--min-confidence", least, "--json").json_lines
+    *lines, _ = vljepa(*words, "--min-confidence", least).out.splitlines()
+    assert {event["wording"] for event in backed_off} == {"general", "none"}
+    for event, line in zip(backed_off, lines, strict=True):
+        assert ("Something is red.  (in general words, " in line) == (event["wording"] == "general")
+    assert vljepa("stream", video, "--min-confidence", "0.5").status == 2
 
 
 def test_open_and_another_way_to_decode_disagree(vljepa: Vljepa, video: Path) -> None:

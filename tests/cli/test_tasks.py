@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import vljepa_edge
+from tests.calibrated import LOGISTIC, write_calibrated
 from tests.cli.conftest import Vljepa, write_video
 from tests.media import cut
 from tests.toy_bundle import write_toy_bundle
@@ -66,6 +67,28 @@ def test_ask_open_and_from_candidates(vljepa: Vljepa, video: Path) -> None:
     assert opened["answer"]
     assert opened["candidates"] == []
     assert vljepa("ask", video, "-q", "What is it?").out.strip() == opened["answer"]
+
+
+def test_none_of_these_and_not_sure_are_said(vljepa: Vljepa, photo: Path, toy: Path, tmp_path: Path) -> None:
+    low = {**LOGISTIC, "offset": -9.0}
+    bundle = write_calibrated(toy, tmp_path / "sure", caption=low, answer=low, label=low, min_confidence=0.5)
+    words = ("classify", photo, "-l", "dog,cup", "--model", bundle)
+    run = vljepa(*words)
+    assert run.out.splitlines()[0] == "none of these" and len(run.out.splitlines()) == 3
+    found = vljepa(*words, "--json").json
+    assert found["best"] is None and all(0 < row["probability"] < 0.5 for row in found["labels"])
+    assert vljepa(*words, "--json", "--min-probability", "0").json["best"] == found["labels"][0]["label"]
+    assert vljepa(*words, "--min-probability", "2").status == 2
+
+    asked = ("ask", photo, "-q", "What is it?", "--model", bundle)
+    doubted, opened = vljepa(*asked, "--json").json, vljepa(*asked).out
+    assert doubted["sure"] is False and 0 < doubted["confidence"] < 0.5
+    assert opened == f"not sure: {doubted['answer']}\n"
+    assert vljepa(*asked, "--min-confidence", "0").out == f"{doubted['answer']}\n"
+    first, *scores = vljepa(*asked, "-c", "red,blue").out.splitlines()
+    assert first.startswith("not sure: ") and len(scores) == 2 and scores[0].endswith(" %)")
+    plain = vljepa("ask", photo, "-q", "What is it?", "--json").json
+    assert plain["confidence"] is None and plain["sure"] is True
 
 
 def test_embed_prints_and_saves_the_librarys_embedding(vljepa: Vljepa, video: Path, toy: Path, tmp_path: Path) -> None:

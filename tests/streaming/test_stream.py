@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.calibrated import LOGISTIC, write_calibrated
 from tests.streaming.scenes import BLUE, GREEN, GREY, RED, picture, scenes
 from tests.streaming.scratch import Scratch
 from tests.streaming.wrapped import WrappedEngine
@@ -271,6 +272,46 @@ def test_a_model_that_takes_whole_clips_streams_too(tmp_path: Path) -> None:
         run(stream, frames)
     embeddings = [model.embed_windows(frames[shot], QUERY, hop=1)[1] for shot in (slice(16), slice(16, 32))]
     np.testing.assert_allclose(np.stack([row for _, row in rows]), np.concatenate(embeddings), atol=1e-6)
+
+
+# --- how sure it is ---
+
+
+GENERAL = ["Something happens.", "A thing moves.", "It is red."]
+
+
+def test_what_is_not_sure_enough_is_said_in_general_words_or_not_at_all(toy: Path, tmp_path: Path) -> None:
+    low = {**LOGISTIC, "offset": -3.0}
+    path = write_calibrated(toy, tmp_path / "out", general=GENERAL, caption=low, answer=low, min_confidence=0.5)
+    model = load(path, threads=1, precision="f32")
+    frames = list(scenes(RED, GREEN, BLUE, GREY))
+
+    def events(least: float | None, query: str = QUERY) -> list[Event]:
+        with model.open_stream(query, "uniform:period=1", min_confidence=least) as stream:
+            return run(stream, frames)
+
+    plain = events(0.0)
+    assert all(event.wording == "specific" and event.text for event in plain)
+    seen = set()
+    middle = float(np.median([event.confidence for event in plain if event.confidence is not None]))
+    for least in (None, middle, 0.9):
+        for event, other in zip(events(least), plain, strict=True):
+            expected = model.confidence.say(model.text, event.embedding, QUERY, 0.5 if least is None else least)
+            assert (event.text, event.confidence, event.wording) == expected
+            assert event.text in {"specific": [other.text], "general": GENERAL, "none": [""]}[event.wording]
+            seen.add(event.wording)
+    assert seen == {"specific", "general", "none"}, "or the test shows less than it says"
+    assert {event.wording for event in events(0.9, "What colour is it?")} <= {"specific", "none"}
+
+
+def test_a_bundle_without_calibrators_knows_no_least_confidence(model: Model) -> None:
+    with model.open_stream(QUERY, min_confidence=0) as stream:
+        assert {event.confidence for event in run(stream, scenes(RED))} == {None}
+    with pytest.raises(InputError, match="min_confidence needs a bundle whose confidence was calibrated"):
+        model.open_stream(QUERY, min_confidence=0.5)
+    for bad in (-0.1, 1.1, "high", True, float("nan")):
+        with pytest.raises(InputError, match="min_confidence must be a number from 0 to 1"):
+            StreamOptions(min_confidence=bad)  # type: ignore[arg-type]
 
 
 # --- frames of all kinds ---

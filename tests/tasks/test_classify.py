@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.calibrated import LOGISTIC, write_calibrated
 from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
 from tests.streaming.scratch import Scratch
 from tests.streaming.wrapped import Overflowing
 from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import BundleError, EngineError, InputError, VideoError
 from vljepa_edge.model import Model, load
-from vljepa_edge.tasks.classify import rank
+from vljepa_edge.tasks.classify import best_label, rank
 
 LABELS = ["a red car", "dog", "ball", "Übergang", "left"]
 
@@ -165,3 +166,86 @@ def test_a_transition_needs_candidates_and_images(model: Model) -> None:
         model.transition(picture(RED), picture(RED), [])
     with pytest.raises(VideoError):
         model.transition("nowhere.png", picture(RED), [picture(RED)])
+
+
+# --- calibrated confidence ---
+
+
+def logistic(cosine: float, slope: float = 4.0, offset: float = -1.0) -> float:
+    return 1 / (1 + math.exp(-(slope * cosine + offset)))
+
+
+@pytest.fixture(scope="module")
+def sure(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The toy with a calibrator of each kind. "yes" is nearer than "no" from a difference of 0.5 on only."""
+    presence = {"kind": "logistic", "slope": 6.0, "offset": -3.0}
+    out = tmp_path_factory.mktemp("calibrated") / "toy"
+    entry = {"caption": LOGISTIC, "answer": LOGISTIC, "label": LOGISTIC, "min_confidence": 0.6}
+    return load(write_calibrated(toy, out, **entry, presence=presence), threads=1, precision="f32")
+
+
+def test_a_label_has_a_probability_of_its_own(sure: Model, model: Model) -> None:
+    scores = sure.classify(picture(RED), LABELS)
+    assert [(item.label, item.score) for item in scores] == [
+        (item.label, pytest.approx(item.score)) for item in model.classify(picture(RED), LABELS)
+    ]
+    seen = sure.embed_video(picture(RED))
+    for item in scores:
+        cosine = float(sure.embed_text([f"A photo of {item.label}."])[0] @ seen)
+        assert item.probability == pytest.approx(logistic(cosine), abs=1e-5)
+    alone = sure.classify(picture(RED), [scores[0].label])
+    assert alone[0].score == 1.0 and alone[0].probability == pytest.approx(scores[0].probability)
+
+
+def test_none_of_these_is_the_best_label_where_none_is_probable_enough(sure: Model, model: Model) -> None:
+    scores = sure.classify(picture(RED), LABELS)
+    top = max(item.probability for item in scores if item.probability is not None)
+    assert best_label(scores, top) == scores[0]
+    assert best_label(scores, math.nextafter(top, 1)) is None
+    assert best_label(scores) == (scores[0] if top >= 0.5 else None)
+    plain = model.classify(picture(RED), LABELS)
+    assert best_label(plain, 1.0) == plain[0] and plain[0].probability is None
+    for bad in ([], "dog", [1], None):
+        with pytest.raises(InputError, match="scores must be"):
+            best_label(bad)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="min_probability must be a number from 0 to 1, got 2"):
+        best_label(scores, 2)
+
+
+def test_an_answer_says_whether_it_is_sure(sure: Model, model: Model) -> None:
+    image, question = picture(RED), "What is it?"
+    seen = sure.embed_video(image, question)
+    opened = sure.answer(image, question)
+    assert opened.confidence == pytest.approx(logistic(opened.score), abs=1e-5)
+    assert opened.sure == (opened.confidence >= 0.6)
+    assert sure.answer(image, question, min_confidence=0.0).sure
+    doubted = sure.answer(image, question, min_confidence=1.0)
+    assert not doubted.sure and doubted.text == opened.text != ""
+    chosen = sure.answer(image, question, ["a dog", "a cup"])
+    cosines = dict(zip(["a dog", "a cup"], (sure.embed_text(["a dog", "a cup"]) @ seen).tolist(), strict=True))
+    assert {item.label: item.probability for item in chosen.scores} == {
+        name: pytest.approx(logistic(cosine), abs=1e-5) for name, cosine in cosines.items()
+    }
+    assert (chosen.confidence, chosen.text) == (chosen.scores[0].probability, chosen.scores[0].label)
+    plain = model.answer(image, question)
+    assert plain.confidence is None and plain.sure
+    with pytest.raises(InputError, match="min_confidence needs a bundle"):
+        model.answer(image, question, min_confidence=0.5)
+    with pytest.raises(InputError, match="min_confidence must be a number from 0 to 1"):
+        sure.answer(image, question, min_confidence=-1)
+
+
+@pytest.mark.parametrize("names", [["yes", "no"], ["No.", "Yes."]])
+def test_whether_something_is_there_is_answered_by_what_is_more_probable(sure: Model, names: list[str]) -> None:
+    image, question = picture(GREEN), "Is there a ball?"
+    yes, no = sure.embed_text(["yes", "no"]) @ sure.embed_video(image, question)
+    if names[0] == "No.":
+        no, yes = sure.embed_text(names) @ sure.embed_video(image, question)
+    chance = logistic(float(yes) - float(no), 6.0, -3.0)
+    found = sure.answer(image, question, names)
+    said = found.text.strip(".").lower()
+    assert said == ("yes" if chance >= 0.5 else "no")
+    assert found.confidence == pytest.approx(max(chance, 1 - chance), abs=1e-5)
+    assert sum(score.probability or 0 for score in found.scores) == pytest.approx(1)
+    other = sure.answer(image, "Does the ball move?", names)  # no calibrator is of this question
+    assert sum(score.probability or 0 for score in other.scores) != pytest.approx(1, abs=1e-3)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import ssl
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -81,6 +83,17 @@ def has_hash(path: Path, sha256: str) -> bool:
     return digest.hexdigest() == sha256
 
 
+@contextmanager
+def writing(target: Path) -> Iterator[Path]:
+    """As `replacing`, and makes the folder. An error of the system, that the disk is full, names `target`."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(target) as part:
+            yield part
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
+
+
 def _get(one: Wanted, stop: threading.Event, pause: float) -> Fault | None:
     if stop.is_set() or has_hash(one.target, one.sha256):
         return None
@@ -89,7 +102,7 @@ def _get(one: Wanted, stop: threading.Event, pause: float) -> Fault | None:
         last = attempt == TRIES
         wait = min(pause * 2 ** (attempt - 1), _LONGEST_WAIT)
         try:
-            return _save(one, stop)
+            return _save(one)
         except urllib.error.HTTPError as error:
             error.close()
             if error.code == 429 and last:
@@ -100,7 +113,7 @@ def _get(one: Wanted, stop: threading.Event, pause: float) -> Fault | None:
         except urllib.error.URLError as error:
             if last:
                 raise AssetError(host, f"can't be reached ({error.reason}); what is here is kept") from error
-        except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
+        except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
             if last:
                 return Fault(one.url, f"broke off {TRIES} times ({error or type(error).__name__})")
         if stop.wait(wait):
@@ -113,31 +126,17 @@ def _asked_for(header: str | None, otherwise: float) -> float:
     return min(float(header), _LONGEST_WAIT) if header is not None and header.isdecimal() else otherwise
 
 
-def _save(one: Wanted, stop: threading.Event) -> Fault | None:
+def _save(one: Wanted) -> Fault | None:
     request = urllib.request.Request(one.url, headers=_HEADERS)
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
-        digest, size = hashlib.sha256(), 0
-        one.target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with replacing(one.target) as part:
-                with part.open("wb") as out:
-                    while chunk := answer.read(_CHUNK):
-                        if stop.is_set():
-                            raise _Dropped
-                        digest.update(chunk)
-                        size += len(chunk)
-                        if size > _LARGEST:
-                            raise _Dropped(f"is larger than {_LARGEST >> 20} MiB")
-                        out.write(chunk)
-                missing = answer.length  # what the header promised and did not come
-                if missing:
-                    raise http.client.IncompleteRead(b"", missing)
-                if digest.hexdigest() != one.sha256:
-                    raise _Dropped(f"has the SHA-256 {digest.hexdigest()}, must be {one.sha256}")
-        except _Dropped as error:
-            return Fault(one.url, str(error))
+        body = answer.read(_LARGEST + 1)
+        if len(body) > _LARGEST:
+            return Fault(one.url, f"is larger than {_LARGEST >> 20} MiB")
+        if answer.length:  # what the header promised and did not come
+            raise http.client.IncompleteRead(b"", answer.length)
+    digest = hashlib.sha256(body).hexdigest()
+    if digest != one.sha256:
+        return Fault(one.url, f"has the SHA-256 {digest}, must be {one.sha256}")
+    with writing(one.target) as part:
+        part.write_bytes(body)
     return None
-
-
-class _Dropped(Exception):
-    """A file that is not kept."""

@@ -2,7 +2,7 @@
 
 It has a folder a set, in it `manifest.jsonl` with a line an item: `file`, `source_repo`, `commit`, `path`,
 `sha256_original`, and `captions` or `label`. Which copy is of which original must agree with the list that comes with
-this package. A clip must be the original, byte for byte. A photograph may be encoded anew; then it has no hash that is
+this package. A clip must be the original, byte for byte. A photograph may be encoded again; then it has no hash that is
 known, and it must decode. The texts are the manifest's own.
 """
 
@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_edge.errors import DataError, VideoError
-from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.data.frames import read_frames
 from vljepa_edge.training.data.sample import FramePlan
-from vljepa_edge.training.everyday.download import Fault, OnFile, has_hash
+from vljepa_edge.training.everyday.download import Fault, OnFile, has_hash, writing
 from vljepa_edge.training.everyday.originals import Original
 from vljepa_edge.training.everyday.texts import texts_of
 
@@ -31,7 +30,8 @@ def copy_set(
 ) -> tuple[dict[str, list[str]], list[Fault]]:
     """Copy a set's items into `folder`; returns their texts by the original's file, and what could not be had.
 
-    A photograph that was encoded anew keeps the suffix of the copy. Raises DataError for a manifest that can't be read.
+    A photograph that was encoded again has the suffix of its copy. Raises DataError for a manifest that can't be
+    read.
     """
     rows = dict(_rows(mirror / name / "manifest.jsonl"))
     texts: dict[str, list[str]] = {}
@@ -93,7 +93,6 @@ def _copy(source: Path, item: Original, folder: Path) -> Fault | None:
         return Fault(str(source), str(error).removeprefix(f"{source}: "))
     except OSError as error:
         return Fault(str(source), f"can't be read ({error.strerror or error})")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(target) as part:
+    with writing(target) as part:
         shutil.copyfile(source, part)
     return None

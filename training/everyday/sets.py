@@ -3,11 +3,13 @@ which."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.training.everyday.originals import originals
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,7 @@ SETS = MappingProxyType({
     for one in (
         DataSet(
             "coco", "COCO 2017, a part of it: photographs with captions",
-            "captions CC BY 4.0 (COCO Consortium); each photograph has the licence that its owner chose on Flickr, "
-            "from CC BY to CC BY-NC-ND, and of 1,194 of 1,919 it is not known which",
+            "captions CC BY 4.0 (COCO Consortium), each photograph as its owner on Flickr chose",
             ("coco-train", "coco-val"),
         ),
         DataSet(
@@ -49,15 +50,17 @@ SETS = MappingProxyType({
             "video_openvla", "OpenVLA's page: clips of robot arms with task instructions", "CC BY-SA 4.0",
             ("robot-train", "robot-test"),
         ),
-        DataSet("video_demo", "five clips of people, bottles, cars and streets", "CC BY 4.0 (four), MIT (one)", ()),
+        DataSet("video_demo", "five clips of people, bottles, cars and streets", "as the repository of each says", ()),
     )
 })  # fmt: skip
 """By name, which is the name of the folder too."""
 
-RECIPES = MappingProxyType({
-    "tiny": tuple(one.name for one in SETS.values() if one.tables),
-    "tiny-open": tuple(one.name for one in SETS.values() if one.tables and one.open),
-})
+RECIPES = MappingProxyType(
+    {
+        "tiny": tuple(one.name for one in SETS.values() if one.tables),
+        "tiny-open": tuple(one.name for one in SETS.values() if one.tables and one.open),
+    }
+)
 """The sets that each recipe of the default is trained on. `tiny-open` leaves out what is for research only."""
 
 TRAINING = ("coco-train", "flickr8k-train", "robot-train")
@@ -83,8 +86,14 @@ def recipe_sets(recipe: str) -> tuple[str, ...]:
 
 
 def terms(sets: Iterable[str]) -> str:
-    """What was trained on and under what terms, a line a set: for NOTICE, the manifest and the model card.
+    """Under what terms these sets are, a line a set: for NOTICE, the manifest and the model card.
 
-    Raises InputError for a set that there is not.
+    Where not all items of a set have the same licence, it says how many have which. Raises InputError for a set that
+    there is not.
     """
-    return "".join(f"{one.title}: {one.licence}.\n" for one in chosen(sets))
+    return "".join(f"{one.title}: {one.licence}{_counted(one.name)}.\n" for one in chosen(sets))
+
+
+def _counted(name: str) -> str:
+    counts = Counter(item.licence for item in originals([name])).most_common()
+    return "" if len(counts) == 1 else f" ({', '.join(f'{count} {licence}' for licence, count in counts)})"

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from vljepa_edge.errors import DataError
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.everyday.originals import Original, originals
-from vljepa_edge.training.everyday.sets import TABLES, TESTS, DataSet, chosen
+from vljepa_edge.training.everyday.sets import SETS, TABLES, TESTS, DataSet, chosen
 from vljepa_edge.training.everyday.texts import text_key
 
 TEXTS = "texts.json"
@@ -64,32 +64,33 @@ class _Item(NamedTuple):
 
 
 def make_tables(folder: Path, sets: Iterable[str]) -> Made:
-    """Write `folder`/NAME.jsonl for each of sets.TABLES that there is something for, and say what is missing.
+    """Write `folder`/NAME.jsonl for each of sets.TABLES that `folder` has something for.
 
+    What is returned is about these sets alone; but no text of any test in `folder` is trained on.
     A row has `path` (absolute), `caption` and `text_key`. Several texts of one photograph are rows of their own; the
     trainer makes none of them wrong for the others. Reads only what is in `folder`: neither network nor mirror.
     Raises DataError for texts that can't be read, OSError for a table that can't be written.
     """
-    made = Made()
+    made, others = Made(), Made()
+    asked = chosen(sets)
     items: dict[str, list[_Item]] = {name: [] for name in TABLES}
-    for one in chosen(sets):
+    for one in SETS.values():
         if one.tables:
-            for item in _found(folder, one, made):
+            for item in _found(folder, one, made if one in asked else others):
                 items[one.tables[_is_test(item)]].append(item)
     held = {text_key(text) for name in TESTS for item in items[name] for text in item.texts}
     held_files = {item.original.address.sha256 for name in TESTS for item in items[name]}
-    wanted = {table for one in chosen(sets) for table in one.tables}
+    wanted = {table for one in asked for table in one.tables}
     for name in TABLES:
-        if name not in wanted:
-            continue
+        to = made if name in wanted else others
         rows: list[dict[str, str]] = []
         for item in items[name]:
             texts = item.texts
             if name not in TESTS:
                 texts = [text for text in texts if text_key(text) not in held]
-                _count(made.left_out, "texts for training that a test has too", len(item.texts) - len(texts))
+                _count(to.left_out, "texts for training that a test has too", len(item.texts) - len(texts))
                 if item.original.address.sha256 in held_files:
-                    _count(made.left_out, "files for training that a test has too", 1)
+                    _count(to.left_out, "files for training that a test has too", 1)
                     continue
             rows += ({"path": item.media, "caption": text, "text_key": text_key(text)} for text in texts)
         path = folder / f"{name}.jsonl"
@@ -98,7 +99,7 @@ def make_tables(folder: Path, sets: Iterable[str]) -> Made:
             continue
         with replacing(path) as part:
             part.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
-        made.tables[name] = Table(path, len(rows), len({row["path"] for row in rows}))
+        to.tables[name] = Table(path, len(rows), len({row["path"] for row in rows}))
     return made
 
 

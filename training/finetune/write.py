@@ -15,19 +15,21 @@ _CARD = "MODEL_CARD.md"
 def write_fine_tuned(out: Path, parent: Bundle, predictor: bytes | None, report: FineTuneReport) -> Path:
     """Write the bundle at `out`. predictor: the new graph; None: the parent's stays.
 
-    Every other graph, tokenizers, NOTICE and licences are the parent's to the byte. Its figures and card were measured
-    on other weights and are left out, and so is a checkpoint of them. Where the captions are classes, labels are
-    classified as they were learned: as they stand, under the bundle's default query. Raises BundleError.
+    Every other graph, tokenizers, NOTICE and licences are the parent's to the byte. Its figures, card and confidence
+    were measured on other weights and are left out, and so is a checkpoint of them. Where the captions are classes,
+    labels are classified as they were learned: as they stand, under the bundle's default query. Raises BundleError.
     """
     about = parent.manifest
     graph = about.graphs["predictor"].file
+    general = None if about.confidence is None else about.confidence.general
+    left = {_CARD} if general is None else {_CARD, general.texts, general.embeddings}
     files: dict[str, bytes | Path] = {
-        name: parent.read(name) for name in about.entries() if name != _CARD and not name.startswith("checkpoint/")
+        name: parent.read(name) for name in about.entries() if name not in left and not name.startswith("checkpoint/")
     }
     if predictor is not None:
         files[graph] = predictor
     files[_CARD] = _card(out.stem, parent, report).encode()
-    manifest: dict[str, Any] = about.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
+    manifest: dict[str, Any] = about.model_dump(mode="json", by_alias=True, exclude={"created", "files", "confidence"})
     manifest |= {"name": out.stem, "version": "1", "figures": {}}
     if report.classes:
         manifest["prompts"] |= {"classify": "{label}", "classify_query": None}

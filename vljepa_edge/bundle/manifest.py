@@ -14,8 +14,10 @@ from importlib.metadata import version
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from vljepa_edge.bundle.confidence import ConfidenceEntry
+from vljepa_edge.bundle.part import Part
 from vljepa_edge.errors import BundleError
 from vljepa_edge.support.install import upgrade
 
@@ -27,12 +29,16 @@ X_ENCODER = "x_encoder_"
 ROLES = ("query", "predictor", "y_encoder", "y_decoder")
 MAX_PIXELS = 1 << 30  # of a window: 64 frames of 4096 x 4096
 TEXT_BATCH = 32  # the most texts that the runtime gives a text graph at once
-ALLOWED_FILES = "graphs/*.onnx, tokenizers/*.json, checkpoint/*.safetensors or .json, NOTICE, LICENSE, *.md, *.txt"
+ALLOWED_FILES = (
+    "graphs/*.onnx, tokenizers/*.json, texts/*.txt or .npy, checkpoint/*.safetensors or .json, "
+    "NOTICE, LICENSE, *.md, *.txt"
+)
 
 _VERSION = re.compile(r"\d{1,9}(\.\d{1,9}){0,3}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 _ALLOWED = re.compile(
-    r"graphs/.+\.onnx|tokenizers/.+\.json|checkpoint/.+\.(safetensors|json)|NOTICE|LICENSE|[^/]+\.(md|txt)"
+    r"graphs/.+\.onnx|tokenizers/.+\.json|texts/.+\.(txt|npy)|checkpoint/.+\.(safetensors|json)|"
+    r"NOTICE|LICENSE|[^/]+\.(md|txt)"
 )
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -44,11 +50,7 @@ TokenId = Annotated[int, Field(ge=0, lt=1 << 24)]
 Text_ = Annotated[str, Field(min_length=1, max_length=10_000)]
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
-
-
-class Tensor(_Part):
+class Tensor(Part):
     """One input or output of a graph. -1 in `shape` is a free dimension."""
 
     name: Text_
@@ -56,14 +58,14 @@ class Tensor(_Part):
     dtype: Literal["uint8", "int64", "float32"]
 
 
-class FileEntry(_Part):
+class FileEntry(Part):
     """A file that is not a graph."""
 
     sha256: Sha256
     bytes: Size
 
 
-class GraphEntry(_Part):
+class GraphEntry(Part):
     """One role and the ONNX file that plays it. Two roles may share a file."""
 
     file: Text_
@@ -82,7 +84,7 @@ class GraphEntry(_Part):
         return next((tensor for tensor in self.outputs if tensor.name == name), None)
 
 
-class VideoEntry(_Part):
+class VideoEntry(Part):
     """How frames are made: pixels, how they are fitted, frames a second; frames in a window and between windows."""
 
     width: Count
@@ -93,7 +95,7 @@ class VideoEntry(_Part):
     hop: Count
 
 
-class TextEntry(_Part):
+class TextEntry(Part):
     """Tokenizer files, the most tokens each takes, and the ids that start and end a decoded text.
 
     decoder_prefix: places that a Y-decoder's cache holds for the embedding, before the text's.
@@ -116,13 +118,13 @@ class TextEntry(_Part):
     target_prompt: Annotated[str, Field(max_length=10_000)] = ""
 
 
-class EmbeddingEntry(_Part):
+class EmbeddingEntry(Part):
     """The shared embedding space."""
 
     width: Count
 
 
-class PromptsEntry(_Part):
+class PromptsEntry(Part):
     """Texts that labels and candidates are put into, what the predictor is asked, and the scale of probabilities.
 
     classify has {label}, answer {candidate}. classify_query and transition are queries; None: the default query.
@@ -149,7 +151,7 @@ class PromptsEntry(_Part):
         return value
 
 
-class LicenceEntry(_Part):
+class LicenceEntry(Part):
     """Where a part came from and under what terms."""
 
     part: Text_
@@ -158,7 +160,7 @@ class LicenceEntry(_Part):
     url: str | None = None
 
 
-class Manifest(_Part):
+class Manifest(Part):
     """All of `manifest.json`. Unknown keys are refused; `provenance` and `figures` are free JSON."""
 
     schema_version: Annotated[int, Field(alias="schema", ge=SCHEMA, le=SCHEMA)]
@@ -173,6 +175,7 @@ class Manifest(_Part):
     text: TextEntry
     embedding: EmbeddingEntry
     prompts: PromptsEntry = Field(default_factory=PromptsEntry)
+    confidence: ConfidenceEntry | None = None
     licences: tuple[LicenceEntry, ...]
     provenance: dict[str, Any] = Field(default_factory=dict)
     figures: dict[str, Any] = Field(default_factory=dict)
@@ -342,6 +345,10 @@ def _check_files(manifest: Manifest) -> None:
         name = getattr(manifest.text, field)
         if name not in manifest.files:
             raise ValueError(f"text.{field}: {name} is not among files")
+    general = None if manifest.confidence is None else manifest.confidence.general
+    for field in ("texts", "embeddings"):
+        if general is not None and getattr(general, field) not in manifest.files:
+            raise ValueError(f"confidence.general.{field}: {getattr(general, field)} is not among files")
 
 
 def _check_vision(manifest: Manifest) -> None:

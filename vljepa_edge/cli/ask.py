@@ -7,7 +7,17 @@ from typing import Annotated
 import typer
 
 from vljepa_edge.cli.classify import read_names
-from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Source, Threads, load_model
+from vljepa_edge.cli.options import (
+    Debug,
+    EngineName,
+    Json,
+    MinConfidence,
+    ModelPath,
+    Precision,
+    Source,
+    Threads,
+    load_model,
+)
 from vljepa_edge.cli.output import console, print_json, print_scores, reporting, video_warnings
 from vljepa_edge.support.json_numbers import number
 
@@ -21,6 +31,7 @@ def ask(
             "--candidates", "-c", metavar="A,B,C|@FILE", help="Choose among these answers.", show_default="none"
         ),
     ] = None,
+    min_confidence: MinConfidence = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -30,6 +41,8 @@ def ask(
 ) -> None:
     """Answer a question about a video or photo: in the model's own words, or from candidates.
 
+    An answer that may well be wrong is printed as "not sure: ...", and a candidate's probability behind its score.
+
     \b
     Examples:
       vljepa ask clip.mp4 --question "Which direction does it move?"
@@ -38,12 +51,20 @@ def ask(
     choices = None if candidates is None else read_names(candidates, "--candidates")
     loaded = load_model(model, engine, threads, precision)
     with reporting("embedding candidates") as report:
-        answer = loaded.answer(source, question, choices, report=report)
+        answer = loaded.answer(source, question, choices, report=report, min_confidence=min_confidence)
     if as_json:
-        scores = [{"text": item.label, "score": number(item.score)} for item in answer.scores or ()]
-        row = {"question": question, "answer": answer.text, "score": number(answer.score), "candidates": scores}
+        scores = [
+            {"text": item.label, "score": number(item.score), "probability": number(item.probability)}
+            for item in answer.scores
+        ]
+        said = {"answer": answer.text, "confidence": number(answer.confidence), "sure": answer.sure}
+        row = {"question": question, **said, "score": number(answer.score), "candidates": scores}
         print_json(row | video_warnings())
-    elif answer.scores:
-        print_scores((item.label, item.score) for item in answer.scores)
-    else:
-        console().print(answer.text)
+        return
+    doubt = "" if answer.sure else "not sure: "
+    if not answer.scores:
+        console().print(doubt + answer.text)
+        return
+    if not answer.sure:
+        console().print(doubt + answer.text)
+    print_scores(answer.scores)

@@ -8,9 +8,11 @@ from typing import Annotated
 import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Source, Threads, load_model
-from vljepa_edge.cli.output import print_json, print_scores, reporting, video_warnings
+from vljepa_edge.cli.output import console, print_json, print_scores, reporting, video_warnings
 from vljepa_edge.errors import InputError
 from vljepa_edge.support.json_numbers import number
+
+NONE_OF_THESE = "none of these"
 
 
 def read_names(text: str, option: str) -> list[str]:
@@ -42,6 +44,9 @@ def classify(
     k: Annotated[
         int | None, typer.Option("-k", min=1, metavar="N", help="Print only the best N.", show_default="all")
     ] = None,
+    min_probability: Annotated[
+        float, typer.Option("--min-probability", metavar="0..1", help='When no label reaches it: "none of these".')
+    ] = 0.5,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -49,19 +54,27 @@ def classify(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Which of some labels a video or photo shows, best first.
+    """Which of some labels a video or photo shows, best first: "none of these" where none is probable enough.
 
     \b
     Examples:
       vljepa classify photo.jpg --labels "cat,dog,a red car"
       vljepa classify clip.mp4 --labels @labels.txt -k 5 --json
     """
+    from vljepa_edge.tasks.classify import best_label
+
     names = read_names(labels, "--labels")
     loaded = load_model(model, engine, threads, precision)
     with reporting("embedding labels") as report:
-        scores = loaded.classify(source, names, report=report)[:k]
+        scores = loaded.classify(source, names, report=report)
+    best = best_label(scores, min_probability)
     if as_json:
-        rows = [{"label": item.label, "score": number(item.score)} for item in scores]
-        print_json({"labels": rows} | video_warnings())
-    else:
-        print_scores((item.label, item.score) for item in scores)
+        rows = [
+            {"label": item.label, "score": number(item.score), "probability": number(item.probability)}
+            for item in scores[:k]
+        ]
+        print_json({"best": best and best.label, "labels": rows} | video_warnings())
+        return
+    if best is None:
+        console().print(NONE_OF_THESE)
+    print_scores(scores[:k])

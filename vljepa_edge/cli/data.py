@@ -68,22 +68,22 @@ def fetch(
       VLJEPA_MIRROR=/mnt/data vljepa data fetch everyday --json
     """
     from vljepa_edge.training.everyday import fetch as everyday
-    from vljepa_edge.training.everyday.sets import SETS, chosen
+    from vljepa_edge.training.everyday.sets import SETS, chosen, terms
 
     if name != "everyday":
         raise InputError(f"what to fetch must be everyday, got {name!r}")
-    sets = chosen(SETS if only is None else map(str.strip, only.split(",")))
+    names = [one.name for one in chosen(SETS if only is None else map(str.strip, only.split(",")))]
     with step_bars() as on_step:
         done = everyday.fetch(
             everyday.default_folder() if out is None else out,
-            [one.name for one in sets], everyday.mirror_folder(), on_step=on_step,
+            names, everyday.mirror_folder(), on_step=on_step,
         )  # fmt: skip
     for fault in done.faults[:_FAULTS]:
         print_error(f"{fault.file}: {fault.reason}")
     if len(done.faults) > _FAULTS:
         print_error(f"and {len(done.faults) - _FAULTS} more files")
     if as_json:
-        print_json(done.to_dict() | {"licences": {one.name: one.licence for one in sets}})
+        print_json(done.to_dict() | {"terms": terms(names).splitlines()})
     else:
         to = console()
         for table in done.made.tables.values():
@@ -92,8 +92,7 @@ def fetch(
             to.print(f"left out: {count} {what}")
         for line in done.made.missing:
             to.print(f"missing: {line}")
-        for one in sets:
-            to.print(f"{one.title}: {one.licence}")
+        to.print(terms(names), end="")
     if done.faults or done.made.missing:
         raise typer.Exit(FAILURE)
 

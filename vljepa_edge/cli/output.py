@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
+    from vljepa_edge.tasks.classify import Score
+
 
 def print_json(value: Mapping[str, Any]) -> None:
     """One JSON object on one line of stdout, flushed at once so that a reader sees events as they happen.
@@ -131,10 +133,11 @@ def video_warnings() -> dict[str, list[str]]:
     return {"warnings": list(_warned)}
 
 
-def print_scores(scores: Iterable[tuple[str, float]]) -> None:
-    """One `score  name` line each; on a terminal the first stands out."""
+def print_scores(scores: Iterable[Score]) -> None:
+    """One `score  name  (probability)` line each; on a terminal the first stands out."""
     from rich.text import Text
 
     out = console()
-    for rank, (name, score) in enumerate(scores):
-        out.print(Text(f"{score:7.3f}  {name}", style="bold green" if rank == 0 else ""))
+    for rank, item in enumerate(scores):
+        sure = "" if item.probability is None else f"  ({100 * item.probability:.0f} %)"
+        out.print(Text(f"{item.score:7.3f}  {item.label}{sure}", style="bold green" if rank == 0 else ""))

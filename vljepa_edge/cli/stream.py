@@ -12,6 +12,7 @@ from vljepa_edge.cli.options import (
     Decode,
     EngineName,
     Json,
+    MinConfidence,
     ModelPath,
     Open,
     Policy,
@@ -53,6 +54,7 @@ def stream(
     ] = None,
     also_open: Open = False,
     decode: Decode = None,
+    min_confidence: MinConfidence = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -70,7 +72,8 @@ def stream(
     """
     from vljepa_edge.streaming.options import StreamOptions
 
-    options = StreamOptions(policy=policy, hop=hop, decode=cast("Decoded", decode_mode(decode, also_open)))
+    when = cast("Decoded", decode_mode(decode, also_open))
+    options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence)
     run_stream(load_model(model, engine, threads, precision), source, query or [], options, as_json=as_json)
 
 
@@ -132,20 +135,21 @@ def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:
 
 
 def print_event(out: Console, event: Event, several: bool) -> None:
-    """`   3.25 -     ... s  text  (change 0.41)` when a segment opens, `   3.25 -  7.50 s  text  ...` when it ends."""
+    """`   3.25 -     ... s  text  (72 % sure, change 0.41)` when a segment opens, `   3.25 -  7.50 s  text  ...` at its
+    end. A general sentence says that it is one; where no text was sure enough "(not sure)" stands in its place."""
     from rich.text import Text
-
-    from vljepa_edge.streaming.event import NO_FRAMES
 
     closed = event.end is not None
     span = f"{event.start:7.2f} - {event.end:7.2f} s" if closed else f"{event.start:7.2f} -     ... s"
     asked = f"  [{event.query}]" if several and event.query else ""
     style = "bold" if closed else "dim"
-    if event.status == "stalled":
-        out.print(Text.assemble((span, "cyan"), "  ", (NO_FRAMES, style)))
-        return
-    said = f"  (change {event.change:.2f}){asked}"
-    out.print(Text.assemble((span, "cyan"), "  ", (event.text, style), (said, "dim")))
+    notes = ["in general words"] if event.wording == "general" else []
+    if event.confidence is not None:
+        notes.append(f"{100 * event.confidence:.0f} % sure")
+    if event.status != "stalled":
+        notes.append(f"change {event.change:.2f}")
+    said = f"  ({', '.join(notes)}){asked}" if notes else ""
+    out.print(Text.assemble((span, "cyan"), "  ", (event.words(), style), (said, "dim")))
 
 
 def print_summary(out: Console, summary: dict[str, Any]) -> None:

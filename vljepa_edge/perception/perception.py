@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.engines import compile_all
 from vljepa_edge.errors import InputError, ProcessError
+from vljepa_edge.perception.confidence import Confidence
 from vljepa_edge.perception.finite import unit
+from vljepa_edge.perception.labels import Labels, LabelsLike, read_labels
 from vljepa_edge.perception.text import Text
 from vljepa_edge.perception.vision import Vision
 from vljepa_edge.perception.window_encoder import WindowEncoder
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import Manifest
     from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.engines.base import Engine
-    from vljepa_edge.perception.text import Query
     from vljepa_edge.video.source import Source, SourceLike
+
+
+T = TypeVar("T")
 
 
 class WindowEmbedding(NamedTuple):
@@ -54,6 +58,7 @@ class Perception:
         self.graphs = compile_all(engine, bundle)  # by role
         self.text = Text(bundle, self.graphs)
         self.vision = Vision(bundle.manifest, self.graphs)
+        self.confidence = Confidence(bundle)
 
     @property
     def manifest(self) -> Manifest:
@@ -80,6 +85,14 @@ class Perception:
         Raises InputError for one text that is not in a list, and for an empty one; EngineError when a graph fails.
         """
         return self.text.embed(texts)
+
+    def labels(self, labels: LabelsLike) -> Labels:
+        """Which of some labels are there, each for itself; see `vljepa_edge.perception.labels`.
+
+        labels: a list of texts, or a mapping from each to the text or texts that stand for it (None: chosen inside).
+        Raises InputError for no labels, more than 1,000, or an empty, overlong or repeated one.
+        """
+        return Labels(self.text, self.manifest, read_labels(labels))
 
     def decode_text(self, embedding: NDArray[np.float32]) -> str:
         """The text that an embedding [E] stands for (Y-decoder, greedy)."""
@@ -114,33 +127,54 @@ class Perception:
         clock goes back. A camera or RTSP URL has no end: it gives its first full window only, and `stream` watches on.
         Raises VideoError when the source has no frames.
         """
-        step = self.manifest.video.hop if hop is None else as_whole(hop, "hop", 1, unit=" frames")
+        step = self._step(hop)
         asked = self.text.query(self.manifest.text.default_query if query is None else query)
-        return self._windows(source, asked, step, full)
 
-    def _windows(self, source: SourceLike, query: Query, step: int, full: bool) -> Iterator[WindowEmbedding]:
-        encoder = WindowEncoder(self.vision, cuts=not full)
-        count, seen = 0, True
-
-        def embed() -> WindowEmbedding:
-            embedding = encoder.embed(query)
+        def look(encoder: WindowEncoder) -> WindowEmbedding:
+            embedding = encoder.embed(asked)
             return WindowEmbedding(float(encoder.times[0]), float(encoder.times[-1]), embedding)
 
+        return self._look(source, WindowEncoder(self.vision, cuts=not full), step, full, look)
+
+    def features(
+        self, source: SourceLike, *, hop: int | None = None, full: bool = False
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """The end times [N] in seconds of all windows and what the X-encoder makes of them, float32 [N, F].
+
+        The windows are those of `windows`, but they span hard cuts: what a stream's heads see. F depends on the bundle:
+        a row holds each stream that the predictor takes, whole or pooled (see `vljepa_edge.perception.features`). The
+        numbers have no unit and are not scaled. No query and no text has a part in them. Raises as `windows` does.
+        """
+
+        def look(encoder: WindowEncoder) -> tuple[float, NDArray[np.float32]]:
+            return float(encoder.times[-1]), encoder.pooled()
+
+        found = list(self._look(source, WindowEncoder(self.vision), self._step(hop), full, look))
+        return np.array([time for time, _ in found]), np.stack([row for _, row in found])
+
+    def _step(self, hop: int | None) -> int:
+        return self.manifest.video.hop if hop is None else as_whole(hop, "hop", 1, unit=" frames")
+
+    def _look(
+        self, source: SourceLike, encoder: WindowEncoder, step: int, full: bool, look: Callable[[WindowEncoder], T]
+    ) -> Iterator[T]:
+        """`look` at the encoder at each window of a source."""
+        count, seen = 0, True
         with self.open(source) as frames:
             # The frame, counted from 0, that the first window ends at.
             first = self.manifest.video.window - 1 if full or frames.live else 0
             for image, time in frames:
                 if count and time < encoder.times[-1]:  # the clock was set back
                     if not seen:
-                        yield embed()
+                        yield look(encoder)
                     encoder.clear()
                     count = 0
                 encoder.push(self.vision.prepare(image), time)
                 seen = count >= first and (count - first) % step == 0
                 count += 1
                 if seen:
-                    yield embed()
+                    yield look(encoder)
                 if seen and frames.live:
                     break
         if not seen:
-            yield embed()
+            yield look(encoder)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.perception.finite import unit
+from vljepa_edge.perception.features import pool, seen_names
+from vljepa_edge.perception.finite import check_finite, unit
 from vljepa_edge.perception.text import Query
 from vljepa_edge.video.preprocess import resize
 
@@ -32,6 +33,7 @@ class Vision:
         self._clip_graphs = [(graphs[role], _names(entry)) for role, entry in clips.items()]
         self._predictor = graphs["predictor"]
         self._asked = _names(manifest.graphs["predictor"])
+        self._seen = seen_names(manifest)
         cached = {out.name for entry in x_encoders.values() if entry.unit == "frame" for out in entry.outputs}
         wanted = {name for _, names in self._clip_graphs for name in names} | set(self._asked)
         self._keep = sorted(wanted & (cached | {RAW}))
@@ -58,6 +60,14 @@ class Vision:
         for graph, names in self._clip_graphs:
             found |= graph({name: gathered[name] for name in names})
         return found
+
+    def pool(self, features: Features) -> NDArray[np.float32]:
+        """What encode_clip gave, as one row [F], read-only; see `vljepa_edge.perception.features`. Raises EngineError
+        when it is not finite."""
+        row = pool(features[name] for name in self._seen)
+        check_finite("x_encoder", row)
+        row.flags.writeable = False
+        return row
 
     def predict(self, features: Features, query: Query) -> NDArray[np.float32]:
         """The predicted target embedding [E], of unit norm and read-only. Raises EngineError when it is not finite or

@@ -63,6 +63,14 @@ class Window:
             raise InputError(f"the window holds no {name!r}; it holds {', '.join(self._rings)}")
         return self._rings[name][None, self._newest + 1 : self._newest + 1 + self.size]
 
+    def copy(self) -> Window:
+        """A window of its own memory that holds the same frames."""
+        other = Window(self.size)
+        other._rings = {name: ring.copy() for name, ring in self._rings.items()}
+        other._times = self._times.copy()
+        other._newest, other._count = self._newest, self._count
+        return other
+
     def clear(self) -> None:
         """Forgets the frames and keeps the memory."""
         self._count = 0

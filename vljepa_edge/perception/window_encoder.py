@@ -26,6 +26,8 @@ class WindowEncoder:
         self._vision = vision
         self._window = Window(vision.video.window)
         self._features: Features | None = None
+        self._across: Window | None = None  # the same frames, and those before a hard cut; kept once it is asked for
+        self._pooled: NDArray[np.float32] | None = None
         self._shots = ShotDetector(vision.video.window) if cuts else None
 
     @property
@@ -43,7 +45,9 @@ class WindowEncoder:
     def push_encoded(self, encoded: Features, time: float) -> None:
         """Add a frame that Vision.encode_frame has encoded."""
         self._window.push(encoded, time)
-        self._features = None
+        if self._across is not None:
+            self._across.push(encoded, time)
+        self._features = self._pooled = None
 
     def features(self) -> Features:
         """All that the predictor takes of the window: views, valid until the next push. Clip graphs run once a push.
@@ -54,6 +58,22 @@ class WindowEncoder:
             self._features = self._vision.encode_clip(self._vision.gather(self._window))
         return self._features
 
+    def pooled(self) -> NDArray[np.float32]:
+        """Vision.pool of the last T frames, also of those before a hard cut: it may be the very thing that is looked
+        for. Read-only. Where no cut lies among them it is made of features(), else clip graphs run a second time.
+
+        Raises as features() does.
+        """
+        if self._pooled is None:
+            if self._shots is not None and self._across is None:
+                self._across = self._window.copy()
+            if self._across is None or np.array_equal(self._across.times, self._window.times):
+                features = self.features()
+            else:
+                features = self._vision.encode_clip(self._vision.gather(self._across))
+            self._pooled = self._vision.pool(features)
+        return self._pooled
+
     def embed(self, query: Query) -> NDArray[np.float32]:
         """The embedding [E] that is predicted for a query: unit norm, read-only. Raises as features() does."""
         return self._vision.predict(self.features(), query)
@@ -61,6 +81,8 @@ class WindowEncoder:
     def clear(self) -> None:
         """Forget the frames and keep the memory."""
         self._window.clear()
-        self._features = None
+        if self._across is not None:
+            self._across.clear()
+        self._features = self._pooled = None
         if self._shots is not None:
             self._shots.clear()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vljepa_edge.perception.confidence import Words
 from vljepa_edge.streaming.event import Event
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.track import Cut, Track
 
 POLLED = 256
+NO_WORDS = Words("", None, "none")
 
 
 class Emitter:
@@ -35,6 +37,7 @@ class Emitter:
         self._model = model
         self._decode_open = options.decode in ("open", "both")
         self._decode_closed = options.decode in ("closed", "both")
+        self._least = model.confidence.least(options.min_confidence)
         self._tally = tally
         self._latencies = latencies
         self._lock = threading.Lock()  # pending
@@ -57,10 +60,10 @@ class Emitter:
         failures: list[BaseException] = []
         for track, cut in cuts:
             cut.embedding.flags.writeable = False
-            text, decode = "", {}
+            words, decode = NO_WORDS, {}
             if self._decode_open if cut.end is None else self._decode_closed:
                 begun = perf_counter()
-                text = self._decode(cut, failures)
+                words = self._decode(track, cut, failures)
                 decode = {"decode": 1e3 * (perf_counter() - begun)}
                 self._latencies.record(decode)
             event = Event(
@@ -68,12 +71,14 @@ class Emitter:
                 start=cut.start,
                 end=cut.end,
                 decided_at=decided_at,
-                text=text,
+                text=words.text,
                 embedding=cut.embedding,
                 change=cut.change,
                 query=track.query.text,
                 segment=cut.segment,
                 latency_ms=_stages(latency_ms) | decode | {"total": 1e3 * (perf_counter() - called)},
+                confidence=words.confidence,
+                wording=words.wording,
             )
             self._keep(event, output)
         if failures:
@@ -104,14 +109,15 @@ class Emitter:
             self._pending.clear()
         return events
 
-    def _decode(self, cut: Cut, failures: list[BaseException]) -> str:
+    def _decode(self, track: Track, cut: Cut, failures: list[BaseException]) -> Words:
+        model = self._model
         try:
-            text = self._model.decode_text(cut.embedding)
+            words = model.confidence.say(model.text, cut.embedding, track.query.text, self._least)
         except (Exception, KeyboardInterrupt) as error:
             failures.append(error)
-            return ""
+            return NO_WORDS
         self._tally.add("decodes")
-        return text
+        return words
 
     def _keep(self, event: Event, output: Output) -> None:
         self._tally.add("events")

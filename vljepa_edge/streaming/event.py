@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from vljepa_edge.support.json_numbers import number
 
 NO_FRAMES = "(no frames)"  # what people read of a stall
+NOT_SURE = "(not sure)"  # and of a text that was not sure enough
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,10 @@ class Event:
     segment     counts the segments of a query from 0
     latency_ms  of this event: "queue" (live streams: the wait for the worker), "scale", "encode", "predict", "policy",
                 "decode", and "total", from push() to here
+    confidence  the probability that `text` is right, calibrated on held-out data. Where it was too low to show a text,
+                that of the text that isn't shown; None where nothing was decoded, and for bundles without calibrators
+    wording     "specific": `text` is the model's own words. "general": they were less sure than `min_confidence`, and
+                `text` is a general sentence ("an animal moves") that is sure enough. "none": there is no text
     """
 
     status: Literal["open", "closed", "stalled"]
@@ -51,6 +56,8 @@ class Event:
     query: str
     segment: int
     latency_ms: dict[str, float] = field(repr=False, compare=False)
+    confidence: float | None = None
+    wording: Literal["specific", "general", "none"] = "none"
 
     def to_dict(self) -> dict[str, Any]:
         """All but the embedding, ready for JSON: times and `change` to six digits behind the point, `latency_ms` to
@@ -61,6 +68,8 @@ class Event:
             "end": number(self.end, 6),
             "decided_at": number(self.decided_at, 6),
             "text": self.text,
+            "confidence": number(self.confidence, 4),
+            "wording": self.wording,
             "change": number(self.change, 6),
             "query": self.query,
             "segment": self.segment,
@@ -74,4 +83,10 @@ class Event:
 
     def __str__(self) -> str:
         end = "..." if self.end is None else f"{self.end:.2f}"
-        return f"[{self.start:.2f} - {end} s] {NO_FRAMES if self.status == 'stalled' else self.text}"
+        return f"[{self.start:.2f} - {end} s] {self.words()}"
+
+    def words(self) -> str:
+        """What people read: the text, "(no frames)" of a stall, "(not sure)" where no text was sure enough."""
+        if self.status == "stalled":
+            return NO_FRAMES
+        return NOT_SURE if self.wording == "none" and self.confidence is not None else self.text

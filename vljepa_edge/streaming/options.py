@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.streaming.policy import Policy, parse_policy
-from vljepa_edge.support.arguments import as_number, shown
+from vljepa_edge.support.arguments import as_number, as_probability, shown
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import VideoEntry
@@ -35,6 +35,8 @@ class StreamOptions:
                    (when it begins, from its newest embedding), "both" or "none". Every segment has both events either
                    way. "both" by default: a program that acts on what begins can't wait for its end, which may be
                    minutes away. A text costs more than a hop: "closed" halves that, "none" leaves it to the program
+    min_confidence 0 to 1: a text that is right with a lower probability gives way to a general sentence or, where that
+                   is not sure enough either, to none; see Event.confidence. 0 shows every text. None: the manifest's
     """
 
     policy: str | Policy = "running-ward"
@@ -43,6 +45,7 @@ class StreamOptions:
     max_staleness: float = 2.0
     gap: float | None = None
     decode: Decode = "both"
+    min_confidence: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", parse_policy(self.policy))
@@ -67,6 +70,8 @@ class StreamOptions:
         )
         if self.gap is not None:
             _require(_is_positive(self.gap), "gap", self.gap, "a number of seconds above 0")
+        if self.min_confidence is not None:
+            object.__setattr__(self, "min_confidence", as_probability(self.min_confidence, "min_confidence"))
         known = get_args(Decode)
         _require(
             isinstance(self.decode, str) and self.decode in known, "decode", self.decode, f"one of {', '.join(known)}"
@@ -92,12 +97,14 @@ class StreamOptions:
             max_staleness=float(self.max_staleness),
             gap=float(gap),
             decode=self.decode,
+            min_confidence=self.min_confidence,
         )
 
 
 @dataclass(frozen=True)
 class FilledOptions:
-    """StreamOptions on one model: nothing is None, `hop` is a multiple of the time between two frames."""
+    """StreamOptions on one model: `hop` is a multiple of the time between two frames, and nothing is None but
+    `min_confidence`, which the model's confidence fills in."""
 
     policy: Policy
     hop: float
@@ -105,6 +112,7 @@ class FilledOptions:
     max_staleness: float
     gap: float
     decode: Decode
+    min_confidence: float | None
 
 
 def as_options(value: object) -> StreamOptions:

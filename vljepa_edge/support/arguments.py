@@ -79,6 +79,14 @@ def as_number(value: object, what: str, unit: str = "") -> float:
         return -math.inf if value < 0 else math.inf
 
 
+def as_probability(value: object, what: str) -> float:
+    """A number from 0 to 1."""
+    number = as_number(value, what, " from 0 to 1")
+    if not 0 <= number <= 1:
+        raise InputError(f"{what} must be a number from 0 to 1, got {shown(value)}")
+    return number
+
+
 def as_path(value: object, what: str) -> Path:
     """A path: a text or an os.PathLike."""
     try:
