@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         BundleError,
         EngineError,
         FrameError,
+        HeadError,
         IndexFileError,
         InputError,
         ProcessError,
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     )
     from vljepa_edge.model import Model, load
     from vljepa_edge.perception.coco import COCO_80
+    from vljepa_edge.perception.head import Head
     from vljepa_edge.perception.labels import Labels
     from vljepa_edge.perception.perception import Perception, WindowEmbedding
     from vljepa_edge.streaming.event import Event
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.tasks.answer import Answer
     from vljepa_edge.tasks.classify import Score, best_label
+    from vljepa_edge.tasks.clips import Clip
     from vljepa_edge.tasks.retrieve import Hit, Index
     from vljepa_edge.video.frame import Frame, SourceStats
     from vljepa_edge.video.source import Source, SourceLike
@@ -50,11 +53,14 @@ __all__ = [
     "Answer",
     "Bundle",
     "BundleError",
+    "Clip",
     "EngineError",
     "Event",
     "EventReader",
     "Frame",
     "FrameError",
+    "Head",
+    "HeadError",
     "Hit",
     "Index",
     "IndexFileError",
@@ -91,9 +97,11 @@ _HOMES = {
     "Answer": "tasks.answer",
     "Bundle": "bundle.store",
     "COCO_80": "perception.coco",
+    "Clip": "tasks.clips",
     "Event": "streaming.event",
     "EventReader": "streaming.reader",
     "Frame": "video.frame",
+    "Head": "perception.head",
     "Hit": "tasks.retrieve",
     "Index": "tasks.retrieve",
     "Labels": "perception.labels",

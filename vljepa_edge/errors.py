@@ -110,6 +110,15 @@ class IndexFileError(VLJepaError):
         self.file = str(file)
 
 
+class HeadError(VLJepaError):
+    """A saved head is broken, or a head was taught with another X-encoder. `file` names it, "head" where there is none.
+    """
+
+    def __init__(self, file: object, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file = str(file)
+
+
 class QuantizationError(VLJepaError):
     """An INT8 graph is not quantised as engines take it. `graph` and `node` say where."""
 

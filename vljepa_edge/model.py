@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from vljepa_edge.engines import Precision, open_engine
 from vljepa_edge.perception.perception import Perception
 
 if TYPE_CHECKING:
+    from vljepa_edge.perception.head import Head
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.options import Decode, StreamOptions
     from vljepa_edge.streaming.policy import Policy
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.tasks.answer import Answer
     from vljepa_edge.tasks.classify import Score
+    from vljepa_edge.tasks.clips import Clip
     from vljepa_edge.video.source import SourceLike
 
 
@@ -137,6 +139,17 @@ class Model(Perception):
         from vljepa_edge.tasks.answer import answer
 
         return answer(self, source, question, candidates, report, min_confidence)
+
+    def teach(
+        self,
+        clips: Mapping[str, Iterable[SourceLike | Clip]],
+        *,
+        report: Callable[[int, int], object] | None = None,
+    ) -> Head:
+        """A head that knows the events of `clips`, label -> about ten clips each; see `vljepa_edge.tasks.teach`."""
+        from vljepa_edge.tasks.teach import teach
+
+        return teach(self, clips, report=report).head
 
     def transition(self, before: SourceLike, after: SourceLike, candidates: Iterable[SourceLike]) -> list[Score]:
         """Which candidate clip leads from one image to another; see `vljepa_edge.tasks.transition`."""

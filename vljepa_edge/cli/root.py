@@ -23,6 +23,7 @@ from vljepa_edge.errors import (
     BundleError,
     DataError,
     GraphError,
+    HeadError,
     IndexFileError,
     InputError,
     QuantizationError,
@@ -40,8 +41,8 @@ UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ i
 
 def exit_status(error: Exception) -> int:
     """2 when what the user gave can't be used, 1 when the work on it failed."""
-    given = InputError | VideoError | BundleError | DataError | IndexFileError | QuantizationError | GraphError
-    return BAD_INPUT if isinstance(error, given) else FAILURE
+    given = InputError | VideoError | BundleError | DataError | HeadError | IndexFileError
+    return BAD_INPUT if isinstance(error, given | QuantizationError | GraphError) else FAILURE
 
 
 def describe(error: Exception) -> str:
