@@ -81,7 +81,8 @@ def _means(text: Text, sets: Sequence[Sequence[str]]) -> NDArray[np.float32]:
     rows = text.sets.get([one for texts in sets for one in texts])
     firsts = np.cumsum([0, *(len(texts) for texts in sets[:-1])])
     means = np.add.reduceat(rows, firsts, axis=0, dtype=np.float64)
-    return (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
+    unit: NDArray[np.float32] = (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
+    return unit
 
 
 def read_labels(labels: object) -> dict[str, tuple[str, ...]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,6 +16,7 @@ from vljepa_edge.streaming.listeners import Listeners, Output
 from vljepa_edge.streaming.pace import Pace
 from vljepa_edge.streaming.stats import Tally
 from vljepa_edge.streaming.track import Cut, Track
+from vljepa_edge.streaming.watch import Sighting, Watch
 from vljepa_edge.support.ending import native
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Analysis:
     ) -> None:
         video = vision.video
         self.tracks: list[Track] = []
+        self.watch: Watch | None = None
         self.last: float | None = None  # time of the newest frame
         self.pace = Pace(1 / video.fps, min(options.max_staleness, options.queue / video.fps) / 2)
         self._vision = vision
@@ -104,13 +106,14 @@ class Analysis:
             self._encoder.features()
             spent["encode"] += perf_counter() - encoding
             failures: list[Exception] = []
-            cuts = self._decide(item.time, spent, output, failures)
+            cuts, sightings = self._decide(item.time, spent, output, failures)
             spent["hop"] = perf_counter() - marks[0] + item.admitted - item.called
             spent["overhead"] = spent["hop"] - spent["scale"] - spent["encode"] - spent["predict"]
             self._tally.add("hops")
         milliseconds = {stage: 1e3 * seconds for stage, seconds in spent.items()}
         self._latencies.record(milliseconds)
         if is_hop:
+            self._emitter.emit_sightings(sightings, item.time, item.called, milliseconds, output)
             self._emitter.emit(cuts, item.time, item.called, milliseconds, output)
             if failures:
                 raise failures[0]
@@ -148,10 +151,12 @@ class Analysis:
         self.last = self._hopped = None
         self._encoder.clear()
         try:
-            self.end_segments(self.tracks, last, decided_at, output)
+            self.end_all(last, decided_at, output)
         finally:
             for track in self.tracks:
                 track.restart_clock()
+            if self.watch is not None:
+                self.watch.restart_clock()
 
     def _decide(
         self,
@@ -159,19 +164,37 @@ class Analysis:
         spent: dict[str, float],
         output: Output,
         failures: list[Exception],
-    ) -> list[tuple[Track, Cut]]:
+    ) -> tuple[list[tuple[Track, Cut]], list[Sighting]]:
         """Predict each query's embedding, then ask the policies: a prediction that fails moves none of them."""
         begun = perf_counter()
-        embeddings = [self._encoder.embed(track.query) for track in self.tracks]
+        made = {track: self._encoder.embed(track.query) for track in self.tracks}
+        watched = None if self.watch is None else self._embed_for(self.watch, made)
         predicted = perf_counter()
-        made = dict(zip(self.tracks, embeddings, strict=True))
         since = float(self._encoder.times[0])
         cuts = _ask(made, lambda track: track.push(made[track], time, since), failures)
+        sightings = [] if self.watch is None or watched is None else self.watch.push(watched, time, since)
         spent["predict"] = predicted - begun
         spent["policy"] = perf_counter() - predicted
         if self._listeners.wants_embeddings:
             output.embeddings += [(time, embedding, track.query.text) for track, embedding in made.items()]
-        return cuts
+        return cuts, sightings
+
+    def _embed_for(self, watch: Watch, made: Mapping[Track, NDArray[np.float32]]) -> NDArray[np.float32]:
+        """The prediction for what is watched: that of a track with the same query, or one more."""
+        asked = watch.labels.asked
+        same = (embedding for track, embedding in made.items() if track.query.text == asked.text)
+        found = next(same, None)
+        return self._encoder.embed(asked) if found is None else found
+
+    def end_all(self, last: float, decided_at: float, output: Output) -> None:
+        """Close all open segments, and let go what is seen. Arguments and errors are those of end_segments()."""
+        self.end_watch(last, decided_at, output)
+        self.end_segments(self.tracks, last, decided_at, output)
+
+    def end_watch(self, last: float, decided_at: float, output: Output) -> None:
+        """What is seen of the labels watched for is gone. Arguments are those of end_segments()."""
+        if self.watch is not None:
+            self._emitter.emit_sightings(self.watch.end(last), decided_at, perf_counter(), {}, output)
 
     def end_segments(self, tracks: Sequence[Track], last: float, decided_at: float, output: Output) -> None:
         """Close the open segments of `tracks` at `last`, the time of a frame. Raises as take() does."""
@@ -196,6 +219,8 @@ class Analysis:
         self.pace.restart()
         for track in self.tracks:
             track.reset()
+        if self.watch is not None:
+            self.watch.reset()
 
 
 def _ask(

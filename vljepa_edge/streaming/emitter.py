@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.options import FilledOptions
     from vljepa_edge.streaming.stats import Tally
     from vljepa_edge.streaming.track import Cut, Track
+    from vljepa_edge.streaming.watch import Sighting
 
 POLLED = 256
 NO_WORDS = Words("", None, "none")
@@ -83,6 +84,33 @@ class Emitter:
             self._keep(event, output)
         if failures:
             raise failures[0]
+
+    def emit_sightings(
+        self,
+        sightings: Sequence[Sighting],
+        decided_at: float,
+        called: float,
+        latency_ms: Mapping[str, float],
+        output: Output,
+    ) -> None:
+        """Append to `output` an event for each label that appeared or is gone. Arguments are those of emit()."""
+        for sighting in sightings:
+            sighting.embedding.flags.writeable = False
+            event = Event(
+                status="appeared" if sighting.end is None else "gone",
+                start=sighting.start,
+                end=sighting.end,
+                decided_at=decided_at,
+                text=sighting.label,
+                embedding=sighting.embedding,
+                change=0.0,
+                query=sighting.query,
+                segment=sighting.number,
+                latency_ms=_stages(latency_ms) | {"total": 1e3 * (perf_counter() - called)},
+                confidence=sighting.probability,
+                wording="specific",
+            )
+            self._keep(event, output)
 
     def emit_stall(self, last: float, decided_at: float, output: Output) -> None:
         """Append to `output` the event that no frame has come since `last`."""

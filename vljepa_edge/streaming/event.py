@@ -16,7 +16,8 @@ NOT_SURE = "(not sure)"  # and of a text that was not sure enough
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A segment of the stream opened or closed, or the stream stalled. Times are seconds on the clock of the frames.
+    """A segment of the stream opened or closed, a label that is watched for appeared or is gone, or the stream stalled.
+    Times are seconds on the clock of the frames.
 
     A hard cut lies at the first frame of the new picture: the window restarts there. Any other change lies in the
     middle between the first hop of the new segment and what is before the change: the oldest frame in the window of
@@ -30,8 +31,14 @@ class Event:
     event "stalled" follows: one for all queries, with an empty text and query, an embedding of zeros and segment -1.
     Its `start` is the last frame, its `decided_at` the seconds of silence later. The next frame opens a segment.
 
-    status      "open" when the segment opens, "closed" when it ends, "stalled" when frames stopped coming
-    end         None while it is open
+    Of a label that is watched for (see Stream.watch), `text` is the label, `segment` counts its sightings from 0,
+    `confidence` is the largest probability so far, `query` and `embedding` are what was asked and predicted, and `change`
+    is 0. It starts and ends in the middle of the windows of the first and the last hop at which it was seen, or with the
+    last frame.
+
+    status      "open" when the segment opens, "closed" when it ends, "appeared" and "gone" of a label, "stalled" when
+                frames stopped coming
+    end         None while it is open, or seen
     text        decoded from the newest embedding (open) or from the mean over the segment (closed; the paper's 4.6
                 finds the mean better); empty where the stream's option `decode` leaves it out
     embedding   float32 [E], unit norm, read-only: the one that `text` is decoded from
@@ -46,7 +53,7 @@ class Event:
                 `text` is a general sentence ("an animal moves") that is sure enough. "none": there is no text
     """
 
-    status: Literal["open", "closed", "stalled"]
+    status: Literal["open", "closed", "stalled", "appeared", "gone"]
     start: float
     end: float | None
     decided_at: float

@@ -25,6 +25,7 @@ from vljepa_edge.streaming.queue import LatestQueue
 from vljepa_edge.streaming.sampler import Sampler, Verdict
 from vljepa_edge.streaming.stats import Stats, Tally
 from vljepa_edge.streaming.track import Track
+from vljepa_edge.streaming.watch import HOLD, WatchLike, read_watch
 from vljepa_edge.support.arguments import as_list, as_number, as_text, shown
 from vljepa_edge.support.ending import Worker, require_process, when_dropped
 from vljepa_edge.video.preprocess import as_rgb
@@ -40,7 +41,8 @@ _LONGEST_WAIT = 60.0  # seconds; a bound for `gap=inf`
 class Stream:
     """Push frames with their times, get an Event when a segment opens or closes.
 
-    query     one question or several; each has a policy of its own, all share the vision features. None: the model's
+    query     one question or several; each has a policy of its own, all share the vision features. None: the model's.
+              [] asks nothing, for a stream that only watches
     options   when to look, cut and drop: see StreamOptions
     live      False: push() does the work and returns the new events. True: a worker does it; push() copies a frame that
               is due into a queue (a frame that is not due costs nothing) and returns []
@@ -159,11 +161,11 @@ class Stream:
             self._check_open()
             self._expects_frames = False
             if self._analysis.last is not None:
-                self._analysis.end_segments(self._analysis.tracks, self._analysis.last, self._analysis.last, output)
+                self._analysis.end_all(self._analysis.last, self._analysis.last, output)
         return output.events
 
     def reset(self) -> None:
-        """Forget frames, segments, events not polled and counts, as if just opened. Queries and subscribers stay."""
+        """Forget frames, segments, events not polled and counts, as if just opened. Queries, labels and subscribers stay."""
         self._check_process()
         with self._door, self._work:
             self._check_open()
@@ -240,6 +242,34 @@ class Stream:
 
         self._check_process()
         return self._change(change)
+
+    def watch(self, labels: WatchLike, hold: float = HOLD) -> list[Event]:
+        """Report from the next hop on when one of these labels comes into the picture and when it leaves, by events
+        "appeared" and "gone". It replaces what was watched for, of which what is seen is gone now; returns those events.
+
+        labels: a list such as ["cup", "a person"], or a mapping from each to the probability at which it appears (it
+        is gone below two thirds of that), or to the text or texts that stand for it; None or ... where both are chosen
+        inside. No labels: nothing is watched for any more. hold: seconds that a label must be seen before it has
+        appeared, and must not be seen before it is gone.
+
+        All labels together cost one more pass of the predictor a hop, or none where the stream asks the same query.
+        What is still seen when the stream is flushed, stalls, or jumps in time is gone with its last frame. Raises InputError for labels that Model.labels would refuse, a threshold or a `hold` that is no number
+        within bounds, and a closed stream.
+        """
+        self._check_process()
+        watch = read_watch(self.model, labels, hold)
+        with self._returning() as output, self._work:
+            self._check_open()
+            if self._analysis.last is not None:
+                self._analysis.end_watch(self._analysis.last, self._analysis.last, output)
+            self._analysis.watch = watch
+        return output.events
+
+    @property
+    def watched(self) -> tuple[str, ...]:
+        """The labels watched for."""
+        watch = self._analysis.watch
+        return () if watch is None else watch.labels.names
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call subscriber(time of the newest frame, embedding, query) at every hop, before its events; returns an undo.
@@ -329,7 +359,7 @@ class Stream:
                 self._tally.add("stalls")
                 decided_at = self._analysis.last + silent
                 try:
-                    self._analysis.end_segments(self._analysis.tracks, self._analysis.last, decided_at, output)
+                    self._analysis.end_all(self._analysis.last, decided_at, output)
                 except BaseException as error:
                     self._listeners.note("a live stream failed at a stall", error)
                 self._emitter.emit_stall(self._analysis.last, decided_at, output)
@@ -345,8 +375,8 @@ class Stream:
             raise InputError(f"query must be a text or a list of texts, got {shown(query)}")
         given = [query] if isinstance(query, str) else as_list(query, "query", "texts")
         texts = [as_text(text, "query") for text in given]
-        if not texts or len(set(texts)) != len(texts):
-            raise InputError(f"the queries of a stream must be one or more that all differ, got {shown(texts)}")
+        if len(set(texts)) != len(texts):
+            raise InputError(f"the queries of a stream must all differ, got {shown(texts)}")
         return texts
 
     def _track(self, text: str, policy: Policy) -> Track:

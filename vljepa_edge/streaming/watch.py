@@ -1,0 +1,137 @@
+"""Watching: labels that come into the picture and leave it, from one prediction a hop for all of them."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
+from types import EllipsisType
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.perception.labels import MOST_LABELS
+from vljepa_edge.streaming.hysteresis import Hysteresis, Occurrence
+from vljepa_edge.support.arguments import as_list, as_number, shown
+
+if TYPE_CHECKING:
+    from vljepa_edge.perception.labels import Labels
+    from vljepa_edge.perception.perception import Perception
+
+WatchLike = Iterable[str] | Mapping[str, float | str | Iterable[str] | EllipsisType | None]
+"""What to watch for: labels, or a mapping from each to the probability at which it appears, or to the text or texts that
+stand for it; None or ... where both are to be chosen inside."""
+HOLD = 0.5
+
+
+class Sighting(NamedTuple):
+    """A label that appeared (`end` None) or is gone.
+
+    query        what the predictor was asked
+    number       counts the sightings of a label from 0
+    start, end   seconds
+    probability  the largest so far
+    embedding    [E], the newest prediction
+    """
+
+    label: str
+    query: str
+    number: int
+    start: float
+    end: float | None
+    probability: float
+    embedding: NDArray[np.float32]
+
+
+class Watch:
+    """Labels that one stream watches for. It reads no clock. Not for use from several threads at once.
+
+    A hop sees its whole window, so a label is above its threshold from when it fills about half of it to when it fills
+    less: a sighting starts and ends in the middle of the windows of the first and the last hop at which it is seen. One
+    that is still seen when the stream ends, ends with the last frame.
+    """
+
+    def __init__(self, labels: Labels, policies: Sequence[Hysteresis]) -> None:
+        """policies: one for each label, in their order."""
+        self.labels = labels
+        self._states = [policy.start() for policy in policies]
+        self._hold = max(policy.hold for policy in policies)
+        self._numbers = [0] * len(self._states)
+        self._starts = [0.0] * len(self._states)  # of what is seen
+        self._middles: deque[tuple[float, float]] = deque()  # of hops that a sighting can still start or end at
+        self._newest: NDArray[np.float32] | None = None
+
+    def push(self, embedding: NDArray[np.float32], time: float, since: float) -> list[Sighting]:
+        """Tell of a hop: its prediction [E] for the labels' query, its time, and that of the oldest frame of its window.
+        What appeared with it, and what is gone."""
+        self._newest = embedding
+        while len(self._middles) > 2 and self._middles[1][0] < time - 2 * self._hold:
+            self._middles.popleft()
+        self._middles.append((time, (since + time) / 2))
+        chances = self.labels.probabilities(embedding).tolist()
+        told = ((index, self._states[index].push(chance, time)) for index, chance in enumerate(chances))
+        return [self._sighting(index, occurrence, None) for index, occurrence in told if occurrence is not None]
+
+    def end(self, last: float) -> list[Sighting]:
+        """The stream ended with a frame at `last`: what is seen is gone."""
+        told = ((index, state.finish()) for index, state in enumerate(self._states))
+        found = [self._sighting(index, occurrence, last) for index, occurrence in told if occurrence is not None]
+        self._middles.clear()
+        return found
+
+    def restart_clock(self) -> None:
+        """The next hop may have any time. To be called after end()."""
+        for state in self._states:
+            state.restart_clock()
+
+    def reset(self) -> None:
+        """Forget all but the labels."""
+        for state in self._states:
+            state.reset()
+        self._numbers = [0] * len(self._states)
+        self._middles.clear()
+        self._newest = None
+
+    def _sighting(self, index: int, occurrence: Occurrence, last: float | None) -> Sighting:
+        assert self._newest is not None  # nothing occurs without a hop
+        label, number, end = self.labels.names[index], self._numbers[index], occurrence.end
+        if end is None:
+            self._starts[index] = self._middle(occurrence.start)
+        elif last is not None and end == self._middles[-1][0]:
+            end = max(last, self._starts[index])
+        else:
+            end = max(self._middle(end), self._starts[index])
+        self._numbers[index] += end is not None
+        return Sighting(label, self.labels.query, number, self._starts[index], end, occurrence.peak, self._newest)
+
+    def _middle(self, hop: float) -> float:
+        return next(middle for time, middle in self._middles if time >= hop)
+
+
+def read_watch(model: Perception, watched: WatchLike, hold: float) -> Watch | None:
+    """A watch as a caller describes it; None for no labels.
+
+    Raises InputError for labels that Model.labels would refuse, a threshold that is no probability above 0, and a
+    `hold` that is no number of seconds, 0 to 86400.
+    """
+    default = Hysteresis(hold=as_number(hold, "hold"))
+    if not isinstance(watched, Mapping):
+        names = as_list(watched, "labels", "texts", MOST_LABELS)
+        return Watch(model.labels(names), [default] * len(names)) if names else None
+    if not watched:
+        return None
+    thresholds = {name: value for name, value in watched.items() if isinstance(value, Real)}
+    labels = model.labels({name: None if isinstance(value, Real) else value for name, value in watched.items()})
+    return Watch(labels, [_policy(name, thresholds.get(name), default) for name in labels.names])
+
+
+def _policy(name: str, threshold: object, default: Hysteresis) -> Hysteresis:
+    if threshold is None:
+        return default
+    what = f"the threshold of {shown(name)}"
+    begin = as_number(threshold, what)
+    if not 0 < begin <= 1:
+        raise InputError(f"{what} must be a probability, above 0 and at most 1, got {shown(threshold)}")
+    return Hysteresis(begin, begin * default.end / default.begin, default.hold)
