@@ -12,7 +12,7 @@ from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.errors import InputError
 from vljepa_edge.model import Model, load
 from vljepa_edge.perception.coco import COCO_80
-from vljepa_edge.perception.labels import MIDDLE, SLOPE, Labels
+from vljepa_edge.perception.labels import CALIBRATOR, Labels
 from vljepa_edge.perception.wordings import wordings
 
 WIDTH = 16
@@ -50,7 +50,7 @@ def test_scores_are_deviations_from_the_names_of_coco(model: Model, labels: Labe
         got = labels.scores(seen.astype(np.float32))
         assert got.dtype == np.float32 and got.shape == (4,)
         np.testing.assert_allclose(got, wanted, atol=1e-4)
-        chances = 1 / (1 + np.exp(-SLOPE * (wanted - MIDDLE)))
+        chances = 1 / (1 + np.exp(-(CALIBRATOR.slope * wanted + CALIBRATOR.offset)))
         np.testing.assert_allclose(labels.probabilities(seen.astype(np.float32)), chances, atol=1e-4)
         ranked = sorted(zip(GIVEN, chances, strict=True), key=lambda pair: -pair[1])
         assert list(labels.found(seen.astype(np.float32), least=0.0)) == [name for name, _ in ranked]

@@ -78,6 +78,16 @@ def test_it_begins_at_the_hop_that_completes_the_hold_and_is_dated_back() -> Non
     assert not state.is_seen
 
 
+def test_a_hop_may_be_told_as_another_time() -> None:
+    state = Hysteresis(0.6, 0.4, hold=0.5).start()
+    values = [0.0, 0.7, 0.8, 0.7, 0.1, 0.1, 0.1]
+    told = [state.push(value, index * HOP, index * HOP - 1) for index, value in enumerate(values)]
+    assert [item for item in told if item] == [Occurrence(-0.75, None, 0.8), Occurrence(-0.75, -0.25, 0.8)]
+    plain = Hysteresis(0.6, 0.4, hold=0.5).start()
+    same = [plain.push(value, index * HOP) for index, value in enumerate(values)]
+    assert [item is None for item in same] == [item is None for item in told], "the hold goes by the hops"
+
+
 def test_one_noisy_hop_neither_begins_nor_ends_anything() -> None:
     assert occurrences(Hysteresis(0.6, 0.4, 0.5), [0, 0, 1, 0, 0, 0]) == []
     told = occurrences(Hysteresis(0.6, 0.4, 0.5), [1, 1, 1, 0, 1, 1, 0, 0, 1])

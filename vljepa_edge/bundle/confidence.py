@@ -63,6 +63,7 @@ class ConfidenceEntry(Part):
     answer      of an answer to any other query: the same cosine
     label       of one label of a classifier, whatever the others: its cosine, in the prompt `classify`, with the
                 prediction under `classify_query`
+    watch       of one label that is watched for: its score (vljepa_edge.perception.labels). None: the runtime's own
     presence    of "yes" to "Is there ...?": the cosine of "yes" less that of "no", in the prompt `answer`
     general     what text falls back on when a caption is less sure than min_confidence
     """
@@ -71,6 +72,7 @@ class ConfidenceEntry(Part):
     caption_queries: Annotated[tuple[_Query, ...], Field(max_length=1000)] = ()
     answer: CalibratorEntry | None = None
     label: CalibratorEntry | None = None
+    watch: CalibratorEntry | None = None
     presence: CalibratorEntry | None = None
     general: GeneralEntry | None = None
     min_confidence: Probability = 0.0

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.bundle.confidence import LogisticEntry
 from vljepa_edge.errors import InputError
 from vljepa_edge.perception.coco import COCO_80
+from vljepa_edge.perception.confidence import probability
 from vljepa_edge.perception.wordings import singular, without_article, wordings
 from vljepa_edge.support.arguments import as_list, as_texts, shown
 
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
 MOST_LABELS = 1_000
 LONGEST_LABEL = 1_000  # characters
 
-# From a score to a probability: 1 / (1 + exp(-SLOPE (score - MIDDLE))). Fitted by `python -m benchmarks.watch` on the
-# real videos that packages carry, where one label in five is there.
-SLOPE = 1.6
-MIDDLE = 1.7
+# From a score to a probability, for bundles whose manifest has nothing for it: `python -m benchmarks.watch` fits it on
+# the real videos that packages carry, where one label in five is there.
+CALIBRATOR = LogisticEntry(kind="logistic", slope=1.6, offset=-2.7)
 _LEAST_SPREAD = 1e-6  # of cosines: below it they differ by rounding
 
 
@@ -47,7 +48,9 @@ class Labels:
 
     def __init__(self, text: Text, manifest: Manifest, labels: Mapping[str, Sequence[str]]) -> None:
         """labels: name -> the texts that stand for it; none: those of `wordings`."""
-        prompts = manifest.prompts
+        prompts, confidence = manifest.prompts, manifest.confidence
+        watch = None if confidence is None else confidence.watch
+        self._calibrator = CALIBRATOR if watch is None else watch
         self.names = tuple(labels)
         self.query = manifest.text.default_query if prompts.classify_query is None else prompts.classify_query
         self.asked = text.query(self.query)
@@ -65,9 +68,7 @@ class Labels:
 
     def probabilities(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
         """The probability, float32 [N], that each label is there, on a prediction [E] for `query`."""
-        logits = SLOPE * (self.scores(embedding) - MIDDLE)
-        found: NDArray[np.float32] = (1 / (1 + np.exp(-np.clip(logits, -60, 60)))).astype(np.float32)
-        return found
+        return probability(self._calibrator, self.scores(embedding)).astype(np.float32)
 
     def found(self, embedding: NDArray[np.float32], least: float = 0.6) -> dict[str, float]:
         """The labels whose probability is `least` or more, and it; the likeliest first."""

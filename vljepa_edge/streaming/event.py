@@ -32,8 +32,7 @@ class Event:
     Its `start` is the last frame, its `decided_at` the seconds of silence later. The next frame opens a segment.
 
     Of a label that is watched for (see Stream.watch), `text` is the label, `segment` counts its sightings from 0,
-    `confidence` is the largest probability so far, `query` and `embedding` are what was asked and predicted, and `change`
-    is 0. It starts and ends in the middle of the windows of the first and the last hop at which it was seen, or with the
+    `query` and `embedding` are what was asked and predicted, `wording` is "specific", and `change` is 0. It starts and ends in the middle of the windows of the first and the last hop at which it was seen, or with the
     last frame.
 
     status      "open" when the segment opens, "closed" when it ends, "appeared" and "gone" of a label, "stalled" when
@@ -48,7 +47,8 @@ class Event:
     latency_ms  of this event: "queue" (live streams: the wait for the worker), "scale", "encode", "predict", "policy",
                 "decode", and "total", from push() to here
     confidence  the probability that `text` is right, calibrated on held-out data. Where it was too low to show a text,
-                that of the text that isn't shown; None where nothing was decoded, and for bundles without calibrators
+                that of the text that isn't shown; None where nothing was decoded, and for bundles without calibrators.
+                Of a label: the largest probability so far that it was there
     wording     "specific": `text` is the model's own words. "general": they were less sure than `min_confidence`, and
                 `text` is a general sentence ("an animal moves") that is sure enough. "none": there is no text
     """
@@ -93,7 +93,10 @@ class Event:
         return f"[{self.start:.2f} - {end} s] {self.words()}"
 
     def words(self) -> str:
-        """What people read: the text, "(no frames)" of a stall, "(not sure)" where no text was sure enough."""
+        """What people read: the text, "cup appeared", "cup gone", "(no frames)" of a stall, "(not sure)" where no text
+        was sure enough."""
         if self.status == "stalled":
             return NO_FRAMES
+        if self.status in ("appeared", "gone"):
+            return f"{self.text} {self.status}"
         return NOT_SURE if self.wording == "none" and self.confidence is not None else self.text

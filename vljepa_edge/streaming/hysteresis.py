@@ -14,7 +14,7 @@ _LONGEST_HOLD = 86400
 class Occurrence(NamedTuple):
     """Something that began (`end` None) or ended. Seconds on the clock of the hops.
 
-    start, end   the first and the last hop at which it was seen
+    start, end   the first and the last hop at which it was seen, each by the time that it is told as
     peak         the largest probability so far
     """
 
@@ -63,8 +63,8 @@ class HysteresisState:
         self._policy = policy
         self._newest: float | None = None  # the last hop
         self._begun = False
-        self._start: float | None = None  # of what is seen, begun or not
-        self._last = 0.0  # the last hop at which it was seen
+        self._first: float | None = None  # the first hop of what is seen, begun or not
+        self._start = self._last = 0.0  # what the first and the last hop at which it was seen are told as
         self._low: float | None = None  # the first hop of those below `end`
         self._peak = 0.0
 
@@ -73,16 +73,20 @@ class HysteresisState:
         """Whether it has begun and not ended."""
         return self._begun
 
-    def push(self, probability: float, time: float) -> Occurrence | None:
-        """Tell of a hop, later than the one before it; what began or ended with it, if anything."""
+    def push(self, probability: float, time: float, told_as: float | None = None) -> Occurrence | None:
+        """Tell of a hop, later than the one before it; what began or ended with it, if anything.
+
+        told_as: what its time is called in an Occurrence, such as the middle of the hop's window; None: `time`.
+        """
+        told = time if told_as is None else told_as
         jitter = 0.0 if self._newest is None else (time - self._newest) / 4
         self._newest = time
         policy = self._policy
-        if probability >= (policy.begin if self._start is None else policy.end):
-            if self._start is None:
-                self._start = time
-            self._last, self._low, self._peak = time, None, max(self._peak, probability)
-            if self._begun or time - self._start < policy.hold - jitter:
+        if probability >= (policy.begin if self._first is None else policy.end):
+            if self._first is None:
+                self._first, self._start = time, told
+            self._last, self._low, self._peak = told, None, max(self._peak, probability)
+            if self._begun or time - self._first < policy.hold - jitter:
                 return None
             self._begun = True
             return Occurrence(self._start, None, self._peak)
@@ -95,7 +99,7 @@ class HysteresisState:
 
     def finish(self) -> Occurrence | None:
         """End it at the last hop at which it was seen: the stream has ended. None when it had not begun."""
-        ended = Occurrence(self._start, self._last, self._peak) if self._begun and self._start is not None else None
+        ended = Occurrence(self._start, self._last, self._peak) if self._begun else None
         self._forget()
         return ended
 
@@ -110,5 +114,5 @@ class HysteresisState:
 
     def _forget(self) -> None:
         self._begun = False
-        self._start = self._low = None
+        self._first = self._low = None
         self._peak = 0.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from types import EllipsisType
@@ -57,29 +56,23 @@ class Watch:
         """policies: one for each label, in their order."""
         self.labels = labels
         self._states = [policy.start() for policy in policies]
-        self._hold = max(policy.hold for policy in policies)
         self._numbers = [0] * len(self._states)
-        self._starts = [0.0] * len(self._states)  # of what is seen
-        self._middles: deque[tuple[float, float]] = deque()  # of hops that a sighting can still start or end at
+        self._middle = 0.0  # of the window of the last hop
         self._newest: NDArray[np.float32] | None = None
 
     def push(self, embedding: NDArray[np.float32], time: float, since: float) -> list[Sighting]:
         """Tell of a hop: its prediction [E] for the labels' query, its time, and that of the oldest frame of its window.
         What appeared with it, and what is gone."""
-        self._newest = embedding
-        while len(self._middles) > 2 and self._middles[1][0] < time - 2 * self._hold:
-            self._middles.popleft()
-        self._middles.append((time, (since + time) / 2))
+        self._newest, self._middle = embedding, (since + time) / 2
         chances = self.labels.probabilities(embedding).tolist()
-        told = ((index, self._states[index].push(chance, time)) for index, chance in enumerate(chances))
-        return [self._sighting(index, occurrence, None) for index, occurrence in told if occurrence is not None]
+        told = ((i, self._states[i].push(chance, time, self._middle)) for i, chance in enumerate(chances))
+        return [self._sighting(i, occurrence) for i, occurrence in told if occurrence is not None]
 
     def end(self, last: float) -> list[Sighting]:
         """The stream ended with a frame at `last`: what is seen is gone."""
-        told = ((index, state.finish()) for index, state in enumerate(self._states))
-        found = [self._sighting(index, occurrence, last) for index, occurrence in told if occurrence is not None]
-        self._middles.clear()
-        return found
+        told = ((i, state.finish()) for i, state in enumerate(self._states))
+        found = [self._sighting(i, occurrence) for i, occurrence in told if occurrence is not None]
+        return [item._replace(end=max(last, item.start)) if item.end == self._middle else item for item in found]
 
     def restart_clock(self) -> None:
         """The next hop may have any time. To be called after end()."""
@@ -91,23 +84,13 @@ class Watch:
         for state in self._states:
             state.reset()
         self._numbers = [0] * len(self._states)
-        self._middles.clear()
         self._newest = None
 
-    def _sighting(self, index: int, occurrence: Occurrence, last: float | None) -> Sighting:
+    def _sighting(self, index: int, occurrence: Occurrence) -> Sighting:
         assert self._newest is not None  # nothing occurs without a hop
-        label, number, end = self.labels.names[index], self._numbers[index], occurrence.end
-        if end is None:
-            self._starts[index] = self._middle(occurrence.start)
-        elif last is not None and end == self._middles[-1][0]:
-            end = max(last, self._starts[index])
-        else:
-            end = max(self._middle(end), self._starts[index])
-        self._numbers[index] += end is not None
-        return Sighting(label, self.labels.query, number, self._starts[index], end, occurrence.peak, self._newest)
-
-    def _middle(self, hop: float) -> float:
-        return next(middle for time, middle in self._middles if time >= hop)
+        label, number = self.labels.names[index], self._numbers[index]
+        self._numbers[index] += occurrence.end is not None
+        return Sighting(label, self.labels.query, number, *occurrence, self._newest)
 
 
 def read_watch(model: Perception, watched: WatchLike, hold: float) -> Watch | None:
