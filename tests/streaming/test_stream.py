@@ -497,7 +497,6 @@ def test_a_callback_may_use_the_stream(model: Model) -> None:
         {"hop": "0.5"},
         {"policy": "sometimes"},
         {"policy": 5},
-        {"query": []},
         {"query": ["a", "a"]},
         {"query": [3]},
     ],

@@ -1,4 +1,4 @@
-"""Labels appear and go as rules written out over whole recordings say, on the clock of the frames, and cost one pass."""
+"""Labels appear and go as rules written out over whole recordings say, on the frames' clock, and cost one pass."""
 
 from __future__ import annotations
 
@@ -53,10 +53,8 @@ class Hop(NamedTuple):
 def recordings(draw: st.DrawFn) -> tuple[list[Hop], list[Hysteresis]]:
     """Hops in rising time, a window that restarts now and then, and a policy for each of a few labels."""
     count = draw(st.integers(1, 3))
-    policies = [
-        Hysteresis(*draw(st.sampled_from([(0.625, 0.375), (0.5, 0.5), (0.875, 0.125)])), draw(st.sampled_from([0.0, 0.4, 1.0])))
-        for _ in range(count)
-    ]
+    levels, holds = st.sampled_from([(0.625, 0.375), (0.5, 0.5), (0.875, 0.125)]), st.sampled_from([0.0, 0.4, 1.0])
+    policies = [Hysteresis(*draw(levels), draw(holds)) for _ in range(count)]
     eighths = st.integers(0, 8).map(lambda value: value / 8) | st.just(float("nan"))
     now, first = draw(st.floats(-100, 100)), 0
     hops: list[Hop] = []
@@ -77,7 +75,8 @@ def sightings(hops: list[Hop], label: int, policy: Hysteresis) -> list[tuple[flo
     for occurrence in told:
         if occurrence is not None and occurrence.end is not None:
             lasts = told[-1] is occurrence and occurrence.end == hops[-1].time
-            found.append((middles[occurrence.start], hops[-1].time if lasts else middles[occurrence.end], occurrence.peak))
+            end = hops[-1].time if lasts else middles[occurrence.end]
+            found.append((middles[occurrence.start], end, occurrence.peak))
     return found
 
 
@@ -312,7 +311,8 @@ def test_events_are_ready_for_people_and_for_json(model: Model, word: Word) -> N
 
 
 def test_thresholds_texts_and_none_may_be_mixed(model: Model) -> None:
-    watch = read_watch(model, {"cup": None, "dog": ..., "a kite": 0.9, "spill": ["a puddle", "milk"], "sun": "a sun"}, 2)
+    labels = {"cup": None, "dog": ..., "a kite": 0.9, "spill": ["a puddle", "milk"], "sun": "a sun"}
+    watch = read_watch(model, labels, 2)
     assert watch is not None and watch.labels.names == ("cup", "dog", "a kite", "spill", "sun")
     policies = [state._policy for state in watch._states]
     assert [(policy.begin, policy.hold) for policy in policies] == [(b, 2.0) for b in (0.6, 0.6, 0.9, 0.6, 0.6)]

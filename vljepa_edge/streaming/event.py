@@ -32,8 +32,8 @@ class Event:
     Its `start` is the last frame, its `decided_at` the seconds of silence later. The next frame opens a segment.
 
     Of a label that is watched for (see Stream.watch), `text` is the label, `segment` counts its sightings from 0,
-    `query` and `embedding` are what was asked and predicted, `wording` is "specific", and `change` is 0. It starts and ends in the middle of the windows of the first and the last hop at which it was seen, or with the
-    last frame.
+    `query` and `embedding` are what was asked and predicted, `wording` is "specific", and `change` is 0. It starts and
+    ends in the middle of the windows of the first and the last hop at which it was seen, or ends with the last frame.
 
     status      "open" when the segment opens, "closed" when it ends, "appeared" and "gone" of a label, "stalled" when
                 frames stopped coming

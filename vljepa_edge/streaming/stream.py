@@ -165,7 +165,8 @@ class Stream:
         return output.events
 
     def reset(self) -> None:
-        """Forget frames, segments, events not polled and counts, as if just opened. Queries, labels and subscribers stay."""
+        """Forget frames, segments, events not polled and counts, as if just opened. Queries, labels and subscribers
+        stay."""
         self._check_process()
         with self._door, self._work:
             self._check_open()
@@ -245,7 +246,7 @@ class Stream:
 
     def watch(self, labels: WatchLike, hold: float = HOLD) -> list[Event]:
         """Report from the next hop on when one of these labels comes into the picture and when it leaves, by events
-        "appeared" and "gone". It replaces what was watched for, of which what is seen is gone now; returns those events.
+        "appeared" and "gone". They replace those before, of which what is seen is gone now; returns these events.
 
         labels: a list such as ["cup", "a person"], or a mapping from each to the probability at which it appears (it
         is gone below two thirds of that), or to the text or texts that stand for it; None or ... where both are chosen
@@ -253,8 +254,9 @@ class Stream:
         appeared, and must not be seen before it is gone.
 
         All labels together cost one more pass of the predictor a hop, or none where the stream asks the same query.
-        What is still seen when the stream is flushed, stalls, or jumps in time is gone with its last frame. Raises InputError for labels that Model.labels would refuse, a threshold or a `hold` that is no number
-        within bounds, and a closed stream.
+        What is still seen when the stream is flushed, stalls, or jumps in time is gone with its last frame. Raises
+        InputError for labels that Model.labels would refuse, a threshold or a `hold` that is no number within bounds,
+        and a closed stream.
         """
         self._check_process()
         watch = read_watch(self.model, labels, hold)

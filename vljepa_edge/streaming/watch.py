@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
 
 WatchLike = Iterable[str] | Mapping[str, float | str | Iterable[str] | EllipsisType | None]
-"""What to watch for: labels, or a mapping from each to the probability at which it appears, or to the text or texts that
-stand for it; None or ... where both are to be chosen inside."""
+"""What to watch for: labels, or a mapping from each to the probability at which it appears, or to the text or texts
+that stand for it; None or ... where both are chosen inside."""
 HOLD = 0.5
 
 
@@ -61,7 +61,7 @@ class Watch:
         self._newest: NDArray[np.float32] | None = None
 
     def push(self, embedding: NDArray[np.float32], time: float, since: float) -> list[Sighting]:
-        """Tell of a hop: its prediction [E] for the labels' query, its time, and that of the oldest frame of its window.
+        """Tell of a hop: its prediction [E] for the labels' query, its time, and that of its window's oldest frame.
         What appeared with it, and what is gone."""
         self._newest, self._middle = embedding, (since + time) / 2
         chances = self.labels.probabilities(embedding).tolist()
