@@ -10,7 +10,8 @@ The protocol:
   threshold, the other is reported.
 * By cosine: between the prediction under the manifest's `classify_query` and the object in its `classify` wording, what
   `classify` compares. Above one threshold for all objects is a yes.
-* By asking: "Is there a dog?" with the candidates "Yes." and "No.", as `Model.answer` does. A tie is wrong.
+* By asking: "Is there a dog?" with the candidates "Yes." and "No.", as `Model.answer` does: the nearer one, or where
+  the bundle has a calibrator for it the more probable one. A tie is wrong.
 
 What captions leave out is taken for absent, so a few noes are wrong, and 100 % is out of reach.
 """
@@ -30,6 +31,7 @@ from sklearn.metrics import roc_auc_score
 from vljepa_edge.errors import DataError
 from vljepa_edge.model import Model
 from vljepa_edge.perception.window_encoder import WindowEncoder
+from vljepa_edge.training.confidence import expected_calibration_error
 from vljepa_edge.training.figures.captioned import Captioned
 from vljepa_edge.training.figures.kept import Array, embed_items, keep, progress
 from vljepa_edge.training.figures.objects import OBJECTS, named, unclear
@@ -51,7 +53,9 @@ def is_there_figures(model: Model, table: Captioned) -> dict[str, Any]:
     """Per cent right on the reported half: `by_cosine` with the other half's `threshold`, `by_asking`; `area`: under
     the ROC curve of the cosines; `questions`: how many. `chosen`: which way is better on the half that chooses.
 
-    Raises DataError for a table whose captions name no object.
+    Of a bundle with calibrators also the expected calibration errors on the reported half (0 to 1): `ECE_presence`, of
+    the probability of yes, and `ECE_label`, of the probability that the label fits. Raises DataError for a table whose
+    captions name no object.
     """
     choosing, reported = draw(table, choosing=True), draw(table, choosing=False)
     cosines, answers = ask(model, table, [*choosing, *reported])
@@ -59,7 +63,8 @@ def is_there_figures(model: Model, table: Captioned) -> dict[str, Any]:
     half = slice(0, len(choosing)), slice(len(choosing), None)
     threshold = best_cut(cosines[half[0]], there[half[0]])
     by_cosine = np.isfinite(cosines) & ((cosines > threshold) == there)
-    by_asking = first(answers, np.where(there, 0, 1))
+    presence = [model.confidence.presence(float(yes), float(no)) for yes, no in answers]
+    by_asking = first(_as_scores(answers, presence), np.where(there, 0, 1))
     ways = {"by_cosine": by_cosine, "by_asking": by_asking}
     return {
         **{name: percent(right[half[1]]) for name, right in ways.items()},
@@ -67,7 +72,22 @@ def is_there_figures(model: Model, table: Captioned) -> dict[str, Any]:
         "questions": len(reported),
         "threshold": round(float(threshold), 4),
         "chosen": max(ways, key=lambda name: percent(ways[name][half[0]])),
+        **_errors("presence", presence[half[1]], there[half[1]]),
+        **_errors("label", model.confidence.label(cosines[half[1]]), there[half[1]]),
     }
+
+
+def _as_scores(answers: Array, presence: Sequence[float | None]) -> NDArray[np.float64]:
+    """The scores (n, 2) of yes and no: their probabilities where these are known, else their cosines."""
+    known = [scores if sure is None else (sure, 1 - sure) for scores, sure in zip(answers, presence, strict=True)]
+    return np.array(known, np.float64)
+
+
+def _errors(name: str, confidence: Sequence[float | None] | Array | None, there: NDArray[np.bool_]) -> dict[str, float]:
+    """The calibration error, where there are probabilities."""
+    if confidence is None or None in list(confidence):
+        return {}
+    return {f"ECE_{name}": round(expected_calibration_error(np.array(confidence, np.float64), there), 4)}
 
 
 def draw(table: Captioned, *, choosing: bool) -> list[Asked]:

@@ -237,8 +237,13 @@ def zero_training_exists(seen: Sequence[Seen], asked: Sequence[tuple[int, captio
 
 
 def videos(model: Model) -> dict[str, Any]:
-    """Every described window of the real videos: what the model says and picks beside what a person wrote, wrong or
-    right."""
+    """Every described stretch of the real videos: what the model says, shows and picks beside what a person wrote,
+    wrong or right.
+
+    `says` is the decoded text, however sure the model is. `shows` is what a stream shows of it with the bundle's own
+    `min_confidence`: that text, a general sentence, or nothing. Both are of the mean over the stretch, as a closed
+    event's text is.
+    """
     rows: list[dict[str, Any]] = []
     for video in real_sets.videos():
         ends, embeddings = model.embed_windows(video.path, full=True)
@@ -248,18 +253,26 @@ def videos(model: Model) -> dict[str, Any]:
             ]
             chosen = inside or [int(np.abs(ends - 0.5 * (window.start + window.end)).argmin())]
             z = embeddings[chosen].mean(0)
+            z = z / np.linalg.norm(z)
             labels = list(real_sets.window_candidates(video.name, window))
             texts = model.embed_text([captions.object_captions(label)[1] for label in labels])
             said, best = model.decode_text(z), winner(texts @ z)
+            shown = model.confidence.say(model.text, z, model.manifest.text.default_query, model.confidence.least(None))
             picked = photographs.NONE if best is None else labels[best]
+            accepted = (window.label, *window.also)
             rows.append({
                 "video": video.name, "start": window.start, "end": window.end, "person": window.descriptions[0],
-                "says": said, "says_right": real_sets.is_right(said, (window.label, *window.also)),
+                "says": said, "says_right": real_sets.is_right(said, accepted),
+                "shows": shown.text, "confidence": shown.confidence,
+                "shows_right": real_sets.is_right(shown.text, real_sets.with_general(accepted, window.group)),
                 "picks": picked, "picks_right": picked == window.label,
             })  # fmt: skip
+    shown_rows = [row for row in rows if row["shows"]]
     return {
         "windows": len(rows),
         "says_right": percent([row["says_right"] for row in rows]),
+        "shown": percent([bool(row["shows"]) for row in rows]),
+        "shown_right": percent([row["shows_right"] for row in shown_rows]) if shown_rows else None,
         "picks_right": percent([row["picks_right"] for row in rows]),
         "rows": rows,
     }

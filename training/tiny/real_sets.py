@@ -25,9 +25,18 @@ from vljepa_edge.training.tiny import assets
 from vljepa_edge.training.tiny.real_photos import DISTRACTORS, ROWS
 from vljepa_edge.training.tiny.real_videos import WINDOWS, Window
 
-__all__ = ["CANDIDATES", "Photo", "Video", "candidates", "is_right", "photos", "videos", "window_candidates"]
+__all__ = [
+    *("CANDIDATES", "Photo", "Video", "candidates", "is_right", "photos", "videos", "window_candidates"),
+    "with_general",
+]
 
 CANDIDATES = 48
+_GENERAL = {
+    "person": ("someone", "somebody", "person", "human"),
+    "vehicle": ("vehicle",),
+    "animal": ("animal",),
+    "plant": ("plant",),
+}
 
 
 @dataclass(frozen=True)
@@ -106,6 +115,11 @@ def is_right(text: str, accepted: tuple[str, ...]) -> bool:
     words = " ".join(_singular(word) for word in re.findall(r"[a-z0-9]+", text.lower()))
     names = (" ".join(_singular(word) for word in re.findall(r"[a-z0-9]+", name.lower())) for name in accepted)
     return any(f" {name} " in f" {words} " for name in names)
+
+
+def with_general(accepted: tuple[str, ...], group: str) -> tuple[str, ...]:
+    """`accepted`, and what is right to say in general of what is seen in a stretch of this group."""
+    return (*accepted, *_GENERAL.get(group, ()))
 
 
 def _overlap(name: str, accepted: tuple[str, ...]) -> bool:

@@ -60,7 +60,9 @@ def test_questions_are_grammatical(thing: str, text: str) -> None:
     assert question_text(thing) == text
 
 
-def figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: Any, said: Any) -> dict[str, Any]:
+def figures(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: Any, said: Any, presence: Any = lambda yes, no: None
+) -> dict[str, Any]:
     """Of a model that sees `seen` of an item's caption and predicts `said` of a question."""
     monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path))
     table = captioned(400)
@@ -68,8 +70,9 @@ def figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seen: Any, said: An
     monkeypatch.setattr(is_there, "_predict", lambda model, table, asked: np.stack([said(one) for one in asked]))
     prompts = SimpleNamespace(classify="There is a {label}.", classify_query=None, answer="{candidate}")
     model = SimpleNamespace(
-        manifest=SimpleNamespace(prompts=prompts), embed_text=lambda texts: np.stack([vector(t).numpy() for t in texts])
-    )
+        manifest=SimpleNamespace(prompts=prompts), embed_text=lambda texts: np.stack([vector(t).numpy() for t in texts]),
+        confidence=SimpleNamespace(presence=presence, label=lambda cosines: None),
+    )  # fmt: skip
     return is_there_figures(model, table)  # type: ignore[arg-type]
 
 
@@ -80,6 +83,18 @@ def test_a_model_that_knows_is_always_right(monkeypatch: pytest.MonkeyPatch, tmp
     found = figures(monkeypatch, tmp_path, lambda text: vector(text).numpy(), said)
     assert found["by_cosine"] == found["by_asking"] == found["area"] == 100.0
     assert found["questions"] == len(draw(captioned(400), choosing=False)) > 100
+
+
+def test_a_calibrator_decides_and_its_error_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def said(question: Asked) -> np.ndarray:  # always nearer to yes, and nearer still where it is there
+        return (vector("Yes.") * (2.0 if question.there else 1.0)).numpy()
+
+    same = vector("anything").numpy()
+    plain = figures(monkeypatch, tmp_path, lambda text: same, said)
+    assert plain["by_asking"] == 50.0 and "ECE_presence" not in plain
+    sure = figures(monkeypatch, tmp_path, lambda text: same, said, lambda yes, no: 0.9 if yes - no > 1.5 else 0.2)
+    assert sure["by_asking"] == 100.0
+    assert sure["ECE_presence"] == pytest.approx(0.15, abs=1e-3)  # as often 0.1 too low as 0.2 too high
 
 
 def test_a_collapsed_model_is_at_chance_by_cosine_and_never_right_by_asking(
