@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,7 +37,7 @@ def test_a_part_is_measured_on_any_bundle_and_printed_with_its_bars(vljepa: Vlje
     text = out.read_text()
     assert "| `coco-val` | 4 | 8 |" in text and "`robot-test`: " in text
     again = vljepa("eval", "card", "--model", toy, "--only", "coco-val", "--data", data, "--json")
-    figures = json.loads(again.out)
+    figures = again.json
     assert figures["everyday"]["coco-val"]["captions"] == 8
     assert "missing" not in figures
 
@@ -51,3 +51,13 @@ def test_what_cannot_be_measured_at_all_is_an_error(vljepa: Vljepa, tmp_path: Pa
     ):
         run = vljepa("eval", "card", toy, "--only", only, "--data", data)
         assert run.status == 2 and why in run.err and not run.out
+
+
+def test_without_pycocoevalcap_only_cider_is_missing(
+    vljepa: Vljepa, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pycocoevalcap.cider.cider", None)
+    toy = write_toy_bundle(tmp_path / "toy")
+    figures = vljepa("eval", "card", toy, "--only", "coco-val", "--data", data, "--json").json
+    assert "CIDEr needs pycocoevalcap" in figures["missing"]["coco-val"]
+    assert figures["everyday"]["coco-val"]["items"] == 4 and "CIDEr" not in figures["everyday"]["coco-val"]

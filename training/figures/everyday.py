@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from vljepa_edge.errors import DataError
+from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.model import Model
 from vljepa_edge.training.figures.captioned import Captioned, read_captioned
 from vljepa_edge.training.figures.captioning import cider
@@ -37,10 +37,15 @@ def search(model: Model, table: Captioned) -> Figures:
 
 def say(model: Model, table: Captioned) -> Figures:
     """What the Y-decoder makes of each item under the default query: `CIDEr` against all its captions, and how many
-    texts differ, per cent: one that says the same of everything has no share."""
+    texts differ, per cent: a model that says the same of everything has next to none. Without pycocoevalcap there is
+    `missing` in place of CIDEr."""
     texts = decode_items(model, table, embed_items(model, table))
-    score = cider(texts, [table.of_item(place) for place in range(len(texts))])
-    return {"CIDEr": round(score, 1), "different_texts": round(100.0 * len(set(texts)) / len(texts), 1)}
+    found: Figures = {"different_texts": round(100.0 * len(set(texts)) / len(texts), 1)}
+    try:
+        score = cider(texts, [table.of_item(place) for place in range(len(texts))])
+    except InputError as error:
+        return found | {"missing": str(error)}
+    return found | {"CIDEr": round(score, 1)}
 
 
 def photographs(name: str) -> Callable[[Model, Path], Figures]:

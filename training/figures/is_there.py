@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +65,7 @@ def is_there_figures(model: Model, table: Captioned) -> dict[str, Any]:
     by_cosine = np.isfinite(cosines) & ((cosines > threshold) == there)
     presence = [model.confidence.presence(float(yes), float(no)) for yes, no in answers]
     by_asking = first(_as_scores(answers, presence), np.where(there, 0, 1))
+    fits = model.confidence.label(cosines[half[1]])
     ways = {"by_cosine": by_cosine, "by_asking": by_asking}
     return {
         **{name: percent(right[half[1]]) for name, right in ways.items()},
@@ -73,7 +74,7 @@ def is_there_figures(model: Model, table: Captioned) -> dict[str, Any]:
         "threshold": round(float(threshold), 4),
         "chosen": max(ways, key=lambda name: percent(ways[name][half[0]])),
         **_errors("presence", presence[half[1]], there[half[1]]),
-        **_errors("label", model.confidence.label(cosines[half[1]]), there[half[1]]),
+        **_errors("label", None if fits is None else fits.tolist(), there[half[1]]),
     }
 
 
@@ -83,11 +84,12 @@ def _as_scores(answers: Array, presence: Sequence[float | None]) -> NDArray[np.f
     return np.array(known, np.float64)
 
 
-def _errors(name: str, confidence: Sequence[float | None] | Array | None, there: NDArray[np.bool_]) -> dict[str, float]:
+def _errors(name: str, confidence: Iterable[float | None] | None, there: NDArray[np.bool_]) -> dict[str, float]:
     """The calibration error, where there are probabilities."""
-    if confidence is None or None in list(confidence):
+    known = [sure for sure in confidence or () if sure is not None]
+    if not known:
         return {}
-    return {f"ECE_{name}": round(expected_calibration_error(np.array(confidence, np.float64), there), 4)}
+    return {f"ECE_{name}": round(expected_calibration_error(known, there), 4)}
 
 
 def draw(table: Captioned, *, choosing: bool) -> list[Asked]:

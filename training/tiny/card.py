@@ -59,12 +59,14 @@ def evaluate(
         try:
             if name in everyday.PARTS:
                 found = everyday.PARTS[name](model, default_folder() if data is None else data)
+                if "missing" in found:
+                    missing[name] = found.pop("missing")
                 figures.setdefault("everyday", {})[name] = found
             else:
                 figures |= _PARTS[name](model, clips)
         except (AssetError, DataError, VideoError) as error:
             missing[name] = str(error)
-    if len(missing) == len(names):
+    if len(figures) == 1:  # its name
         raise InputError("nothing could be measured: " + "; ".join(f"{name}: {why}" for name, why in missing.items()))
     return figures | ({"missing": missing} if missing else {})
 

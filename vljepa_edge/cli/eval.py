@@ -14,7 +14,6 @@ from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.install import require
 
 CARD_MODULES = ("torch", "transformers", "PIL", "skimage", "sklearn", "pyarrow")
-_CIDER = ("pycocoevalcap",)
 _ROWS = ("rows", "ways", "missing")  # of the figures, what is too long for a line
 evaluate_app = typer.Typer(
     help="Measure a bundle's quality.\n\n\b\nExamples:\n  vljepa eval card\n  vljepa eval card --only coco-val"
@@ -71,7 +70,6 @@ def card(
       vljepa eval card --data everyday --out card.md --pictures sheets
     """
     require(CARD_MODULES, "train")
-    require(_CIDER, "eval")
     from vljepa_edge.training.tiny import card_text
     from vljepa_edge.training.tiny.card import evaluate
 

@@ -70,9 +70,10 @@ def figures(
     monkeypatch.setattr(is_there, "_predict", lambda model, table, asked: np.stack([said(one) for one in asked]))
     prompts = SimpleNamespace(classify="There is a {label}.", classify_query=None, answer="{candidate}")
     model = SimpleNamespace(
-        manifest=SimpleNamespace(prompts=prompts), embed_text=lambda texts: np.stack([vector(t).numpy() for t in texts]),
+        manifest=SimpleNamespace(prompts=prompts),
+        embed_text=lambda texts: np.stack([vector(t).numpy() for t in texts]),
         confidence=SimpleNamespace(presence=presence, label=lambda cosines: None),
-    )  # fmt: skip
+    )
     return is_there_figures(model, table)  # type: ignore[arg-type]
 
 

@@ -12,8 +12,10 @@ import pytest
 from tests.toy_bundle import write_toy_bundle
 from tests.training.tiny.fakes import NAMES, cutout, grey_background, vector
 from vljepa_edge.errors import InputError
+from vljepa_edge.perception.confidence import Words
 from vljepa_edge.training.tiny import captions as say
-from vljepa_edge.training.tiny import card, drawn_figures
+from vljepa_edge.training.tiny import card, drawn_figures, real_sets
+from vljepa_edge.training.tiny.real_videos import Window
 from vljepa_edge.training.tiny.scenes import Painter
 
 
@@ -112,3 +114,47 @@ def test_the_best_read_out_of_the_concepts_answers_whether_something_is_there(pl
     assert right > 97
     blind = card.zero_training_exists([shows("zebra crossing")] * len(scenes), asked, Seer())  # type: ignore[arg-type]
     assert 50 <= blind < 75
+
+
+class Talker(Seer):
+    """Says and shows what `words` has for each second of a video; each window is a second long."""
+
+    def __init__(self, words: dict[float, tuple[str, Words]]) -> None:
+        super().__init__()
+        self.manifest.video = SimpleNamespace(window=5, fps=4.0)
+        self.words = words
+        self.confidence = SimpleNamespace(least=lambda wanted: 0.5, say=self._say)
+        self._where = {end: 2.0 * vector(f"end {end}").numpy() for end in words}  # not of unit norm
+
+    def embed_windows(self, source: Path, full: bool) -> tuple[np.ndarray, np.ndarray]:
+        return np.array([*self._where]), np.stack([*self._where.values()])
+
+    def _nearest(self, z: np.ndarray) -> tuple[str, Words]:
+        assert np.linalg.norm(z) == pytest.approx(1.0, abs=1e-5)
+        return self.words[max(self._where, key=lambda end: float(self._where[end] @ z))]
+
+    def decode_text(self, z: np.ndarray) -> str:
+        return self._nearest(z)[0]
+
+    def _say(self, text: Any, z: np.ndarray, query: str, least: float) -> Words:
+        assert (query, least) == ("What is happening?", 0.5)
+        return self._nearest(z)[1]
+
+
+def test_real_videos_count_what_is_said_and_what_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [("cat", "animal"), ("cat", "animal"), ("man", "person"), ("cat", "animal")]
+    windows = tuple(Window(2.0 * i, 2.0 * i + 1, label, group, (), ("a",)) for i, (label, group) in enumerate(places))
+    monkeypatch.setattr(real_sets, "videos", lambda: [real_sets.Video("clip", Path("clip.mp4"), windows)])
+    model = Talker({
+        1.0: ("A cat sleeps.", Words("A cat sleeps.", 0.9, "specific")),
+        3.0: ("A dog runs.", Words("An animal runs.", 0.6, "general")),
+        5.0: ("A dog runs.", Words("", 0.2, "none")),
+        7.0: ("A dog runs.", Words("A dog runs.", 0.7, "specific")),
+    })  # fmt: skip
+    found = card.videos(model)  # type: ignore[arg-type]
+    assert [row["says_right"] for row in found["rows"]] == [True, False, False, False]
+    assert [row["shows_right"] for row in found["rows"]] == [True, True, False, False]
+    assert (found["says_right"], found["shown"], found["shown_right"]) == (25.0, 75.0, 66.7)
+    model.words = {end: (said, Words("", 0.1, "none")) for end, (said, _) in model.words.items()}
+    silent = card.videos(model)  # type: ignore[arg-type]
+    assert silent["shown"] == 0.0 and silent["shown_right"] is None
