@@ -49,7 +49,7 @@ class Batch:
     video: uint8 (B, T, H, W, 3), or the predictor's streams by name. query: None in the query-free first stage.
     target: tokens, or pooled states (B, D) of a frozen backbone, which only the head is left to do. keys int64 (B,): of
     the targets' texts; also int64 (B, R): more keys that are right for each video, padded with the row's own key.
-    names: which samples these are, for messages.
+    names: which samples these are, for messages. texts: the targets.
     """
 
     video: Tensor | Mapping[str, Tensor]
@@ -59,6 +59,7 @@ class Batch:
     also: Tensor | None = None
     negatives: Negatives | None = None
     names: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -86,7 +87,7 @@ class Batch:
         return Batch(
             video, _cut(self.target, rows), self.keys[rows], _cut(self.query, rows),
             None if self.also is None else self.also[rows],
-            None if self.negatives is None else self.negatives.of(rows), self.names[rows],
+            None if self.negatives is None else self.negatives.of(rows), self.names[rows], self.texts[rows],
         )  # fmt: skip
 
     def to(self, device: torch.device | str) -> Batch:

@@ -18,6 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from vljepa_edge.errors import InputError
 from vljepa_edge.nn.config import VLJepaConfig, from_dict, to_dict
 from vljepa_edge.nn.hub import CONFIG
+from vljepa_edge.training.data.augment import AUGMENTATIONS
+from vljepa_edge.training.data.feature_augment import FEATURE_AUGMENTATIONS
 from vljepa_edge.training.yaml12 import read_yaml
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -89,8 +91,9 @@ class Stage(_Part):
     fewer than the batch's share the gradient is still that of the complete batch (GradCache). multipliers: of the
     learning rate, by the beginning of a parameter's name. y_encoder: trained, frozen, or ema (targets from a moving
     average of it, `ema` a step). negatives: most wrong texts of each sample that are taken. augment: names of
-    augmentations of pixels. cache: compute what the frozen X-encoder makes of each stretch once, and keep it at 16
-    bits. average: of the weights, over steps; the stage ends with it. None: with the last weights.
+    augmentations of pixels, or with `cache` of features. cache: compute what the frozen X-encoder makes of each stretch
+    once, and keep it at 16 bits. average: of the weights, over steps; the stage ends with it. None: with the last
+    weights.
     """
 
     name: Name
@@ -122,8 +125,12 @@ class Stage(_Part):
             raise ValueError(f"the stage {self.name} must take data from at least one source")
         if self.betas[1] >= 1 or self.betas[0] >= 1:
             raise ValueError(f"betas must be below 1, got {self.betas}")
-        if self.cache and self.augment:
-            raise ValueError(f"stage {self.name}: cached features know no augmentations of pixels, got {self.augment}")
+        allowed = FEATURE_AUGMENTATIONS if self.cache else AUGMENTATIONS
+        if not set(self.augment) <= set(allowed):
+            what = "cached features" if self.cache else "pixels"
+            raise ValueError(
+                f"stage {self.name}: augmentations of {what} must be of {', '.join(allowed)}, got {self.augment}"
+            )
         return self
 
 
@@ -158,12 +165,22 @@ class Loader(_Part):
     corrupt: Share = 0.02
 
 
+class Predicted(_Part):
+    """Samples whose predicted embeddings the Y-decoder reads too, as the last stage sees them: what the predictor makes
+    of a video is not quite its text's own embedding. share: of the decoder's batches."""
+
+    data: dict[str, Rate]
+    samples: Count = 8000
+    share: Share = 0.3
+
+
 class Decoder(_Part):
-    """The Y-decoder, trained on texts alone after the stages (section 3.1 of the paper, which does not disclose it).
+    """The Y-decoder, trained after the stages (section 3.1 of the paper, which does not disclose it).
 
     corpus: text files (a line a text) or sources of the run (their targets). noise: length of the random step that is
-    added to an embedding before it is decoded, since predicted embeddings are not the texts' own. source: a
-    Llama-family model (folder, hub id or .gguf) that it starts from; None: the light stack of the model's config.
+    added to an embedding before it is decoded, since predicted embeddings are not the texts' own. predicted: learn from
+    predicted embeddings too; None: from texts alone. source: a Llama-family model (folder, hub id or .gguf) that it
+    starts from; None: the light stack of the model's config.
     """
 
     corpus: Annotated[list[str], Field(min_length=1)]
@@ -175,16 +192,20 @@ class Decoder(_Part):
     weight_decay: Amount = 0.02
     clip: Rate = 1.0
     validation: Count = 200
+    predicted: Predicted | None = None
     source: str | None = None
 
 
 class RunConfig(_Part):
     """All of a run.
 
-    model: a VLJepaConfig, as a preset with changes; a checkpoint has its own. init: `sources` (each part from the
-    weights that the config names), `random`, or a checkpoint (folder or hub id). out: the folder, None: runs/NAME.
-    features: the folder of cached features, None: one in the run's. peak: TFLOP/s of one device, for the model FLOPs
-    utilisation; None: known GPUs from a table, a CPU is measured.
+    data: sources by name; null takes one out of the run, and out of every stage. model: a VLJepaConfig, as a preset
+    with changes; a checkpoint has its own. init: `sources` (each part from the weights that the config names),
+    `random`, or a checkpoint (folder or hub id). out: the folder, None: runs/NAME. features: the folder of cached
+    features, None: one in the run's. concept_trust: how much of the concepts' plain mean the finished predictor reads
+    out beside what training made of them, for a predictor that has concepts: training fits it to what it is shown, the
+    plain mean knows the rest too. peak: TFLOP/s of one device, for the model FLOPs utilisation; None: known GPUs from a
+    table, a CPU is measured.
     """
 
     name: Name
@@ -196,6 +217,7 @@ class RunConfig(_Part):
     tokenizers: TokenizerFiles = TokenizerFiles()
     data: dict[str, dict[str, Any]]
     features: str | None = None
+    concept_trust: Amount = 0.0
     stages: Annotated[list[Stage], Field(min_length=1)]
     decoder: Decoder | None = None
     parallel: Parallel = Parallel()
@@ -204,6 +226,11 @@ class RunConfig(_Part):
     loader: Loader = Loader()
     tensorboard: bool = False
     peak: Rate | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, values: Any) -> Any:
+        return without_nulls(values) if isinstance(values, dict) and isinstance(values.get("data"), dict) else values
 
     @model_validator(mode="after")
     def _fits(self) -> RunConfig:
@@ -223,6 +250,13 @@ class RunConfig(_Part):
             for source in stage.data:
                 if source not in self.data:
                     raise ValueError(f"stage {stage.name}: {source!r} must be one of the data {sorted(self.data)}")
+        if self.decoder is not None and self.decoder.predicted is not None:
+            last = self.stages[-1].data
+            for source in self.decoder.predicted.data:
+                if source not in last:
+                    raise ValueError(
+                        f"decoder.predicted: {source!r} must be one of the last stage's data {sorted(last)}"
+                    )
         if self.evaluate is not None and self.evaluate.data not in self.data:
             raise ValueError(f"evaluate.data must be one of the data {sorted(self.data)}, got {self.evaluate.data!r}")
         return self
@@ -277,6 +311,30 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in over.items():
         below = out.get(key)
         out[key] = merged(below, value) if isinstance(value, Mapping) and isinstance(below, Mapping) else value
+    return out
+
+
+def without_nulls(values: dict[str, Any]) -> dict[str, Any]:
+    """A run's values without the sources that are null, wherever they are named."""
+    gone = {name for name, spec in values["data"].items() if spec is None}
+
+    def kept(part: Any) -> Any:
+        if not isinstance(part, dict) or not isinstance(part.get("data"), dict):
+            return part
+        return {**part, "data": {name: item for name, item in part["data"].items() if name not in gone}}
+
+    out = kept(values)
+    if isinstance(out.get("stages"), list):
+        out["stages"] = [kept(stage) for stage in out["stages"]]
+    decoder = out.get("decoder")
+    if isinstance(decoder, dict):
+        decoder = {**decoder, "predicted": kept(decoder.get("predicted"))}
+        if isinstance(decoder.get("corpus"), list):
+            decoder["corpus"] = [name for name in decoder["corpus"] if name not in gone]
+        out["decoder"] = decoder
+    evaluate = out.get("evaluate")
+    if isinstance(evaluate, dict) and evaluate.get("data") in gone:
+        out["evaluate"] = None
     return out
 
 

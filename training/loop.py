@@ -12,7 +12,7 @@ import dataclasses
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,10 +25,11 @@ from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training.batch import Batch
 from vljepa_edge.training.budget import device_peak, parts, sample_flops
 from vljepa_edge.training.build import build_model, holds_frozen, save_model
-from vljepa_edge.training.config import RunConfig, Stage
+from vljepa_edge.training.config import Predicted, RunConfig, Stage
 from vljepa_edge.training.data.augment import Augmentations
 from vljepa_edge.training.data.cache import FeatureCache
 from vljepa_edge.training.data.collate import Collate
+from vljepa_edge.training.data.feature_augment import FeatureAugmentations
 from vljepa_edge.training.data.fill import fill
 from vljepa_edge.training.data.loader import Batches, batches, in_order
 from vljepa_edge.training.data.plan import key_of
@@ -36,9 +37,10 @@ from vljepa_edge.training.data.sample import FramePlan, Source
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.data.sources.asked import Unasked
 from vljepa_edge.training.data.sources.future import Future
+from vljepa_edge.training.frame_encoder import frozen_encoder
 from vljepa_edge.training.gather import Gathering
 from vljepa_edge.training.grad_cache import grad_cache_step
-from vljepa_edge.training.objective import Embeddings, Rows, Trainee, class_texts, stage_loss
+from vljepa_edge.training.objective import Embeddings, Rows, Trainee, class_texts, query_of, stage_loss
 from vljepa_edge.training.observe import Observer, draw_curves
 from vljepa_edge.training.optim import Average, Guard, TrainingError, build_optimiser, rate_at, set_rate
 from vljepa_edge.training.parallel import Place, clip_gradients, init_parallel, mean_over_ranks, wrap
@@ -46,6 +48,7 @@ from vljepa_edge.training.precision import bf16_is_native
 from vljepa_edge.training.retrieval import retrieval
 from vljepa_edge.training.run_folder import RunFolder, load_checkpoint
 from vljepa_edge.training.state import load_state, load_weights, state_of, weights_of
+from vljepa_edge.training.text_memo import TextMemo
 from vljepa_edge.training.y_decoder import finish_decoder
 
 _MOST_FAILED_SAVES = 5
@@ -112,6 +115,8 @@ class _Run:
         self.corrupt: set[str] = set()
         self.refused = self._unsaved = 0
         self._cache: FeatureCache | None = None
+        keeps = model.y_encoder.config.frozen and config.parallel.mode != "fsdp2"  # which shards it
+        self._known: Callable[[Batch], Batch] = TextMemo(model, bf16=bf16) if keeps else lambda batch: batch
         self._stopped_by: int | None = None
 
     def train(self, resume: str | None) -> TrainReport:
@@ -136,7 +141,8 @@ class _Run:
     def _run_stage(self, stage: Stage, state: dict[str, Tensor] | None, observer: Observer) -> nn.Module:
         """One stage from its next step on, or up to where the run is stopped. state: of a checkpoint in this stage."""
         trainee, place = self.trainee, self.place
-        class_keys = trainee.begin(stage, class_texts(stage, self._collate(), place.device))
+        classes = class_texts(stage, self._collate(), place.device)
+        class_keys = trainee.begin(stage, None if classes is None else self._known(classes))
         wrapped = wrap(trainee, self.parallel, place)
         named = [(name.removeprefix("model."), p) for name, p in trainee.named_parameters()]
         optimiser = build_optimiser(named, stage)
@@ -154,7 +160,7 @@ class _Run:
             trainee.train()
             for step in range(first, stage.steps):
                 begun, waited = time.perf_counter(), loaded.waited
-                batch = next(loaded).to(place.device)
+                batch = self._known(next(loaded).to(place.device))
                 lr = rate_at(step, stage.steps, stage.lr, stage.warmup, cosine=stage.schedule == "cosine")
                 set_rate(optimiser, lr)
                 loss, norm = self._gradient(wrapped, stage, step, batch, class_keys)
@@ -253,36 +259,45 @@ class _Run:
             source if stage.query else Unasked(source), _frame_plan(stage), self._collate(), batch=rows,
             workers=self.config.loader.workers, max_corrupt=self.config.loader.corrupt, cache=self._cache,
         ) as loaded:  # fmt: skip
-            figures = retrieval(lambda batch: wrapped(batch.to(self.place.device)), loaded, evaluate.samples)
+            figures = retrieval(
+                lambda batch: wrapped(self._known(batch.to(self.place.device))), loaded, evaluate.samples
+            )
         wrapped.train()
         return figures
 
     def _features(self, stage: Stage, observer: Observer) -> FeatureCache | None:
         """What the frozen X-encoder makes of the stage's stretches, computed now where it is not there yet."""
         encoder, place, loader = self.trainee.model.x_encoder, self.place, self.config.loader
-        self._cache = None
-        if not stage.cache or encoder is None:
+        self._cache = cache = self._cache_of(stage)
+        if cache is None or encoder is None:
             return None
-        folder = self.config.folder / "features" if self.config.features is None else Path(self.config.features)
-        cache = FeatureCache(folder, encoder.frozen_digest(), _frame_plan(stage))
         names = {*stage.data} | ({self.config.evaluate.data} if self.config.evaluate is not None else set())
         encoder.eval()
+        encode = frozen_encoder(encoder, place.device)
         for name in sorted(names):
             observer.begin(f"{stage.name}: features of {name}", 0, len(self.sources[name]))
             with torch.no_grad():
                 corrupt = fill(
                     cache, self.sources[name], _frame_plan(stage),
-                    lambda clips: encoder.encode_frozen(clips.to(place.device)), batch=min(stage.chunk or 16, 16),
+                    encode, batch=min(stage.chunk or 16, 16),
                     rank=place.rank, ranks=place.ranks, workers=loader.workers, max_corrupt=loader.corrupt,
                     on_step=lambda _, done, total: observer.advance(done, total),
                 )  # fmt: skip
             self.corrupt |= {f"{one.source} {one.key}" for one in corrupt}
         self._anywhere(False)  # wait for the other ranks
         cache.reload()
-        self._cache = cache
         return cache
 
-    def _batches(self, stage: Stage, first: int, cache: FeatureCache | None) -> Batches:
+    def _cache_of(self, stage: Stage) -> FeatureCache | None:
+        """The stage's features, as far as they are there."""
+        encoder = self.trainee.model.x_encoder
+        if not stage.cache or encoder is None:
+            return None
+        folder = self.config.folder / "features" if self.config.features is None else Path(self.config.features)
+        return FeatureCache(folder, encoder.frozen_digest(), _frame_plan(stage))
+
+    def _batches(self, stage: Stage, first: int, cache: FeatureCache | None, *, alone: bool = False) -> Batches:
+        """This rank's part of the stage's batches; all of them where it is alone."""
         config, place = self.config, self.place
         sources: list[tuple[Source, float]] = []
         for name, weight in stage.data.items():
@@ -292,9 +307,10 @@ class _Run:
             sources.append((source if stage.query else Unasked(source), weight))
         return batches(
             sources, _frame_plan(stage), self._collate(stage.negatives), seed=config.seed, stage=stage.name,
-            batch=stage.batch, first=first, last=stage.steps, rank=place.rank, ranks=place.ranks,
+            batch=stage.batch, first=first, last=stage.steps, rank=0 if alone else place.rank,
+            ranks=1 if alone else place.ranks,
             workers=config.loader.workers, cache=cache,
-            augment=Augmentations(tuple(stage.augment)) if stage.augment else None,
+            augment=_augmentations(stage),
             pin=place.device.type == "cuda", max_corrupt=config.loader.corrupt,
         )  # fmt: skip
 
@@ -322,6 +338,8 @@ class _Run:
             model.requires_grad_(True)
             for name in self.trainee.frozen:
                 model.get_parameter(name).requires_grad_(False)
+            if config.concept_trust:
+                model.trust_concepts(config.concept_trust)
             save_model(model, self.tokenizers, folder, include_frozen=self.complete)
             if config.decoder is not None:
                 finish_decoder(
@@ -330,10 +348,30 @@ class _Run:
                     config,
                     self.sources,
                     observer,
+                    self._predicted,
                     lambda made, tokenizers: save_model(made, tokenizers, folder, include_frozen=self.complete),
                 )
             draw_curves(config.folder / "log.jsonl", config.folder / "curves.png")
         return folder
+
+    @torch.no_grad()
+    def _predicted(self, model: VLJepa, wanted: Predicted) -> tuple[Tensor, list[str]]:
+        """Embeddings (N, E) of samples as the last stage sees them, by the finished model, and their texts. On one rank
+        alone."""
+        batch = min(wanted.samples, 64)
+        stage = self.config.stages[-1].model_copy(
+            update={"name": "predicted", "data": wanted.data, "negatives": 0, "batch": batch,
+                    "steps": -(-wanted.samples // batch)}
+        )  # fmt: skip
+        made: list[Tensor] = []
+        texts: list[str] = []
+        model.eval()
+        with self._batches(stage, 0, self._cache_of(stage), alone=True) as loaded:
+            for each in loaded:
+                known = self._known(each.to(self.place.device))
+                made.append(model.predict(known.video, *query_of(known)))
+                texts += each.texts
+        return torch.cat(made), texts
 
     def _ended(self, stage: Stage, observer: Observer, corrupt: int, refused: int) -> str:
         wait = 100 * observer.waited / max(observer.seconds, 1e-9)
@@ -366,6 +404,12 @@ class _Run:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+def _augmentations(stage: Stage) -> Augmentations | FeatureAugmentations | None:
+    if not stage.augment:
+        return None
+    return (FeatureAugmentations if stage.cache else Augmentations)(tuple(stage.augment))
 
 
 def _frame_plan(stage: Stage) -> FramePlan:

@@ -68,7 +68,7 @@ class Trainee(nn.Module):
     def forward(self, batch: Batch) -> Embeddings:
         """Embeddings of a batch, or of a chunk of one."""
         model = self.model
-        query, query_mask = _query(batch)
+        query, query_mask = query_of(batch)
         predicted = model.predict(batch.video, query, query_mask)
         online = None
         target = model.encode_text(*_text(batch.target))
@@ -109,7 +109,8 @@ def _text(texts: Tokens | Tensor) -> tuple[Tensor, Tensor | None]:
     return (texts.ids, texts.mask) if isinstance(texts, Tokens) else (texts, None)
 
 
-def _query(batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+def query_of(batch: Batch) -> tuple[Tensor | None, Tensor | None]:
+    """What `VLJepa.predict` takes: ids or states, and their mask."""
     query = batch.query
     if query is None:
         return None, None

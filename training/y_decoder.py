@@ -2,7 +2,8 @@
 paper).
 
 It learns to say the text whose embedding it is given. What it will be given is the predictor's, which only resembles a
-text's own, so a random step is added to each embedding. The corpus decides what it can say: a wide one costs little.
+text's own, so a random step is added to each embedding, and a share of them may be the predictor's own. The corpus
+decides what it can say: a wide one costs little.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +27,7 @@ from vljepa_edge.nn.config import YDecoderConfig
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.config import Decoder, RunConfig
+from vljepa_edge.training.config import Decoder, Predicted, RunConfig
 from vljepa_edge.training.data.collate import cutting, padded
 from vljepa_edge.training.data.sample import Source
 from vljepa_edge.training.observe import Observer
@@ -34,6 +36,7 @@ from vljepa_edge.training.precision import bf16_is_native
 
 _IGNORED = -100
 _CHUNK = 256  # texts that are embedded at once
+_TOGETHER = 8  # batches that are drawn together and sorted by length: else half of a batch would be padding
 
 
 def read_corpus(names: Sequence[str], sources: Mapping[str, Source]) -> list[str]:
@@ -118,27 +121,36 @@ def embed_texts(
     return found
 
 
+class Pairs(NamedTuple):
+    """Embeddings (N, E) and the texts that they are to be said as, ids (N, L) as encode_ids gives them. The first
+    `texts` rows are texts' own embeddings, the others predicted."""
+
+    embeddings: Tensor
+    ids: Tensor
+    texts: int
+
+
 def train_decoder(
-    decoder: YDecoder, embeddings: Tensor, ids: Tensor, config: Decoder, *, seed: int, bf16: bool,
-    on_step: Callable[[int, float], None],
-) -> None:  # fmt: skip
-    """Train in place, a pure function of its arguments. embeddings (N, E), ids (N, L) as encode_ids gives them.
+    decoder: YDecoder, pairs: Pairs, config: Decoder, *, seed: int, bf16: bool, on_step: Callable[[int, float], None]
+) -> None:
+    """Train in place, a pure function of its arguments.
 
     A step whose loss or gradient is not finite is not taken. Raises TrainingError after many of them in a row.
     """
     device = decoder.tokens.weight.device
     decoder.train()
     optimiser = torch.optim.AdamW(decoder.parameters(), config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.98))
-    guard, lengths = Guard("Y-decoder"), (ids >= 0).sum(1)
+    guard, lengths = Guard("Y-decoder"), (pairs.ids >= 0).sum(1)
     for step in range(config.steps):
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, config.steps, config.lr, config.warmup, cosine=True)
+        rows = _rows(step, lengths, pairs.texts, config, seed)
         torch.manual_seed(random.Random(f"{seed}/y_decoder/{step}").getrandbits(62))
-        rows = torch.randint(len(ids), (min(config.batch, len(ids)),))
-        target = embeddings[rows].float()
+        target = pairs.embeddings[rows].float()
         noise = F.normalize(torch.randn_like(target), dim=-1) * torch.rand(len(rows), 1) * config.noise
+        noise[rows >= pairs.texts] = 0.0  # what is predicted has its own
         given = F.normalize(target + noise, dim=-1).to(device)
-        said = ids[rows, : int(lengths[rows].max())].to(device)
+        said = pairs.ids[rows, : int(lengths[rows].max())].to(device)
         optimiser.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             logits = decoder(given, said[:, :-1].clamp(min=0))
@@ -150,6 +162,19 @@ def train_decoder(
             optimiser.step()
         on_step(step, value)
     decoder.eval()
+
+
+def _rows(step: int, lengths: Tensor, texts: int, config: Decoder, seed: int) -> Tensor:
+    """The rows of a step: texts, and predicted ones in their share where there are any."""
+    group, which = divmod(step, _TOGETHER)
+    batch = min(config.batch, len(lengths))
+    generator = torch.Generator().manual_seed(random.Random(f"{seed}/y_decoder/rows/{group}").getrandbits(62))
+    share = config.predicted.share if config.predicted is not None and texts < len(lengths) else 0.0
+    predicted = torch.rand(_TOGETHER * batch, generator=generator) < share
+    drawn = torch.rand(_TOGETHER * batch, generator=generator)
+    rows = torch.where(predicted, texts + drawn * (len(lengths) - texts), drawn * texts).long()
+    order = torch.randperm(_TOGETHER, generator=generator)
+    return rows[lengths[rows].argsort(stable=True)].reshape(_TOGETHER, batch)[order[which]]
 
 
 def split_corpus(texts: Sequence[str], validation: int) -> tuple[list[str], list[str]]:
@@ -191,9 +216,13 @@ def finish_decoder(
     run: RunConfig,
     sources: Mapping[str, Source],
     observer: Observer,
+    predicted: Callable[[VLJepa, Predicted], tuple[Tensor, list[str]]],
     save: Callable[[VLJepa, Tokenizers], object],
 ) -> None:
-    """Train the run's Y-decoder on the model's device, put it into the model and save that."""
+    """Train the run's Y-decoder on the model's device, put it into the model and save that.
+
+    predicted: embeddings (N, E) of the run's samples by the model, and their texts.
+    """
     config = run.decoder
     assert config is not None  # the caller has looked
     torch.manual_seed(run.seed)
@@ -204,11 +233,17 @@ def finish_decoder(
     embeddings, of_held = everything[: len(texts)], everything[len(texts) :]
     device = model.log_scale.device
     decoder.to(device)
-    observer.begin("y_decoder", 0, config.steps)
     bf16 = run.parallel.bf16 and (device.type == "cuda" or bf16_is_native())
-    ids = encode_ids(texts, tokenizer, decoder.config.max_tokens)
-    train_decoder(decoder, embeddings, ids, config, seed=run.seed, bf16=bf16, on_step=observer.decoder_step)
-    text = f"y_decoder: {config.steps} steps on {len(texts)} texts"
+    said = texts
+    if config.predicted is not None:
+        made, of_samples = predicted(model, config.predicted)
+        embeddings, said = torch.cat([embeddings, made.half().cpu()]), [*texts, *of_samples]
+    pairs = Pairs(embeddings, encode_ids(said, tokenizer, decoder.config.max_tokens), len(texts))
+    observer.begin("y_decoder", 0, config.steps)
+    train_decoder(decoder, pairs, config, seed=run.seed, bf16=bf16, on_step=observer.decoder_step)
+    text = f"y_decoder: {config.steps} steps on {len(texts)} texts" + f" and {len(said) - len(texts)} predictions" * (
+        len(said) > len(texts)
+    )
     if held:
         try:
             score = cider(decode(decoder, of_held, tokenizer), held)

@@ -17,8 +17,9 @@ from vljepa_edge.export.pytorch.checkpoint import Tokenizers
 from vljepa_edge.nn.config import VLJepaConfig, YDecoderConfig, from_dict
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.config import Decoder
+from vljepa_edge.training.config import Decoder, Predicted
 from vljepa_edge.training.y_decoder import (
+    Pairs,
     cider,
     decode,
     embed_texts,
@@ -43,7 +44,8 @@ def embeddings(count: int, width: int = 24) -> torch.Tensor:
 def learned(decoder: YDecoder, tokenizer: Tokenizer, **changes: object) -> list[str]:
     config = Decoder(corpus=["x"], **{"steps": 200, "batch": 12, "lr": 3e-3, "warmup": 10, "noise": 0.1} | changes)
     ids = encode_ids(TEXTS, tokenizer, decoder.config.max_tokens)
-    train_decoder(decoder, embeddings(len(TEXTS)), ids, config, seed=0, bf16=False, on_step=quiet)
+    pairs = Pairs(embeddings(len(TEXTS)), ids, len(TEXTS))
+    train_decoder(decoder, pairs, config, seed=0, bf16=False, on_step=quiet)
     return decode(decoder, embeddings(len(TEXTS)), tokenizer)
 
 
@@ -62,6 +64,21 @@ def test_the_same_seed_gives_the_same_bits() -> None:
     learned(first, tokenizer_of_words(), steps=5)
     learned(second, tokenizer_of_words(), steps=5)
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
+
+
+def test_predicted_embeddings_are_learnt_as_they_are_in_their_share() -> None:
+    """The text's own embedding is of one place, the predicted one of another: both are said right."""
+    tokenizer, decoder, own = tokenizer_of_words(), light(), embeddings(2 * len(TEXTS))
+    ids = encode_ids(TEXTS * 2, tokenizer, decoder.config.max_tokens)
+    wanted = Predicted(data={"x": 1.0}, share=0.5)
+    config = Decoder(corpus=["x"], steps=300, batch=12, lr=3e-3, warmup=10, noise=0.1, predicted=wanted)
+    train_decoder(decoder, Pairs(own, ids, len(TEXTS)), config, seed=0, bf16=False, on_step=quiet)
+    assert decode(decoder, own, tokenizer) == TEXTS * 2
+    alone = light()
+    config = config.model_copy(update={"predicted": None})
+    train_decoder(alone, Pairs(own, ids, len(TEXTS)), config, seed=0, bf16=False, on_step=quiet)
+    said = decode(alone, own, tokenizer)
+    assert said[: len(TEXTS)] == TEXTS and said[len(TEXTS) :] != TEXTS
 
 
 @pytest.fixture(scope="module")

@@ -26,6 +26,7 @@ class Row(NamedTuple):
     key: int
     also: list[int]
     negatives: list[list[int]]
+    text: str = ""
 
 
 class Collate:
@@ -77,6 +78,7 @@ class Collate:
                 key=key_of_text(sample.target if sample.text_key is None else sample.text_key),
                 also=[key_of_text(text) for text in sample.also],
                 negatives=[next(negatives) for _ in texts],
+                text=sample.target,
             )
             for sample, target, texts in zip(samples, targets, wrong, strict=True)
         ]
@@ -99,6 +101,7 @@ def batch_of(rows: Sequence[Row], video: Tensor | Mapping[str, Tensor]) -> Batch
         also=_also(rows),
         negatives=_negatives(rows),
         names=tuple(row.name for row in rows),
+        texts=tuple(row.text for row in rows),
     )
 
 

@@ -15,7 +15,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import wait
 from multiprocessing.context import BaseContext
 from types import TracebackType
@@ -31,9 +31,10 @@ from vljepa_edge.errors import DataError, FrameError, InputError, VideoError, VL
 from vljepa_edge.training.batch import Batch
 from vljepa_edge.training.data.cache import FeatureCache
 from vljepa_edge.training.data.collate import Collate, Row, batch_of
+from vljepa_edge.training.data.feature_augment import FeatureAugmentations
 from vljepa_edge.training.data.frames import check_plan
 from vljepa_edge.training.data.plan import Plan, Reference, share_of
-from vljepa_edge.training.data.sample import FramePlan, Sample, Source
+from vljepa_edge.training.data.sample import FramePlan, Sample, Source, Varied
 
 MAX_CORRUPT = 0.05  # of the samples that were taken; a download that was cut off or a wrong folder spoils more
 _GRACE = 200  # samples, before which a share says little
@@ -45,7 +46,7 @@ _ATTEMPTS = 50  # stand-ins for one sample
 Clip: TypeAlias = NDArray[np.uint8]
 Augment: TypeAlias = Callable[[Sample, Clip, int], Clip]
 """A sample, its clip and 64 random bits to another clip of the same shape."""
-Streams: TypeAlias = dict[str, NDArray[Any]]
+Streams: TypeAlias = Mapping[str, NDArray[Any]]
 PIXELS = ""  # the name of pixels among streams
 
 _log = logging.getLogger(__name__)
@@ -192,7 +193,7 @@ def batches(
     rank: int = 0,
     ranks: int = 1,
     workers: int = 2,
-    augment: Augment | None = None,
+    augment: Augment | FeatureAugmentations | None = None,
     cache: FeatureCache | None = None,
     pin: bool = False,
     max_corrupt: float = MAX_CORRUPT,
@@ -202,9 +203,10 @@ def batches(
     A run that begins at a later `first` gets the same batches from there on. A sample that can't be read is counted,
     logged, and replaced by another of its source, the same in every run.
 
-    sources: with their weights. workers: processes; 0 reads here. augment: of pixels, see augment.py. cache: gives
-    streams of a frozen encoder in place of pixels. pin: in page-locked memory, for copies to a GPU. max_corrupt: how
-    many samples may be corrupt, below 1 as a share of what was taken, else a number; more end the run.
+    sources: with their weights. workers: processes; 0 reads here. cache: gives streams of a frozen encoder in place of
+    pixels. augment: of pixels, see augment.py, or of cached features, see feature_augment.py. pin: in page-locked
+    memory, for copies to a GPU. max_corrupt: how many samples may be corrupt, below 1 as a share of what was taken,
+    else a number; more end the run.
     Raises InputError for arguments that are not allowed, DataError while iterating.
     """
     check_plan(frame_plan)
@@ -218,8 +220,8 @@ def batches(
     rows = share[1] - share[0]
     if rows == 0:
         raise InputError(f"a batch of {batch} samples leaves nothing for rank {rank} of {ranks}")
-    if cache is not None and augment is not None:
-        raise InputError("pixels can't be augmented where the features of a frozen encoder are read from a cache")
+    if augment is not None and isinstance(augment, FeatureAugmentations) != (cache is not None):
+        raise InputError("pixels must be augmented as pixels, and the features of a frozen encoder as features")
     chunks = _Planned(opened, Reader(frame_plan, cache), collate, augment, plan, batch, share, first, last)
     return Batches(chunks, rows, workers, pin, max_corrupt)
 
@@ -254,14 +256,16 @@ class _Planned(Dataset[Chunk]):
         sources: Sequence[Source],
         reader: Reader,
         collate: Collate,
-        augment: Augment | None,
+        augment: Augment | FeatureAugmentations | None,
         plan: Plan,
         batch: int,
         share: tuple[int, int],
         first: int,
         last: int,
     ) -> None:
-        self._sources, self._reader, self._collate, self._augment = sources, reader, collate, augment
+        self._sources, self._reader, self._collate = sources, reader, collate
+        self._features = augment if isinstance(augment, FeatureAugmentations) else None
+        self._pixels = None if isinstance(augment, FeatureAugmentations) else augment
         self._plan, self._batch, self._share = plan, batch, share
         self._first, self._steps = first, last - first
         self._each = -(-(share[1] - share[0]) // reader.chunk)  # chunks of a step
@@ -289,11 +293,17 @@ class _Planned(Dataset[Chunk]):
         for attempt in range(_ATTEMPTS):
             sample, video = self._reader(source, chosen.sample, chosen.where, corrupt)
             if video is not None:
-                if self._augment is not None:
-                    video = {PIXELS: self._augment(sample, video[PIXELS], chosen.draw)}
-                return sample, video
+                return self._changed(source, sample, video, chosen.draw)
             chosen = self._plan.substitute(reference, attempt)
         raise DataError(source.name, f"{_ATTEMPTS} samples in a row can't be read; the last: {corrupt[-1].reason}")
+
+    def _changed(self, source: Source, sample: Sample, video: Streams, draw: int) -> tuple[Sample, Streams]:
+        """As the step sees it: varied by its source, and augmented."""
+        if PIXELS in video:
+            return sample, video if self._pixels is None else {PIXELS: self._pixels(sample, video[PIXELS], draw)}
+        if isinstance(source, Varied):
+            sample, video = source.varied(sample, video, draw)
+        return sample, video if self._features is None else self._features(video, draw)
 
 
 class Ordered(Dataset[Chunk]):

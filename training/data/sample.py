@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,4 +60,15 @@ class Source(Protocol):
 
         Raises VideoError or FrameError for a video that can't be read.
         """
+        ...
+
+
+@runtime_checkable
+class Varied(Protocol):
+    """A source that changes a sample's cached features and its texts together, such as left for right in both."""
+
+    def varied(
+        self, sample: Sample, features: Mapping[str, NDArray[Any]], draw: int
+    ) -> tuple[Sample, Mapping[str, NDArray[Any]]]:
+        """The sample as one step sees it. draw: 64 random bits. Features are not changed in place."""
         ...

@@ -21,9 +21,9 @@ from rich.progress import track
 from vljepa_edge.export.int8.calibration import QUERY_FILE, TEXT_FILE
 from vljepa_edge.training.tiny import assets
 from vljepa_edge.training.tiny import captions as say
-from vljepa_edge.training.tiny.batches import wordings
 from vljepa_edge.training.tiny.cutouts import held_out, load_backgrounds, load_cutouts
 from vljepa_edge.training.tiny.scenes import FPS, SIZE, Painter, random_scene
+from vljepa_edge.training.tiny.variation import wordings
 
 CLIPS, STILLS = 32, 8
 _SEED = "calibration"  # text, which no seed of training is

@@ -1,8 +1,14 @@
 """Where the parts of the default's bundle come from, and under what terms."""
 
-from vljepa_edge.export.pytorch.checkpoint import Licences
+from __future__ import annotations
 
-LICENCES = Licences(
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vljepa_edge.export.pytorch.checkpoint import Licences
+from vljepa_edge.training.everyday.sets import terms
+
+_LICENCES = Licences(
     licence="Apache-2.0",
     notice="""This bundle holds converted weights of
 
@@ -28,3 +34,11 @@ Everything else was trained by this project and is under the Apache License 2.0.
         {"part": "everything else", "licence": "Apache-2.0", "source": "trained by vljepa-edge"},
     ),
 )
+
+
+def licences(sets: Sequence[str]) -> Licences:
+    """Of a bundle that was trained on these sets of photographs and clips: their terms stand in its notice."""
+    if not sets:
+        return _LICENCES
+    said = f"\nIt was trained on texts and pictures of these data sets, none of which it holds:\n{terms(sets)}"
+    return replace(_LICENCES, notice=_LICENCES.notice + said)

@@ -1,52 +1,57 @@
 """Train the default model from nothing and write its bundle and model card: `python -m vljepa_edge.training.tiny`.
 
 Steps, each kept in the work folder so that a run that was broken off goes on where it stopped: fetch, draw and encode
-clips, motion stem, texts, stage 1 (images, then clips), stage 2, Y-decoder, export, card, INT8.
+clips, the motion stem, the general trainer's run (photographs, clips, questions, Y-decoder), export, card, INT8.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import hashlib
 import json
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.progress import Progress, track
+from rich.progress import Progress
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
-from torch import Tensor
 
 from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import ExportError, VLJepaError
 from vljepa_edge.export.int8.convert import Card, export_int8
+from vljepa_edge.export.pipeline import tokenizers_of
 from vljepa_edge.export.pytorch.checkpoint import About, Tokenizers, write_checkpoint
 from vljepa_edge.nn.tiny_streams import MotionStem
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_llama_last_layers
-from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.support.assets import cache_dir
+from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.build import save_model
-from vljepa_edge.training.precision import autocast
-from vljepa_edge.training.tiny import assets, card, card_text, drawn_figures
+from vljepa_edge.training.config import RunConfig, load_run
+from vljepa_edge.training.data.sources import open_source
+from vljepa_edge.training.everyday.fetch import default_folder
+from vljepa_edge.training.everyday.sets import SETS
+from vljepa_edge.training.loop import train
+from vljepa_edge.training.run_folder import LATEST
+from vljepa_edge.training.tiny import assets, card, card_text
 from vljepa_edge.training.tiny import captions as say
-from vljepa_edge.training.tiny.batches import Sampler, luma_to_float, wordings
 from vljepa_edge.training.tiny.calibration import write_calibration
-from vljepa_edge.training.tiny.checkpoint import save_tensors
-from vljepa_edge.training.tiny.decoder import Corpus, new_decoder, sentences, train_decoder, word_tokenizer
-from vljepa_edge.training.tiny.features import Clips
-from vljepa_edge.training.tiny.licences import LICENCES
+from vljepa_edge.training.tiny.decoder import new_decoder, sentences, word_tokenizer
+from vljepa_edge.training.tiny.features import save_tensors
+from vljepa_edge.training.tiny.licences import licences
 from vljepa_edge.training.tiny.model import motion_stem, new_model
 from vljepa_edge.training.tiny.motion import pretrain_motion
-from vljepa_edge.training.tiny.prepare import Workshop
-from vljepa_edge.training.tiny.recipe import Recipe, StageRecipe, load_recipe
+from vljepa_edge.training.tiny.prepare import FEATURES, TRAIN_SEED, Workshop
+from vljepa_edge.training.tiny.recipe import Recipe, load_recipe
 from vljepa_edge.training.tiny.scenes import FPS
-from vljepa_edge.training.tiny.stages import train_stage
 
+START, CONCEPTS, CORPUS = "start", "concepts.safetensors", "corpus.txt"
+"""In the work folder: what the run starts from."""
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -63,95 +68,32 @@ class Log:
             file.write(line + "\n")
 
 
-@torch.inference_mode()
-def embed(model: VLJepa, shop: Workshop, clips: Clips, queries: list[str], rows: list[int] | None = None) -> Tensor:
-    """(n, 384) of cached clips, one query each."""
-    rows = list(range(len(clips))) if rows is None else rows
-    out = []
-    for start in range(0, len(rows), 100):
-        part = rows[start : start + 100]
-        query, mask = shop.queries.batch(queries[start : start + 100])
-        kept = {
-            "appearance": torch.from_numpy(clips.appearance[part]).float(),
-            "luma": luma_to_float(clips.luma[part]),
-        }
-        with autocast():
-            out.append(model.predict(kept, query, mask).float())
-    return torch.cat(out)
-
-
-@torch.inference_mode()
-def quick_figures(model: VLJepa, shop: Workshop) -> dict[str, dict[str, float]]:
-    """The card's figures from cached features in PyTorch: what training watches. The card is measured on the bundle."""
-
-    def text(texts: object) -> np.ndarray:
-        shop.sentences.add(texts, keep=False)  # type: ignore[arg-type]
-        return model.encode_text(shop.sentences(texts)).numpy()  # type: ignore[arg-type]
-
-    out = {}
-    for split, names in (("seen", shop.seen_names), ("held", shop.held_names)):
-        clips, asked = shop.test(split), shop.test(split + "_asked")
-        z = embed(model, shop, clips, [say.CAPTION_QUERIES[0]] * len(clips)).numpy()
-        figures = drawn_figures.judge_captions(z, clips.scenes, names, text)
-        for kind in drawn_figures.ANSWERS:
-            questions = drawn_figures.draw_questions(asked.scenes, kind, names, seed=0)
-            answers = embed(model, shop, asked, [q.text for _, q in questions], [i for i, _ in questions]).numpy()
-            figures[f"answers_{kind}"] = drawn_figures.judge_answers(questions, answers, kind, text)
-        out[split] = figures
-    return out
-
-
-def begin(recipe: Recipe, folder: Path) -> tuple[VLJepa, Workshop, Log]:
-    """Everything up to stage 1: frozen parts, what is fitted to the data, clips, the motion stem."""
+def begin(shop: Workshop, log: Log) -> VLJepa:
+    """The model before its run: frozen parts, what is fitted to the drawn clips, the motion stem."""
+    recipe = shop.recipe
     torch.manual_seed(recipe.seed)
-    shop = Workshop(recipe, folder)
-    log = Log(folder)
     log(f"{len(shop.seen_names)} objects trained on, {len(shop.held_names)} held out")
-    clips, photos = shop.train, shop.photos
-    for split in ("seen", "held", "seen_asked", "held_asked"):
-        shop.test(split)
-    log(f"{len(clips)} clips and {len(photos or [])} photo crops encoded")
     model = new_model(recipe, shop.sentence_encoder.model, shop.appearance_stream)
     _pretrain_motion(motion_stem(model), shop, log)
     if recipe.predictor.body == "smollm2":
-        _start_from_smollm2(model, recipe)
-    return model, shop, log
-
-
-def train(recipe: Recipe, folder: Path) -> tuple[VLJepa, Workshop, Log]:
-    """Everything up to the Y-decoder."""
-    model, shop, log = begin(recipe, folder)
-    shop.embed_wordings()
-    log(f"{len(shop.sentences.index)} texts embedded")
-    for number, (name, stage) in enumerate((("images", recipe.images), ("clips", recipe.clips), ("sft", recipe.sft))):
-        if stage.steps:
-            measured = (shop.folder / f"{name}.safetensors").exists()  # by the run that finished the stage
-            _run_stage(model, shop, name, stage, recipe.seed * 10 + number, log)
-            if not measured:
-                log(json.dumps(quick_figures(model, shop)))
-    model.trust_concepts(recipe.predictor.concept_trust)
-    if not (shop.folder / "decoder.safetensors").exists():  # else it is in the log of an earlier run
-        log(f"finished, trusting concepts: {json.dumps(quick_figures(model, shop))}")
-    return model, shop, log
-
-
-def _run_stage(model: VLJepa, shop: Workshop, name: str, stage: StageRecipe, seed: int, log: Log) -> None:
-    sampler = Sampler(
-        shop.train, shop.photos, stage, shop.concepts, shop.sentences, shop.queries, shop.seen_names, seed
-    )
-    train_stage(model, sampler, stage, name, shop.folder, log)
+        most = model.predictor.config.stack.max_positions
+        stack, _, _ = load_llama_last_layers(
+            str(assets.smollm2_gguf()), recipe.predictor.layers, max_positions=most
+        )
+        model.predictor.stack.load_state_dict(stack.state_dict())
+    return model
 
 
 def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Log) -> None:
     file = shop.folder / "motion_stem.safetensors"
     if not file.exists():
-        luma, scenes = shop.motion_clips
-        clips = shop.train
-        held = shop.test("held_asked")
-        both = np.concatenate([luma, clips.luma])
+        luma, scenes = shop.motion_luma()
+        of_run, shown = shop.train_luma()
+        log(f"{len(of_run)} clips encoded, {len(luma)} more drawn for the motion stem")
         motions, counts = pretrain_motion(
-            stem, both, [*scenes, *clips.scenes], (held.luma, held.scenes), shop.recipe.motion, shop.recipe.seed
-        )
+            stem, np.concatenate([luma, of_run]), [*scenes, *shown], shop.held_luma(), shop.recipe.motion,
+            shop.recipe.seed,
+        )  # fmt: skip
         save_tensors(stem.state_dict(), file)
         log(
             f"motion stem alone, held-out clips: {100 * motions:.1f} % of motions (of {len(say.MOTIONS)}), "
@@ -160,87 +102,84 @@ def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Log) -> None:
     stem.load_state_dict(load_file(file))
 
 
-def _start_from_smollm2(model: VLJepa, recipe: Recipe) -> None:
-    """Replace the predictor's random layers with the last ones of SmolLM2-135M."""
-    stack, _, _ = load_llama_last_layers(
-        str(assets.smollm2_gguf()), recipe.predictor.layers, max_positions=model.predictor.config.stack.max_positions
-    )
-    model.predictor.stack.load_state_dict(stack.state_dict())
+def write_start(shop: Workshop, data: Mapping[str, Mapping[str, Any]], out: Path, log: Log) -> Path:
+    """What the run starts from: a checkpoint with a fresh Y-decoder, the concepts to rename to, and wide texts.
+
+    data: the run's sources, whose texts the Y-decoder must have words for.
+    """
+    if (out / "model.safetensors").exists():
+        return out
+    model = begin(shop, log)
+    out.mkdir(parents=True, exist_ok=True)
+    shop.concepts.save(out / CONCEPTS)
+    wide = sentences(shop.seen_names, shop.recipe.seed, shop.recipe.decoder.wide)
+    with replacing(out / CORPUS) as part:
+        part.write_text("\n".join(wide) + "\n", encoding="utf-8")
+    texts = {*wide, *(text for word in shop.concepts.names for text in say.object_captions(word))}
+    for spec in data.values():
+        source = open_source(spec)
+        texts.update(source[index].target.strip() for index in range(len(source)))
+    tokenizer = word_tokenizer(sorted(texts))
+    model.attach_y_decoder(new_decoder(tokenizer.get_vocab_size(), shop.recipe.decoder))
+    save_model(model, tokenizers(tokenizer), out, include_frozen=True)
+    log(f"start written to {out}: {len(texts)} texts of {tokenizer.get_vocab_size()} words")
+    return out
 
 
-@torch.inference_mode()
-def renamed_clips(model: VLJepa, shop: Workshop) -> tuple[Tensor, list[str]]:
-    """Embeddings (n, 384) of training clips, most with another word's concept in the object's place, and their
-    captions: else the decoder would take whatever the predictor points at for one of the objects that clips show."""
-    recipe = shop.recipe
-    stage = dataclasses.replace(recipe.clips, rename_share=1.0, question_share=0.0)
-    sampler = Sampler(
-        shop.train, shop.photos, stage, shop.concepts, shop.sentences, shop.queries, shop.seen_names, recipe.seed
-    )
-    query, mask = shop.queries.batch([say.CAPTION_QUERIES[0]] * stage.batch)
-    made, texts = [], []
-    for _ in track(range(-(-recipe.decoder.renamed // stage.batch)), "embedding renamed clips"):
-        batch = sampler.batch()
-        with autocast():
-            kept = {"appearance": batch.appearance, "luma": batch.luma}
-            made.append(model.predict(kept, query, mask).float())
-        texts += batch.texts
-    return torch.cat(made), texts
-
-
-def train_text_out(model: VLJepa, shop: Workshop, log: Log) -> tuple[YDecoder, Tokenizer]:
-    """The Y-decoder and its tokenizer, trained on the finished model's embeddings."""
-    recipe, clips = shop.recipe.decoder, shop.train
-    renamed, of_others = renamed_clips(model, shop)
-    texts = sorted(
-        {*sentences(shop.seen_names, shop.recipe.seed), *of_others, *(t for s in clips.scenes for t in wordings(s))}
-    )
-    tokenizer = word_tokenizer(texts)
-    decoder, file = new_decoder(tokenizer.get_vocab_size(), recipe), shop.folder / "decoder.safetensors"
-    if file.exists():
-        decoder.load_state_dict(load_file(file))
-        return decoder.eval(), tokenizer
-    corpus = Corpus(texts, tokenizer, shop.sentences)
-    predicted = torch.cat([embed(model, shop, clips, [say.CAPTION_QUERIES[0]] * len(clips)), renamed])
-    said = [[corpus.where[t] for t in wordings(s)] for s in clips.scenes] + [[corpus.where[t]] for t in of_others]
-    part = file.with_name("decoder.part.safetensors")
-    train_decoder(decoder, model, corpus, predicted, said, recipe, shop.recipe.seed, part)
-    save_tensors(decoder.state_dict(), file)
-    part.unlink(missing_ok=True)
-    log(f"Y-decoder trained on {len(texts)} sentences")
-    return decoder, tokenizer
+def run_of(recipe: Recipe, folder: Path, tables: Path) -> RunConfig:
+    """The general trainer's run, with its files in the work folder. tables: the folder that `vljepa data fetch
+    everyday` filled; sources whose table is not there are left out."""
+    start = folder / START
+    whole = load_run(recipe.run, recipe.changes)
+    changes = [f"name={recipe.name}", f"seed={recipe.seed}", f"init={start}", f"out={folder / 'run'}",
+               f"features={folder / FEATURES}"]  # fmt: skip
+    for name, spec in whole.data.items():
+        if "of" in spec:
+            table = tables / Path(spec["of"]["path"]).name
+            changes.append(f"data.{name}.of.path={table}" if table.is_file() else f"data.{name}=null")
+        if "count" in spec:
+            changes.append(f"data.{name}.count={recipe.data.train_clips}")
+            changes.append(f"data.{name}.seed={1000 * recipe.seed + TRAIN_SEED}")
+        if "concepts" in spec:
+            changes.append(f"data.{name}.concepts={start / CONCEPTS}")
+    if whole.decoder is not None:
+        corpus = [str(start / CORPUS) if name.endswith(f"/{CORPUS}") else name for name in whole.decoder.corpus]
+        changes.append(f"decoder.corpus={json.dumps(corpus)}")
+    return load_run(recipe.run, [*recipe.changes, *changes])
 
 
 def export(
-    model: VLJepa, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop, out: Path, figures: dict[str, Any] | None
+    model: VLJepa, texts: Tokenizers, run: RunConfig, recipe: Recipe, out: Path, figures: dict[str, Any] | None
 ) -> Path:
     """Write the bundle at `out`; `figures` of its card, once they are measured."""
     provenance = {
-        "command": "make tiny", "recipe": dataclasses.asdict(shop.recipe),
+        "command": "make tiny", "recipe": recipe.model_dump(),
+        "run": load_run(recipe.run, recipe.changes).model_dump(mode="json"), "data": tables_of(run),
         "packages": [
             {"name": a.name, "version": a.version, "sha256": a.sha256, "licence": a.licence} for a in assets.ASSETS
         ],
     }  # fmt: skip
-    model.attach_y_decoder(decoder)
     markdown = card_text.markdown(figures) if figures else ""
-    about = About(shop.recipe.name, LICENCES, provenance, figures or {}, markdown)
-    return write_checkpoint(model, tokenizers(tokenizer), out, about, lambda *_: None, fps=FPS)
+    about = About(recipe.name, licences(sets_of(run)), provenance, figures or {}, markdown)
+    return write_checkpoint(model, texts, out, about, lambda *_: None, fps=FPS)
 
 
-def save(model: VLJepa, decoder: YDecoder, tokenizer: Tokenizer, shop: Workshop) -> Path:
-    """The model as a checkpoint with its tokenizers, which `vljepa export` reads, in the work folder."""
-    model.attach_y_decoder(decoder)
-    return save_model(model, tokenizers(tokenizer), shop.folder / "checkpoint", include_frozen=True)
+def tables_of(run: RunConfig) -> list[dict[str, Any]]:
+    """The tables that a run trains on: name, rows and SHA-256 of the texts in their order, without folders."""
+    found = {}
+    for spec in run.data.values():
+        if "of" in spec:
+            rows = [json.loads(line) for line in Path(spec["of"]["path"]).read_text("utf-8").splitlines()]
+            said = [[Path(row["path"]).name, row["caption"]] for row in rows]
+            digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+            found[spec["of"]["path"]] = {"table": Path(spec["of"]["path"]).stem, "rows": len(rows), "sha256": digest}
+    return list(found.values())
 
 
-def write_start(recipe: Recipe, folder: Path, out: Path) -> Path:
-    """What `vljepa train tiny` starts from: a checkpoint of what `begin` gives, with a fresh Y-decoder."""
-    model, shop, log = begin(recipe, folder)
-    said = {*sentences(shop.seen_names, recipe.seed), *(t for s in shop.train.scenes for t in wordings(s))}
-    tokenizer = word_tokenizer(sorted(said))
-    model.attach_y_decoder(new_decoder(tokenizer.get_vocab_size(), recipe.decoder))
-    log(f"start written to {save_model(model, tokenizers(tokenizer), out, include_frozen=True)}")
-    return out
+def sets_of(run: RunConfig) -> list[str]:
+    """The data sets of photographs and clips that a run trains on."""
+    tables = {Path(spec["of"]["path"]).stem for spec in run.data.values() if "of" in spec}
+    return [one.name for one in SETS.values() if tables & set(one.tables)]
 
 
 def tokenizers(decoder: Tokenizer) -> Tokenizers:
@@ -291,39 +230,46 @@ def main() -> None:
     parser.add_argument("--recipe", type=Path, default=RECIPES / "tiny.yaml", help="a YAML file (default: %(default)s)")
     parser.add_argument("--seed", type=int, help="in place of the recipe's; the work folder is named after it")
     parser.add_argument("--work", type=Path, help="work folder (default: the cache folder)")
+    parser.add_argument("--data", type=Path, help="folder of `vljepa data fetch everyday` (default: that in the cache)")
     parser.add_argument("--out", type=Path, help="bundle folder to write (default: in the work folder)")
     parser.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True,
                         help="INT8 where the gate allows it, else 16 bits (default); without it, 16 bits")  # fmt: skip
-    parser.add_argument("--start", type=Path, metavar="FOLDER",
-                        help="write what `vljepa train tiny` starts from, and stop there")  # fmt: skip
     arguments = parser.parse_args()
     try:
         recipe = load_recipe(arguments.recipe)
         if arguments.seed is not None:
-            recipe = dataclasses.replace(recipe, seed=arguments.seed)
+            recipe = recipe.model_copy(update={"seed": arguments.seed})
         folder = arguments.work or cache_dir() / "runs" / f"{recipe.name}-{recipe.seed}"
-        if arguments.start is not None:
-            write_start(recipe, folder, arguments.start)
-            return
-        make(recipe, folder, arguments.out or folder / "bundle", int8=arguments.int8)
+        tables = arguments.data or default_folder()
+        make(recipe, folder, arguments.out or folder / "bundle", tables, int8=arguments.int8)
     except VLJepaError as error:
         sys.exit(f"error: {error}")
 
 
-def make(recipe: Recipe, folder: Path, out: Path, *, int8: bool = True) -> None:
+def make(recipe: Recipe, folder: Path, out: Path, tables: Path, *, int8: bool = True) -> None:
     """Everything, from nothing or from where a run in `folder` stopped, to the bundle at `out`: with `int8`, at 8 bits
     if that costs nothing that the gate notices, else at 16."""
-    model, shop, log = train(recipe, folder)
-    decoder, tokenizer = train_text_out(model, shop, log)
-    log(f"checkpoint written to {save(model, decoder, tokenizer, shop)}")
+    shop = Workshop(recipe, folder)
+    log = Log(folder)
+    run = run_of(recipe, folder, tables)
+    log(f"data: {', '.join(run.data)}")
+    write_start(shop, run.data, folder / START, log)
+    if not (folder / "trained").exists():
+        report = train(run, "latest" if (run.folder / LATEST).exists() else None)
+        if report.model is None:
+            sys.exit(f"stopped by signal {report.stopped_by}; the same command goes on from there")
+        (folder / "trained").touch()
+        log(f"trained: {report.lines()[0]}")
+    model = VLJepa.from_pretrained(run.folder / "model")
+    texts = tokenizers_of(model.config, run.folder / "model", {})
     floating = folder / "bundle-fp16"
-    export(model, decoder, tokenizer, shop, floating, None)
+    export(model, texts, run, recipe, floating, None)
     log(f"bundle in 16 bits written to {floating}; measuring its card")
     figures = card.evaluate(floating)
-    export(model, decoder, tokenizer, shop, floating, figures)
+    export(model, texts, run, recipe, floating, figures)
     log(json.dumps({split: figures[split] for split in ("seen", "held")}))
     if not (int8 and quantise(floating, shop, out, log)):
-        export(model, decoder, tokenizer, shop, out, figures)
+        export(model, texts, run, recipe, out, figures)
         log(f"bundle in 16 bits written to {out}" + " too: INT8 loses more than the gate allows" * int8)
 
 

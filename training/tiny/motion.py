@@ -16,9 +16,9 @@ from vljepa_edge.nn.tiny_streams import MotionStem
 from vljepa_edge.training.metrics import first
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.steps import Steps
-from vljepa_edge.training.tiny.batches import MIRRORED, luma_to_float
 from vljepa_edge.training.tiny.captions import BACKWARDS, MAX_COUNT, MOTIONS, Scene
 from vljepa_edge.training.tiny.recipe import MotionRecipe
+from vljepa_edge.training.tiny.variation import MIRRORED
 
 _BACK = np.array([MOTIONS.index(BACKWARDS[m]) for m in MOTIONS])
 _SIDES = np.array([MOTIONS.index(MIRRORED.get(m, m)) for m in MOTIONS])
@@ -77,15 +77,20 @@ def pretrain_motion(
                 x[side], y[side] = x[side][..., ::-1], _SIDES[y[side]]
                 gain = torch.from_numpy(rng.uniform(0.7, 1.3, (len(rows), 1, 1, 1))).float()
                 wanted = torch.from_numpy(y), torch.from_numpy(count[rows])
-                loss = taken.take(partial(_loss, net, luma_to_float(x) * gain, *wanted, recipe.count_weight))
+                loss = taken.take(partial(_loss, net, _to_float(x) * gain, *wanted, recipe.count_weight))
                 schedule.step()
                 bar.update(task, advance=1, description=f"motion stem, loss {loss or math.nan:.2f}")
     net.eval()
     logits: tuple[list[torch.Tensor], list[torch.Tensor]] = ([], [])
     with torch.inference_mode():
         for start in range(0, len(test[0]), 100):
-            for made, kept in zip(net(luma_to_float(test[0][start : start + 100])), logits, strict=True):
+            for made, kept in zip(net(_to_float(test[0][start : start + 100])), logits, strict=True):
                 kept.append(made)
     motions = first(torch.cat(logits[0]).numpy(), [MOTIONS.index(scene.motion) for scene in test[1]])
     counts = first(torch.cat(logits[1]).numpy(), [scene.total() - 1 for scene in test[1]])
     return float(motions.mean()), float(counts.mean())
+
+
+def _to_float(luma: NDArray[np.uint8]) -> torch.Tensor:
+    """uint8 brightness -> 0..1."""
+    return torch.from_numpy(luma).float() / 255.0

@@ -1,11 +1,10 @@
-"""Everything that training reads, made once in a work folder: frozen parts, drawn and encoded clips, embedded texts."""
+"""What the default's run starts from, made once in a work folder: frozen parts, and what is fitted to drawn clips."""
 
 from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,37 +12,35 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from rich.progress import Progress
 from safetensors.torch import load_file
 from torch.nn import functional
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.nn.digest import digest_of
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import AppearanceStream
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.training.data.cache import FeatureCache
+from vljepa_edge.training.data.fill import fill
+from vljepa_edge.training.data.sample import FramePlan
+from vljepa_edge.training.frame_encoder import FrameEncoder
 from vljepa_edge.training.tiny import assets, captions, vocabulary
-from vljepa_edge.training.tiny.batches import all_wordings
 from vljepa_edge.training.tiny.captions import Scene
-from vljepa_edge.training.tiny.checkpoint import save_tensors
 from vljepa_edge.training.tiny.cutouts import held_out, load_backgrounds, load_cutouts
-from vljepa_edge.training.tiny.features import Clips, FrameEncoder, draw_luma, drawn, encode_clips, fit_projection
+from vljepa_edge.training.tiny.drawn import GROUPS, MOVING, PAIRS, DrawnClips
+from vljepa_edge.training.tiny.features import draw_luma, fit_projection, save_tensors
 from vljepa_edge.training.tiny.recipe import Recipe
 from vljepa_edge.training.tiny.renaming import Concepts
 from vljepa_edge.training.tiny.scenes import FRAMES, SIZE, Painter, random_scene
-from vljepa_edge.training.tiny.texts import QueryBank, SentenceBank, SentenceEncoder
+from vljepa_edge.training.tiny.texts import SentenceBank, SentenceEncoder
 
+FEATURES = "features"
+"""In the work folder: what the frozen encoder makes of clips, which the run reads too."""
 _PROJECTION_FRAMES = 320
-_PHOTO_CONFIDENCE = 0.35
 _RENAMING_NOUNS = 1_000
-SEEDS = {
-    "train": 1,
-    "motion": 2,
-    "photos": 3,
-    "projection": 4,
-    "seen": 101,
-    "held": 102,
-    "seen_asked": 103,
-    "held_asked": 104,
-}
+TRAIN_SEED = 1
+_SEEDS = {"train": TRAIN_SEED, "motion": 2, "projection": 4, "held": 104}
 """Offsets of the seeds of each split. Test clips come from seeds used for nothing else."""
 
 
@@ -57,7 +54,7 @@ class Workshop:
     def __post_init__(self) -> None:
         """Raises InputError when the folder holds the run of another recipe, whose parts would be mistaken for ours."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        file, recipe = self.folder / "recipe.json", json.dumps(asdict(self.recipe), indent=1)
+        file, recipe = self.folder / "recipe.json", json.dumps(self.recipe.model_dump(), indent=1)
         if file.exists() and file.read_text() != recipe:
             raise InputError(f"{self.folder} holds the run of another recipe (see its recipe.json); choose another")
         with replacing(file) as part:
@@ -87,10 +84,6 @@ class Workshop:
         return SentenceBank(self.folder, self.sentence_encoder)
 
     @cached_property
-    def queries(self) -> QueryBank:
-        return QueryBank(self.sentence_encoder)
-
-    @cached_property
     def class_vectors(self) -> torch.Tensor:
         """(1000, 384) unit rows: the mean sentence embedding of 'A tabby.' and what else a class is called."""
         texts = [[captions.object_captions(name)[0] for name in names] for names in vocabulary.imagenet_names()]
@@ -102,10 +95,10 @@ class Workshop:
         net = EfficientNetLite0.from_checkpoint(assets.efficientnet_lite0_weights())
         file = self.folder / "projection.safetensors"
         if not file.exists():
-            painter, rng = self.painter(test=False), random.Random(SEEDS["projection"])
+            painter, rng = self.painter(test=False), random.Random(_SEEDS["projection"])
             frames = np.stack(
                 [
-                    painter.draw(random_scene(rng, self.seen_names, pairs=0.2, groups=0.2), rng)[0]
+                    painter.draw(random_scene(rng, self.seen_names, pairs=PAIRS, groups=GROUPS), rng)[0]
                     for _ in range(_PROJECTION_FRAMES)
                 ]
             )
@@ -114,66 +107,38 @@ class Workshop:
         fitted = load_file(file)
         return AppearanceStream(net, fitted["mean"], fitted["projection"], self.class_vectors).eval()
 
-    @cached_property
-    def frame_encoder(self) -> FrameEncoder:
-        return FrameEncoder(self.appearance_stream, self.folder)
+    def train_luma(self) -> tuple[NDArray[np.uint8], list[Scene]]:
+        """Brightness (n, 8, 56, 56) of the run's drawn clips, and what they show. Fills the run's features."""
+        source = DrawnClips(self.recipe.data.train_clips, self._seed("train"))
+        plan = FramePlan(FRAMES, SIZE, SIZE)
+        cache = FeatureCache(self.folder / FEATURES, digest_of(self.appearance_stream), plan)
+        encode = FrameEncoder(self.appearance_stream, FRAMES)
+        with Progress() as bar:
+            task = bar.add_task("drawing and encoding clips", total=None)
+            fill(
+                cache, source, plan, encode,
+                on_step=lambda _, done, total: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+        kept = [cache.read(source[i])["luma"] for i in range(len(source))]
+        return np.rint(np.stack(kept).astype(np.float32) * 255.0).astype(np.uint8), source.scenes
 
-    def _scenes(
-        self, split: str, count: int, names: Sequence[str], pairs: float, groups: float
-    ) -> tuple[list[Scene], int]:
-        seed = 1000 * self.recipe.seed + SEEDS[split]
+    def motion_luma(self) -> tuple[NDArray[np.uint8], list[Scene]]:
+        """Brightness of clips that are drawn for the motion stem alone, and what they show."""
+        return self._luma("motion", self.recipe.data.motion_clips, self.seen_names, MOVING)
+
+    def held_luma(self) -> tuple[NDArray[np.uint8], list[Scene]]:
+        """Brightness of clips of objects and over backgrounds never trained on."""
+        return self._luma("held", self.recipe.data.test_clips, self.held_names, 0.0)
+
+    def _luma(self, split: str, count: int, names: list[str], moving: float) -> tuple[NDArray[np.uint8], list[Scene]]:
+        seed, test = self._seed(split), split == "held"
         rng = random.Random(seed)
-        return [random_scene(rng, names, pairs=pairs, groups=groups) for _ in range(count)], seed
+        groups = 0.5 if test else self.recipe.motion.groups
+        scenes = [random_scene(rng, names, pairs=0.0 if test else PAIRS, groups=groups) for _ in range(count)]
+        return draw_luma(self.folder / f"{split}.luma.npy", scenes, self.painter(test, moving), seed), scenes
 
-    @cached_property
-    def train(self) -> Clips:
-        data = self.recipe.data
-        scenes, seed = self._scenes("train", data.train_clips, self.seen_names, data.pairs, data.groups)
-        painter = self.painter(test=False, moving=data.moving_camera)
-        frames_of = drawn(painter.draw, scenes, seed)
-        return encode_clips(self.folder, "train", scenes, frames_of, self.frame_encoder, seed)
-
-    def test(self, split: str) -> Clips:
-        """Clips over backgrounds never trained on. `seen` and `held`: each of the eleven motions equally often, one
-        object. `seen_asked` and `held_asked`: groups too, for questions."""
-        names = self.seen_names if split.startswith("seen") else self.held_names
-        count = self.recipe.data.test_clips
-        groups = 0.5 if split.endswith("asked") else 0.0
-        scenes, seed = self._scenes(split, count, names, 0.0, groups)
-        if not groups:
-            scenes = [Scene(captions.ONE[i % len(captions.ONE)], scene.name) for i, scene in enumerate(scenes)]
-        frames_of = drawn(self.painter(test=True).draw, scenes, seed)
-        return encode_clips(self.folder, split, scenes, frames_of, self.frame_encoder, seed)
-
-    @cached_property
-    def motion_clips(self) -> tuple[NDArray[np.uint8], list[Scene]]:
-        data = self.recipe.data
-        scenes, seed = self._scenes("motion", data.motion_clips, self.seen_names, data.pairs, self.recipe.motion.groups)
-        return draw_luma(self.folder, scenes, self.painter(test=False, moving=data.moving_camera), seed), scenes
-
-    @cached_property
-    def photos(self) -> Clips | None:
-        """Crops of real photographs whose class the frozen network is sure of, as one frame duplicated; None if it is
-        sure of none."""
-        painter, seed = self.painter(test=False), SEEDS["photos"]
-        crops = [_still(painter, random.Random(f"{seed}/{i}")) for i in range(self.recipe.data.photo_crops)]
-        labels, wanted, scenes = assets.imagenet_labels(), [], []
-        held = {name.lower() for name in self.held_names}
-        with torch.inference_mode():
-            for crop in crops:
-                pixels = torch.from_numpy(crop[None].copy()).permute(0, 3, 1, 2).float()
-                chance, label = (
-                    self.appearance_stream.net.classify(self.appearance_stream.net(pixels).mean((2, 3)))
-                    .softmax(-1)[0]
-                    .max(-1)
-                )
-                if chance > _PHOTO_CONFIDENCE and labels[int(label)].lower() not in held:
-                    wanted.append(crop)
-                    scenes.append(Scene("still", labels[int(label)]))
-        if not wanted:
-            return None
-        stills = [np.repeat(crop[None], FRAMES, 0) for crop in wanted]
-        return encode_clips(self.folder, "photos", scenes, stills.__getitem__, self.frame_encoder, seed)
+    def _seed(self, split: str) -> int:
+        return 1000 * self.recipe.seed + _SEEDS[split]
 
     @cached_property
     def concepts(self) -> Concepts:
@@ -186,10 +151,3 @@ class Workshop:
         texts = [captions.object_captions(word)[0] for word in words]
         self.sentences.add(texts, "nouns")
         return Concepts.build(words, self.sentences(texts), labels, self.class_vectors)
-
-    def embed_wordings(self) -> None:
-        self.sentences.add(all_wordings(self.train, self.concepts, self.seen_names), "captions")
-
-
-def _still(painter: Painter, rng: random.Random) -> NDArray[np.uint8]:
-    return np.asarray(painter.background(rng, SIZE))

@@ -7,13 +7,21 @@ it has never seen.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
+from vljepa_edge.errors import InputError
+from vljepa_edge.support.atomic import replacing
+
 _NEIGHBOURS = 10
+_TENSORS = ("vectors", "classes", "nearest", "similarity", "is_class")
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,22 @@ class Concepts:
         looks = torch.stack([class_vectors[row[n]] if n in row else v for n, v in zip(names, vectors, strict=True)])
         values, nearest = (looks @ class_vectors.T).topk(_NEIGHBOURS, dim=-1)
         return cls(names, vectors, class_vectors, nearest, values, torch.tensor([name in row for name in names]))
+
+    def save(self, file: Path) -> None:
+        """As safetensors, the names in its header."""
+        tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
+        with replacing(file) as part:
+            save_file(tensors, part, {"names": json.dumps(self.names)})
+
+    @classmethod
+    def load(cls, file: str | Path) -> Concepts:
+        """What `save` wrote. Raises InputError for anything else."""
+        try:
+            with safe_open(file, "pt") as opened:
+                names = json.loads(opened.metadata()["names"])
+                return cls(names, **{name: opened.get_tensor(name) for name in _TENSORS})
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{file} must be a file of concepts: {error}") from error
 
     def draw(self, rng: np.random.Generator) -> tuple[int, Tensor]:
         """A random word and a ConSE vector (384,) that a classifier might give for it; a class every other time."""

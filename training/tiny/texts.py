@@ -1,4 +1,4 @@
-"""Texts and what the frozen sentence encoder makes of them, computed once: sentence embeddings and query tokens."""
+"""Texts and what the frozen sentence encoder makes of them, computed once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor
 
@@ -101,32 +100,3 @@ class SentenceBank:
     def __call__(self, texts: Iterable[str]) -> Tensor:
         """(N, D) in fp32."""
         return self.vectors[self.ids(texts)].float()
-
-
-class QueryBank:
-    """query -> token states of the frozen encoder, kept in memory; padded into batches on demand."""
-
-    def __init__(self, encoder: SentenceEncoder) -> None:
-        self.encoder = encoder
-        self.states: dict[str, NDArray[np.float16]] = {}
-
-    def add(self, queries: Iterable[str]) -> None:
-        new = sorted({q for q in queries if q not in self.states}, key=lambda text: (len(text), text))
-        batches = [new[i : i + _BATCH] for i in range(0, len(new), _BATCH)]
-        for batch in track(batches, f"embedding {len(new)} queries", disable=len(batches) < 2):
-            states, mask = self.encoder.tokens(batch)
-            for query, row, length in zip(batch, states, mask.sum(1).tolist(), strict=True):
-                self.states[query] = row[:length].half().numpy()
-
-    def batch(self, queries: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """(B, L, D) fp32 and (B, L) mask, L of the longest; an empty query has no valid token."""
-        self.add(q for q in queries if q)
-        rows = [self.states[q] if q else None for q in queries]
-        length = max((len(r) for r in rows if r is not None), default=1)
-        width = self.encoder.model.config.hidden_size
-        states, mask = torch.zeros(len(rows), length, width), torch.zeros(len(rows), length, dtype=torch.bool)
-        for i, row in enumerate(rows):
-            if row is not None:
-                states[i, : len(row)] = torch.from_numpy(row)
-                mask[i, : len(row)] = True
-        return states, mask

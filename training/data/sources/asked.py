@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.training.data.sample import FramePlan, Sample, Source
+from vljepa_edge.training.data.sample import FramePlan, Sample, Source, Varied
 
 
 class Unasked:
@@ -25,3 +27,12 @@ class Unasked:
     def frames(self, sample: Sample, plan: FramePlan, where: float = 0.5) -> NDArray[np.uint8]:
         """As of the source."""
         return self._source.frames(sample, plan, where)
+
+    def varied(
+        self, sample: Sample, features: Mapping[str, NDArray[Any]], draw: int
+    ) -> tuple[Sample, Mapping[str, NDArray[Any]]]:
+        """As of the source, where it varies its samples."""
+        if not isinstance(self._source, Varied):
+            return sample, features
+        sample, features = self._source.varied(sample, features, draw)
+        return replace(sample, query=""), features
