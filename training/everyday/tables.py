@@ -1,7 +1,8 @@
 """Tables of the trainer out of what was fetched: one for each set of photographs and one for all robots, test apart.
 
 Which are for testing: COCO's photographs of val2017; Flickr8k's official test photographs; every fifth clip of DROID;
-of Bridge and OpenVLA a fifth, by the hash of the text. A photograph or clip whose text is that of a test item, word for
+of Bridge and OpenVLA a fifth, by the hash of the text. Half of Flickr8k's official photographs for development and a
+tenth of COCO's for training, by the hash of the file's name, are for fitting confidence (DEV), and not trained on. A photograph or clip whose text is that of a test item, word for
 word, is not trained on with that text. Robots' attempts that failed, or succeeded in part, say a thing that did not
 happen, and are in no table.
 """
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 from vljepa_edge.errors import DataError
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.everyday.originals import Original, originals
-from vljepa_edge.training.everyday.sets import SETS, TABLES, TESTS, DataSet, chosen
+from vljepa_edge.training.everyday.sets import DEV, SETS, TABLES, TESTS, TRAINING, DataSet, chosen
 from vljepa_edge.training.everyday.texts import text_key
 
 TEXTS = "texts.json"
@@ -77,7 +78,7 @@ def make_tables(folder: Path, sets: Iterable[str]) -> Made:
     for one in SETS.values():
         if one.tables:
             for item in _found(folder, one, made if one in asked else others):
-                items[one.tables[_is_test(item)]].append(item)
+                items[_table_of(item, one)].append(item)
     held = {text_key(text) for name in TESTS for item in items[name] for text in item.texts}
     held_files = {item.original.address.sha256 for name in TESTS for item in items[name]}
     wanted = {table for one in asked for table in one.tables}
@@ -168,10 +169,18 @@ def write_texts(folder: Path, name: str, texts: Mapping[str, list[str]]) -> None
         part.write_text(json.dumps(texts, ensure_ascii=False, indent=0), "utf-8")
 
 
-def _is_test(item: _Item) -> bool:
-    if item.original.split:
-        return item.original.split in ("test", "val2017")
-    return hashlib.sha256(text_key(item.texts[0]).encode()).digest()[0] % 5 == 0
+def _table_of(item: _Item, one: DataSet) -> str:
+    split, dev = item.original.split, next((name for name in one.tables if name in DEV), None)
+    if split in ("test", "val2017") or (not split and _byte(text_key(item.texts[0])) % 5 == 0):
+        return next(name for name in one.tables if name in TESTS)
+    share = {"dev": 2, "train2017": 10}.get(split)
+    if dev is not None and share is not None and _byte(Path(item.original.file).stem) % share == 0:
+        return dev
+    return next(name for name in one.tables if name in TRAINING)
+
+
+def _byte(text: str) -> int:
+    return hashlib.sha256(text.encode()).digest()[0]
 
 
 def _count(counts: dict[str, int], what: str, number: int) -> None:
