@@ -323,7 +323,7 @@ def without_nulls(values: dict[str, Any]) -> dict[str, Any]:
             return part
         return {**part, "data": {name: item for name, item in part["data"].items() if name not in gone}}
 
-    out = kept(values)
+    out: dict[str, Any] = kept(values)
     if isinstance(out.get("stages"), list):
         out["stages"] = [kept(stage) for stage in out["stages"]]
     decoder = out.get("decoder")

@@ -37,7 +37,8 @@ SETS = MappingProxyType({
         ),
         DataSet(
             "flickr8k", "Flickr8k: photographs with captions (Hodosh, Young and Hockenmaier 2013)",
-            "non-commercial research and education only", ("flickr8k-train", "flickr8k-dev", "flickr8k-test"), open=False,
+            "non-commercial research and education only", ("flickr8k-train", "flickr8k-dev", "flickr8k-test"),
+            open=False,
         ),
         DataSet(
             "video_droid", "DROID: clips of robot arms with task instructions", "CC BY 4.0",

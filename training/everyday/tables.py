@@ -2,9 +2,9 @@
 
 Which are for testing: COCO's photographs of val2017; Flickr8k's official test photographs; every fifth clip of DROID;
 of Bridge and OpenVLA a fifth, by the hash of the text. Half of Flickr8k's official photographs for development and a
-tenth of COCO's for training, by the hash of the file's name, are for fitting confidence (DEV), and not trained on. A photograph or clip whose text is that of a test item, word for
-word, is not trained on with that text. Robots' attempts that failed, or succeeded in part, say a thing that did not
-happen, and are in no table.
+tenth of COCO's for training, by the hash of the file's name, are for fitting confidence (DEV), and not trained on. A
+photograph or clip whose text is that of a test item, word for word, is not trained on with that text. Robots' attempts
+that failed, or succeeded in part, say a thing that did not happen, and are in no table.
 """
 
 from __future__ import annotations

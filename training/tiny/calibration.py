@@ -19,6 +19,7 @@ from PIL import Image
 from rich.progress import track
 
 from vljepa_edge.export.int8.calibration import QUERY_FILE, TEXT_FILE
+from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
 from vljepa_edge.training.tiny import assets
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.cutouts import held_out, load_backgrounds, load_cutouts
@@ -33,7 +34,7 @@ def write_calibration(folder: Path, painter: Painter, names: Sequence[str]) -> P
     """Fill `folder` and return it. painter: over training's backgrounds; names: of the objects trained on."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = random.Random(_SEED)
-    queries, texts = dict.fromkeys(say.CAPTION_QUERIES), dict[str, None]()
+    queries, texts = dict.fromkeys(CAPTION_QUERIES), dict[str, None]()
     for i in track(range(CLIPS), "drawing calibration clips"):
         scene = random_scene(rng, names, pairs=0.2, groups=0.3)
         _write_video(folder / f"clip{i:02}.mkv", painter.draw(scene, rng))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from vljepa_edge.training.everyday.queries import CAPTION_QUERIES, OBJECT_QUERIES
+
 ONE = ("left", "right", "up", "down", "grow", "shrink", "still", "spin", "appear", "vanish", "bounce")
 TWO = ("swap", "both_still", "approach", "apart", "left_while", "right_while", "up_while", "down_while")
 MOTIONS = ONE + TWO
@@ -158,8 +160,6 @@ _DOING = {
     "vanish": "disappearing",
     "bounce": "bouncing",
 }
-CAPTION_QUERIES = ("What is happening?", "Describe the video.", "What do you see?", "What happens in the scene?")
-OBJECT_QUERIES = ("What is this?", "What object is in the scene?", "What is in the picture?")
 
 
 @dataclass(frozen=True)

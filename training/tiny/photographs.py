@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.model import Model
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
+from vljepa_edge.training.everyday.queries import OBJECT_QUERIES
 from vljepa_edge.training.metrics import percent, winner
 from vljepa_edge.training.tiny import captions, real_sets
 
@@ -98,7 +99,7 @@ def _guesses(model: Model, photo: real_sets.Photo, texts: _Texts) -> Guesses:
     scores = {score.label: score.score for score in model.classify(photo.image, labels)}
     found = {_MODEL: named(np.array([scores[label] for label in labels]))}
     worded = [texts([wording.format(label=label) for label in labels]) for wording in WORDINGS]
-    for question in captions.OBJECT_QUERIES:
+    for question in OBJECT_QUERIES:
         z = model.embed_video(photo.image, question)
         found |= {f"{WAY}{question} / {wording}": named(own @ z) for wording, own in zip(WORDINGS, worded, strict=True)}
     frame = model.vision.encode_frame(model.vision.prepare(photo.image))

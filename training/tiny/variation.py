@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
 from vljepa_edge.training.data.sample import Sample
+from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.renaming import Concepts
@@ -103,7 +104,7 @@ def said(
         key = scene.name if asked.kind == "object" else asked.answer
         wrong = _wrong_answers(asked, scene, rng, names)
         return _with(sample, scene, asked.answer, asked.text, key, wrong)
-    query = rng.choice(say.CAPTION_QUERIES) if rng.random() < _ASKED_SHARE else ""
+    query = rng.choice(CAPTION_QUERIES) if rng.random() < _ASKED_SHARE else ""
     if rng.random() < _OBJECT_CAPTION_SHARE and scene.second is None and scene.count == 1:
         return _with(sample, scene, rng.choice(say.object_captions(scene.name)), query, scene.name, [])
     wrong = [rng.choice(wordings(other, renamed)) for other in _wrong_scenes(scene, rng, names, renamed)]

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.drawn_figures import motion_of
@@ -186,4 +187,4 @@ def test_caption_queries_are_answered_with_a_caption() -> None:
     for seed in range(20):
         question = say.question(SCENES[1], "caption", random.Random(seed), NAMES)
         assert question is not None
-        assert question.text in say.CAPTION_QUERIES and question.answer in say.captions(SCENES[1])
+        assert question.text in CAPTION_QUERIES and question.answer in say.captions(SCENES[1])

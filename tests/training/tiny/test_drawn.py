@@ -11,8 +11,8 @@ from tests.training.tiny.fakes import NAMES, cutout, grey_background
 from vljepa_edge.errors import InputError, VideoError
 from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.training.data.sources import open_source
+from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
 from vljepa_edge.training.tiny import drawn
-from vljepa_edge.training.tiny.captions import CAPTION_QUERIES
 from vljepa_edge.training.tiny.drawn import DrawnClips
 
 KIND = "vljepa_edge.training.tiny.drawn:DrawnClips"

@@ -12,11 +12,12 @@ import pytest
 from tests.training.tiny.fakes import vector
 from vljepa_edge.bundle.manifest import PromptsEntry
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
+from vljepa_edge.training.everyday.queries import OBJECT_QUERIES
 from vljepa_edge.training.tiny import captions, card_text, photographs, real_sets
 from vljepa_edge.training.tiny.real_photos import ROWS
 
 LABELS = ("apple", "dog", "owl", "umbrella")
-SHIPPED = captions.OBJECT_QUERIES[1], photographs.WORDINGS[2]
+SHIPPED = OBJECT_QUERIES[1], photographs.WORDINGS[2]
 
 
 def photo(i: int) -> real_sets.Photo:

@@ -29,9 +29,9 @@ from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training.config import load_run
+from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
 from vljepa_edge.training.loop import train as train_run
 from vljepa_edge.training.tiny import assets, calibration, card, drawn, make, prepare, vocabulary
-from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.recipe import (
     DataRecipe,
@@ -146,7 +146,7 @@ def _the_general_trainer_takes_over(work: Path, folder: Path, monkeypatch: pytes
 
 def _agrees_with_training(loaded: vljepa_edge.Model, model: VLJepa, shop: prepare.Workshop, frames: np.ndarray) -> None:
     """What the device computes from frames is what training computed from its cached features."""
-    query = say.CAPTION_QUERIES[0]
+    query = CAPTION_QUERIES[0]
     appearance, luma = shop.frame_encoder(frames)
     states, mask = shop.queries.batch([query])
     with torch.inference_mode():
@@ -290,4 +290,4 @@ def test_calibration_clips_are_frames_as_they_were_drawn_and_never_of_held_out_o
         np.testing.assert_array_equal(read, frames)
     assert (folder / "still0.png").is_file()
     words = (folder / "queries.txt").read_text() + (folder / "texts.txt").read_text()
-    assert say.CAPTION_QUERIES[0] in words and not any(name in words for name in shop.held_names)
+    assert CAPTION_QUERIES[0] in words and not any(name in words for name in shop.held_names)
