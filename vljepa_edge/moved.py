@@ -67,11 +67,11 @@ MOVED = {
     "kernels.tensorrt_plugin": "kernels.tensorrt.plugin",
     "kernels.tune": "kernels.tools.tune",
     "kernels.workloads": "kernels.tools.workloads",
-    "training.batches": "training.tiny.batches",
+    "training.batches": "training.data.loader",
     "training.calibration": "training.tiny.calibration",
     "training.card": "training.tiny.card",
     "training.card_text": "training.tiny.card_text",
-    "training.checkpoint": "training.tiny.checkpoint",
+    "training.checkpoint": "training.run_folder",
     "training.data.assets": "training.tiny.assets",
     "training.data.captions": "training.tiny.captions",
     "training.data.cutouts": "training.tiny.cutouts",
@@ -92,7 +92,7 @@ MOVED = {
     "training.prepare": "training.tiny.prepare",
     "training.recipe": "training.tiny.recipe",
     "training.renaming": "training.tiny.renaming",
-    "training.stages": "training.tiny.stages",
+    "training.stages": "training.loop",
     "training.texts": "training.tiny.texts",
 }
 
