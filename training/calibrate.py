@@ -101,7 +101,8 @@ def calibrate(
     one is kept that is better on photographs that it was not fitted on.
 
     What is right is told by training.everyday.truth. Labels and "Is there ...?" are asked of things that captions name
-    and, as often, of things that no caption leaves room for: their probabilities are for even odds.
+    and, as often, of things that no caption leaves room for: their probabilities are for even odds. Of labels to watch
+    for one in five is there.
 
     Raises DataError for a table with fewer than 50 such photographs, BundleError, and what reading them raises.
     """

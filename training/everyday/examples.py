@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vljepa_edge.errors import DataError, VideoError
 from vljepa_edge.model import Model
 from vljepa_edge.perception.confidence import as_yes_or_no
+from vljepa_edge.perception.labels import Labels
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.table import read_table
@@ -27,6 +28,7 @@ LEAST_PHOTOGRAPHS = 50
 _LEAST_CAPTIONS = 3  # fewer leave too much unsaid to call a text wrong
 _QUESTIONS = 2  # about each photograph, beside what is to be seen
 _NAMES = 3  # things that are there, and as many that are not, asked for in each photograph
+_WATCHED = 4  # labels that aren't there for each that is: who watches waits
 _DRAWN = 60  # names, of which those are kept that are absent
 
 _SILENT = -1.0  # the cosine of a text that is empty and has no embedding: the least there is
@@ -50,13 +52,15 @@ class Examples:
 
 
 class Photograph(NamedTuple):
-    """sample: where it is. questions: with their right answers. there, absent: names of things, as many of both."""
+    """sample: where it is. questions: with their right answers. there: names of things; absent: of as many that aren't
+    there, watched: of four times as many."""
 
     sample: Sample
     captions: tuple[str, ...]
     questions: list[tuple[str, tuple[str, ...]]]
     there: list[str]
     absent: list[str]
+    watched: list[str]
 
 
 def read_photographs(table: Path, seed: int) -> list[Photograph]:
@@ -90,7 +94,12 @@ def read_photographs(table: Path, seed: int) -> list[Photograph]:
         }
         found.append(
             Photograph(
-                samples[0][1], captions, list(kept.items())[:_QUESTIONS], rng.sample(there, count), absent[:count]
+                samples[0][1],
+                captions,
+                list(kept.items())[:_QUESTIONS],
+                rng.sample(there, count),
+                absent[:count],
+                absent[: _WATCHED * count],
             )
         )
     return found
@@ -106,9 +115,11 @@ def look(
 ) -> dict[str, Examples]:
     """What the model says of each photograph: by calibrator, the numbers it will judge by and whether each is right."""
     rng = random.Random(f"{seed}/asked")
-    found = {name: Examples() for name in ("caption", "answer", "label", "presence", "general")}
+    found = {name: Examples() for name in ("caption", "answer", "label", "presence", "watch", "general")}
     prompts, default = model.manifest.prompts, model.manifest.text.default_query
     label_query = default if prompts.classify_query is None else prompts.classify_query
+    things = askable()
+    labels = Labels(model.text, model.manifest, dict.fromkeys(things, ()))
     yes, no = model.embed_text(model.confidence.presence_texts())
     said: list[tuple[str, str, NDArray[np.float32], Callable[[str], bool], int]] = []
     for number, photograph in enumerate(photographs):
@@ -136,6 +147,9 @@ def look(
             found["label"].add(float(label @ kind), there, number)
             exists = ask(rng.choice(EXISTS_QUERIES).format(a=named(name)))
             found["presence"].add(float(yes @ exists) - float(no @ exists), there, number)
+        scores = dict(zip(things, labels.scores(kind).tolist(), strict=True))
+        for name, there in [(one, True) for one in photograph.there] + [(one, False) for one in photograph.watched]:
+            found["watch"].add(scores[name], there, number)
         if report is not None:
             report(number + 1, len(photographs))
     embedded = model.embed_text([text or "-" for _, text, *_ in said])
