@@ -20,6 +20,8 @@ _DROPPED = frozenset(
      "last", "one", "such", "different", "single", "lone", "both", "various", "several", "many", "few", "more", "most",
      "another", "all", "half", "only"}
 )  # fmt: skip
+_UNCOUNTED = frozenset({"food", "water", "grass", "clothing", "broccoli", "money", "paint", "makeup", "jewelry", "gear",
+                        "equipment", "attire", "lipstick", "furniture", "luggage", "graffiti"})  # fmt: skip
 _FOR_PERSONS = 3  # captions that must agree before a person's absence is asked for
 
 
@@ -95,11 +97,13 @@ def indefinite(phrase: Phrase) -> str | None:
     name = " ".join(words)
     if phrase.number is not None and 1 < phrase.number < len(_NUMBERS):
         return f"{_NUMBERS[phrase.number]} {name}"
+    if phrase.many and phrase.head in lists.GROUPED:
+        return article(name)
     if phrase.many:
         return f"several {name}" if phrase.number == MANY else name
-    if phrase.number == 1 and phrase.determiner not in ("", "some", "all"):
-        return article(name) if not is_a(phrase, *MASS) or phrase.determiner in ("a", "an") else name
-    return name if is_a(phrase, *MASS) else article(name)
+    if phrase.determiner in ("a", "an"):
+        return article(name)
+    return name if is_a(phrase, *MASS) or words[-1] in _UNCOUNTED else article(name)
 
 
 MASS = ("food", "water", "grass", "ground", "drink", "clothing", "money", "paper", "sports equipment", "body part")
@@ -108,13 +112,23 @@ MASS = ("food", "water", "grass", "ground", "drink", "clothing", "money", "paper
 
 def named(concept: str) -> str:
     """The concept as something that is there: 'a dog', 'food', 'skis'."""
-    if concept in ("food", "water", "grass", "clothing", "broccoli", "money") or concept.endswith(("skis", "scissors")):
-        return concept
-    if concept in ("glasses", "skates", "stairs"):
-        return concept
-    return article(concept)
+    return concept if concept in _UNCOUNTED or plural_only(concept) else article(concept)
+
+
+def plural_only(concept: str) -> bool:
+    """Whether there is no singular: 'skis', 'scissors', 'glasses'."""
+    return concept in ("skis", "scissors", "glasses", "sunglasses", "skates", "stairs")
+
+
+OTHER_NAMES = {
+    "television": ("television", "TV", "tv"), "phone": ("phone", "cell phone"), "table": ("table", "dining table"),
+    "airplane": ("airplane", "plane"), "ball": ("ball", "sports ball"), "couch": ("couch", "sofa"),
+    "donut": ("donut", "doughnut"),
+    "motorcycle": ("motorcycle", "motorbike"), "musical instrument": ("musical instrument", "instrument"),
+}  # fmt: skip
+"""What else the things that are asked for are called."""
 
 
 def many(concept: str) -> str:
     """'dog' -> 'dogs'."""
-    return concept if concept.endswith("s") and not concept.endswith(("ss", "us")) else plural(concept)
+    return concept if plural_only(concept) else plural(concept)

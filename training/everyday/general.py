@@ -22,6 +22,7 @@ from vljepa_edge.training.everyday.facts import is_a, many
 from vljepa_edge.training.everyday.parse import Parsed, Phrase, parse
 from vljepa_edge.training.everyday.photographs import Photographs, Remade, captions_of, key_of
 from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
+from vljepa_edge.training.everyday.texts import text_key
 from vljepa_edge.training.everyday.words import MANY, UNSAID, lexicon
 
 _MOST_ALSO = 24
@@ -34,6 +35,7 @@ _SAID = frozenset(
 _CALLED = {"musical instrument": "instrument", "television": "TV"}
 _MASS = frozenset({"food", "furniture", "clothing", "grass", "water", "broccoli"})
 _TOP = ("person", "animal", "vehicle", "food", "toy", "musical instrument", "plant", "building")
+_VAGUE = ("something", "several things")
 _ANYTHING = "does something"
 _COUNTED = {2: "two", 3: "three", 4: "four", 5: "five"}
 _STEADY = frozenset(
@@ -68,14 +70,15 @@ class General(Remade):
         rng = random.Random(f"{self._seed}/{index}/general")
         query = sample.query or rng.choice(CAPTION_QUERIES)
         own = generalised(sample.target)
-        true = dict.fromkeys((*own, *(text for caption in captions for text in generalised(caption))))
+        true = dict.fromkeys(text_key(text) for caption in (sample.target, *captions) for text in generalised(caption))
         if not own or rng.random() >= self._share:
             also = dict.fromkeys((*sample.also, *true))
             return replace(sample, query=query, also=tuple(also)[:_MOST_ALSO])
         target = rng.choice(own)
         also = dict.fromkeys((key_of(sample), *sample.also, *true))
-        also.pop(target, None)
-        return replace(sample, query=query, target=target, text_key=target, also=tuple(also)[:_MOST_ALSO], negatives=())
+        key = text_key(target)
+        also.pop(key, None)
+        return replace(sample, query=query, target=target, text_key=key, also=tuple(also)[:_MOST_ALSO], negatives=())
 
 
 def general_sentences(of: str | Path | Mapping[str, Any]) -> list[tuple[str, int]]:
@@ -110,10 +113,11 @@ def generalised(caption: str) -> tuple[str, ...]:
             for name, several in dict.fromkeys((levels[0], levels[-1])):
                 found[sentence(f"{name} {'are' if several else 'is'} {place}")] = None
         name, several = levels[-1]
-        if _someone(name) != name or name == "something":
-            found[sentence(f"{_someone(name)} is there")] = None
-        else:
-            found[sentence(f"there {'are' if several and ' and ' not in name else 'is'} {name}")] = None
+        if name == "a person":
+            found["Someone is there."] = None
+        elif name not in _VAGUE:
+            one = not several or name.startswith(("a ", "an "))  # 'there is a dog and two cats'
+            found[sentence(f"there {'is' if one else 'are'} {name}")] = None
     elif place:
         found[sentence(f"something is {place}")] = None
     for phrase in parsed.phrases:

@@ -141,8 +141,8 @@ class _Reader:
         for phrase in phrases:
             real = phrase.real and not depicted
             before = phrase.before
-            if before in ("like", "as", "without", "for") or (phrase.head == "camera" and phrase.determiner == "the"):
-                real = False  # who looks at the camera is all that is seen
+            if before in ("like", "as", "without", "for") or self._looked_into(phrase):
+                real = False
             elif before == "of" and found and found[-1].end == phrase.begin - 1:
                 holder = found[-1]
                 view = holder.begin <= 1 and holder.head in lists.VIEWS
@@ -151,6 +151,12 @@ class _Reader:
                 real = real and (holder.real or view)
             found.append(replace(phrase, real=real))
         return found
+
+    @staticmethod
+    def _looked_into(phrase: Phrase) -> bool:
+        """'smiles at the camera' is about the one that took the photograph."""
+        near = phrase.determiner == "the" or phrase.before in ("at", "to", "toward", "towards")
+        return phrase.head == "camera" and near
 
     def _is(self, name: str, wanted: frozenset[str] | tuple[str, ...]) -> bool:
         return any(general in wanted for general in self.lexicon.general(name))
@@ -279,11 +285,14 @@ class _Reader:
             real = False
         if number is None and not noun.many:
             number = 1
+        sure = unknown < head
         if number is not None and 1 < number < MANY and not noun.many:
-            number = None  # 'two woman', 'two tone car'
+            number, sure = None, False  # 'two woman', 'two tone car'
+        if number is not None and number > 1 and lists.GROUPED & {word.removesuffix("s"), word.removesuffix("es")}:
+            number = MANY  # 'two teams'
         shown = self.words[begin:end]
         return Phrase(
-            begin, end, word, noun.concepts, number, noun.many, tuple(colours), before, unknown < head, real,
+            begin, end, word, noun.concepts, number, noun.many, tuple(colours), before, sure, real,
             determiner, _text(shown),
         )  # fmt: skip
 
@@ -331,9 +340,9 @@ class _Reader:
                     return verb, at
                 worn = (verb, at)
                 worn_phrase = by_begin.get(at + 1)
-                if worn_phrase is None:
+                if worn_phrase is None and not self._is_colour(self._word(at + 1)):
                     break
-                at = worn_phrase.end - 1
+                at = at + 1 if worn_phrase is None else worn_phrase.end - 1
                 helped = False
                 while self._word(at + 1) in ("and", ",") and at + 2 in by_begin:
                     at = by_begin[at + 2].end - 1

@@ -8,7 +8,7 @@ they say nothing that can be asked, the caption itself is asked for.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,22 @@ from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.everyday import words as lists
 from vljepa_edge.training.everyday.english import gerund, sentence
-from vljepa_edge.training.everyday.facts import Facts, askable, facts_of, indefinite, is_a, many, named
+from vljepa_edge.training.everyday.facts import (
+    MASS,
+    OTHER_NAMES,
+    Facts,
+    askable,
+    facts_of,
+    indefinite,
+    is_a,
+    many,
+    named,
+    plural_only,
+)
 from vljepa_edge.training.everyday.parse import Parsed, Phrase, parse
 from vljepa_edge.training.everyday.photographs import Photographs, Remade, captions_of
 from vljepa_edge.training.everyday.queries import (
+    ANY_QUERIES,
     CAPTION_QUERIES,
     EXISTS_QUERIES,
     OBJECT_QUERIES,
@@ -37,6 +49,7 @@ _MOST_NEGATIVES = 4
 _MOST_ALSO = 16
 _COUNTED = 2000  # photographs that the shares of yes and no are balanced on
 _TURNS = 30
+_ANY = 0.15  # of the questions whether something is there ask for any
 _SURE = 0.3  # of the photographs are asked less often: of what they show the answer would nearly always be the same
 _NUMBERS = {1: "One.", 2: "Two.", 3: "Three.", 4: "Four.", 5: "Five.", 6: "Six.", MANY: "Several."}
 _PLACES = {
@@ -50,7 +63,7 @@ _OTHERWISE = {
     "moves": ("Sleeping.", "Lying on a bed.", "Sitting at a table.", "Reading a book."),
     "rests": ("Running.", "Jumping in the air.", "Swimming.", "Dancing."),
 }
-_IDLE = ("Sleeping.", "Swimming.", "Climbing a mountain.", "Flying through the air.")
+_IDLE = ("Sleeping.", "Swimming.", "Climbing a mountain.")
 _NOT_DONE = frozenset({"wear", "appear", "seem", "have", "has", "become", "let", "want", "say", "include", "contain",
                        "feature", "remain", "show", "line", "cover", "surround"})  # fmt: skip
 _STAYING = frozenset({"in", "on", "at", "near", "next to", "beside", "under", "inside", "behind", "in front of",
@@ -134,8 +147,15 @@ class Questions(Remade):
                 float(self._no[i]) * (2 if near & set(lexicon().concepts[names[i]].above) else 1) for i in absent
             ]  # fmt: skip
             name = names[rng.choices(absent, likely)[0]]
-        query = rng.choice(EXISTS_QUERIES).format(a=named(name))
-        return Asked(query, "Yes." if yes else "No.", ("No." if yes else "Yes.",))
+        return Asked(_exists_query(name, rng), "Yes." if yes else "No.", ("No." if yes else "Yes.",))
+
+
+def _exists_query(name: str, rng: random.Random) -> str:
+    called = rng.choice(OTHER_NAMES.get(name, (name,)))
+    counted = named(called) != called and "place" not in lexicon().general(name)
+    if counted and rng.random() < _ANY:
+        return rng.choice(ANY_QUERIES).format(many=many(called))
+    return rng.choice(EXISTS_QUERIES).format(a=named(called), **{"is": "Are" if plural_only(called) else "Is"})
 
 
 def _balanced(photographs: Photographs) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
@@ -165,7 +185,7 @@ def _balanced(photographs: Photographs) -> tuple[NDArray[np.float64], NDArray[np
 
 
 def _what(own: Parsed, facts: Facts, rng: random.Random) -> Asked | None:
-    found = _things(own, facts, lambda phrase: not is_a(phrase, *_NO_THING))
+    found = _things(own, facts, lambda phrase: not is_a(phrase, *_NO_THING), (*own.subject, own.object))
     if found is None:
         return None
     answer, also = found
@@ -180,14 +200,16 @@ def _who(own: Parsed, facts: Facts, rng: random.Random) -> Asked | None:
         word in lists.PRONOUNS for one in facts.captions for word in one.words
     ):
         return Asked(query, "Nobody.", tuple(_PEOPLE.values()))
-    found = _things(own, facts, lambda phrase: is_a(phrase, "person"))
+    found = _things(own, facts, lambda phrase: is_a(phrase, "person"), own.phrases)
     if found is None:
         return None
     return Asked(query, found[0], ("Nobody.", *(_PEOPLE[name] for name in absent)), found[1])
 
 
-def _things(own: Parsed, facts: Facts, wanted: Callable[[Phrase], bool]) -> tuple[str, tuple[str, ...]] | None:
-    """The first wanted phrase of a caption as an answer, and those of the others, which are right too."""
+def _things(
+    own: Parsed, facts: Facts, wanted: Callable[[Phrase], bool], among: Sequence[Phrase | None]
+) -> tuple[str, tuple[str, ...]] | None:
+    """The first wanted phrase among some of a caption as an answer, and all of all captions, which are right too."""
 
     def said(caption: Parsed, phrase: Phrase) -> str | None:
         name = indefinite(phrase)
@@ -200,22 +222,23 @@ def _things(own: Parsed, facts: Facts, wanted: Callable[[Phrase], bool]) -> tupl
                 name = f"{name} {between} {following.text}"
         return sentence(name)
 
-    answers = []
-    for caption in (own, *facts.captions):
-        for phrase in caption.phrases:
-            if phrase.plain and phrase.before != "of" and wanted(phrase):
-                answers.append((caption is own, said(caption, phrase)))
-    mine = [answer for first, answer in answers if first and answer is not None]
+    def names(caption: Parsed, phrases: Sequence[Phrase | None]) -> list[str]:
+        kept = [p for p in phrases if p is not None and p.plain and p.before != "of" and wanted(p)]
+        return [name for name in (said(caption, phrase) for phrase in kept) if name is not None]
+
+    mine = names(own, among)
     if not mine:
         return None
-    return mine[0], tuple(answer for _, answer in answers if answer is not None)
+    return mine[0], tuple(name for caption in facts.captions for name in names(caption, caption.phrases))
 
 
 def _where(own: Parsed, facts: Facts, rng: random.Random) -> Asked | None:
     choices: list[tuple[str, Phrase]] = []
     for phrase in own.phrases:
-        if not phrase.plain or phrase.before not in _STAYING:
+        if not phrase.plain or phrase.before not in _STAYING or (phrase.before == "at" and phrase is own.object):
             continue
+        if not phrase.determiner and phrase.number == 1 and not is_a(phrase, *MASS):
+            continue  # 'on field'
         if is_a(phrase, "place") and phrase.before in ("in", "on", "at"):
             choices += [(query, phrase) for query in PLACE_QUERIES]
         if len(own.subject) != 1 or not own.subject[0].plain or not _holds(own, phrase):
@@ -223,7 +246,7 @@ def _where(own: Parsed, facts: Facts, rng: random.Random) -> Asked | None:
         if is_a(phrase, "place", "furniture", "structure", "building", "vehicle"):
             subject = own.subject[0]
             if _only(own, subject):
-                verb = "are" if subject.many else "is"
+                verb = _be(subject, subject.head)
                 choices.append((f"Where {verb} the {subject.head}?", phrase))
     if not choices:
         return None
@@ -383,12 +406,16 @@ def _doing(own: Parsed, facts: Facts, rng: random.Random) -> Asked | None:
         noun = subject[0].head
         if is_a(subject[0], "person") and rng.random() < 0.3:
             noun = "people" if subject[0].many else "person"
-        query = f"What {'are' if subject[0].many else 'is'} the {noun} doing?"
+        query = f"What {_be(subject[0], noun)} the {noun} doing?"
     kind = lexicon().kind[verb.lemma]
     kinds = {lexicon().kind[one] for caption in facts.captions for one in caption.verbs}
     wrong = _OTHERWISE.get(kind, _IDLE) if len(kinds & {"moves", "rests"}) < 2 else _IDLE
     taken = {gerund(one) for caption in facts.captions for one in caption.verbs}
     return Asked(query, _done(own), tuple(t for t in wrong if t.lower().split()[0].strip(".") not in taken), also)
+
+
+def _be(phrase: Phrase, noun: str) -> str:
+    return "are" if phrase.many and noun not in lists.GROUPED else "is"
 
 
 def _done(caption: Parsed) -> str:
@@ -418,4 +445,4 @@ def _wearing(own: Parsed, facts: Facts, rng: random.Random) -> Asked | None:
     wrong = tuple(text for concept, text in _WORN.items() if facts.absent(concept))
     clothes = (indefinite(p) for p in facts.phrases() if is_a(p, "clothing", "accessory"))
     also = tuple(sentence(text) for text in clothes if text is not None)
-    return Asked(f"What {'are' if who.many else 'is'} the {who.head} wearing?", sentence(name), wrong, also)
+    return Asked(f"What {_be(who, who.head)} the {who.head} wearing?", sentence(name), wrong, also)

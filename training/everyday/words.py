@@ -201,9 +201,13 @@ def lexicon() -> Lexicon:
     return Lexicon(concepts, nouns, verbs, kind, frozenset(transitive), longest)
 
 
+GROUPED = frozenset(
+    {"crowd", "team", "family", "audience", "band", "class", "choir", "crew", "trio", "duo", "couple", "orchestra",
+     "staff", "public"}
+)  # fmt: skip
+"""Words for several people that are one in grammar."""
 _PLURAL_ONLY = {
-    "people", "children", "police", "cattle", "clothes", "policemen", "folk", "couple", "audience", "crowd", "team",
-    "family", "public", "trio", "duo", "band", "orchestra", "choir", "class", "crew", "staff",
+    "people", "children", "police", "cattle", "clothes", "policemen", "folk", *GROUPED,
 }  # fmt: skip
 """Words for more than one of a kind, and for groups: how many there are is not told by their form."""
 

@@ -19,6 +19,11 @@ NOUNS = {
     "taxi": {"car", "vehicle"},
 }
 """Each noun with all that it is in general, of the things that questions ask for."""
+MANY = {
+    "dog": "dogs", "animal": "animals", "horse": "horses", "bird": "birds", "boy": "boys", "child": "children",
+    "person": "people", "woman": "women", "bus": "buses", "vehicle": "vehicles", "car": "cars",
+}  # fmt: skip
+"""Plurals of what the nouns are in general."""
 PLURALS = {"bus": "buses", "woman": "women"}
 VERBS = {"run": "running", "jump": "jumping", "sit": "sitting", "stand": "standing", "play": "playing"}
 THIRDS = {"run": "runs", "jump": "jumps", "sit": "sits", "stand": "stands", "play": "plays"}

@@ -16,12 +16,9 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.everyday.general import General, general_sentences, generalised
 from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
+from vljepa_edge.training.everyday.texts import text_key
 
 KIND = "vljepa_edge.training.everyday.general:General"
-MANY = {
-    "dog": "dogs", "animal": "animals", "horse": "horses", "bird": "birds", "boy": "boys", "child": "children",
-    "person": "people", "woman": "women", "bus": "buses", "vehicle": "vehicles", "car": "cars",
-}  # fmt: skip
 OUTSIDE = ("on the street", "in the snow", "on a beach", "in the grass")
 
 
@@ -33,7 +30,7 @@ def true_words(scene: scenes.Said) -> set[str]:
         words |= names | {"a", "an", scenes.THIRDS[scene.verb]}
         words |= {"someone"} if "person" in names else set()
     else:
-        words |= {MANY[name] for name in names} | {scenes.NUMBERS[scene.number], scene.verb}
+        words |= {scenes.MANY[name] for name in names} | {scenes.NUMBERS[scene.number], scene.verb}
     if scene.verb in ("run", "jump"):
         words |= {"moves" if scene.number == 1 else "move"}
     if scene.place in OUTSIDE:
@@ -47,12 +44,12 @@ def true_words(scene: scenes.Said) -> set[str]:
 def test_general_sentences_say_what_the_scene_is(seed: int) -> None:
     scene = scenes.any_scene(random.Random(seed))
     found = generalised(scene.caption())
-    assert len(found) >= 3
+    assert len(found) >= 2
     for text in found:
         assert set(text.rstrip(".").lower().split()) <= true_words(scene), (scene.caption(), text)
     general = {"person": "Someone is there.", "animal": "There is an animal.", "vehicle": "There is a vehicle."}
     top = next(name for name in general if name in scenes.NOUNS[scene.noun])
-    assert (general[top] if scene.number == 1 else f"There are {MANY[top]}.") in found
+    assert (general[top] if scene.number == 1 else f"There are {scenes.MANY[top]}.") in found
 
 
 @pytest.mark.parametrize(
@@ -102,13 +99,13 @@ def test_right_answers_are_no_negatives(tmp_path: Path) -> None:
         assert sample.query in CAPTION_QUERIES and sample.media == original.media
         known = {sample.text_key or sample.target, *sample.also}
         if sample.target == original.target:
-            assert set(generalised(original.target)) <= known
+            assert {text_key(text) for text in generalised(original.target)} <= known
         else:
             general += 1
             assert sample.target in generalised(original.target)
-            assert sample.text_key == sample.target
+            assert sample.text_key == text_key(sample.target)
             assert {original.target, *original.also} <= known
-        assert len(set(sample.also)) == len(sample.also) and sample.target not in sample.also
+        assert len(set(sample.also)) == len(sample.also) and sample.text_key not in sample.also
     assert 20 < general < 60
 
 
