@@ -45,6 +45,9 @@ ROWS = (
     ("object that fills the frame, best zero-training read-out", "zero_training_object_close_up"),
     ("is it there, filling the frame, best zero-training read-out", "zero_training_exists_close_up"),
 )
+SETS = (
+    ("coco-val", "COCO val2017, a part"), ("flickr8k-test", "Flickr8k test"), ("robot-test", "DROID robot clips"),
+)  # fmt: skip
 OURS = r"\*\*.+?\*\*"  # the row of a stage that is this project's default
 PLAIN_INT8 = "OpenVINO, INT8 and f32"  # the row of the same graphs on a processor that has no bf16
 NOT_MEASURED = "–"
@@ -71,6 +74,7 @@ def quality(manifest: Manifest) -> str:
         return f"The bundle {manifest.name} {manifest.version} carries no figures; `vljepa eval card` measures them."
     seen, held, photos, videos = (figures[key] for key in ("seen", "held", "real_photos", "real_videos"))
     lines = [
+        *_everyday(figures.get("everyday", {})),
         f"* **Real video:** the decoded text says something right in {videos['says_right']} % of {videos['windows']} "
         f"stretches. The label that `classify` picks out of 48 is right in {videos['picks_right']} %.",
         f"* **Real photographs:** the label that `classify` picks out of 48 is right in {photos['model']} % of "
@@ -194,6 +198,31 @@ def _chosen_by(tuning: Mapping[str, Any] | None) -> str:
     return f"{tuning['count']} others chose the question that `classify` asks" + (
         "." if alone else ", together with these."
     )
+
+
+def _everyday(sets: Mapping[str, Any]) -> list[str]:
+    """Captioned photographs and clips, a row a set; nothing of bundles that were not measured on them."""
+    searched = [(label, sets[name]) for name, label in SETS if name in sets]
+    if not searched:
+        return []
+    rows = [
+        f"| {label} | {found['items']:,} | {found['captions']:,} | {found['text_to_item_R@1']:.1f} | "
+        f"{found['text_to_item_R@5']:.1f} | {found.get('CIDEr', NOT_MEASURED)} |"
+        for label, found in searched
+    ]
+    there = sets.get("is-there")
+    return [
+        "Search of real photographs and clips by what people wrote of them, per cent; nothing was trained on them:",
+        "",
+        "| | items | texts | R@1 | R@5 | CIDEr of decoded texts |",
+        "|---|---:|---:|---:|---:|---:|",
+        *rows,
+        "",
+        *([] if there is None else [
+            f"* **Is it there?** Of {there['questions']:,} questions about objects in photographs, half yes and half "
+            f"no, {there['by_cosine']} % are answered rightly by cosine, {there['by_asking']} % by asking.",
+        ]),
+    ]  # fmt: skip
 
 
 def _number(split: Mapping[str, Any], key: str) -> str:

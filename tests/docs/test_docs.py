@@ -354,6 +354,16 @@ def test_the_figures_of_quality_are_those_of_the_manifest(toy: Path) -> None:
     assert "`vljepa eval card`" in text
 
 
+def test_captioned_photographs_stand_above_the_other_figures_where_they_were_measured(toy: Path) -> None:
+    quality = load_script("fill_figures").quality
+    found = {"items": 565, "captions": 2826, "text_to_item_R@1": 24.25, "text_to_item_R@5": 57, "CIDEr": 31.4}
+    there = {"questions": 1176, "by_cosine": 81.5, "by_asking": 78.3}
+    text = quality(with_figures(toy, FIGURES | {"everyday": {"coco-val": found, "is-there": there}}))
+    assert "| COCO val2017, a part | 565 | 2,826 | 24.2 | 57.0 | 31.4 |" in text
+    assert "1,176 questions" in text and "81.5 %" in text and "78.3 %" in text
+    assert text.endswith(quality(with_figures(toy, FIGURES)))
+
+
 def test_speed_has_a_column_for_each_kind_of_arithmetic_that_was_measured() -> None:
     rows = cells(load_script("fill_figures").speed({"new.md": RUN, "old.md": OLD_RUN}))
     assert rows[""] == ["bf16 and VNNI", "VNNI, bf16 switched off", "AVX2 alone"]
