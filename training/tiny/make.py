@@ -22,8 +22,9 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.errors import ExportError, VLJepaError
-from vljepa_edge.export.int8.convert import Card, export_int8
+from vljepa_edge.export.int8.convert import export_int8
 from vljepa_edge.export.pipeline import tokenizers_of
 from vljepa_edge.export.pytorch.checkpoint import About, Tokenizers, write_checkpoint
 from vljepa_edge.nn.tiny_streams import MotionStem
@@ -32,9 +33,11 @@ from vljepa_edge.nn.weights import load_llama_last_layers
 from vljepa_edge.support.assets import cache_dir
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.build import save_model
+from vljepa_edge.training.calibrate import SENTENCES, calibrate
 from vljepa_edge.training.config import RunConfig, load_run
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.everyday.fetch import default_folder
+from vljepa_edge.training.everyday.general import general_sentences
 from vljepa_edge.training.everyday.sets import SETS
 from vljepa_edge.training.loop import train
 from vljepa_edge.training.run_folder import LATEST
@@ -52,6 +55,9 @@ from vljepa_edge.training.tiny.scenes import FPS
 
 START, CONCEPTS, CORPUS = "start", "concepts.safetensors", "corpus.txt"
 """In the work folder: what the run starts from."""
+CONFIDENCE_TABLE = "flickr8k-dev"
+"""Photographs that nothing was trained on, each with five captions: how sure the model may be is fitted to them."""
+CARD = "MODEL_CARD.md"
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -148,10 +154,8 @@ def run_of(recipe: Recipe, folder: Path, tables: Path) -> RunConfig:
     return load_run(recipe.run, [*recipe.changes, *changes])
 
 
-def export(
-    model: VLJepa, texts: Tokenizers, run: RunConfig, recipe: Recipe, out: Path, figures: dict[str, Any] | None
-) -> Path:
-    """Write the bundle at `out`; `figures` of its card, once they are measured."""
+def export(model: VLJepa, texts: Tokenizers, run: RunConfig, recipe: Recipe, out: Path) -> Path:
+    """Write the bundle at `out`, in 16 bits, without a card."""
     provenance = {
         "command": "make tiny", "recipe": recipe.model_dump(),
         "run": load_run(recipe.run, recipe.changes).model_dump(mode="json"), "data": tables_of(run),
@@ -159,9 +163,26 @@ def export(
             {"name": a.name, "version": a.version, "sha256": a.sha256, "licence": a.licence} for a in assets.ASSETS
         ],
     }  # fmt: skip
-    markdown = card_text.markdown(figures) if figures else ""
-    about = About(recipe.name, licences(sets_of(run)), provenance, figures or {}, markdown)
+    about = About(recipe.name, licences(sets_of(run)), provenance)
     return write_checkpoint(model, texts, out, about, lambda *_: None, fps=FPS)
+
+
+def finish(bundle: Path, recipe: Recipe, tables: Path, log: Log) -> None:
+    """Fit how sure the bundle may be, measure its card, and write both into it."""
+    held, trained = tables / f"{CONFIDENCE_TABLE}.jsonl", tables / f"{CONFIDENCE_TABLE.removesuffix('dev')}train.jsonl"
+    if held.is_file():
+        general = [text for text, _ in general_sentences(trained)[:SENTENCES]]
+        fitted = calibrate(bundle, held, general=general, picture=bundle.with_suffix(".reliability.png"))
+        log(f"shown from {fitted.min_confidence:.2f} on: {fitted.shown:.0%} of texts, {fitted.precision:.0%} right")
+    else:
+        log(f"no {held.name}: the bundle doesn't say how sure it is")
+    figures = card.evaluate(bundle, recipe.data.card_clips, data=tables)
+    written = Bundle.open(bundle)
+    manifest = written.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
+    files: dict[str, bytes | Path] = {name: written.read(name) for name in written.manifest.entries()}
+    files[CARD] = card_text.markdown(figures).encode()
+    write_bundle(bundle, {**manifest, "figures": figures}, files)
+    log(json.dumps({name: found for name, found in figures.items() if name in ("everyday", "seen", "held")}))
 
 
 def tables_of(run: RunConfig) -> list[dict[str, Any]]:
@@ -189,13 +210,8 @@ def tokenizers(decoder: Tokenizer) -> Tokenizers:
 
 
 def quantise(floating: Path, shop: Workshop, out: Path, log: Log) -> bool:
-    """Write the INT8 form of a bundle, judged by its card too; False, and nothing written, when it loses too much."""
+    """Write the INT8 form of a bundle, judged by its embeddings; False, and nothing written, when it loses too much."""
     clips = write_calibration(shop.folder / "calibration", shop.painter(test=False), shop.seen_names)
-
-    def measure(bundle: Path) -> Card:
-        figures = card.evaluate(bundle)
-        return Card(figures, card_text.markdown(figures))
-
     try:
         with Progress() as bar:
             tasks: dict[str, Any] = {}
@@ -205,7 +221,7 @@ def quantise(floating: Path, shop: Workshop, out: Path, log: Log) -> bool:
                     tasks[what] = bar.add_task(what, total=total)
                 bar.update(tasks[what], completed=done, total=total)
 
-            report = export_int8(Bundle.open(floating), clips, out, measure=measure, force=False, on_step=on_step)
+            report = export_int8(Bundle.open(floating), clips, out, measure=None, force=False, on_step=on_step)
     except ExportError as error:
         if error.report is None:  # it wasn't judged
             raise
@@ -263,14 +279,12 @@ def make(recipe: Recipe, folder: Path, out: Path, tables: Path, *, int8: bool = 
     model = VLJepa.from_pretrained(run.folder / "model")
     texts = tokenizers_of(model.config, run.folder / "model", {})
     floating = folder / "bundle-fp16"
-    export(model, texts, run, recipe, floating, None)
-    log(f"bundle in 16 bits written to {floating}; measuring its card")
-    figures = card.evaluate(floating)
-    export(model, texts, run, recipe, floating, figures)
-    log(json.dumps({split: figures[split] for split in ("seen", "held")}))
+    export(model, texts, run, recipe, floating)
+    log(f"bundle in 16 bits written to {floating}")
     if not (int8 and quantise(floating, shop, out, log)):
-        export(model, texts, run, recipe, out, figures)
+        export(model, texts, run, recipe, out)
         log(f"bundle in 16 bits written to {out}" + " too: INT8 loses more than the gate allows" * int8)
+    finish(out, recipe, tables, log)
 
 
 if __name__ == "__main__":

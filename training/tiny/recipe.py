@@ -23,11 +23,13 @@ class _Part(BaseModel):
 
 
 class DataRecipe(_Part):
-    """How many clips of each kind are drawn: with all that the model sees, with brightness alone, and to test on."""
+    """How many clips of each kind are drawn: with all that the model sees, with brightness alone, to test the motion
+    stem on, and of each split of the model card."""
 
     train_clips: Count = 11_000
     motion_clips: Count = 30_000
     test_clips: Annotated[int, Field(ge=66)] = 660
+    card_clips: Annotated[int, Field(ge=66)] = 2_000
 
 
 class MotionRecipe(_Part):
