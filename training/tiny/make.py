@@ -250,6 +250,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="bundle folder to write (default: in the work folder)")
     parser.add_argument("--int8", action=argparse.BooleanOptionalAction, default=True,
                         help="INT8 where the gate allows it, else 16 bits (default); without it, 16 bits")  # fmt: skip
+    parser.add_argument("--start", type=Path, metavar="FOLDER",
+                        help="write what `vljepa train tiny` starts from, and stop there")  # fmt: skip
     arguments = parser.parse_args()
     try:
         recipe = load_recipe(arguments.recipe)
@@ -257,6 +259,9 @@ def main() -> None:
             recipe = recipe.model_copy(update={"seed": arguments.seed})
         folder = arguments.work or cache_dir() / "runs" / f"{recipe.name}-{recipe.seed}"
         tables = arguments.data or default_folder()
+        if arguments.start is not None:
+            write_start(Workshop(recipe, folder), run_of(recipe, folder, tables).data, arguments.start, Log(folder))
+            return
         make(recipe, folder, arguments.out or folder / "bundle", tables, int8=arguments.int8)
     except VLJepaError as error:
         sys.exit(f"error: {error}")
