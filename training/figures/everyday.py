@@ -11,13 +11,17 @@ from typing import Any
 
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.model import Model
+from vljepa_edge.training.everyday.truth import caption_is_right
 from vljepa_edge.training.figures.captioned import Captioned, read_captioned
 from vljepa_edge.training.figures.captioning import cider
 from vljepa_edge.training.figures.is_there import is_there_figures
 from vljepa_edge.training.figures.kept import decode_items, embed_captions, embed_items
 from vljepa_edge.training.figures.search import search_figures
+from vljepa_edge.training.figures.sure import sure_figures
+from vljepa_edge.training.metrics import percent
 
 FETCH = "vljepa data fetch everyday"
+PHOTOGRAPHS = ("coco-val", "flickr8k-test")
 Figures = dict[str, Any]
 
 
@@ -36,16 +40,28 @@ def search(model: Model, table: Captioned) -> Figures:
 
 
 def say(model: Model, table: Captioned) -> Figures:
-    """What the Y-decoder makes of each item under the default query: `CIDEr` against all its captions, and how many
-    texts differ, per cent: a model that says the same of everything has next to none. Without pycocoevalcap there is
+    """What the Y-decoder makes of each item under the default query: `CIDEr` against all its captions; per cent:
+    `right_texts`, of which at least half of what they name is named in a caption too (training.everyday.truth), and
+    `different_texts`: a model that says the same of everything has next to none. Without pycocoevalcap there is
     `missing` in place of CIDEr."""
     texts = decode_items(model, table, embed_items(model, table))
-    found: Figures = {"different_texts": round(100.0 * len(set(texts)) / len(texts), 1)}
+    captions = [table.of_item(place) for place in range(len(texts))]
+    found: Figures = {
+        "right_texts": percent([caption_is_right(text, tuple(own)) for text, own in zip(texts, captions, strict=True)]),
+        "different_texts": round(100.0 * len(set(texts)) / len(texts), 1),
+    }
     try:
-        score = cider(texts, [table.of_item(place) for place in range(len(texts))])
+        score = cider(texts, captions)
     except InputError as error:
         return found | {"missing": str(error)}
     return found | {"CIDEr": round(score, 1)}
+
+
+def confidence(model: Model, data: Path) -> Figures:
+    """How far the confidence of captions can be trusted, on the tables of photographs that are there. Raises
+    DataError for none, BundleError for a bundle without calibrators."""
+    there = [name for name in PHOTOGRAPHS if (data / f"{name}.jsonl").is_file()]
+    return sure_figures(model, [read(data, name) for name in there or PHOTOGRAPHS])
 
 
 def photographs(name: str) -> Callable[[Model, Path], Figures]:
@@ -57,9 +73,9 @@ def photographs(name: str) -> Callable[[Model, Path], Figures]:
 
 
 PARTS: dict[str, Callable[[Model, Path], Figures]] = {
-    "coco-val": photographs("coco-val"),
-    "flickr8k-test": photographs("flickr8k-test"),
+    **{name: photographs(name) for name in PHOTOGRAPHS},
     "robot-test": lambda model, data: search(model, read(data, "robot-test").within("video_droid")),
+    "confidence": confidence,
     "is-there": lambda model, data: is_there_figures(model, read(data, "coco-val")),
 }
 """What can be measured, by the name that `--only` takes. The second argument is the folder of the tables.

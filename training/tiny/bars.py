@@ -71,6 +71,8 @@ REAL = (
     Bar("robot clips held out, text to clip, R@1", "robot-test", "everyday/robot-test/text_to_item_R@1", 9.0, 2.1),
     Bar("robot clips held out, text to clip, R@5", "robot-test", "everyday/robot-test/text_to_item_R@5", 25.0, 8.3),
     Bar("is it there, objects that captions name", "is-there", "everyday/is-there/by_cosine", 80.0, 78.1),
+    Bar("confidence of captions, ECE", "confidence", "everyday/confidence/ECE", 0.08, None, most=True),
+    Bar("confidence of yes and no, ECE", "is-there", "everyday/is-there/ECE_presence", 0.08, None, most=True),
     Bar("real video, the text says something right", "videos", "real_videos/says_right", 60.0, 26.1),
     Bar("real video, the text that is shown is right", "videos", "real_videos/shown_right", 75.0, 26.1),
     Bar("photographs of single objects, the label of 48", "objects", "real_photos/model", 67.0, 65.6),

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from vljepa_edge.bundle.store import default_bundle
-from vljepa_edge.errors import DataError, InputError, VideoError
+from vljepa_edge.errors import BundleError, DataError, InputError, VideoError
 from vljepa_edge.model import Model, load
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH
 from vljepa_edge.support.assets import AssetError
@@ -64,7 +64,7 @@ def evaluate(
                 figures.setdefault("everyday", {})[name] = found
             else:
                 figures |= _PARTS[name](model, clips)
-        except (AssetError, DataError, VideoError) as error:
+        except (AssetError, BundleError, DataError, VideoError) as error:
             missing[name] = str(error)
     if len(figures) == 1:  # its name
         raise InputError("nothing could be measured: " + "; ".join(f"{name}: {why}" for name, why in missing.items()))

@@ -67,11 +67,11 @@ def bar_lines(figures: Mapping[str, Any]) -> Iterator[str]:
         if value is not None:
             verdict = "ok   " if bar.reached(value) else "BELOW"
             before = _known(bar.before)
-            yield f"{verdict} {value:6.1f}  bar {bar.sign} {bar.bar:5.1f}  0.8.0 had {before:>5}  {bar.label}"
+            yield f"{verdict} {_known(value):>6}  bar {bar.sign} {bar.bar:5g}  0.8.0 had {before:>5}  {bar.label}"
 
 
 def _known(value: float | None) -> str:
-    return NOT_MEASURED if value is None else f"{value:.1f}"
+    return NOT_MEASURED if value is None else f"{value:.1f}" if value >= 1 or value == 0 else f"{value:.3f}"
 
 
 def _bars(figures: Mapping[str, Any]) -> list[str]:
@@ -93,7 +93,7 @@ def _bars(figures: Mapping[str, Any]) -> list[str]:
 
 
 def _everyday(figures: Mapping[str, Any]) -> list[str]:
-    """All figures of search, a row a set."""
+    """All figures of the sets, and what they say of questions and of confidence."""
     searched = {name: found for name, found in figures.items() if "text_to_item_R@1" in found}
     lines = []
     if searched:
@@ -113,6 +113,18 @@ def _everyday(figures: Mapping[str, Any]) -> list[str]:
             f"threshold that other photographs chose, {found['by_cosine']} % are right; by asking",
             f"{found['by_asking']} %.",
             f"The area under the ROC curve is {found['area']} %.",
+            "",
+        ]
+    if "confidence" in figures:
+        found = figures["confidence"]
+        lines += [
+            f"Confidence of {found['texts']} decoded texts, {found['right']} % of them right by what people wrote: the",
+            f"expected calibration error is {found['ECE']}. At the bundle's own `min_confidence` {found['shown']} % of",
+            f"the photographs have a text, which is right in {found['shown_right']} %.",
+            "",
+            "| mean confidence | share that is right | texts |",
+            "|---:|---:|---:|",
+            *(f"| {told:.3f} | {true:.3f} | {count} |" for told, true, count in found["bins"]),
             "",
         ]
     return lines

@@ -14,7 +14,7 @@ from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.install import require
 
 CARD_MODULES = ("torch", "transformers", "PIL", "skimage", "sklearn", "pyarrow")
-_ROWS = ("rows", "ways", "missing")  # of the figures, what is too long for a line
+_ROWS = ("rows", "ways", "bins", "missing")  # of the figures, what is too long for a line
 evaluate_app = typer.Typer(
     help="Measure a bundle's quality.\n\n\b\nExamples:\n  vljepa eval card\n  vljepa eval card --only coco-val"
 )
@@ -40,7 +40,7 @@ def card(
         str | None,
         typer.Option(
             "--only", metavar="PARTS",
-            help="Parts of the card: coco-val,flickr8k-test,robot-test,is-there,drawn,objects,videos.",
+            help="Parts of the card: coco-val,flickr8k-test,robot-test,confidence,is-there,drawn,objects,videos.",
             show_default="all",
         ),
     ] = None,

@@ -1,14 +1,24 @@
-"""Tables of small photographs, each of one colour, with captions."""
+"""Tables of small photographs, each of one colour, with captions; vectors that stand for texts."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 30), "blue": (40, 40, 220), "grey": (120, 120, 120)}
+
+
+def vector(text: str, width: int = 64) -> NDArray[np.float32]:
+    """(width,) of unit norm that the text alone decides."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")
+    drawn = np.random.default_rng(seed).normal(size=width)
+    return (drawn / np.linalg.norm(drawn)).astype(np.float32)
 
 
 def write_table(folder: Path, captions: Mapping[str, Sequence[str]], name: str = "coco-val") -> Path:

@@ -12,8 +12,7 @@ import pytest
 
 import vljepa_edge
 from tests.toy_bundle import write_toy_bundle
-from tests.training.figures.tables import write_table
-from tests.training.tiny.fakes import vector
+from tests.training.figures.tables import vector, write_table
 from vljepa_edge.errors import DataError
 from vljepa_edge.training.figures import is_there, kept
 from vljepa_edge.training.figures.captioned import Captioned, read_captioned
@@ -71,7 +70,7 @@ def figures(
     prompts = SimpleNamespace(classify="There is a {label}.", classify_query=None, answer="{candidate}")
     model = SimpleNamespace(
         manifest=SimpleNamespace(prompts=prompts),
-        embed_text=lambda texts: np.stack([vector(t).numpy() for t in texts]),
+        embed_text=lambda texts: np.stack([vector(t) for t in texts]),
         confidence=SimpleNamespace(presence=presence, label=lambda cosines: None),
     )
     return is_there_figures(model, table)  # type: ignore[arg-type]
@@ -79,18 +78,18 @@ def figures(
 
 def test_a_model_that_knows_is_always_right(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def said(question: Asked) -> np.ndarray:
-        return vector("Yes." if question.there else "No.").numpy()
+        return vector("Yes." if question.there else "No.")
 
-    found = figures(monkeypatch, tmp_path, lambda text: vector(text).numpy(), said)
+    found = figures(monkeypatch, tmp_path, lambda text: vector(text), said)
     assert found["by_cosine"] == found["by_asking"] == found["area"] == 100.0
     assert found["questions"] == len(draw(captioned(400), choosing=False)) > 100
 
 
 def test_a_calibrator_decides_and_its_error_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def said(question: Asked) -> np.ndarray:  # always nearer to yes, and nearer still where it is there
-        return (vector("Yes.") * (2.0 if question.there else 1.0)).numpy()
+        return np.array(vector("Yes.") * (2.0 if question.there else 1.0))
 
-    same = vector("anything").numpy()
+    same = vector("anything")
     plain = figures(monkeypatch, tmp_path, lambda text: same, said)
     assert plain["by_asking"] == 50.0 and "ECE_presence" not in plain
     sure = figures(monkeypatch, tmp_path, lambda text: same, said, lambda yes, no: 0.9 if yes - no > 1.5 else 0.2)
@@ -101,11 +100,11 @@ def test_a_calibrator_decides_and_its_error_is_told(monkeypatch: pytest.MonkeyPa
 def test_a_collapsed_model_is_at_chance_by_cosine_and_never_right_by_asking(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    same = vector("anything").numpy()
+    same = vector("anything")
     found = figures(monkeypatch, tmp_path, lambda text: same, lambda question: 0 * same)
     assert found["by_asking"] == 0.0
     assert found["by_cosine"] == 50.0 and found["area"] == pytest.approx(50.0, abs=1.0)
-    yes = figures(monkeypatch, tmp_path, lambda text: same, lambda question: vector("Yes.").numpy())
+    yes = figures(monkeypatch, tmp_path, lambda text: same, lambda question: vector("Yes."))
     assert yes["by_asking"] == 50.0
 
 

@@ -18,6 +18,11 @@ SEARCH = {
 }  # fmt: skip
 THERE = {"by_cosine": 81.3, "by_asking": 77.7, "area": 88.8, "questions": 1176, "threshold": 0.2, "chosen": "by_asking"}
 
+SURE = {
+    "texts": 1565, "ECE": 0.0433, "area": 80.1, "right": 51.2, "shown": 62.6, "shown_right": 76.4,
+    "bins": [[0.1, 0.12, 700], [0.8, 0.77, 865]],
+}  # fmt: skip
+
 
 def test_each_bar_is_of_a_part_that_can_be_measured_and_has_a_name_of_its_own() -> None:
     assert {bar.part for bar in BARS} <= set(card.check_parts(()))
@@ -47,12 +52,12 @@ def test_a_bar_is_the_least_or_the_most(most: bool, value: float, reached: bool)
 def test_lines_have_only_what_was_measured_and_say_what_is_below() -> None:
     lines = list(bar_lines({"model": "m 1", "everyday": {"coco-val": SEARCH}}))
     assert [line.split()[:2] for line in lines] == [["ok", "24.1"], ["BELOW", "55.9"]]
-    assert "56.0" in lines[1] and "29.4" in lines[1]
+    assert "bar >=    56 " in lines[1] and "29.4" in lines[1]
 
 
 def test_the_card_of_some_parts_has_those_and_says_what_is_missing() -> None:
     figures = {
-        "model": "m 1.2", "everyday": {"coco-val": SEARCH, "is-there": THERE},
+        "model": "m 1.2", "everyday": {"coco-val": SEARCH, "is-there": THERE, "confidence": SURE},
         "missing": {"robot-test": "robot-test.jsonl: is not there"},
     }  # fmt: skip
     text = markdown(figures)
@@ -61,6 +66,9 @@ def test_the_card_of_some_parts_has_those_and_says_what_is_missing() -> None:
     assert any(NOT_MEASURED in row and "robot" in row for row in rows)
     assert "| `coco-val` | 565 | 2826 | 24.1 | 55.9 | 70.0 | 30.0 | 60.0 | 75.0 | 26.4 |" in rows
     assert all(figure in text for figure in ("1176", "81.3 %", "77.7", "88.8 %"))
+    told = f"| confidence of captions, ECE | 0.043 | 0.08 | {NOT_MEASURED} | `vljepa"
+    assert any(row.startswith(told) for row in rows)
+    assert "| 0.800 | 0.770 | 865 |" in rows and "76.4 %" in text
     assert "* `robot-test`: robot-test.jsonl: is not there" in text
     assert "Drawn clips" not in text and "single objects, 48" not in text
 
