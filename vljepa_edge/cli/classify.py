@@ -17,9 +17,14 @@ NONE_OF_THESE = "none of these"
 
 def read_names(text: str, option: str) -> list[str]:
     """`a,b,c`, or `@file` with one name a line, UTF-8 with or without a byte-order mark. Blank lines are left out.
+    `@coco80` are the 80 names of COCO.
 
     Raises InputError when there is no name, or the file can't be read.
     """
+    if text == "@coco80":
+        from vljepa_edge.perception.coco import COCO_80
+
+        return list(COCO_80)
     if text.startswith("@"):
         path = Path(text[1:])
         try:
@@ -40,7 +45,7 @@ def read_names(text: str, option: str) -> list[str]:
 
 def classify(
     source: Source,
-    labels: Annotated[str, typer.Option("--labels", "-l", metavar="A,B,C|@FILE", help="The labels to choose from.")],
+    labels: Annotated[str, typer.Option("--labels", "-l", metavar="A,B,C|@FILE|@coco80", help="The labels to choose from.")],
     k: Annotated[
         int | None, typer.Option("-k", min=1, metavar="N", help="Print only the best N.", show_default="all")
     ] = None,

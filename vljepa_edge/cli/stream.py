@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from vljepa_edge.cli.labels import Hold, Namer, Names, Wanted, Watch, names_json, names_text, read_wanted
 from vljepa_edge.cli.options import (
     Debug,
     Decode,
@@ -52,6 +53,9 @@ def stream(
         float | None,
         typer.Option("--hop", metavar="SECONDS", help="Time between two looks.", show_default="the model's"),
     ] = None,
+    watch: Watch = None,
+    hold: Hold = None,
+    labels: Names = None,
     also_open: Open = False,
     decode: Decode = None,
     min_confidence: MinConfidence = None,
@@ -69,33 +73,47 @@ def stream(
       vljepa stream clip.mp4
       vljepa stream camera:0 --open -q "What is happening?" -q "What moves?"
       vljepa stream rtsp://10.0.0.5/door --policy uniform:period=2 --json
+      vljepa stream camera:0 --watch cup,person --hold 1
+      vljepa stream clip.mp4 --labels @coco80
     """
     from vljepa_edge.streaming.options import StreamOptions
 
+    wanted = read_wanted(watch, hold, labels)
+    if wanted and not query and decode is None and not also_open:
+        decode = "none"  # labels are all that is asked for
     when = cast("Decoded", decode_mode(decode, also_open))
     options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence)
-    run_stream(load_model(model, engine, threads, precision), source, query or [], options, as_json=as_json)
+    loaded = load_model(model, engine, threads, precision)
+    run_stream(loaded, source, query or [], options, wanted, as_json=as_json)
 
 
-def run_stream(model: Model, source: str, queries: list[str], options: StreamOptions, *, as_json: bool) -> None:
+def run_stream(
+    model: Model, source: str, queries: list[str], options: StreamOptions, wanted: Wanted = Wanted(), *, as_json: bool
+) -> None:
     """Print the segments of a source, then a summary; after that is raised what ended it early: an error or a signal.
 
-    A segment is printed where `options.decode` puts it into words, with "none" when it closes; a stall always is.
+    A segment is printed where `options.decode` puts it into words, with "none" when it closes; what appears, is gone
+    or stalls always is. The default query is asked where nothing is: no query, and nothing of labels.
     """
     printed = {"open": ("open",), "both": ("open", "closed")}.get(options.decode, ("closed",))
-    several = len(queries) > 1
+    namer = Namer(model, wanted.names) if wanted.names else None
+    asked = list(dict.fromkeys([*queries, *([namer.query] if namer else [])]))
+    several = len(asked) > 1
     out = None if as_json else console()
     started = time.perf_counter()
-    events = model.stream(source, query=(queries if several else queries[0]) if queries else None, options=options)
+    events = model.stream(source, query=asked if asked or wanted else None, options=options)
+    if wanted.watch:
+        events.stream.watch(wanted.watch, wanted.hold)
 
     def show() -> None:
         for event in events:
-            if event.status not in (*printed, "stalled"):
+            if event.status in ("open", "closed") and event.status not in printed:
                 continue
+            names = namer.names(event) if namer else None
             if out is None:
-                print_json({"type": "event"} | event.to_dict())
+                print_json({"type": "event"} | event.to_dict() | names_json(names))
             else:
-                print_event(out, event, several)
+                print_event(out, event, several, names)
 
     failure: VLJepaError | None = None
     with finishing(events.finish) as told:
@@ -134,22 +152,27 @@ def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:
     }
 
 
-def print_event(out: Console, event: Event, several: bool) -> None:
+def print_event(out: Console, event: Event, several: bool, names: dict[str, float] | None = None) -> None:
     """`   3.25 -     ... s  text  (72 % sure, change 0.41)` when a segment opens, `   3.25 -  7.50 s  text  ...` at its
-    end. A general sentence says that it is one; where no text was sure enough "(not sure)" stands in its place."""
+    end. A general sentence says that it is one; where no text was sure enough "(not sure)" stands in its place.
+
+    names: of what is there in the segment, which stand in place of its text.
+    """
     from rich.text import Text
 
     closed = event.end is not None
     span = f"{event.start:7.2f} - {event.end:7.2f} s" if closed else f"{event.start:7.2f} -     ... s"
-    asked = f"  [{event.query}]" if several and event.query else ""
-    style = "bold" if closed else "dim"
-    notes = ["in general words"] if event.wording == "general" else []
-    if event.confidence is not None:
+    is_segment = event.status in ("open", "closed")
+    asked = f"  [{event.query}]" if several and is_segment else ""
+    style = "dim" if event.status in ("open", "stalled") else "bold"
+    notes = ["in general words"] if event.wording == "general" and names is None else []
+    if event.confidence is not None and names is None:
         notes.append(f"{100 * event.confidence:.0f} % sure")
-    if event.status != "stalled":
+    if is_segment:
         notes.append(f"change {event.change:.2f}")
+    text = event.words() if names is None else names_text(names)
     said = f"  ({', '.join(notes)}){asked}" if notes else ""
-    out.print(Text.assemble((span, "cyan"), "  ", (event.words(), style), (said, "dim")))
+    out.print(Text.assemble((span, "cyan"), "  ", (text, style), (said, "dim")))
 
 
 def print_summary(out: Console, summary: dict[str, Any]) -> None:
