@@ -1,7 +1,7 @@
 """How well labels are found in real video, and what watching costs: `python -m benchmarks.watch [--clips FOLDER]`.
 
-Prints, as Markdown, the AUC of each label over hops, a fit of the calibration (LABELS' slope and middle), what the
-default thresholds find, and the time of the predictor pass that watching adds to a hop.
+Prints, as Markdown, the AUC of each label over hops, a fit of the calibration (a bundle's `confidence.watch`), what the
+default thresholds and hold find, and the time of the predictor pass that watching adds to a hop.
 
 The packaged videos choose, the clips of `vljepa data fetch everyday`, found by name under FOLDER, report. Each video
 counts the same however long it is. Hops whose window holds both what has the label and what has not are left out.
@@ -25,7 +25,7 @@ from sklearn.metrics import roc_auc_score
 import vljepa_edge
 from benchmarks.watch_truth import CLIPS, LABELS, PACKAGED, Stretch, settled, truth
 from vljepa_edge.perception.window_encoder import WindowEncoder
-from vljepa_edge.streaming.hysteresis import Hysteresis
+from vljepa_edge.streaming.watch import HOLD, Sighting, read_watch
 from vljepa_edge.training.tiny.assets import videos
 
 Numbers = NDArray[np.float64]
@@ -33,7 +33,9 @@ Numbers = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Seen:
-    """One video's hops. scores, probabilities and there are [hops, labels]; bare: of the default query and the word."""
+    """One video's hops. scores, probabilities and there are [hops, labels]; bare: of the default query and the word.
+    sightings: as the default policy makes them.
+    """
 
     name: str
     chooses: bool
@@ -43,6 +45,7 @@ class Seen:
     scores: Numbers
     probabilities: Numbers
     bare: Numbers
+    sightings: tuple[Sighting, ...]
 
 
 def main() -> None:
@@ -75,7 +78,12 @@ def look(
         there = np.stack([settled(truth(what[name], label, ends), starts, ends) for label in LABELS], 1)
         scores = np.stack([labels.scores(window.embedding) for window in windows]).astype(np.float64)
         chances = np.stack([labels.probabilities(window.embedding) for window in windows]).astype(np.float64)
-        found.append(Seen(name, chooses, ends, what[name], there, scores, chances, plain @ words.T.astype(np.float64)))
+        watch = read_watch(model, LABELS, HOLD)
+        assert watch is not None
+        seen = [item for window in windows for item in watch.push(window.embedding, window.end, window.start)]
+        seen += watch.end(windows[-1].end)
+        bare = plain @ words.T.astype(np.float64)
+        found.append(Seen(name, chooses, ends, what[name], there, scores, chances, bare, tuple(seen)))
     return found
 
 
@@ -122,17 +130,16 @@ def table(seen: list[Seen]) -> list[str]:
 
 def fits(seen: list[Seen]) -> list[str]:
     """The logistic calibration that suits each half, and how far the one in use is off."""
-    lines = ["| videos | labels there | slope | middle | ECE in use |", "|---|---|---|---|---|"]
+    lines = ["| videos | labels there | slope | offset | ECE in use |", "|---|---|---|---|---|"]
     for title, chooses in (("packaged", True), ("clips", False)):
         half = [item for item in seen if item.chooses is chooses]
         if not half:
             continue
         scores, there, weights = _pooled(half, "scores")
         fit = LogisticRegression(C=1e6).fit(scores[:, None], there, sample_weight=weights / weights.mean())
-        slope = float(fit.coef_[0, 0])
         lines.append(
-            f"| {title} | {100 * np.average(there, weights=weights):.0f} % | {slope:.2f} | "
-            f"{-float(fit.intercept_[0]) / slope:.2f} | {_ece(*_pooled(half, 'probabilities')):.3f} |"
+            f"| {title} | {100 * np.average(there, weights=weights):.0f} % | {fit.coef_[0, 0]:.2f} | "
+            f"{fit.intercept_[0]:.2f} | {_ece(*_pooled(half, 'probabilities')):.3f} |"
         )
     return lines
 
@@ -149,7 +156,6 @@ def _ece(chances: Numbers, there: Numbers, weights: Numbers) -> float:
 
 def occurrences(seen: list[Seen]) -> list[str]:
     """What the default policy makes of the probabilities: events that are right, and things that are found."""
-    policy = Hysteresis()
     lines = [
         "| videos | appeared: right | wrong | found, of stretches with a label | wrong an hour and label |",
         "|---|---|---|---|---|",
@@ -159,8 +165,8 @@ def occurrences(seen: list[Seen]) -> list[str]:
         counts: dict[str, float] = dict.fromkeys(("right", "wrong", "found", "stretches", "hours"), 0.0)
         for item in half:
             counts["hours"] += len(LABELS) * (item.times[-1] - item.times[0]) / 3600
-            for number, label in enumerate(LABELS):
-                _count(counts, item, number, label, policy)
+            for label in LABELS:
+                _count(counts, item, label)
         if half:
             lines.append(
                 f"| {title} | {counts['right']:.0f} | {counts['wrong']:.0f} | {counts['found']:.0f} of "
@@ -169,11 +175,10 @@ def occurrences(seen: list[Seen]) -> list[str]:
     return lines
 
 
-def _count(counts: dict[str, float], item: Seen, number: int, label: str, policy: Hysteresis) -> None:
+def _count(counts: dict[str, float], item: Seen, label: str) -> None:
     """Add one label of one video. What overlaps no judged hop counts nowhere; half of the judged hops decide."""
-    state = policy.start()
-    told = [state.push(float(p), float(t)) for p, t in zip(item.probabilities[:, number], item.times, strict=True)]
-    spans = [(span.start, span.end) for span in (*told, state.finish()) if span is not None and span.end is not None]
+    mine = [sighting for sighting in item.sightings if sighting.label == label]
+    spans = [(sighting.start, sighting.end) for sighting in mine if sighting.end is not None]
     there = truth(item.stretches, label, item.times)
     for start, end in spans:
         inside = there[(item.times >= start) & (item.times <= end)]

@@ -45,7 +45,9 @@ def read_names(text: str, option: str) -> list[str]:
 
 def classify(
     source: Source,
-    labels: Annotated[str, typer.Option("--labels", "-l", metavar="A,B,C|@FILE|@coco80", help="The labels to choose from.")],
+    labels: Annotated[
+        str, typer.Option("--labels", "-l", metavar="A,B,C|@FILE|@coco80", help="The labels to choose from.")
+    ],
     k: Annotated[
         int | None, typer.Option("-k", min=1, metavar="N", help="Print only the best N.", show_default="all")
     ] = None,

@@ -58,6 +58,9 @@ class Wanted:
         return bool(self.watch or self.names)
 
 
+NOTHING = Wanted()
+
+
 def read_wanted(watch: str | None, hold: float | None, names: str | None) -> Wanted:
     """What the options ask for. Raises InputError for labels that make no sense, before a model is loaded."""
     from vljepa_edge.perception.labels import read_labels

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from vljepa_edge.cli.labels import Hold, Namer, Names, Wanted, Watch, names_json, names_text, read_wanted
+from vljepa_edge.cli.labels import NOTHING, Hold, Namer, Names, Wanted, Watch, names_json, names_text, read_wanted
 from vljepa_edge.cli.options import (
     Debug,
     Decode,
@@ -88,7 +88,7 @@ def stream(
 
 
 def run_stream(
-    model: Model, source: str, queries: list[str], options: StreamOptions, wanted: Wanted = Wanted(), *, as_json: bool
+    model: Model, source: str, queries: list[str], options: StreamOptions, wanted: Wanted = NOTHING, *, as_json: bool
 ) -> None:
     """Print the segments of a source, then a summary; after that is raised what ended it early: an error or a signal.
 
