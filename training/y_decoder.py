@@ -9,10 +9,8 @@ decides what it can say: a wide one costs little.
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +28,7 @@ from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training.config import Decoder, Predicted, RunConfig
 from vljepa_edge.training.data.collate import cutting, padded
 from vljepa_edge.training.data.sample import Source
+from vljepa_edge.training.figures.captioning import cider
 from vljepa_edge.training.observe import Observer
 from vljepa_edge.training.optim import Guard, rate_at
 from vljepa_edge.training.precision import bf16_is_native
@@ -196,20 +195,6 @@ def decode(decoder: YDecoder, embeddings: Tensor, tokenizer: Tokenizer) -> list[
     return texts
 
 
-def cider(said: Sequence[str], right: Sequence[str]) -> float:
-    """CIDEr of each text against its one reference, mean over all, times 100 as papers print it. Words are what a
-    regular expression finds, in small letters. Raises InputError where pycocoevalcap is not installed."""
-    try:
-        from pycocoevalcap.cider.cider import Cider
-    except ImportError as error:
-        raise InputError("CIDEr needs pycocoevalcap; to get it, run: pip install pycocoevalcap") from error
-    words = partial(re.findall, r"\w+(?:'\w+)?")
-    found = {i: [" ".join(words(text.lower()))] for i, text in enumerate(said)}
-    truth = {i: [" ".join(words(text.lower()))] for i, text in enumerate(right)}
-    score, _ = Cider().compute_score(truth, found)
-    return 100.0 * float(score)
-
-
 def finish_decoder(
     model: VLJepa,
     tokenizers: Tokenizers,
@@ -246,7 +231,7 @@ def finish_decoder(
     )
     if held:
         try:
-            score = cider(decode(decoder, of_held, tokenizer), held)
+            score = cider(decode(decoder, of_held, tokenizer), [[text] for text in held])
             observer.write({"stage": "y_decoder", "step": config.steps, "CIDEr": score})
             text += f", CIDEr {score:.1f} on {len(held)} texts that it was not trained on"
         except InputError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
@@ -61,3 +62,11 @@ def test_without_pycocoevalcap_only_cider_is_missing(
     figures = vljepa("eval", "card", toy, "--only", "coco-val", "--data", data, "--json").json
     assert "CIDEr needs pycocoevalcap" in figures["missing"]["coco-val"]
     assert figures["everyday"]["coco-val"]["items"] == 4 and "CIDEr" not in figures["everyday"]["coco-val"]
+
+
+def test_the_help_names_every_part() -> None:
+    from vljepa_edge.cli.eval import card
+    from vljepa_edge.training.tiny.card import check_parts
+
+    (option,) = get_type_hints(card, include_extras=True)["only"].__metadata__
+    assert option.help == f"Parts of the card: {','.join(check_parts(()))}."

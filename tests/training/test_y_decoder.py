@@ -20,7 +20,6 @@ from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training.config import Decoder, Predicted
 from vljepa_edge.training.y_decoder import (
     Pairs,
-    cider,
     decode,
     embed_texts,
     encode_ids,
@@ -122,12 +121,6 @@ def test_the_split_is_the_same_and_loses_nothing() -> None:
     assert (len(kept), len(held)) == (90, 10) and sorted(kept + held) == sorted(texts)
     assert split_corpus(texts, 200) == (kept, held)
     assert split_corpus(texts, 3)[1] != [] and len(split_corpus(texts, 3)[1]) == 3
-
-
-def test_cider_is_high_for_the_text_itself_and_0_for_another() -> None:
-    pytest.importorskip("pycocoevalcap")
-    assert cider(TEXTS, TEXTS) > 300
-    assert cider(["nothing at all here"] * len(TEXTS), TEXTS) == 0
 
 
 def test_a_corpus_is_lines_of_files_or_targets_of_sources(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ def test_more_references_that_agree_score_more_than_none_that_do() -> None:
     pytest.importorskip("pycocoevalcap")
     assert cider(SAID, REFERENCES) > cider([SAID[1], SAID[2], SAID[0]], REFERENCES)
     assert cider(["nothing like it"] * 3, REFERENCES) == 0
+    assert cider(SAID, [[text] for text in SAID]) > 300
 
 
 @pytest.mark.parametrize(("said", "references"), [([], []), (["a"], []), (["a", "b"], [["a"], []])])
