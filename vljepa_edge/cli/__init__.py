@@ -25,6 +25,7 @@ from vljepa_edge.cli.search import search
 from vljepa_edge.cli.signals import raise_when_told
 from vljepa_edge.cli.slim import slim
 from vljepa_edge.cli.stream import stream
+from vljepa_edge.cli.teach import teach
 from vljepa_edge.cli.train import train
 from vljepa_edge.cli.weights import weights
 
@@ -63,7 +64,7 @@ def _describe(
         typer.echo(ctx.get_help())
 
 
-for command in (stream, classify, ask, search, embed, demo, bench, export, train, build, doctor, slim):
+for command in (stream, classify, ask, search, embed, teach, demo, bench, export, train, build, doctor, slim):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")

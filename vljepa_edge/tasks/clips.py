@@ -25,12 +25,15 @@ Report = Callable[[int, int], object]
 class Clip:
     """A stretch of a source: from `start` up to `end`, seconds on its clock; None: from its first, to its last frame.
 
+    name: what messages call it; None: the path of its source.
+
     Raises InputError for times that are none, or an end that is not after the start.
     """
 
     source: SourceLike
     start: float | None = None
     end: float | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("start", "end"):
@@ -75,7 +78,7 @@ def as_examples(clips: object) -> tuple[tuple[str, ...], list[Example]]:
         for place, source in enumerate(as_list(given, f"the clips of {shown(label)}", "sources")):
             clip = source if isinstance(source, Clip) else Clip(source)
             path = _path(clip.source)
-            name = f"clip {place + 1} of {label!r}" if path is None else redacted(path)
+            name = clip.name or (f"clip {place + 1} of {label!r}" if path is None else redacted(path))
             video = id(clip.source) if path is None else os.path.abspath(path)
             examples.append(Example(number, f"{name}{_span(clip)}", video, clip))
     return tuple(clips), examples
