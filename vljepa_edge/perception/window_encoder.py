@@ -58,6 +58,11 @@ class WindowEncoder:
             self._features = self._vision.encode_clip(self._vision.gather(self._window))
         return self._features
 
+    @property
+    def pooled_times(self) -> NDArray[np.float64]:
+        """Seconds of the frames of pooled(), oldest first, (T,). A view: valid until the next push."""
+        return self.times if self._across is None else self._across.times
+
     def pooled(self) -> NDArray[np.float32]:
         """Vision.pool of the last T frames, also of those before a hard cut: it may be the very thing that is looked
         for. Read-only. Where no cut lies among them it is made of features(), else clip graphs run a second time.

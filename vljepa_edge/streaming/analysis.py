@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.emitter import Emitter
+from vljepa_edge.streaming.heads import Taught
 from vljepa_edge.streaming.latency import Latencies
 from vljepa_edge.streaming.listeners import Listeners, Output
 from vljepa_edge.streaming.pace import Pace
@@ -20,6 +21,7 @@ from vljepa_edge.streaming.watch import Sighting, Watch
 from vljepa_edge.support.ending import native
 
 if TYPE_CHECKING:
+    from vljepa_edge.perception.labels import Labels
     from vljepa_edge.perception.vision import Vision
     from vljepa_edge.streaming.options import FilledOptions
 
@@ -57,7 +59,8 @@ class Analysis:
     ) -> None:
         video = vision.video
         self.tracks: list[Track] = []
-        self.watch: Watch | None = None
+        self.watch: Watch[Labels] | None = None
+        self.heads: list[Watch[Taught]] = []
         self.last: float | None = None  # time of the newest frame
         self.pace = Pace(1 / video.fps, min(options.max_staleness, options.queue / video.fps) / 2)
         self._vision = vision
@@ -104,9 +107,11 @@ class Analysis:
             self._hopped = item.time
             self._hop_begun = encoding = perf_counter()
             self._encoder.features()
+            if self.heads:
+                self._encoder.pooled()
             spent["encode"] += perf_counter() - encoding
             failures: list[Exception] = []
-            cuts, sightings = self._decide(item.time, spent, output, failures)
+            cuts, sightings, happened = self._decide(item.time, spent, output, failures)
             spent["hop"] = perf_counter() - marks[0] + item.admitted - item.called
             spent["overhead"] = spent["hop"] - spent["scale"] - spent["encode"] - spent["predict"]
             self._tally.add("hops")
@@ -114,6 +119,7 @@ class Analysis:
         self._latencies.record(milliseconds)
         if is_hop:
             self._emitter.emit_sightings(sightings, item.time, item.called, milliseconds, output)
+            self._emitter.emit_happened(happened, item.time, item.called, milliseconds, output)
             self._emitter.emit(cuts, item.time, item.called, milliseconds, output)
             if failures:
                 raise failures[0]
@@ -155,8 +161,8 @@ class Analysis:
         finally:
             for track in self.tracks:
                 track.restart_clock()
-            if self.watch is not None:
-                self.watch.restart_clock()
+            for watch in self._watches():
+                watch.restart_clock()
 
     def _decide(
         self,
@@ -164,8 +170,10 @@ class Analysis:
         spent: dict[str, float],
         output: Output,
         failures: list[Exception],
-    ) -> tuple[list[tuple[Track, Cut]], list[Sighting]]:
-        """Predict each query's embedding, then ask the policies: a prediction that fails moves none of them."""
+    ) -> tuple[list[tuple[Track, Cut]], list[Sighting], list[Sighting]]:
+        """Predict each query's embedding, then ask the policies: a prediction that fails moves none of them.
+
+        Returns cuts, sightings of labels, and of taught events."""
         begun = perf_counter()
         made = {track: self._encoder.embed(track.query) for track in self.tracks}
         watched = None if self.watch is None else self._embed_for(self.watch, made)
@@ -173,13 +181,24 @@ class Analysis:
         since = float(self._encoder.times[0])
         cuts = _ask(made, lambda track: track.push(made[track], time, since), failures)
         sightings = [] if self.watch is None or watched is None else self.watch.push(watched, time, since)
+        happened = self._recognise(time)
         spent["predict"] = predicted - begun
         spent["policy"] = perf_counter() - predicted
         if self._listeners.wants_embeddings:
             output.embeddings += [(time, embedding, track.query.text) for track, embedding in made.items()]
-        return cuts, sightings
+        return cuts, sightings, happened
 
-    def _embed_for(self, watch: Watch, made: Mapping[Track, NDArray[np.float32]]) -> NDArray[np.float32]:
+    def _recognise(self, time: float) -> list[Sighting]:
+        """Ask the heads; what began and what ended. The features were made with those of the predictor."""
+        if not self.heads:
+            return []
+        row, since = self._encoder.pooled(), float(self._encoder.pooled_times[0])
+        return [sighting for head in self.heads for sighting in head.push(row, time, since)]
+
+    def _watches(self) -> list[Watch[Any]]:
+        return [*self.heads, *([] if self.watch is None else [self.watch])]
+
+    def _embed_for(self, watch: Watch[Labels], made: Mapping[Track, NDArray[np.float32]]) -> NDArray[np.float32]:
         """The prediction for what is watched: that of a track with the same query, or one more."""
         asked = watch.labels.asked
         same = (embedding for track, embedding in made.items() if track.query.text == asked.text)
@@ -189,12 +208,18 @@ class Analysis:
     def end_all(self, last: float, decided_at: float, output: Output) -> None:
         """Close all open segments, and let go what is seen. Arguments and errors are those of end_segments()."""
         self.end_watch(last, decided_at, output)
+        self.end_heads(self.heads, last, decided_at, output)
         self.end_segments(self.tracks, last, decided_at, output)
 
     def end_watch(self, last: float, decided_at: float, output: Output) -> None:
         """What is seen of the labels watched for is gone. Arguments are those of end_segments()."""
         if self.watch is not None:
             self._emitter.emit_sightings(self.watch.end(last), decided_at, perf_counter(), {}, output)
+
+    def end_heads(self, heads: Iterable[Watch[Taught]], last: float, decided_at: float, output: Output) -> None:
+        """The events of some heads that have begun end. Arguments are those of end_segments()."""
+        happened = [sighting for head in heads for sighting in head.end(last)]
+        self._emitter.emit_happened(happened, decided_at, perf_counter(), {}, output)
 
     def end_segments(self, tracks: Sequence[Track], last: float, decided_at: float, output: Output) -> None:
         """Close the open segments of `tracks` at `last`, the time of a frame. Raises as take() does."""
@@ -219,8 +244,8 @@ class Analysis:
         self.pace.restart()
         for track in self.tracks:
             track.reset()
-        if self.watch is not None:
-            self.watch.reset()
+        for watch in self._watches():
+            watch.reset()
 
 
 def _ask(

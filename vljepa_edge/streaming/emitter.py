@@ -9,9 +9,10 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vljepa_edge.perception.confidence import Words
-from vljepa_edge.streaming.event import Event
+from vljepa_edge.streaming.event import Event, Status
 
 if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
@@ -96,33 +97,31 @@ class Emitter:
         """Append to `output` an event for each label that appeared or is gone. Arguments are those of emit()."""
         for sighting in sightings:
             sighting.embedding.flags.writeable = False
-            event = Event(
-                status="appeared" if sighting.end is None else "gone",
-                start=sighting.start,
-                end=sighting.end,
-                decided_at=decided_at,
-                text=sighting.label,
-                embedding=sighting.embedding,
-                change=0.0,
-                query=sighting.query,
-                segment=sighting.number,
-                latency_ms=_stages(latency_ms) | {"total": 1e3 * (perf_counter() - called)},
-                confidence=sighting.probability,
-                wording="specific",
-            )
-            self._keep(event, output)
+            status: Status = "appeared" if sighting.end is None else "gone"
+            self._keep(_seen(sighting, status, sighting.embedding, decided_at, called, latency_ms), output)
+
+    def emit_happened(
+        self,
+        sightings: Sequence[Sighting],
+        decided_at: float,
+        called: float,
+        latency_ms: Mapping[str, float],
+        output: Output,
+    ) -> None:
+        """Append to `output` an event for each taught event that began or ended. Arguments are those of emit()."""
+        for sighting in sightings:
+            status: Status = "began" if sighting.end is None else "ended"
+            self._keep(_seen(sighting, status, self._nothing(), decided_at, called, latency_ms), output)
 
     def emit_stall(self, last: float, decided_at: float, output: Output) -> None:
         """Append to `output` the event that no frame has come since `last`."""
-        nothing = np.zeros(self._model.manifest.embedding.width, np.float32)
-        nothing.flags.writeable = False
         event = Event(
             status="stalled",
             start=last,
             end=None,
             decided_at=decided_at,
             text="",
-            embedding=nothing,
+            embedding=self._nothing(),
             change=0.0,
             query="",
             segment=-1,
@@ -147,6 +146,11 @@ class Emitter:
         self._tally.add("decodes")
         return words
 
+    def _nothing(self) -> NDArray[np.float32]:
+        nothing = np.zeros(self._model.manifest.embedding.width, np.float32)
+        nothing.flags.writeable = False
+        return nothing
+
     def _keep(self, event: Event, output: Output) -> None:
         self._tally.add("events")
         output.events.append(event)
@@ -156,6 +160,30 @@ class Emitter:
                 if not older.received:
                     self._tally.add("unpolled")
             self._pending.append((event, output))
+
+
+def _seen(
+    sighting: Sighting,
+    status: Status,
+    embedding: NDArray[np.float32],
+    decided_at: float,
+    called: float,
+    latency_ms: Mapping[str, float],
+) -> Event:
+    return Event(
+        status=status,
+        start=sighting.start,
+        end=sighting.end,
+        decided_at=decided_at,
+        text=sighting.label,
+        embedding=embedding,
+        change=0.0,
+        query=sighting.query,
+        segment=sighting.number,
+        latency_ms=_stages(latency_ms) | {"total": 1e3 * (perf_counter() - called)},
+        confidence=sighting.probability,
+        wording="specific",
+    )
 
 
 def _stages(latency_ms: Mapping[str, float]) -> dict[str, float]:

@@ -10,14 +10,15 @@ from numpy.typing import NDArray
 
 from vljepa_edge.support.json_numbers import number
 
+Status = Literal["open", "closed", "appeared", "gone", "began", "ended", "stalled"]
 NO_FRAMES = "(no frames)"  # what people read of a stall
 NOT_SURE = "(not sure)"  # and of a text that was not sure enough
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A segment of the stream opened or closed, a label that is watched for appeared or is gone, or the stream stalled.
-    Times are seconds on the clock of the frames.
+    """A segment of the stream opened or closed, a label that is watched for appeared or is gone, a taught event began
+    or ended, or the stream stalled. Times are seconds on the clock of the frames.
 
     A hard cut lies at the first frame of the new picture: the window restarts there. Any other change lies in the
     middle between the first hop of the new segment and what is before the change: the oldest frame in the window of
@@ -35,8 +36,10 @@ class Event:
     `query` and `embedding` are what was asked and predicted, `wording` is "specific", and `change` is 0. It starts and
     ends in the middle of the windows of the first and the last hop at which it was seen, or ends with the last frame.
 
-    status      "open" when the segment opens, "closed" when it ends, "appeared" and "gone" of a label, "stalled" when
-                frames stopped coming
+    A taught event (see Stream.add_head) is told of in the same way, with an empty query and an embedding of zeros.
+
+    status      "open" when the segment opens, "closed" when it ends, "appeared" and "gone" of a label, "began" and
+                "ended" of a taught event, "stalled" when frames stopped coming
     end         None while it is open, or seen
     text        decoded from the newest embedding (open) or from the mean over the segment (closed; the paper's 4.6
                 finds the mean better); empty where the stream's option `decode` leaves it out
@@ -48,12 +51,12 @@ class Event:
                 "decode", and "total", from push() to here
     confidence  the probability that `text` is right, calibrated on held-out data. Where it was too low to show a text,
                 that of the text that isn't shown; None where nothing was decoded, and for bundles without calibrators.
-                Of a label: the largest probability so far that it was there
+                Of a label or a taught event: the largest probability so far that it was there
     wording     "specific": `text` is the model's own words. "general": they were less sure than `min_confidence`, and
                 `text` is a general sentence ("an animal moves") that is sure enough. "none": there is no text
     """
 
-    status: Literal["open", "closed", "stalled", "appeared", "gone"]
+    status: Status
     start: float
     end: float | None
     decided_at: float
@@ -93,10 +96,10 @@ class Event:
         return f"[{self.start:.2f} - {end} s] {self.words()}"
 
     def words(self) -> str:
-        """What people read: the text, "cup appeared", "cup gone", "(no frames)" of a stall, "(not sure)" where no text
-        was sure enough."""
+        """What people read: the text, "cup appeared", "door opens ended", "(no frames)" of a stall, "(not sure)" where
+        no text was sure enough."""
         if self.status == "stalled":
             return NO_FRAMES
-        if self.status in ("appeared", "gone"):
+        if self.status in ("appeared", "gone", "began", "ended"):
             return f"{self.text} {self.status}"
         return NOT_SURE if self.wording == "none" and self.confidence is not None else self.text

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, ProcessError
+from vljepa_edge.perception.head import Head
 from vljepa_edge.perception.perception import as_model
 from vljepa_edge.streaming.analysis import Analysis, Item
 from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.event import Event
+from vljepa_edge.streaming.heads import watch_head
 from vljepa_edge.streaming.latency import Latencies
 from vljepa_edge.streaming.listeners import Callback, Listeners, Output, Subscriber
 from vljepa_edge.streaming.options import StreamOptions, as_options
@@ -165,8 +167,8 @@ class Stream:
         return output.events
 
     def reset(self) -> None:
-        """Forget frames, segments, events not polled and counts, as if just opened. Queries, labels and subscribers
-        stay."""
+        """Forget frames, segments, events not polled and counts, as if just opened. Queries, labels, heads and
+        subscribers stay."""
         self._check_process()
         with self._door, self._work:
             self._check_open()
@@ -272,6 +274,50 @@ class Stream:
         """The labels watched for."""
         watch = self._analysis.watch
         return () if watch is None else watch.labels.names
+
+    def add_head(self, head: Head, *, hold: float = HOLD) -> None:
+        """Report from the next hop on when the events of a head begin and end, by events "began" and "ended".
+
+        hold: seconds that an event must be seen before it has begun, and must not be seen before it has ended. The head
+        reads features that the stream has anyway; only within a window's length after a hard cut clip graphs run once
+        more. What has begun ends with the last frame when the stream is flushed, stalls, or jumps in time.
+
+        Raises HeadError for a head of another X-encoder, InputError for what is no head, one that is there already or
+        has an event of one that is, a `hold` that is no number of seconds from 0 to 86400, and a closed stream.
+        """
+        self._check_process()
+        if not isinstance(head, Head):
+            raise InputError(f"head must be a Head, got {shown(head)}")
+        head.check_encoder(self.model)
+        watch = watch_head(head, hold)
+        with self._work:
+            self._check_open()
+            known = {name for other in self._analysis.heads for name in other.labels.names}
+            twice = [name for name in head.events if name in known]
+            if twice:
+                raise InputError(f"a head of this stream has the event {shown(twice[0])} already")
+            self._analysis.heads = [*self._analysis.heads, watch]
+
+    def remove_head(self, head: Head) -> list[Event]:
+        """Report its events no more. Those that have begun end at the last frame; returns these events.
+
+        Raises InputError for a head that the stream does not have.
+        """
+        self._check_process()
+        with self._returning() as output, self._work:
+            self._check_open()
+            removed = [watch for watch in self._analysis.heads if watch.labels.head is head]
+            if not removed:
+                raise InputError(f"this stream has no such head, got {shown(head)}")
+            self._analysis.heads = [watch for watch in self._analysis.heads if watch.labels.head is not head]
+            if self._analysis.last is not None:
+                self._analysis.end_heads(removed, self._analysis.last, self._analysis.last, output)
+        return output.events
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The heads whose events are reported."""
+        return tuple(watch.labels.head for watch in self._analysis.heads)
 
     def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
         """Call subscriber(time of the newest frame, embedding, query) at every hop, before its events; returns an undo.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
 from types import EllipsisType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,22 @@ class Sighting(NamedTuple):
     embedding: NDArray[np.float32]
 
 
-class Watch:
+class Detector(Protocol):
+    """What says how likely each of some labels is, for what is given of a window."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def query(self) -> str: ...
+
+    def probabilities(self, row: NDArray[np.float32], /) -> NDArray[Any]: ...
+
+
+D = TypeVar("D", bound=Detector)
+
+
+class Watch(Generic[D]):
     """Labels that one stream watches for. It reads no clock. Not for use from several threads at once.
 
     A hop sees its whole window, so a label is above its threshold from when it fills about half of it to when it fills
@@ -52,7 +67,7 @@ class Watch:
     that is still seen when the stream ends, ends with the last frame.
     """
 
-    def __init__(self, labels: Labels, policies: Sequence[Hysteresis]) -> None:
+    def __init__(self, labels: D, policies: Sequence[Hysteresis]) -> None:
         """policies: one for each label, in their order."""
         self.labels = labels
         self._states = [policy.start() for policy in policies]
@@ -93,7 +108,7 @@ class Watch:
         return Sighting(label, self.labels.query, number, *occurrence, self._newest)
 
 
-def read_watch(model: Perception, watched: WatchLike, hold: float) -> Watch | None:
+def read_watch(model: Perception, watched: WatchLike, hold: float) -> Watch[Labels] | None:
     """A watch as a caller describes it; None for no labels.
 
     Raises InputError for labels that Model.labels would refuse, a threshold that is no probability above 0, and a
