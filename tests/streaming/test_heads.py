@@ -1,4 +1,4 @@
-"""A head in a stream tells of the events that its probabilities on public features say, and costs no second encoding."""
+"""A head in a stream tells of the events that its probabilities on public features say; it costs no second encoding."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def teach(
     _require_two(labels, [example.label for example in examples])
     found, skipped = _read(model, examples, report)
     _require_two(labels, [examples[number].label for number in found])
-    return _learn(model, labels, examples, found, skipped)
+    return learn(model, labels, examples, found, skipped)
 
 
 def _require_two(labels: tuple[str, ...], of_clips: list[int]) -> None:
@@ -138,13 +138,14 @@ def _read(
     return ordered, tuple((examples[number].name, skipped[number]) for number in sorted(skipped))
 
 
-def _learn(
+def learn(
     model: Perception,
     labels: tuple[str, ...],
     examples: list[Example],
     found: dict[int, NDArray[np.float32]],
     skipped: tuple[tuple[str, str], ...],
 ) -> Lesson:
+    """Teach from features [N, F] of windows that are there already, by the number of their example."""
     kept = [examples[number] for number in found]
     of_clips = np.array([example.label for example in kept])
     groups, apart = _groups(kept, len(labels))
