@@ -110,3 +110,30 @@ def test_another_bundle_has_heads_too(vljepa: Vljepa, clips: Path, tmp_path: Pat
     bundle = write_toy_bundle(tmp_path / "vjepa", vjepa=True)
     found = vljepa("teach", clips, "--out", tmp_path / "a.npz", "--model", bundle, "--json").json
     assert found["accuracy"] >= 0.8
+
+
+def test_a_stream_tells_of_the_events_of_heads(vljepa: Vljepa, clips: Path, tmp_path: Path) -> None:
+    head = tmp_path / "my.head.npz"
+    assert vljepa("teach", clips, "--out", head).status == 0
+    colours = [(120, 120, 120)] * 32 + [(225, 30, 30)] * 40 + [(120, 120, 120)] * 32
+    write_frames(tmp_path / "day.mp4", [np.full((48, 64, 3), colour, np.uint8) for colour in colours], fps=8)
+    *events, summary = vljepa("stream", tmp_path / "day.mp4", "--head", head, "--json").json_lines
+    red = [event for event in events if event["text"] == "gets red"]
+    assert [event["status"] for event in red] == ["began", "ended"]
+    assert abs(red[0]["start"] - 4) < 1.5 and red[1]["confidence"] > 0.5 and summary["decodes"] == 0
+    assert {event["status"] for event in events} == {"began", "ended"}, "nothing else is asked"
+    lines = vljepa("stream", tmp_path / "day.mp4", "--head", head).out.splitlines()
+    assert any("gets red began" in line and "% sure" in line for line in lines)
+    asked = vljepa("stream", tmp_path / "day.mp4", "--head", head, "-q", "What?", "--json").json_lines[:-1]
+    assert {event["status"] for event in asked} == {"began", "ended", "closed"}
+    longer = vljepa("stream", tmp_path / "day.mp4", "--head", head, "--hold", "60", "--json").json_lines
+    assert len(longer) == 1
+
+    twice = vljepa("stream", tmp_path / "day.mp4", "--head", head, "--head", head)
+    assert twice.status == 2 and "has the event 'gets blue' already" in twice.err
+    other = write_toy_bundle(tmp_path / "other", seed=1)
+    refused = vljepa("stream", tmp_path / "day.mp4", "--head", head, "--model", other)
+    assert refused.status == 2 and f"{head}: it was taught with the X-encoder of toy 0" in refused.err
+    head.write_bytes(head.read_bytes()[:-500])
+    broken = vljepa("stream", tmp_path / "day.mp4", "--head", head)
+    assert broken.status == 2 and str(head) in broken.err

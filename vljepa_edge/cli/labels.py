@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,8 +14,10 @@ from vljepa_edge.support.json_numbers import number
 
 if TYPE_CHECKING:
     from vljepa_edge.model import Model
+    from vljepa_edge.perception.head import Head
     from vljepa_edge.perception.labels import Labels
     from vljepa_edge.streaming.event import Event
+    from vljepa_edge.streaming.stream import Stream
 
 Watch = Annotated[
     str | None,
@@ -44,32 +47,58 @@ Names = Annotated[
         show_default="none",
     ),
 ]
+Heads = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--head",
+        metavar="FILE",
+        help="Say when events begin and end that `vljepa teach` has learned; repeat for several heads.",
+        show_default="none",
+    ),
+]
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a stream reports of labels: those that it watches for, and a list that it names things from."""
+    """What a stream reports of labels: those that it watches for, a list that it names things from, and taught events
+    by the files of their heads."""
 
     watch: tuple[str, ...] = ()
     hold: float = 0.5
     names: tuple[str, ...] = ()
+    heads: tuple[tuple[Path, Head], ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.watch or self.names)
+        return bool(self.watch or self.names or self.heads)
+
+    def check(self, model: Model) -> None:
+        """Raises HeadError, naming the file, for a head of another X-encoder than the model's."""
+        for path, head in self.heads:
+            head.check_encoder(model, path)
+
+    def tell(self, stream: Stream) -> None:
+        """Have a stream report it. Raises InputError where two heads have the same event."""
+        if self.watch:
+            stream.watch(self.watch, self.hold)
+        for _, head in self.heads:
+            stream.add_head(head, hold=self.hold)
 
 
 NOTHING = Wanted()
 
 
-def read_wanted(watch: str | None, hold: float | None, names: str | None) -> Wanted:
-    """What the options ask for. Raises InputError for labels that make no sense, before a model is loaded."""
+def read_wanted(watch: str | None, hold: float | None, names: str | None, heads: list[Path] | None = None) -> Wanted:
+    """What the options ask for. Raises InputError for labels that make no sense and HeadError for a file that is no
+    head, before a model is loaded."""
+    from vljepa_edge.perception.head import Head
     from vljepa_edge.perception.labels import read_labels
 
-    if hold is not None and watch is None:
-        raise InputError("--hold is for --watch; say what to watch for, e.g. --watch cup,person --hold 1")
+    if hold is not None and watch is None and not heads:
+        raise InputError("--hold is for --watch and --head; say what to watch for, e.g. --watch cup,person --hold 1")
     watched = () if watch is None else tuple(read_labels(read_names(watch, "--watch")))
     named = () if names is None else tuple(read_labels(read_names(names, "--labels")))
-    return Wanted(watched, 0.5 if hold is None else hold, named)
+    taught = tuple((path, Head.load(path)) for path in heads or ())
+    return Wanted(watched, 0.5 if hold is None else hold, named, taught)
 
 
 class Namer:

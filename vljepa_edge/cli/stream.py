@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from vljepa_edge.cli.labels import NOTHING, Hold, Namer, Names, Wanted, Watch, names_json, names_text, read_wanted
+from vljepa_edge.cli.labels import (
+    NOTHING,
+    Heads,
+    Hold,
+    Namer,
+    Names,
+    Wanted,
+    Watch,
+    names_json,
+    names_text,
+    read_wanted,
+)
 from vljepa_edge.cli.options import (
     Debug,
     Decode,
@@ -56,6 +67,7 @@ def stream(
     watch: Watch = None,
     hold: Hold = None,
     labels: Names = None,
+    head: Heads = None,
     also_open: Open = False,
     decode: Decode = None,
     min_confidence: MinConfidence = None,
@@ -75,10 +87,11 @@ def stream(
       vljepa stream rtsp://10.0.0.5/door --policy uniform:period=2 --json
       vljepa stream camera:0 --watch cup,person --hold 1
       vljepa stream clip.mp4 --labels @coco80
+      vljepa stream camera:0 --head my.head.npz
     """
     from vljepa_edge.streaming.options import StreamOptions
 
-    wanted = read_wanted(watch, hold, labels)
+    wanted = read_wanted(watch, hold, labels, head)
     if wanted and not query and decode is None and not also_open:
         decode = "none"  # labels are all that is asked for
     when = cast("Decoded", decode_mode(decode, also_open))
@@ -92,18 +105,22 @@ def run_stream(
 ) -> None:
     """Print the segments of a source, then a summary; after that is raised what ended it early: an error or a signal.
 
-    A segment is printed where `options.decode` puts it into words, with "none" when it closes; what appears, is gone
-    or stalls always is. The default query is asked where nothing is: no query, and nothing of labels.
+    A segment is printed where `options.decode` puts it into words, with "none" when it closes; what appears, is gone,
+    begins, ends or stalls always is. The default query is asked where nothing is: no query, and nothing of labels.
     """
     printed = {"open": ("open",), "both": ("open", "closed")}.get(options.decode, ("closed",))
+    wanted.check(model)
     namer = Namer(model, wanted.names) if wanted.names else None
     asked = list(dict.fromkeys([*queries, *([namer.query] if namer else [])]))
     several = len(asked) > 1
     out = None if as_json else console()
     started = time.perf_counter()
     events = model.stream(source, query=asked if asked or wanted else None, options=options)
-    if wanted.watch:
-        events.stream.watch(wanted.watch, wanted.hold)
+    try:
+        wanted.tell(events.stream)
+    except VLJepaError:
+        events.close()
+        raise
 
     def show() -> None:
         for event in events:

@@ -82,12 +82,13 @@ class Head:
         found: NDArray[np.float64] = np.exp(-np.logaddexp(0, -logits))
         return found
 
-    def check_encoder(self, model: Perception) -> None:
-        """Raises HeadError when `model` has another X-encoder than the one that this head was taught with."""
+    def check_encoder(self, model: Perception, name: object = "head") -> None:
+        """Raises HeadError when `model` has another X-encoder than the one that this head was taught with. `name` is
+        what the message calls the head."""
         if self.encoder != encoder_digest(model.manifest):
             about = model.manifest
             raise HeadError(
-                "head",
+                name,
                 f"it was taught with the X-encoder of {self.model}, {about.name} {about.version} has another; "
                 "teach it again with this model",
             )
