@@ -1,4 +1,4 @@
-"""Modules that have moved: importing an old path says where its contents are now."""
+"""Modules that have moved, or whose job another does now: importing an old path says which."""
 
 from __future__ import annotations
 
@@ -94,6 +94,9 @@ MOVED = {
     "training.renaming": "training.tiny.renaming",
     "training.stages": "training.loop",
     "training.texts": "training.tiny.texts",
+    "training.tiny.batches": "training.data.loader",
+    "training.tiny.checkpoint": "training.run_folder",
+    "training.tiny.stages": "training.loop",
 }
 
 
