@@ -263,9 +263,18 @@ def test_every_key_of_the_manifest_is_documented() -> None:
 
 def test_every_key_of_a_recipe_is_documented() -> None:
     recipe = pytest.importorskip("vljepa_edge.training.tiny.recipe")
-    kinds = (recipe.Recipe, recipe.DataRecipe, recipe.MotionRecipe, recipe.PredictorRecipe, recipe.StageRecipe)
-    names = {item.name for kind in (*kinds, recipe.DecoderRecipe) for item in fields(kind)}
+    kinds = (recipe.Recipe, recipe.DataRecipe, recipe.MotionRecipe, recipe.PredictorRecipe, recipe.DecoderRecipe)
+    names = {name for kind in kinds for name in kind.model_fields}
     assert [name for name in sorted(names) if f"`{name}`" not in read("docs/training.md")] == []
+
+
+def test_every_key_of_a_stage_is_documented() -> None:
+    config = pytest.importorskip("vljepa_edge.training.config")
+    names = {*config.Stage.model_fields, *config.Predicted.model_fields}
+    text = read("docs/runs.md")
+    assert [name for name in sorted(names) if f"`{name}`" not in text and f"{name}:" not in text] == []
+    augmentations = {*config.AUGMENTATIONS, *config.FEATURE_AUGMENTATIONS}
+    assert [name for name in sorted(augmentations) if f"`{name}`" not in text] == []
 
 
 def test_every_package_that_training_fetches_is_documented() -> None:
