@@ -22,12 +22,12 @@ from vljepa_edge.engines import compile_all, open_engine
 from vljepa_edge.export.pytorch.checkpoint import About, write_checkpoint
 from vljepa_edge.model import Model
 from vljepa_edge.nn.vljepa import VLJepa
-from vljepa_edge.training.tiny.licences import LICENCES
+from vljepa_edge.training.tiny.licences import licences
 
 QUESTION = "What is happening?"
 
 
-ABOUT = About("small", LICENCES, {"command": "make tiny"}, {"motion": 1}, "# Card")
+ABOUT = About("small", licences([]), {"command": "make tiny"}, {"motion": 1}, "# Card")
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +194,7 @@ def test_a_clip_streams(bundle: Bundle, model: Model) -> None:
 
 
 def test_a_single_file_holds_the_same_model(parts: VLJepa, bundle: Bundle, tmp_path: Path) -> None:
-    packed = write_checkpoint(parts, small_tokenizers(), tmp_path / "small.vljepa", About("small", LICENCES), quiet)
+    packed = write_checkpoint(parts, small_tokenizers(), tmp_path / "small.vljepa", About("small", licences([])), quiet)
     opened = Bundle.open(packed).manifest
     assert opened.graphs == bundle.manifest.graphs  # hashes and all: exporting twice gives the same bytes
     assert "MODEL_CARD.md" in bundle.manifest.files and "MODEL_CARD.md" not in opened.files

@@ -1,12 +1,12 @@
-"""Stand-ins for the parts that training freezes: a sentence encoder without weights, clips without pictures."""
+"""Stand-ins for the parts that training freezes: a sentence encoder without weights, features without pictures."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,11 +19,9 @@ from tests.training.tiny_bert import bert
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, LUMA_SIZE, REGIONS
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training.tiny.captions import Scene
-from vljepa_edge.training.tiny.features import WIDTH, Clips
 from vljepa_edge.training.tiny.model import new_model
-from vljepa_edge.training.tiny.recipe import MotionRecipe, PredictorRecipe, Recipe, StageRecipe
+from vljepa_edge.training.tiny.recipe import MotionRecipe, PredictorRecipe, Recipe
 from vljepa_edge.training.tiny.renaming import Concepts
-from vljepa_edge.training.tiny.texts import QueryBank, SentenceBank
 
 NAMES = ["owl", "red fox", "umbrella", "teapot", "zebra", "kite", "lemon", "anchor", "piano", "tractor"]
 CLASSES = [
@@ -104,46 +102,25 @@ def blobs(scene: Scene) -> NDArray[np.uint8]:
     return frames
 
 
-def fake_clips(scenes: Sequence[Scene]) -> Clips:
-    """Clips whose concept says which object it is, in every region, strongest in the window that the blobs are in."""
-    appearance = np.zeros((len(scenes), 8, REGIONS, WIDTH), np.float16)
-    luma = np.stack([blobs(scene) for scene in scenes])
-    for i, scene in enumerate(scenes):
-        concept = 0.3 * vector(scene.name).numpy()
-        appearance[i, :, :, GRID_WIDTH:] = concept
-        for t in range(8):
-            ys, xs = np.nonzero(luma[i, t] > 100)
-            if len(xs):
-                window = 1 + 3 * min(2, int(ys.mean()) * 3 // LUMA_SIZE) + min(2, int(xs.mean()) * 3 // LUMA_SIZE)
-                appearance[i, t, window, GRID_WIDTH:] = 3 * concept
-    return Clips(appearance, luma, list(scenes))
+def fake_features(scene: Scene) -> dict[str, NDArray[Any]]:
+    """Features as a cache holds them. The concept says which object it is, in every region, strongest in the window
+    that the blobs are in; the looks are 5 everywhere."""
+    light = blobs(scene)
+    appearance = np.full((8, REGIONS, GRID_WIDTH + CONCEPT_WIDTH), 5, np.float16)
+    concept = 0.3 * vector(scene.name).numpy()
+    appearance[:, :, GRID_WIDTH:] = concept
+    for t in range(8):
+        ys, xs = np.nonzero(light[t] > 100)
+        if len(xs):
+            window = 1 + 3 * min(2, int(ys.mean()) * 3 // LUMA_SIZE) + min(2, int(xs.mean()) * 3 // LUMA_SIZE)
+            appearance[t, window, GRID_WIDTH:] = 3 * concept
+    return {"appearance": appearance, "luma": (light / np.float32(255)).astype(np.float16)}
 
 
 def fake_concepts() -> Concepts:
     words = [*CLASSES, *NOUNS]
     vectors = torch.stack([vector(f"a word: {word}") for word in words])
     return Concepts.build(words, vectors, CLASSES, vectors[: len(CLASSES)])
-
-
-def banks(folder: Path) -> tuple[SentenceBank, QueryBank]:
-    encoder = FakeEncoder()
-    return SentenceBank(folder, encoder), QueryBank(encoder)  # type: ignore[arg-type]
-
-
-def stage(**changes: object) -> StageRecipe:
-    """A stage without augmentation by other words, photos, questions or hidden grids, unless `changes` say so."""
-    plain: dict[str, object] = {
-        "steps": 1, "batch": 32, "image_share": 0.0, "photo_share": 0.0, "rename_share": 0.0, "hide_grid_share": 0.0,
-    }  # fmt: skip
-    return StageRecipe(**(plain | changes))  # type: ignore[arg-type]
-
-
-def said(bank: SentenceBank, targets: Tensor) -> list[str]:
-    """The texts that target embeddings stand for; each is exactly one of the bank's."""
-    texts = list(bank.index)
-    nearest = (targets @ bank.vectors.float().T).max(1)
-    assert float(nearest.values.min()) > 0.99
-    return [texts[int(i)] for i in nearest.indices]
 
 
 def has_word(text: str, word: str) -> bool:
@@ -164,7 +141,6 @@ def grey_background(level: int = 90) -> list[list[Image.Image]]:
 def small_model() -> VLJepa:
     """Untrained, the same in every call. For kept features: its image network has random weights."""
     torch.manual_seed(0)
-    plain = stage()
     predictor = PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48)
-    recipe = Recipe("small", 0, plain, plain, plain, motion=MotionRecipe(width=4), predictor=predictor)
+    recipe = Recipe(name="small", motion=MotionRecipe(width=4), predictor=predictor)
     return new_model(recipe, bert(40, CONCEPT_WIDTH))

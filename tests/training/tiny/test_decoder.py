@@ -1,31 +1,22 @@
-"""The Y-decoder's text: what it is taught, how it is spelt, and that it learns to say what an embedding means."""
+"""The Y-decoder's text: what it is taught, how it is spelt, and that the general trainer teaches it to say that."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 from tokenizers import Tokenizer
-from torch import Tensor
 
-from tests.training.tiny.fakes import NAMES, FakeEncoder, vector
+from tests.training.tiny.fakes import NAMES, vector
+from vljepa_edge.training.config import Decoder
 from vljepa_edge.training.tiny import captions as say
-from vljepa_edge.training.tiny import checkpoint, vocabulary
+from vljepa_edge.training.tiny import vocabulary
 from vljepa_edge.training.tiny.captions import Scene
-from vljepa_edge.training.tiny.decoder import (
-    END,
-    MAX_TOKENS,
-    START,
-    Corpus,
-    new_decoder,
-    sentences,
-    train_decoder,
-    word_tokenizer,
-)
+from vljepa_edge.training.tiny.decoder import END, MAX_TOKENS, START, new_decoder, sentences, word_tokenizer
 from vljepa_edge.training.tiny.recipe import DecoderRecipe
-from vljepa_edge.training.tiny.texts import SentenceBank
+from vljepa_edge.training.y_decoder import Pairs, decode, encode_ids, train_decoder
 
 FIVE = [
     "An owl moves to the left.", "The teapot spins around.", "Yes.", "A photo of a red fox.",
@@ -40,13 +31,6 @@ def small_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vocabulary, "actions", lambda: ["walking", "riding a bike"])
     monkeypatch.setattr(vocabulary, "scenes", lambda: ["kitchen", "street"])
     monkeypatch.setattr(vocabulary, "imagenet_names", lambda: [("tabby", "tabby cat"), ("beagle",)])
-
-
-class Plain:
-    """A model whose Y-encoder has no head."""
-
-    def encode_text(self, x: Tensor) -> Tensor:
-        return x
 
 
 @pytest.fixture(scope="module")
@@ -100,59 +84,22 @@ def test_a_word_that_is_in_no_text_cannot_be_encoded(tokenizer: Tokenizer) -> No
         tokenizer.encode("The citament spins around.")
 
 
-def test_a_corpus_pads_with_what_the_loss_ignores(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    bank = SentenceBank(tmp_path, FakeEncoder(384))  # type: ignore[arg-type]
+def test_the_general_trainer_spells_as_its_own_special_tokens_do(tokenizer: Tokenizer) -> None:
+    """It adds a start and an end of its own, which it finds by their names; a bundle encodes with the tokenizer's."""
     long = " ".join(["teapot"] * 60)
-    corpus = Corpus([*FIVE, long], tokenizer, bank)
-    assert corpus.ids.shape == (6, MAX_TOKENS)  # the long one is cut
-    for text, row in zip(FIVE, corpus.ids.tolist(), strict=False):
-        ids = tokenizer.encode(text).ids
-        assert row == ids + [-100] * (MAX_TOKENS - len(ids))
-    assert [corpus.where[text] for text in FIVE] == [0, 1, 2, 3, 4]
-    targets = corpus.targets(Plain(), torch.tensor([3, 0]))  # type: ignore[arg-type]
-    torch.testing.assert_close(targets, torch.stack([vector(FIVE[3]), vector(FIVE[0])]), rtol=1e-3, atol=1e-3)
+    ids = encode_ids([*FIVE, long], tokenizer, MAX_TOKENS)
+    assert ids.shape == (6, MAX_TOKENS)  # the long one is cut
+    for text, row in zip(FIVE, ids.tolist(), strict=False):
+        own = tokenizer.encode(text).ids
+        assert row == own + [-100] * (MAX_TOKENS - len(own))
 
 
-@pytest.mark.slow
-def test_it_learns_to_say_five_sentences(tmp_path: Path, tokenizer: Tokenizer) -> None:
-    corpus = Corpus(FIVE, tokenizer, SentenceBank(tmp_path, FakeEncoder(384)))  # type: ignore[arg-type]
-    recipe = DecoderRecipe(hidden=64, layers=1, steps=140, batch=16, lr=8e-3, noise=0.3)
-    predicted = torch.stack([vector("what the predictor says of an owl going left"), vector("and of a fox")])
-    made = new_decoder(tokenizer.get_vocab_size(), recipe)
-    train_decoder(made, Plain(), corpus, predicted, [[0], [3]], recipe, 0, tmp_path / "part")  # type: ignore[arg-type]
-    start, end = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
-
-    def say_aloud(embeddings: Tensor) -> list[str]:
-        return [tokenizer.decode(ids).strip() for ids in made.generate(embeddings, start, end)]
-
+def test_it_learns_to_say_five_sentences(tokenizer: Tokenizer) -> None:
+    torch.manual_seed(0)
+    made = new_decoder(tokenizer.get_vocab_size(), DecoderRecipe(hidden=64, layers=1))
+    embeddings = F.normalize(torch.stack([vector(text) for text in FIVE]), dim=-1)
+    pairs = Pairs(embeddings.half(), encode_ids(FIVE, tokenizer, MAX_TOKENS), len(FIVE))
+    config = Decoder(corpus=["x"], steps=80, batch=5, lr=8e-3, warmup=10, noise=0.3)
+    train_decoder(made, pairs, config, seed=0, bf16=False, on_step=lambda *_: None)
     assert not made.training
-    assert say_aloud(corpus.targets(Plain(), torch.arange(5))) == FIVE  # type: ignore[arg-type]
-    assert say_aloud(predicted) == [FIVE[0], FIVE[3]]  # the predictor's own embeddings, which are not the text's
-
-
-def test_a_training_that_was_broken_off_ends_as_if_it_had_not_been(
-    tmp_path: Path, tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checkpoint, "EVERY", 3)
-    corpus = Corpus(FIVE, tokenizer, SentenceBank(tmp_path, FakeEncoder(384)))  # type: ignore[arg-type]
-    recipe, predicted = DecoderRecipe(hidden=64, layers=1, steps=8, batch=4), torch.randn(2, 384)
-
-    def train(part: Path, breaks_at: int | None = None) -> dict[str, Tensor]:
-        torch.manual_seed(0)
-        made, asked = new_decoder(tokenizer.get_vocab_size(), recipe), 0
-
-        def forward(*_: object) -> None:
-            nonlocal asked
-            asked += 1
-            if asked == breaks_at:
-                raise KeyboardInterrupt
-
-        made.register_forward_pre_hook(forward)
-        train_decoder(made, Plain(), corpus, predicted, [[0], [3]], recipe, 0, part)  # type: ignore[arg-type]
-        return made.state_dict()
-
-    expected = train(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "broken", breaks_at=6)
-    for name, value in train(tmp_path / "broken").items():
-        torch.testing.assert_close(value, expected[name], rtol=1e-6, atol=1e-7)
+    assert [text.strip() for text in decode(made, embeddings, tokenizer)] == FIVE

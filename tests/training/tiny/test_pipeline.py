@@ -1,20 +1,22 @@
 """All of `python -m vljepa_edge.training.tiny` but for the card, without a network: plain cut-outs over plain
-backgrounds, an EfficientNet-Lite0 with random weights and a random sentence encoder of one layer."""
+backgrounds, an EfficientNet-Lite0 with random weights, a random sentence encoder of one layer, photographs of plain
+things on a plain ground with a few captions."""
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 import random
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 import vljepa_edge
 from tests.engines.chain import cosine
@@ -23,43 +25,58 @@ from tests.export.small_parts import efficientnet
 from tests.training.tiny.fakes import NAMES, cutout, grey_background
 from tests.training.tiny_bert import write_sentence_encoder
 from vljepa_edge.bundle.store import Bundle
-from vljepa_edge.errors import ExportError
+from vljepa_edge.errors import ExportError, InputError
 from vljepa_edge.export.pipeline import Plan, export_any
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.vljepa import VLJepa
-from vljepa_edge.nn.y_decoder import YDecoder
-from vljepa_edge.training.config import load_run
 from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
-from vljepa_edge.training.loop import train as train_run
+from vljepa_edge.training.frame_encoder import FrameEncoder
+from vljepa_edge.training.loop import TrainReport
 from vljepa_edge.training.tiny import assets, calibration, card, drawn, make, prepare, vocabulary
 from vljepa_edge.training.tiny.captions import Scene
-from vljepa_edge.training.tiny.recipe import (
-    DataRecipe,
-    DecoderRecipe,
-    MotionRecipe,
-    PredictorRecipe,
-    Recipe,
-    StageRecipe,
-)
+from vljepa_edge.training.tiny.recipe import DataRecipe, DecoderRecipe, MotionRecipe, PredictorRecipe, Recipe
 from vljepa_edge.training.tiny.scenes import Painter
 from vljepa_edge.video.source import open_source
 
 HELD_AND_SEEN = [*NAMES, "ladder", "mango"]
 LABELS = [f"kind {i % 30}" for i in range(1000)]
+CLIPS = 16
+STAGES = ("images", "clips", "sft")
 MICRO = Recipe(
-    name="micro", seed=0,
-    images=StageRecipe(steps=1, batch=8, image_share=1.0, motion_lr=0.0, warmup=1),
-    clips=StageRecipe(steps=2, batch=8, photo_share=0.2, warmup=1),
-    sft=StageRecipe(steps=2, batch=8, cosine=True, question_share=0.5, motion_lr=0.0, warmup=1),
-    data=DataRecipe(train_clips=40, motion_clips=16, photo_crops=6, test_clips=66),
+    name="micro", data=DataRecipe(train_clips=CLIPS, motion_clips=16, test_clips=66),
     motion=MotionRecipe(width=4, epochs=1, batch=16), predictor=PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48),
-    decoder=DecoderRecipe(hidden=64, layers=1, steps=2, batch=8, renamed=20),
+    decoder=DecoderRecipe(hidden=64, layers=1, wide=400),
+    changes=[
+        "loader.workers=0", "parallel.bf16=false", "device=cpu", "peak=0.1",
+        *(f"stages.{stage}.{key}" for stage in STAGES for key in ("steps=2", "batch=8", "warmup=1")),
+        "decoder.steps=2", "decoder.batch=8", "decoder.validation=2", "decoder.predicted.samples=12",
+    ],
 )  # fmt: skip
+CAPTIONS = {
+    "lemon": ("A yellow lemon lies on a grey table.", "Two lemons are on a table."),
+    "owl": ("A brown owl sits in a tree.", "An owl is looking at the camera."),
+    "kite": ("A man is flying a red kite in a park.", "A child holds a kite."),
+}
+FIGURES = {"seen": {"motion": 1}, "held": {"motion": 2}}
+
+
+def write_everyday(folder: Path) -> Path:
+    """What `vljepa data fetch everyday` writes, with one table: three photographs, two captions of each."""
+    rows = []
+    for i, (name, captions) in enumerate(CAPTIONS.items()):
+        picture = grey_background(60 + 40 * i)[0][0].copy()
+        thing = cutout((40 + 70 * i, 200 - 60 * i, 90))
+        picture.paste(thing, (110, 120), thing)
+        picture.save(folder / f"{name}.jpg")
+        rows += [{"path": f"{name}.jpg", "caption": caption} for caption in captions]
+    (folder / "coco-train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
 
 
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Every asset is replaced; a fetch of any other fails."""
+    (tmp_path / "everyday").mkdir()
     minilm = write_sentence_encoder(tmp_path / "minilm", ["the", "moves", "what", "is", *HELD_AND_SEEN], width=384)
     rng = np.random.default_rng(0)
     cutouts = {name: [cutout(tuple(rng.integers(0, 256, 3).tolist()))] for name in sorted(HELD_AND_SEEN)}
@@ -73,10 +90,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(assets, "imagenet_labels", lambda: LABELS)
     monkeypatch.setattr(assets, "efficientnet_lite0_weights", lambda: tmp_path / "none.pth")
     monkeypatch.setattr(EfficientNetLite0, "from_checkpoint", classmethod(lambda cls, path: net))
-    monkeypatch.setattr(prepare, "load_cutouts", lambda folder: cutouts)
-    monkeypatch.setattr(prepare, "load_backgrounds", lambda folders, test: [*grey_background(), [photo]])
+    for module in (prepare, drawn):
+        monkeypatch.setattr(module, "load_cutouts", lambda folder: cutouts)
+        monkeypatch.setattr(module, "load_backgrounds", lambda folders, test: [*grey_background(), [photo]])
     monkeypatch.setattr(prepare, "_PROJECTION_FRAMES", 12)
-    monkeypatch.setattr(make, "sentences", functools.partial(make.sentences, wide=50))
+    monkeypatch.setattr(prepare, "fill", functools.partial(prepare.fill, workers=0))  # whose pictures are not replaced
+    monkeypatch.setattr(card, "evaluate", lambda bundle: FIGURES)
+    monkeypatch.setattr(make.card_text, "markdown", lambda figures: f"# {figures}")
     for name, words in {
         "nouns": ["turnip", "yurt"], "people": ["man", "child"], "actions": ["walking"], "scenes": ["street"],
         "imagenet_names": [(label,) for label in LABELS],
@@ -84,118 +104,159 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(vocabulary, name, lambda words=words: words)
 
 
+def sources_of(work: Path) -> set[str]:
+    """The data that a run was trained on, from the file that it keeps of itself."""
+    return set(make.load_run(work / "run" / "config.yaml").data)
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("no_network")
-def test_from_nothing_to_a_bundle_that_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    work = tmp_path / "work"
-    model, shop, log = make.train(MICRO, work)
-    decoder, tokenizer = make.train_text_out(model, shop, log)
-    renamed, texts = make.renamed_clips(model, shop)
-    assert len(renamed) == len(texts) >= 20
-    others = [word for word in shop.concepts.names if word not in shop.seen_names]
-    assert sum(any(f" {word} " in f"{text[:-1]} " for word in others) for text in texts) > len(texts) / 4
+@pytest.mark.parametrize("everyday", [True, False], ids=["photographs", "drawn alone"])
+def test_from_nothing_to_a_bundle_that_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, everyday: bool) -> None:
+    work, out = tmp_path / "work", tmp_path / "bundle"
+    if everyday:
+        write_everyday(tmp_path / "everyday")
+    make.make(MICRO, work, out, tmp_path / "everyday", int8=False)
+    of_photographs = {"coco", "coco_asked", "coco_general", "coco_moving"}
+    assert sources_of(work) == {"stills", "drawn", "drawn_asked", *(of_photographs if everyday else ())}
+
+    shop = prepare.Workshop(MICRO, work)
     assert len(shop.held_names) == 2 and not set(shop.held_names) & set(shop.seen_names)
-    for clips in (shop.train, shop.test("seen"), shop.test("seen_asked")):
-        assert not {name for scene in clips.scenes for name in scene.names()} & set(shop.held_names)
-    assert {scene.name for scene in shop.test("held").scenes} <= set(shop.held_names)
-    for stage in ("images", "clips", "sft"):
-        assert (work / f"{stage}.safetensors").is_file()
+    source = drawn.DrawnClips(CLIPS, 1)
+    assert not {name for scene in source.scenes for name in scene.names()} & set(shop.held_names)
+    scenes, of_test = shop.train_luma()[1], shop.held_luma()[1]
+    assert scenes == source.scenes and {scene.name for scene in of_test} <= set(shop.held_names)
 
-    out = make.export(model, decoder, tokenizer, shop, tmp_path / "bundle", None)
     loaded = vljepa_edge.load(out, threads=1, precision="f32")
-    assert loaded.manifest.provenance["recipe"]["data"]["train_clips"] == 40
-
-    checkpoint = make.save(model, decoder, tokenizer, shop)
-    export_any(str(checkpoint), tmp_path / "exported", Plan("fp16"), None, quiet)
+    _says_what_it_was_made_of(out, loaded, everyday)
+    export_any(str(work / "run" / "model"), tmp_path / "exported", Plan("fp16"), None, quiet)
     assert Bundle.open(tmp_path / "exported").manifest.graphs == loaded.manifest.graphs  # their hashes too
-
     for name in ("query", "target"):  # whoever takes the tokenizer from the bundle pads as he likes
         kept = json.loads((out / "tokenizers" / f"{name}.json").read_text())
         assert kept["padding"] is None and kept["truncation"] is None
 
     frames = shop.painter(test=True).draw(Scene("left", shop.seen_names[0]), random.Random(0))
-    times = [(frame, t / 4) for t, frame in enumerate(frames)]
-    events = list(loaded.stream(times, policy="uniform:period=0.5"))
+    events = list(loaded.stream([(frame, t / 4) for t, frame in enumerate(frames)], policy="uniform:period=0.5"))
     assert events and events[-1].status == "closed"
+    model = VLJepa.from_pretrained(work / "run" / "model")
+    _starts_with_a_motion_stem_that_the_run_leaves(work, model)
     _agrees_with_training(loaded, model, shop, frames)
-    _the_general_trainer_takes_over(work, tmp_path, monkeypatch)
-    _goes_on_where_it_stopped(work, model, decoder, monkeypatch)
+    _goes_on_where_it_stopped(work, out, tmp_path / "everyday", monkeypatch)
 
 
-def _the_general_trainer_takes_over(work: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`vljepa train tiny`, in small, from what `--start` writes."""
-    monkeypatch.setattr(drawn, "load_cutouts", prepare.load_cutouts)
-    monkeypatch.setattr(drawn, "load_backgrounds", prepare.load_backgrounds)
-    start = make.write_start(MICRO, work, folder / "start")
-    changes = [
-        f"init={start}", f"out={folder / 'run'}", "loader.workers=0", "data.clips.count=16", "data.asked.count=16",
-        "data.check.count=12", "evaluate.samples=12", "decoder.steps=3", "decoder.batch=4", "parallel.bf16=false",
-        "device=cpu", "peak=0.1", *(f"stages.{i}.{key}" for i in (0, 1) for key in ("steps=3", "batch=8", "warmup=1")),
-    ]  # fmt: skip
-    report = train_run(load_run("tiny", changes))
-    assert report.model is not None and report.refused == 0
-    before, after = VLJepa.from_pretrained(start), VLJepa.from_pretrained(report.model)
-    stems = [model.x_encoder.motion.state_dict() for model in (before, after)]  # type: ignore[union-attr]
-    for name, value in stems[0].items():
-        if "running" not in name and "num_batches" not in name:
-            assert torch.equal(value, stems[1][name]), "the motion stem is trained before the stages, and not in them"
-    assert not torch.equal(before.predictor.head.weight, after.predictor.head.weight)
-    export_any(str(report.model), folder / "by-run", Plan("fp16"), None, quiet)
-    assert vljepa_edge.load(folder / "by-run", threads=1).manifest.graphs
+def _says_what_it_was_made_of(out: Path, loaded: vljepa_edge.Model, everyday: bool) -> None:
+    provenance: dict[str, Any] = loaded.manifest.provenance
+    assert provenance["recipe"]["data"]["train_clips"] == CLIPS
+    assert provenance["run"]["stages"][0]["steps"] == 2
+    assert [(table["table"], table["rows"]) for table in provenance["data"]] == [("coco-train", 6)] * everyday
+    assert loaded.manifest.figures == FIGURES
+    notice = (out / "NOTICE").read_text()
+    assert "all-MiniLM-L6-v2" in notice and ("COCO 2017" in notice) is everyday and "Flickr8k" not in notice
+    assert str(out.parent) not in json.dumps(provenance)
+
+
+def _starts_with_a_motion_stem_that_the_run_leaves(work: Path, model: VLJepa) -> None:
+    stem, start = load_file(work / "motion_stem.safetensors"), VLJepa.from_pretrained(work / make.START)
+    for name, value in make.motion_stem(start).state_dict().items():
+        assert torch.equal(value, stem[name])
+    for name, parameter in make.motion_stem(model).named_parameters():
+        assert torch.equal(parameter, stem[name]), "the motion stem is trained before the stages, and not in them"
+    assert not torch.equal(start.predictor.head.weight, model.predictor.head.weight)
+    assert model.config.predictor.concept is not None and model.config.predictor.concept.trust == 0.25
 
 
 def _agrees_with_training(loaded: vljepa_edge.Model, model: VLJepa, shop: prepare.Workshop, frames: np.ndarray) -> None:
     """What the device computes from frames is what training computed from its cached features."""
     query = CAPTION_QUERIES[0]
-    appearance, luma = shop.frame_encoder(frames)
-    states, mask = shop.queries.batch([query])
+    kept = FrameEncoder(shop.appearance_stream, len(frames))(torch.from_numpy(frames[None]))
+    states, mask = shop.sentence_encoder.tokens([query])
     with torch.inference_mode():
-        kept = {
-            "appearance": torch.from_numpy(appearance[None]).float(),
-            "luma": torch.from_numpy(luma[None]).float() / 255,
-        }
-        expected = model.predict(kept, states, mask)[0].numpy()
+        expected = model.eval().predict(kept, states, mask.bool())[0].numpy()
     _, found = loaded.embed_windows([(frame, t / 4) for t, frame in enumerate(frames)], query, full=True)
     assert cosine(found[0], expected) > 0.99
     seen = card.Seen(loaded, frames)  # how the card looks at a clip: as a stream does
     np.testing.assert_allclose(loaded.vision.predict(seen.features, loaded.text.query(query)), found[0], atol=1e-5)
-    apart = np.abs(seen.conse() - appearance[..., -384:]).max(-1)
+    apart = np.abs(seen.conse() - kept["appearance"][0, ..., -384:].numpy()).max(-1)
     assert np.mean(apart < 0.05) > 0.9  # where bf16 is native it may turn over which classes are a region's likeliest
     scene = Scene("left", shop.seen_names[0])
     read = card.zero_training([seen, seen], [scene, scene], shop.seen_names, loaded)
     assert read["best"] == max(read.values()) and len(read) == 9
     texts = ["The owl moves to the left.", "Yes."]
-    shop.sentences.add(texts, keep=False)
     with torch.inference_mode():
-        targets = model.encode_text(shop.sentences(texts)).numpy()
+        targets = model.encode_text(shop.sentence_encoder.sentences(texts)).numpy()
     for one, other in zip(loaded.embed_text(texts), targets, strict=True):
         assert cosine(one, other) > 0.99
 
 
-def _goes_on_where_it_stopped(work: Path, model: VLJepa, decoder: YDecoder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second run in the same folder draws, encodes and trains nothing, and ends with the same weights."""
+def _goes_on_where_it_stopped(work: Path, out: Path, tables: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second run in the same folder draws, encodes and trains nothing, and writes the same bundle."""
 
     def fail(*_: object) -> None:
         pytest.fail("something was done again")
 
-    monkeypatch.setattr(Painter, "draw", fail)
-    monkeypatch.setattr(make, "pretrain_motion", fail)
-    monkeypatch.setattr("vljepa_edge.training.tiny.stages._step", fail)
-    monkeypatch.setattr(prepare.SentenceEncoder, "sentences", fail)
-    monkeypatch.setattr(make, "quick_figures", lambda *_: {})  # its questions are embedded again
-    monkeypatch.setattr(make, "embed", fail)
-    again, shop, log = make.train(MICRO, work)
-    said_again, _ = make.train_text_out(again, shop, log)
-    for module, first in ((again, model), (said_again, decoder)):
-        assert not module.training
-        for name, value in module.state_dict().items():
-            torch.testing.assert_close(value, first.state_dict()[name], rtol=0, atol=0)
+    before = Bundle.open(out).manifest
+    with monkeypatch.context() as patch:
+        patch.setattr(Painter, "draw", fail)
+        patch.setattr(make, "pretrain_motion", fail)
+        patch.setattr(make, "train", fail)
+        patch.setattr(FrameEncoder, "encode", fail)
+        patch.setattr(prepare.SentenceEncoder, "sentences", fail)
+        make.make(MICRO, work, out, tables, int8=False)
+    assert Bundle.open(out).manifest.graphs == before.graphs
 
 
 @pytest.mark.usefixtures("no_network")
-def test_a_recipe_may_ask_for_no_crops_of_photographs(tmp_path: Path) -> None:
-    shop = prepare.Workshop(dataclasses.replace(MICRO, data=DataRecipe(photo_crops=0)), tmp_path / "work")
-    assert shop.photos is None
+def test_a_run_that_a_signal_stopped_is_resumed_and_is_no_bundle_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str | None] = []
+
+    def stopped(run: make.RunConfig, resume: str | None) -> TrainReport:
+        asked.append(resume)
+        run.folder.mkdir(parents=True, exist_ok=True)
+        (run.folder / make.LATEST).write_text("")
+        return TrainReport(run.folder, None, 3, 0, 0, {}, 15)
+
+    monkeypatch.setattr(make, "train", stopped)
+    monkeypatch.setattr(make, "write_start", lambda *_: None)
+    for _ in range(2):
+        with pytest.raises(SystemExit, match="stopped by signal 15; the same command goes on from there"):
+            make.make(MICRO, tmp_path / "work", tmp_path / "out", tmp_path / "everyday")
+    assert asked == [None, "latest"] and not (tmp_path / "out").exists()
+
+
+def test_a_run_takes_the_tables_that_are_there_and_its_files_from_the_work_folder(tmp_path: Path) -> None:
+    work, tables = tmp_path / "work", tmp_path / "tables"
+    tables.mkdir()
+    alone = make.run_of(MICRO, work, tables)
+    assert set(alone.data) == {"stills", "drawn", "drawn_asked"} and make.sets_of(alone) == []
+    for name in ("coco-train", "robot-train"):
+        (tables / f"{name}.jsonl").write_text('{"path": "a.jpg", "caption": "A cat."}\n')
+    found = make.run_of(MICRO, work, tables)
+    assert {name for name in found.data if "of" in found.data[name]} == {
+        "coco", "coco_asked", "coco_general", "coco_moving", "robot",
+    }  # fmt: skip
+    assert found.data["coco"]["of"]["path"] == str(tables / "coco-train.jsonl")
+    assert make.sets_of(found) == ["coco", "video_droid", "video_bridge", "video_openvla"]
+    for run in (alone, found):
+        assert [set(stage.data) - set(run.data) for stage in run.stages] == [set()] * 3
+        assert (run.name, run.seed, run.init, run.folder) == ("micro", 0, str(work / "start"), work / "run")
+        assert run.features == str(work / "features")
+        assert {run.data[name]["count"] for name in ("stills", "drawn", "drawn_asked")} == {CLIPS}
+        concepts = {run.data[name]["concepts"] for name in ("stills", "drawn", "drawn_asked")}
+        assert concepts == {str(work / "start" / "concepts.safetensors")}
+        assert run.decoder is not None and run.decoder.corpus[0] == str(work / "start" / "corpus.txt")
+        assert [stage.steps for stage in run.stages] == [2, 2, 2]
+    other = make.run_of(MICRO.model_copy(update={"seed": 3}), work, tables)
+    assert other.seed == 3 and other.data["drawn"]["seed"] != found.data["drawn"]["seed"]
+
+
+@pytest.mark.usefixtures("no_network")
+def test_another_recipes_folder_is_refused(tmp_path: Path) -> None:
+    prepare.Workshop(MICRO, tmp_path / "work")
+    prepare.Workshop(MICRO, tmp_path / "work")
+    with pytest.raises(InputError, match=r"work holds the run of another recipe \(see its recipe\.json\)"):
+        prepare.Workshop(MICRO.model_copy(update={"changes": []}), tmp_path / "work")
 
 
 @pytest.mark.usefixtures("no_network")
@@ -218,25 +279,32 @@ def test_a_log_keeps_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixtur
     ("option", "good", "last"),
     [([], True, ["bundle-fp16 to out"]), ([], False, ["bundle-fp16 to out", "out"]), (["--no-int8"], True, ["out"])],
 )
+@pytest.mark.parametrize("data", [[], ["--data", "mine"]])
 def test_the_command_reads_its_arguments(
-    option: list[str], good: bool, last: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    option: list[str], good: bool, last: list[str], data: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`python -m vljepa_edge.training.tiny`: train, decode, export, measure, export with figures, and INT8 or 16 bits
+    """`python -m vljepa_edge.training.tiny`: start, train, export, measure, export with figures, and INT8 or 16 bits
     for --out."""
     calls: list[str] = []
-    figures = {"seen": {"motion": 1}, "held": {"motion": 2}}
-    arguments = ["--work", str(tmp_path), "--out", str(tmp_path / "out"), "--seed", "7", *option]
+    arguments = ["--work", str(tmp_path), "--out", str(tmp_path / "out"), "--seed", "7", *option, *data]
     monkeypatch.setattr("sys.argv", ["tiny", *arguments])
+    monkeypatch.setattr(make, "default_folder", lambda: Path("default"))
 
-    def train(recipe: Recipe, folder: Path) -> tuple[None, None, object]:
-        calls.append(f"train {recipe.name} {recipe.seed} {folder == tmp_path}")
-        return None, None, lambda _: None
+    def run_of(recipe: Recipe, folder: Path, tables: Path) -> SimpleNamespace:
+        calls.append(f"run {recipe.name} {recipe.seed} {folder == tmp_path} {tables}")
+        return SimpleNamespace(data={"drawn": {}}, folder=tmp_path / "run")
 
+    def train(run: object, resume: str | None) -> TrainReport:
+        calls.append(f"train {resume}")
+        return TrainReport(tmp_path, tmp_path / "run" / "model", 1, 0, 0, {}, None)
+
+    monkeypatch.setattr(make, "run_of", run_of)
     monkeypatch.setattr(make, "train", train)
-    monkeypatch.setattr(make, "train_text_out", lambda *_: (None, None))
-    monkeypatch.setattr(make, "save", lambda *_: calls.append("save"))
+    monkeypatch.setattr(make, "write_start", lambda shop, data, out, log: calls.append(f"start {out.name}"))
+    monkeypatch.setattr(make, "VLJepa", SimpleNamespace(from_pretrained=lambda folder: SimpleNamespace(config=None)))
+    monkeypatch.setattr(make, "tokenizers_of", lambda *_: None)
     monkeypatch.setattr(make, "export", lambda *a: calls.append(f"export {a[4].name} {a[5]}"))
-    monkeypatch.setattr(make, "card", SimpleNamespace(evaluate=lambda out: figures))
+    monkeypatch.setattr(make, "card", SimpleNamespace(evaluate=lambda out: FIGURES))
 
     def quantise(floating: Path, shop: object, out: Path, log: object) -> bool:
         calls.append(f"{floating.name} to {out.name}")
@@ -244,8 +312,9 @@ def test_the_command_reads_its_arguments(
 
     monkeypatch.setattr(make, "quantise", quantise)
     make.main()
-    last = [f"export out {figures}" if call == "out" else call for call in last]
-    assert calls == ["train tiny 7 True", "save", "export bundle-fp16 None", f"export bundle-fp16 {figures}", *last]
+    last = [f"export out {FIGURES}" if call == "out" else call for call in last]
+    assert calls == [f"run tiny 7 True {'mine' if data else 'default'}", "start start", "train None",
+                     "export bundle-fp16 None", f"export bundle-fp16 {FIGURES}", *last]  # fmt: skip
 
 
 def test_an_int8_form_that_loses_too_much_is_told_apart_from_one_that_could_not_be_judged(

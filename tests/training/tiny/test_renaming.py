@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
 
+from vljepa_edge.errors import InputError
 from vljepa_edge.training.tiny.renaming import Concepts
 
 CLASSES = [f"class {i}" for i in range(30)]
@@ -73,3 +78,43 @@ def test_the_seed_decides(concepts: Concepts) -> None:
     first, again = (concepts.draw(np.random.default_rng(7)) for _ in range(2))
     assert first[0] == again[0]
     torch.testing.assert_close(first[1], again[1], rtol=0, atol=0)
+
+
+def test_what_is_saved_is_loaded_and_draws_the_same(concepts: Concepts, tmp_path: Path) -> None:
+    file = tmp_path / "concepts.safetensors"
+    concepts.save(file)
+    loaded = Concepts.load(str(file))
+    assert loaded.names == concepts.names
+    for field in fields(Concepts):
+        if field.name != "names":
+            one, other = getattr(loaded, field.name), getattr(concepts, field.name)
+            assert one.dtype == other.dtype and torch.equal(one, other), field.name
+    first, again = (each.draw(np.random.default_rng(3)) for each in (concepts, loaded))
+    assert first[0] == again[0] and torch.equal(first[1], again[1])
+
+
+@pytest.mark.parametrize(
+    "what", ["gone", "a folder", "text", "cut off", "no names", "names that are no JSON", "a tensor less"]
+)
+def test_another_file_is_an_input_error_that_names_it(concepts: Concepts, tmp_path: Path, what: str) -> None:
+    file = tmp_path / "concepts.safetensors"
+    concepts.save(file)
+    tensors = load_file(file)
+    if what in ("gone", "a folder"):
+        file.unlink()
+        if what == "a folder":
+            file.mkdir()
+    elif what == "text":
+        file.write_text("no concepts")
+    elif what == "cut off":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif what == "no names":
+        save_file(tensors, file)
+    elif what == "names that are no JSON":
+        save_file(tensors, file, {"names": "[owl"})
+    else:
+        del tensors["nearest"]
+        save_file(tensors, file, {"names": "[]"})
+    with pytest.raises(InputError, match="must be a file of concepts") as caught:
+        Concepts.load(file)
+    assert str(file) in str(caught.value)

@@ -12,7 +12,7 @@ import torch
 from tests.training.tiny.fakes import FakeEncoder, vector
 from tests.training.tiny_bert import write_sentence_encoder
 from vljepa_edge.training.tiny import texts
-from vljepa_edge.training.tiny.texts import QueryBank, SentenceBank, SentenceEncoder
+from vljepa_edge.training.tiny.texts import SentenceBank, SentenceEncoder
 
 TEXTS = ["An owl.", "A red fox moves to the left.", "Yes."]
 
@@ -94,22 +94,6 @@ def test_texts_of_an_evaluation_leave_room_for_those_of_training(tmp_path: Path)
         resumed.add(["a dog", "a cow", "an owl", "a fox"], keep=False)
     resumed.add(["a bee"], keep=False)
     assert torch.equal(resumed(["a bee"]), bank(tmp_path / "other").encoder.sentences(["a bee"]).half().float())
-
-
-def test_queries_are_padded_and_masked() -> None:
-    encoder = FakeEncoder(8)
-    states, mask = QueryBank(encoder).batch(["What is this?", "", "Why?"])  # type: ignore[arg-type]
-    assert states.shape == (3, 3, 8) and states.dtype == torch.float32
-    assert mask.tolist() == [[True] * 3, [False] * 3, [True, False, False]]
-    expected = torch.stack([vector(word, 8) for word in ("What", "is", "this?")])
-    torch.testing.assert_close(states[0], expected, rtol=1e-3, atol=1e-3)
-    torch.testing.assert_close(states[2, 0], vector("Why?", 8), rtol=1e-3, atol=1e-3)
-    assert not states[1].any() and not states[2, 1:].any()  # nothing of the padding that the encoder saw
-
-
-def test_no_query_at_all_is_one_masked_token() -> None:
-    states, mask = QueryBank(FakeEncoder(8)).batch(["", ""])  # type: ignore[arg-type]
-    assert states.shape == (2, 1, 8) and not states.any() and not mask.any()
 
 
 def test_a_sentence_is_the_mean_of_its_tokens_at_unit_length(encoder: SentenceEncoder) -> None:
