@@ -169,7 +169,7 @@ class Predicted(_Part):
     """Samples whose predicted embeddings the Y-decoder reads too, as the last stage sees them: what the predictor makes
     of a video is not quite its text's own embedding. share: of the decoder's batches."""
 
-    data: dict[str, Rate]
+    data: Annotated[dict[str, Rate], Field(min_length=1)]
     samples: Count = 8000
     share: Share = 0.3
 
@@ -330,10 +330,10 @@ def without_nulls(values: dict[str, Any]) -> dict[str, Any]:
     if isinstance(decoder, dict):
         decoder = {**decoder, "predicted": kept(decoder.get("predicted"))}
         if isinstance(decoder.get("corpus"), list):
-            decoder["corpus"] = [name for name in decoder["corpus"] if name not in gone]
+            decoder["corpus"] = [name for name in decoder["corpus"] if not (isinstance(name, str) and name in gone)]
         out["decoder"] = decoder
     evaluate = out.get("evaluate")
-    if isinstance(evaluate, dict) and evaluate.get("data") in gone:
+    if isinstance(evaluate, dict) and isinstance(evaluate.get("data"), str) and evaluate["data"] in gone:
         out["evaluate"] = None
     return out
 

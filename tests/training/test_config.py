@@ -101,7 +101,14 @@ def test_changes_reach_every_value(run: Path) -> None:
         ("stages.0.objective={kind: future}", "delta must be given"),
         ("stages.0.objective={kind: classify, classes: [a, a]}", "at least 2 different texts"),
         ("stages.0.betas=[0.9, 1.0]", "betas must be below 1"),
+        ("stages.0.augment=[light]", r"augmentations of pixels must be of mirror, brightness, got \['light'\]"),
         ("evaluate={data: gone}", "evaluate.data must be one of the data"),
+        ("decoder={corpus: [x], predicted: {data: {gone: 1.0}}}", r"predicted: 'gone' must be one of the last stage's"),
+        ("decoder={corpus: [x], predicted: {data: {more: 0.0}}}", r"decoder\.predicted\.data\.more: .*greater than 0"),
+        ("decoder={corpus: [x], predicted: {data: {}}}", r"decoder\.predicted\.data: .*at least 1 item"),
+        ("decoder={corpus: [[x]]}", r"decoder\.corpus\.0: Input should be a valid string"),
+        ("evaluate={data: [clips]}", r"evaluate\.data: Input should be a valid string"),
+        ("concept_trust=-0.1", "concept_trust: .*greater than or equal to 0"),
         ("init=runs/mine/model", "model must be given where init is sources or random"),
         ("seed=-1", "seed"),
         ("name=../x", "name"),
@@ -136,3 +143,63 @@ def test_a_file_that_is_no_run(tmp_path: Path, text: str, message: str) -> None:
 def test_a_run_goes_to_a_folder_of_its_name() -> None:
     run = RunConfig.model_validate(yaml.safe_load(RUN.replace("1e-3", "0.001").replace("1e-4", "0.0001")))
     assert run.folder == Path("runs/mine")
+
+
+def test_features_that_are_kept_have_augmentations_of_their_own(run: Path) -> None:
+    cached = ["stages.0.cache=true", "stages.0.augment=[grid_noise, light]"]
+    assert load_run(run, cached).stages[0].augment == ["grid_noise", "light"]
+    with pytest.raises(InputError, match=r"of cached features must be of grid_noise, light, got \['mirror'\]"):
+        load_run(run, ["stages.0.cache=true", "stages.0.augment=[mirror]"])
+
+
+def test_samples_to_predict_are_of_the_last_stage(run: Path) -> None:
+    wanted = "decoder={corpus: [clips], predicted: {data: {more: 2.0, clips: 1.0}, samples: 30}}"
+    found = load_run(run, [wanted]).decoder
+    assert found is not None and found.predicted is not None
+    assert (found.predicted.data, found.predicted.samples) == ({"more": 2.0, "clips": 1.0}, 30)
+    with pytest.raises(InputError, match=r"'more' must be one of the last stage's data \['clips'\]"):
+        load_run(run, [wanted, "stages.second.data={clips: 1.0}"])
+
+
+DECODER = "decoder={corpus: [clips, words.txt, more], predicted: {data: {more: 2.0, clips: 1.0}}}"
+
+
+def test_a_source_that_is_null_is_taken_out_wherever_it_is_named(run: Path) -> None:
+    found = load_run(run, [DECODER, "evaluate={data: more}", "data.more=null"])
+    assert set(found.data) == {"clips"} and found.evaluate is None
+    assert [stage.data for stage in found.stages] == [{"clips": 1.0}, {"clips": 1.0}]
+    assert found.decoder is not None and found.decoder.predicted is not None
+    assert (found.decoder.corpus, found.decoder.predicted.data) == (["clips", "words.txt"], {"clips": 1.0})
+    other = load_run(run, [DECODER, "evaluate={data: clips}", "data.more=null"])
+    assert other.evaluate is not None and other.evaluate.data == "clips"
+    assert load_run(run, [DECODER]).stages[1].data == {"clips": 1.0, "more": 0.5}  # nothing is null
+
+
+def test_the_file_above_may_take_a_source_out(run: Path) -> None:
+    (run.parent / "over.yaml").write_text("extends: run.yaml\nname: over\ndata: {more: null}\n")
+    found = load_run(run.parent / "over.yaml")
+    assert set(found.data) == {"clips"} and found.stages[1].data == {"clips": 1.0}
+    (run.parent / "back.yaml").write_text("extends: over.yaml\nname: back\ndata: {more: {path: more}}\n")
+    assert load_run(run.parent / "back.yaml").stages[1].data == {"clips": 1.0, "more": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["data.clips=null"], "the stage first must take data from at least one source"),
+        (["data.clips=null", "data.more=null"], "the stage first must take data from at least one source"),
+        (["data.gone=null", "stages.0.data={gone: 1.0}"], "the stage first must take data from at least one source"),
+        (["data=null"], "data: Input should be a valid dictionary"),
+        (["data.more=null", "stages=null"], "stages: Input should be a valid list"),
+        (["data.more=null", "stages.0=5"], r"stages\.0: Input should be a valid dictionary"),
+        (["data.more=null", "stages.1.data=5"], r"stages\.1\.data: Input should be a valid dictionary"),
+        (["data.more=null", "decoder=5"], "decoder: Input should be a valid dictionary"),
+        (["data.more=null", "decoder={corpus: more}"], r"decoder\.corpus: Input should be a valid list"),
+        (["data.more=null", "decoder={corpus: [more]}"], r"decoder\.corpus: List should have at least 1 item"),
+        (["data.more=null", "decoder={corpus: [x], predicted: {data: {more: 1.0}}}"], "predicted.data: .*least 1 item"),
+        (["data.more=null", "evaluate=[]"], "evaluate: Input should be a valid dictionary"),
+    ],
+)
+def test_what_is_wrong_beside_a_null_is_named_as_without(run: Path, changes: list[str], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        load_run(run, changes)
