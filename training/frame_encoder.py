@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vljepa_edge.nn.tiny_streams import SIZE, AppearanceStream, TinyStreams
+from vljepa_edge.nn.tiny_streams import SIZE, AppearanceStream, TinyStreams, check_frames
 from vljepa_edge.nn.x_encoder import XEncoder
 
 _BATCH = 4  # frames at once: few enough for the caches of a CPU to hold their activations
@@ -46,7 +46,8 @@ class FrameEncoder:
 
     def __call__(self, clips: Tensor) -> dict[str, Tensor]:
         """uint8 (B, T, 224, 224, 3), T being the window or 1 -> appearance (B, window, 10, grid + concept), luma
-        (B, window, 56, 56) in 0 to 1."""
+        (B, window, 56, 56) in 0 to 1. Raises InputError for other frames."""
+        check_frames(clips, self._window)
         frames = clips.flatten(0, 1).numpy()
         new = np.array([i == 0 or not np.array_equal(frames[i], frames[i - 1]) for i in range(len(frames))])
         appearance, luma = self.encode(frames[new])

@@ -98,6 +98,15 @@ class MotionStem(nn.Module):
         return h.flatten(2).transpose(1, 2)
 
 
+def check_frames(frames: Tensor, window: int) -> None:
+    """Raises InputError unless frames are uint8 (B, T, 224, 224, 3), T being 1 (an image) or the window."""
+    if frames.dtype != torch.uint8 or frames.ndim != 5 or tuple(frames.shape[2:]) != (SIZE, SIZE, 3):
+        found = f"{str(frames.dtype).removeprefix('torch.')} {tuple(frames.shape)}"
+        raise InputError(f"frames must be uint8 (B, T, {SIZE}, {SIZE}, 3), not {found}")
+    if frames.shape[1] not in (1, window):
+        raise InputError(f"{frames.shape[1]} frames: give 1 (an image) or {window}")
+
+
 class TinyStreams(nn.Module):
     """Frames uint8 RGB (B, T, 224, 224, 3) -> appearance (B, T, 10, grid + concept), motion (B, 16, 4 * motion_width).
 
@@ -131,11 +140,7 @@ class TinyStreams(nn.Module):
         appearance (B, window, 10, grid + concept), luma (B, window, 56, 56) in 0 to 1.
         """
         window = self.config.window
-        if frames.dtype != torch.uint8 or frames.ndim != 5 or tuple(frames.shape[2:]) != (SIZE, SIZE, 3):
-            found = f"{str(frames.dtype).removeprefix('torch.')} {tuple(frames.shape)}"
-            raise InputError(f"frames must be uint8 (B, T, {SIZE}, {SIZE}, 3), not {found}")
-        if frames.shape[1] not in (1, window):
-            raise InputError(f"{frames.shape[1]} frames: give 1 (an image) or {window}")
+        check_frames(frames, window)
         made = self.appearance(frames.flatten(0, 1))
         appearance, luma = (x.unflatten(0, frames.shape[:2]) for x in made)
         return {
