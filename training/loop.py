@@ -43,7 +43,14 @@ from vljepa_edge.training.grad_cache import grad_cache_step
 from vljepa_edge.training.objective import Embeddings, Rows, Trainee, class_texts, query_of, stage_loss
 from vljepa_edge.training.observe import Observer, draw_curves
 from vljepa_edge.training.optim import Average, Guard, TrainingError, build_optimiser, rate_at, set_rate
-from vljepa_edge.training.parallel import Place, clip_gradients, init_parallel, mean_over_ranks, wrap
+from vljepa_edge.training.parallel import (
+    Place,
+    clip_gradients,
+    init_parallel,
+    mean_over_ranks,
+    running_statistics,
+    wrap,
+)
 from vljepa_edge.training.precision import bf16_is_native
 from vljepa_edge.training.retrieval import retrieval
 from vljepa_edge.training.run_folder import RunFolder, load_checkpoint
@@ -162,6 +169,7 @@ class _Run:
                 begun, waited = time.perf_counter(), loaded.waited
                 batch = self._known(next(loaded).to(place.device))
                 lr = rate_at(step, stage.steps, stage.lr, stage.warmup, cosine=stage.schedule == "cosine")
+                statistics = [value.clone() for value in running_statistics(wrapped)]
                 set_rate(optimiser, lr)
                 loss, norm = self._gradient(wrapped, stage, step, batch, class_keys)
                 if guard.allows(loss, norm):
@@ -172,6 +180,8 @@ class _Run:
                         average.update(_trained(trainee))
                 else:
                     self.refused += 1
+                    for value, kept in zip(running_statistics(wrapped), statistics, strict=True):
+                        value.copy_(kept)
                 optimiser.zero_grad(set_to_none=True)
                 self.step = step + 1
                 seconds = time.perf_counter() - begun

@@ -21,6 +21,7 @@ from vljepa_edge.training.config import Stage
 from vljepa_edge.training.data.collate import Collate
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.gather import Gathering
+from vljepa_edge.training.optim import multiplier
 
 
 class Embeddings(NamedTuple):
@@ -53,6 +54,7 @@ class Trainee(nn.Module):
         self._averaging = False
         self.classes: Tokens | Tensor | None = None
         self.frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
+        self._still: list[nn.Module] = []
 
     def begin(self, stage: Stage, classes: Batch | None) -> Tensor | None:
         """Set up for a stage: what is trained, and where targets come from. classes: their texts as targets; returns
@@ -60,7 +62,9 @@ class Trainee(nn.Module):
         self.classes = None if classes is None else classes.target
         for name, parameter in self.model.named_parameters():
             off = name.startswith("y_decoder.") or (stage.y_encoder == "frozen" and name.startswith("y_encoder."))
+            off = off or multiplier(name, stage.multipliers) == 0
             parameter.requires_grad_(name not in self.frozen and not off)
+        self._still = [module for module in self.model.modules() if _keeps_statistics(module)]
         self._averaging = stage.y_encoder == "ema"
         self.update_average(0.0)
         return None if classes is None else classes.keys
@@ -98,11 +102,19 @@ class Trainee(nn.Module):
             own.lerp_(now.detach(), 1 - decay)
 
     def train(self, mode: bool = True) -> Trainee:
-        """As of nn.Module, but the average of the Y-encoder stays in evaluation."""
+        """As of nn.Module, but the average of the Y-encoder stays in evaluation, and so do norms that the stage doesn't
+        train: else their statistics would follow its data."""
         super().train(mode)
+        for module in self._still:
+            module.eval()
         if self.average is not None:
             self.average.eval()
         return self
+
+
+def _keeps_statistics(module: nn.Module) -> bool:
+    """Whether it is a norm with running statistics whose weights aren't trained."""
+    return isinstance(module, nn.modules.batchnorm._BatchNorm) and not any(p.requires_grad for p in module.parameters())
 
 
 def _text(texts: Tokens | Tensor) -> tuple[Tensor, Tensor | None]:

@@ -24,6 +24,7 @@ from vljepa_edge.export.pipeline import Plan, export_any
 from vljepa_edge.export.pytorch.checkpoint import Tokenizers
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, TinyStreams
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.training import loop
 from vljepa_edge.training.build import save_model
 from vljepa_edge.training.config import load_run
 from vljepa_edge.training.frame_encoder import FrameEncoder
@@ -177,6 +178,19 @@ def test_clips_vary_from_step_to_step(run: Path, tmp_path: Path, monkeypatch: py
     folders = run.parent / "run", tmp_path / "plain"
     varied, plain = (read_log(folder / "log.jsonl")["clips"]["loss"] for folder in folders)
     assert len(varied) == len(plain) == 4 and all(varied[step] != plain[step] for step in varied)
+
+
+@pytest.mark.usefixtures("whole")
+def test_steps_that_are_refused_leave_the_statistics_of_norms_too(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = loop.stage_loss
+    monkeypatch.setattr(loop, "stage_loss", lambda *arguments: real(*arguments) * float("nan"))
+    changes = [f"stages.{stage}.{change}" for stage in ("clips", "sft") for change in ("steps=2", "multipliers={}")]
+    report = train(load_run(run, [f"out={tmp_path}", *changes, "decoder=null", "concept_trust=0"]))
+    assert report.refused == 4 and report.model is not None
+    before, after = (load_file(folder / "model.safetensors") for folder in (run.parent / "start", report.model))
+    assert [name for name in before if not torch.equal(before[name], after[name])] == []
 
 
 @pytest.mark.usefixtures("whole")
