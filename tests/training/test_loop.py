@@ -20,6 +20,7 @@ from tests.media import cut
 from tests.training.small_run import write_run
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.training import loop, run_folder
+from vljepa_edge.training.build import build_model
 from vljepa_edge.training.config import load_run
 from vljepa_edge.training.loop import train
 from vljepa_edge.training.observe import read_log
@@ -257,3 +258,28 @@ def test_cached_features_train_what_pixels_train(
 
     monkeypatch.setattr("vljepa_edge.nn.x_encoder.XEncoder.forward", encoded)
     assert equal(trained(run, tmp_path / "b", *cached, evaluate), first)
+
+
+def test_a_stage_ends_with_the_average_of_its_weights(
+    run: Path, tmp_path: Path, whole: dict[str, torch.Tensor]
+) -> None:
+    """One that forgets all at once is of the last weights, one that never moves of the first."""
+    last = trained(run, tmp_path / "last", "stages.0.average=0", "stages.1.average=0")
+    assert equal(last, whole)
+    config = load_run(run, [f"out={tmp_path / 'first'}", "stages.0.average=1", "stages.1.average=1"])
+    start, _ = build_model(config)
+    report = train(config)
+    assert report.model is not None
+    first = load_file(report.model / "model.safetensors")
+    parameters = dict(start.named_parameters())
+    learnt = [name for name in first if name in parameters and not torch.equal(first[name], whole[name])]
+    assert len(learnt) > 20 and all(torch.equal(first[name], parameters[name]) for name in learnt)
+
+
+def test_what_has_the_multiplier_0_stays_as_it_is(run: Path, tmp_path: Path, whole: dict[str, torch.Tensor]) -> None:
+    ended = trained(run, tmp_path, *(f"stages.{i}.multipliers={{predictor.stack.: 0.0}}" for i in (0, 1)))
+    start, _ = build_model(load_run(run))
+    for name, parameter in start.named_parameters():
+        if name.startswith("predictor.stack."):
+            assert torch.equal(ended[name], parameter) and not torch.equal(whole[name], parameter)
+    assert not torch.equal(ended["predictor.head.weight"], start.predictor.head.weight)

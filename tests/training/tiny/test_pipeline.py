@@ -1,4 +1,4 @@
-"""All of `python -m vljepa_edge.training.tiny` but for the card, without a network: plain cut-outs over plain
+"""All of `python -m vljepa_edge.training.tiny` but for what is measured, without a network: plain cut-outs over plain
 backgrounds, an EfficientNet-Lite0 with random weights, a random sentence encoder of one layer, photographs of plain
 things on a plain ground with a few captions."""
 
@@ -22,6 +22,7 @@ import vljepa_edge
 from tests.engines.chain import cosine
 from tests.export.quiet import quiet
 from tests.export.small_parts import efficientnet
+from tests.toy_bundle import write_toy_bundle
 from tests.training.tiny.fakes import NAMES, cutout, grey_background
 from tests.training.tiny_bert import write_sentence_encoder
 from vljepa_edge.bundle.store import Bundle
@@ -43,7 +44,7 @@ LABELS = [f"kind {i % 30}" for i in range(1000)]
 CLIPS = 16
 STAGES = ("images", "clips", "sft")
 MICRO = Recipe(
-    name="micro", data=DataRecipe(train_clips=CLIPS, motion_clips=16, test_clips=66),
+    name="micro", data=DataRecipe(train_clips=CLIPS, motion_clips=16, test_clips=66, card_clips=66),
     motion=MotionRecipe(width=4, epochs=1, batch=16), predictor=PredictorRecipe(hidden=32, layers=1, heads=2, ffn=48),
     decoder=DecoderRecipe(hidden=64, layers=1, wide=400),
     changes=[
@@ -95,7 +96,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setattr(module, "load_backgrounds", lambda folders, test: [*grey_background(), [photo]])
     monkeypatch.setattr(prepare, "_PROJECTION_FRAMES", 12)
     monkeypatch.setattr(prepare, "fill", functools.partial(prepare.fill, workers=0))  # whose pictures are not replaced
-    monkeypatch.setattr(card, "evaluate", lambda bundle: FIGURES)
+    monkeypatch.setattr(card, "evaluate", lambda bundle, clips, *, data: FIGURES)
     monkeypatch.setattr(make.card_text, "markdown", lambda figures: f"# {figures}")
     for name, words in {
         "nouns": ["turnip", "yurt"], "people": ["man", "child"], "actions": ["walking"], "scenes": ["street"],
@@ -277,14 +278,18 @@ def test_a_log_keeps_what_it_prints(tmp_path: Path, capsys: pytest.CaptureFixtur
 
 @pytest.mark.parametrize(
     ("option", "good", "last"),
-    [([], True, ["bundle-fp16 to out"]), ([], False, ["bundle-fp16 to out", "out"]), (["--no-int8"], True, ["out"])],
+    [
+        ([], True, ["bundle-fp16 to out"]),
+        ([], False, ["bundle-fp16 to out", "export out"]),
+        (["--no-int8"], True, ["export out"]),
+    ],
 )
-@pytest.mark.parametrize("data", [[], ["--data", "mine"]])
+@pytest.mark.parametrize("data", [[], ["--data", "mine"]], ids=["cache", "mine"])
 def test_the_command_reads_its_arguments(
     option: list[str], good: bool, last: list[str], data: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """`python -m vljepa_edge.training.tiny`: start, train, export, measure, export with figures, and INT8 or 16 bits
-    for --out."""
+    """`python -m vljepa_edge.training.tiny`: start, train, export, INT8 or 16 bits for --out, and what is measured on
+    that."""
     calls: list[str] = []
     arguments = ["--work", str(tmp_path), "--out", str(tmp_path / "out"), "--seed", "7", *option, *data]
     monkeypatch.setattr("sys.argv", ["tiny", *arguments])
@@ -298,23 +303,65 @@ def test_the_command_reads_its_arguments(
         calls.append(f"train {resume}")
         return TrainReport(tmp_path, tmp_path / "run" / "model", 1, 0, 0, {}, None)
 
+    def quantise(floating: Path, shop: object, out: Path, log: object) -> bool:
+        calls.append(f"{floating.name} to {out.name}")
+        return good
+
     monkeypatch.setattr(make, "run_of", run_of)
     monkeypatch.setattr(make, "train", train)
     monkeypatch.setattr(make, "write_start", lambda shop, data, out, log: calls.append(f"start {out.name}"))
     monkeypatch.setattr(make, "VLJepa", SimpleNamespace(from_pretrained=lambda folder: SimpleNamespace(config=None)))
     monkeypatch.setattr(make, "tokenizers_of", lambda *_: None)
-    monkeypatch.setattr(make, "export", lambda *a: calls.append(f"export {a[4].name} {a[5]}"))
-    monkeypatch.setattr(make, "card", SimpleNamespace(evaluate=lambda out: FIGURES))
-
-    def quantise(floating: Path, shop: object, out: Path, log: object) -> bool:
-        calls.append(f"{floating.name} to {out.name}")
-        return good
-
+    monkeypatch.setattr(make, "export", lambda *a: calls.append(f"export {a[4].name}"))
     monkeypatch.setattr(make, "quantise", quantise)
+    monkeypatch.setattr(make, "finish", lambda bundle, recipe, tables, log: calls.append(f"{bundle.name} by {tables}"))
     make.main()
-    last = [f"export out {FIGURES}" if call == "out" else call for call in last]
-    assert calls == [f"run tiny 7 True {'mine' if data else 'default'}", "start start", "train None",
-                     "export bundle-fp16 None", f"export bundle-fp16 {FIGURES}", *last]  # fmt: skip
+    tables = "mine" if data else "default"
+    assert calls == [f"run tiny 7 True {tables}", "start start", "train None", "export bundle-fp16", *last,
+                     f"out by {tables}"]  # fmt: skip
+
+
+def test_a_start_alone_can_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What `vljepa train tiny` starts from."""
+    arguments = ["--work", str(tmp_path / "work"), "--data", str(tmp_path), "--start", "mine"]
+    monkeypatch.setattr("sys.argv", ["tiny", *arguments])
+    written: list[tuple[set[str], Path]] = []
+    monkeypatch.setattr(make, "write_start", lambda shop, data, out, log: written.append((set(data), out)))
+    monkeypatch.setattr(make, "train", lambda *_: pytest.fail("it trains"))
+    make.main()
+    assert written == [({"stills", "drawn", "drawn_asked"}, Path("mine"))]
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_what_ships_is_measured_its_confidence_first(
+    held: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle, tables = write_toy_bundle(tmp_path / "toy"), tmp_path / "everyday"
+    tables.mkdir()
+    before, calls, lines = Bundle.open(bundle).manifest, [], []
+    if held:
+        for name in ("flickr8k-dev", "flickr8k-train"):
+            (tables / f"{name}.jsonl").write_text("")
+
+    def calibrate(path: Path, table: Path, *, general: list[str], picture: Path) -> SimpleNamespace:
+        calls.append(f"calibrate {path.name} {table.name} {general} {picture.name}")
+        return SimpleNamespace(min_confidence=0.5, shown=0.4, precision=0.8)
+
+    def evaluate(path: Path, clips: int, *, data: Path) -> dict[str, object]:
+        calls.append(f"evaluate {path.name} {clips} {data.name}")
+        return FIGURES
+
+    monkeypatch.setattr(make, "calibrate", calibrate)
+    monkeypatch.setattr(make, "general_sentences", lambda table: [(f"of {table.name}", 3)])
+    monkeypatch.setattr(card, "evaluate", evaluate)
+    monkeypatch.setattr(make.card_text, "markdown", lambda figures: f"# {figures}")
+    make.finish(bundle, MICRO, tables, lines.append)  # type: ignore[arg-type]
+    fitted = ["calibrate toy flickr8k-dev.jsonl ['of flickr8k-train.jsonl'] toy.reliability.png"] * held
+    assert calls == [*fitted, "evaluate toy 66 everyday"]
+    assert lines[0].startswith("shown from 0.50 on: 40% of texts, 80% right" if held else "no flickr8k-dev.jsonl")
+    after = Bundle.open(bundle)
+    assert after.manifest.figures == FIGURES and after.manifest.graphs == before.graphs
+    assert after.read("MODEL_CARD.md").decode() == f"# {FIGURES}"
 
 
 def test_an_int8_form_that_loses_too_much_is_told_apart_from_one_that_could_not_be_judged(
