@@ -125,8 +125,7 @@ def test_from_nothing_to_a_bundle_that_streams(tmp_path: Path, monkeypatch: pyte
     assert len(shop.held_names) == 2 and not set(shop.held_names) & set(shop.seen_names)
     source = drawn.DrawnClips(CLIPS, 1)
     assert not {name for scene in source.scenes for name in scene.names()} & set(shop.held_names)
-    scenes, of_test = shop.train_luma()[1], shop.held_luma()[1]
-    assert scenes == source.scenes and {scene.name for scene in of_test} <= set(shop.held_names)
+    assert {scene.name for scene in shop.held_luma()[1]} <= set(shop.held_names)
 
     loaded = vljepa_edge.load(out, threads=1, precision="f32")
     _says_what_it_was_made_of(out, loaded, everyday)
@@ -206,7 +205,6 @@ def _goes_on_where_it_stopped(work: Path, out: Path, tables: Path, monkeypatch: 
     assert Bundle.open(out).manifest.graphs == before.graphs
 
 
-@pytest.mark.usefixtures("no_network")
 def test_a_run_that_a_signal_stopped_is_resumed_and_is_no_bundle_yet(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,7 +250,6 @@ def test_a_run_takes_the_tables_that_are_there_and_its_files_from_the_work_folde
     assert other.seed == 3 and other.data["drawn"]["seed"] != found.data["drawn"]["seed"]
 
 
-@pytest.mark.usefixtures("no_network")
 def test_another_recipes_folder_is_refused(tmp_path: Path) -> None:
     prepare.Workshop(MICRO, tmp_path / "work")
     prepare.Workshop(MICRO, tmp_path / "work")

@@ -150,7 +150,8 @@ def test_what_is_frozen_is_computed_once(whole: Whole) -> None:
 
 def test_what_trains_moves_and_what_is_frozen_stays(run: Path, whole: Whole) -> None:
     before, after = load_file(run.parent / "start" / "model.safetensors"), whole[0]
-    moved = {name for name in after if not torch.equal(after[name], before[name])}
+    assert {name for name in after if name not in before} == {"predictor.skip.read.weight", "predictor.skip.read.bias"}
+    moved = {name for name in before if not torch.equal(after[name], before[name])}
     assert {"log_scale", "y_encoder.head.weight", "predictor.head.weight", "y_decoder.tokens.weight"} <= moved
     parameters = {name for name, _ in VLJepa.from_pretrained(run.parent / "start").named_parameters()}
     frozen = ("x_encoder.", "y_encoder.backbone.")
