@@ -19,6 +19,8 @@ CARD: dict[str, Any] = {
         "zero_training_object_top1_of_32": {"frame": 26.1, "best": 31.5}, "count_of_pairs": 70.0,
     },
     "real_photos": {"count": 60, "model": 71.0, "best_zero_training": 60.0, "rows": [{}]},
+    "real_videos": {"windows": 23, "says_right": 61.0, "shown": 70.0, "shown_right": 75.0, "rows": []},
+    "everyday": {"coco-val": {"items": 565, "text_to_item_R@1": 24.0}, "confidence": {"ECE": 0.05}},
     "real_photos_tuning": {"count": 50, "model": 70.0, "best_zero_training": 60.0, "ways": {"model, What?": 65.0}},
 }  # fmt: skip
 
@@ -30,12 +32,13 @@ def card(**seen: float) -> dict[str, Any]:
 def test_task_figures_are_the_models_own() -> None:
     assert task_figures(CARD) == {
         "seen.motion_top1_of_11": 96.5, "seen.retrieval_R@1": 75.9, "seen.answers_count": 85.4,
-        "seen.count_of_pairs": 70.0, "real_photos_tuning.model": 70.0,
+        "seen.count_of_pairs": 70.0, "real_photos_tuning.model": 70.0, "real_videos.says_right": 61.0,
     }  # fmt: skip
 
 
-def test_photographs_that_are_only_reported_decide_nothing() -> None:
-    assert list(failures(GOOD, CARD, CARD | {"real_photos": {"model": 0.0}})) == []
+def test_photographs_and_clips_that_are_only_reported_decide_nothing() -> None:
+    worse = {"real_photos": {"model": 0.0}, "everyday": {"coco-val": {"text_to_item_R@1": 0.0}}}
+    assert list(failures(GOOD, CARD, CARD | worse)) == []
 
 
 @pytest.mark.parametrize("after", [None, CARD, card(motion_top1_of_11=96.0), card(answers_count=99.0)])

@@ -171,8 +171,9 @@ def _videos(figures: Mapping[str, Any]) -> list[str]:
         f"{videos['windows']} windows. The text says something right in {videos['says_right']} %, and the label picked",
         f"of 48 is right in {videos['picks_right']} %. `vljepa eval card --pictures FOLDER` shows the frames.",
         "",
-        "| video | seconds | a person | the model says | it picks |",
-        "|---|---|---|---|---|",
+        *_shown(videos),
+        "| video | seconds | a person | the model says | confidence | a stream shows | it picks |",
+        "|---|---|---|---|---|---|---|",
         *(_video_row(row) for row in videos["rows"]),
         "",
     ]
@@ -189,9 +190,25 @@ def _tuning_lines(tuning: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _shown(videos: Mapping[str, Any]) -> tuple[str, ...]:
+    """Of cards since 0.9."""
+    if videos.get("shown_right") is None:
+        return ()
+    return (
+        f"A stream shows a text for {videos['shown']} % of them, at the bundle's own `min_confidence`, and it is right",
+        f"in {videos['shown_right']} %.",
+        "",
+    )
+
+
 def _video_row(row: Mapping[str, Any]) -> str:
     span = f"{row['start']:g} to {row['end']:g}"
-    return f"| {row['video']} | {span} | {row['person']} | {row['says']} | {row['picks']} |"
+    sure, shows = row.get("confidence"), row.get("shows", row["says"])
+    cells = (
+        row["video"], span, row["person"], row["says"], NOT_MEASURED if sure is None else f"{sure:.2f}",
+        "the same" if shows == row["says"] else shows or NOT_MEASURED, row["picks"],
+    )  # fmt: skip
+    return f"| {' | '.join(cells)} |"
 
 
 def _best(split: Mapping[str, Any]) -> float:

@@ -79,3 +79,18 @@ def test_the_shipped_figures_make_a_complete_card() -> None:
     for heading in ("Real photographs and video", "Drawn clips", "Photographs of single objects", "Stretches of real"):
         assert f"## {heading}" in text
     assert len([bar for bar in bars.BARS if bar.value(figures) is not None]) >= 18
+
+
+def test_stretches_of_video_show_what_a_stream_would_print() -> None:
+    row = {"video": "clip", "start": 0.0, "end": 1.5, "person": "A cat.", "says": "A dog runs.", "picks": "cat"}
+    rows = [
+        row | {"shows": "A dog runs.", "confidence": 0.91}, row | {"shows": "An animal.", "confidence": 0.7},
+        row | {"shows": "", "confidence": 0.123}, row,
+    ]  # fmt: skip
+    videos = {"windows": 4, "says_right": 25.0, "picks_right": 50.0, "shown": 75.0, "shown_right": 66.7, "rows": rows}
+    lines = markdown({"model": "m 1", "real_videos": videos}).splitlines()
+    table = [line for line in lines if line.startswith("| clip ")]
+    assert [line.split(" | ")[4:6] for line in table] == [
+        ["0.91", "the same"], ["0.70", "An animal."], ["0.12", NOT_MEASURED], [NOT_MEASURED, "the same"],
+    ]  # fmt: skip
+    assert any("75.0 % of them" in line for line in lines) and any("66.7 %" in line for line in lines)
