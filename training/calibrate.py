@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ class _Fitted(NamedTuple):
 
 def calibrate(
     bundle: str | os.PathLike[str],
-    data: str | os.PathLike[str],
+    data: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     *,
     general: Sequence[str] | None = None,
     wanted_precision: float = 0.75,
@@ -94,23 +95,26 @@ def calibrate(
 ) -> Calibration:
     """Fit the calibrators of a bundle and write them into it. Its other files stay as they are, to the byte.
 
-    data: a table of `path`, `caption` with three captions or more of each photograph or clip (`start`, `end`), which
-    the bundle was not trained on. general: sentences to fall back on; None: the commonest 300 that follow from the
-    captions of the table; none at all for (). wanted_precision: how many are to be right of the texts that are shown
-    from `min_confidence` on. picture: a PNG for the reliability plot. Of the logistic and the isotonic calibrator the
-    one is kept that is better on photographs that it was not fitted on.
+    data: a table, or several, of `path`, `caption` with three captions or more of each photograph or clip (`start`,
+    `end`), which the bundle was not trained on; what has fewer is left out. general: sentences to fall back on; None:
+    the commonest 300 that follow from the captions of the tables; none at all for (). wanted_precision: how many are to
+    be right of the texts that are shown from `min_confidence` on. picture: a PNG for the reliability plot. Of the
+    logistic and the isotonic calibrator the one is kept that is better on photographs that it was not fitted on.
 
     What is right is told by training.everyday.truth. Labels and "Is there ...?" are asked of things that captions name
     and, as often, of things that no caption leaves room for: their probabilities are for even odds. Of labels to watch
     for one in five is there.
 
-    Raises DataError for a table with fewer than 50 such photographs, BundleError, and what reading them raises.
+    Raises DataError for fewer than 50 such photographs, BundleError, and what reading them raises.
     """
     check_replaceable(bundle)
-    table = Path(data)
-    photographs = read_photographs(table, seed)
+    tables = [Path(one) for one in ([data] if isinstance(data, str | os.PathLike) else data)]
+    photographs = read_photographs(tables, seed)
     if general is None:
-        general = [text for text, _ in general_sentences(table)[:SENTENCES]]
+        counts = Counter[str]()
+        for table in tables:
+            counts.update(dict(general_sentences(table)))
+        general = [text for text, _ in sorted(counts.items(), key=lambda one: (-one[1], one[0]))[:SENTENCES]]
     model = load(bundle, threads=threads)
     rows = model.embed_text(general).astype(np.float16)
     examples = look(model, photographs, general, rows, seed, on_photograph)
@@ -125,7 +129,7 @@ def calibrate(
     result = Calibration(entry, judged, len(photographs), least, shown, precision)
     if picture is not None:
         draw_reliability([(name, one.held, one.right) for name, one in fitted.items()], picture)
-    _write(model.bundle, Path(bundle), result, general, rows, table)
+    _write(model.bundle, Path(bundle), result, general, rows, tables)
     return result
 
 
@@ -183,7 +187,7 @@ def _write(
     result: Calibration,
     sentences: Sequence[str],
     rows: NDArray[np.float16],
-    table: Path,
+    tables: Sequence[Path],
 ) -> None:
     """The bundle with another confidence, in its own place."""
     manifest = bundle.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
@@ -198,8 +202,7 @@ def _write(
         files |= {GENERAL_TEXTS: "\n".join(sentences).encode(), GENERAL_EMBEDDINGS: array.getvalue()}
     manifest["confidence"] = result.confidence
     about = {
-        "data": table.name,
-        "data_sha256": hashlib.sha256(table.read_bytes()).hexdigest(),
+        "data": {table.name: hashlib.sha256(table.read_bytes()).hexdigest() for table in tables},
         "photographs": result.photographs,
         "shown": result.shown,
         "precision": result.precision,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.cli.conftest import Vljepa
 from vljepa_edge.bundle.confidence import IsotonicEntry, LogisticEntry
 from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.bundle.write import write_bundle
@@ -112,7 +113,8 @@ def test_every_kind_is_fitted_and_judged(done: tuple[Path, Calibration]) -> None
     assert rights["label"] == rights["presence"] == 0.5, "what is there is asked for as often as what is not"
     assert rights["watch"] < 0.4
     said = manifest.provenance["confidence"]
-    assert said["photographs"] == found.photographs == COUNT and len(said["data_sha256"]) == 64
+    assert said["photographs"] == found.photographs == COUNT
+    assert [(name, len(digest)) for name, digest in said["data"].items()] == [("table.jsonl", 64)]
 
 
 def test_the_least_confidence_keeps_its_promise_or_shows_nothing(done: tuple[Path, Calibration]) -> None:
@@ -152,6 +154,23 @@ def test_a_bundle_is_calibrated_again_and_without_general_sentences(
     assert not [name for name in entries if name.startswith("texts/")]
     assert isinstance(load(bundle, threads=1), Model)
     assert not math.isnan(found.precision)
+
+
+def test_the_command_says_what_was_measured(vljepa: Vljepa, toy: Path, table: Path, tmp_path: Path) -> None:
+    bundle = copy_of(toy, tmp_path / "toy.vljepa")
+    first, second = tmp_path / "first.jsonl", tmp_path / "second.jsonl"  # thirty photographs each
+    rows = [json.loads(line) for line in table.read_text().splitlines()]
+    for file, some in ((first, rows[:90]), (second, rows[90:])):
+        whole = [{**row, "path": str(table.parent / row["path"])} for row in some]
+        file.write_text("".join(json.dumps(row) + "\n" for row in whole))
+    plot = tmp_path / "plot.png"
+    run = vljepa("calibrate", bundle, "--data", first, "--data", second, "--picture", plot, "--json")
+    assert run.status == 0, run.err
+    assert run.json["photographs"] == COUNT and plot.exists()
+    assert run.json["judged"][0]["name"] == "caption"
+    entry = Bundle.open(bundle).manifest.confidence
+    assert entry is not None and entry.min_confidence == pytest.approx(run.json["min_confidence"], abs=1e-4)
+    assert vljepa("calibrate", bundle, "--data", tmp_path / "none.jsonl").status == 2
 
 
 def test_too_few_photographs_and_what_is_no_bundle_are_refused(toy: Path, table: Path, tmp_path: Path) -> None:

@@ -63,30 +63,32 @@ class Photograph(NamedTuple):
     watched: list[str]
 
 
-def read_photographs(table: Path, seed: int) -> list[Photograph]:
-    """The photographs of a table with what is asked about each.
+def read_photographs(tables: Sequence[Path], seed: int) -> list[Photograph]:
+    """The photographs of some tables with what is asked about each.
 
     Raises DataError for fewer than 50 with three captions or more.
     """
-    source = read_table(table)
-    groups = Photographs(source)
-    told = [groups.samples(number) for number in range(len(groups))]
-    chosen = [(samples, captions) for samples in told if len(captions := captions_of(samples)) >= _LEAST_CAPTIONS]
+    chosen: list[tuple[Sample, tuple[str, ...], list[Sample]]] = []
+    for table in tables:
+        groups, questions = Photographs(read_table(table)), Questions(table, seed, captions=0.0)
+        for number in range(len(groups)):
+            samples = groups.samples(number)
+            captions = captions_of(samples)
+            if len(captions) >= _LEAST_CAPTIONS:
+                chosen.append((samples[0][1], captions, [questions[index] for index, _ in samples]))
     if len(chosen) < LEAST_PHOTOGRAPHS:
         reason = f"must have at least {LEAST_PHOTOGRAPHS} photographs with {_LEAST_CAPTIONS} captions or more"
-        raise DataError(table, f"{reason}, got {len(chosen)}")
-    questions = Questions(table, seed, captions=0.0)
+        raise DataError(", ".join(map(str, tables)), f"{reason}, got {len(chosen)}")
     rng = random.Random(seed)
     names = askable()
-    shown = [[name for name in names if name in facts_of(captions).shown] for _, captions in chosen]
+    shown = [[name for name in names if name in facts_of(captions).shown] for _, captions, _ in chosen]
     pool = [name for some in shown for name in some]  # so that a thing is absent as often as it is there
     found = []
-    for (samples, captions), there in zip(chosen, shown, strict=True):
+    for (sample, captions, asked), there in zip(chosen, shown, strict=True):
         facts = facts_of(captions)
         drawn = dict.fromkeys(rng.choice(pool) for _ in range(_DRAWN)) if pool else {}
         absent = [name for name in drawn if facts.absent(name)]
         count = min(len(there), len(absent), _NAMES)
-        asked = [questions[index] for index, _ in samples]
         kept = {
             one.query: (one.target, *one.also)
             for one in asked
@@ -94,7 +96,7 @@ def read_photographs(table: Path, seed: int) -> list[Photograph]:
         }
         found.append(
             Photograph(
-                samples[0][1],
+                sample,
                 captions,
                 list(kept.items())[:_QUESTIONS],
                 rng.sample(there, count),

@@ -11,6 +11,7 @@ import typer
 from vljepa_edge.cli.ask import ask
 from vljepa_edge.cli.bench import bench
 from vljepa_edge.cli.build import build
+from vljepa_edge.cli.calibrate import calibrate
 from vljepa_edge.cli.classify import classify
 from vljepa_edge.cli.data import data
 from vljepa_edge.cli.demo import demo
@@ -64,7 +65,10 @@ def _describe(
         typer.echo(ctx.get_help())
 
 
-for command in (stream, classify, ask, search, embed, teach, demo, bench, export, train, build, doctor, slim):
+for command in (
+    *(stream, classify, ask, search, embed, teach, demo, bench),
+    *(export, train, calibrate, build, doctor, slim),
+):
     app.command()(command)
 app.add_typer(models, name="models")
 app.add_typer(data, name="data")
