@@ -70,7 +70,7 @@ def test_it_is_the_stream_of_pytorch_in_fp32_also_where_bf16_is_native(streams: 
     whole = encoder.encode(video[0].numpy())
     assert [len(each) for each in part] == [3, 3]
     for some, all_ in zip(part, whole, strict=True):
-        np.testing.assert_array_equal(some, all_[:3])
+        np.testing.assert_allclose(some, all_[:3], rtol=1e-4, atol=1e-4)
 
 
 def test_a_frame_that_is_the_one_before_it_is_encoded_with_it(streams: TinyStreams, encoder: Counted) -> None:
@@ -79,7 +79,7 @@ def test_a_frame_that_is_the_one_before_it_is_encoded_with_it(streams: TinyStrea
     assert encoder.frames - before == 6
     each = [encoder(video[i : i + 1]) for i in range(3)]
     for name in found:
-        torch.testing.assert_close(found[name], torch.cat([one[name] for one in each]), atol=1e-5, rtol=0)
+        torch.testing.assert_close(found[name], torch.cat([one[name] for one in each]), atol=1e-4, rtol=1e-4)
         assert torch.equal(found[name][:, 1:2].expand_as(found[name][:, 1:]), found[name][:, 1:])
         assert not torch.equal(found[name][:, 0], found[name][:, 1])
 
@@ -111,7 +111,7 @@ def test_the_engine_is_taken_on_a_cpu_and_where_frames_stand_alone(streams: Tiny
     assert isinstance(frozen_encoder(streams, CPU), FrameEncoder)
     assert not isinstance(frozen_encoder(streams, torch.device("cuda")), FrameEncoder)
     torch.manual_seed(0)
-    other = XEncoder(XEncoderConfig("none", 32, 1, 2, 64, 32, 16, 2)).eval()
+    other = XEncoder(XEncoderConfig("none", 48, 1, 2, 64, 32, 16, 2)).eval()
     encode = frozen_encoder(other, CPU)
     assert not isinstance(encode, FrameEncoder)
     video = torch.randint(0, 256, (2, 4, 32, 32, 3)).to(torch.uint8)

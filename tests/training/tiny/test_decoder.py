@@ -99,7 +99,7 @@ def test_it_learns_to_say_five_sentences(tokenizer: Tokenizer) -> None:
     made = new_decoder(tokenizer.get_vocab_size(), DecoderRecipe(hidden=64, layers=1))
     embeddings = F.normalize(torch.stack([vector(text) for text in FIVE]), dim=-1)
     pairs = Pairs(embeddings.half(), encode_ids(FIVE, tokenizer, MAX_TOKENS), len(FIVE))
-    config = Decoder(corpus=["x"], steps=80, batch=5, lr=8e-3, warmup=10, noise=0.3)
+    config = Decoder(corpus=["x"], steps=200, batch=5, lr=8e-3, warmup=10, noise=0.3)
     train_decoder(made, pairs, config, seed=0, bf16=False, on_step=lambda *_: None)
     assert not made.training
     assert [text.strip() for text in decode(made, embeddings, tokenizer)] == FIVE

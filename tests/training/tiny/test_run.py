@@ -114,7 +114,7 @@ def plain_pictures() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-Whole = tuple[dict[str, torch.Tensor], int, "list[tuple[bool, tuple[int, ...]]]"]
+Whole = tuple[dict[str, torch.Tensor], int, list[tuple[bool, tuple[int, ...]]]]
 
 
 @pytest.fixture(scope="module")
