@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from benchmarks.edited_clips import EVENTS, NOTHING
 from vljepa_edge import Clip, Model, load
 from vljepa_edge.cli.output import progress
+from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.tasks.clips import Example
 from vljepa_edge.tasks.ridge import fit_ridge
 from vljepa_edge.tasks.teach import Lesson, learn
@@ -56,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.teach", description=__doc__)
     parser.add_argument("data", type=Path, help="the folder that holds video_droid")
     parser.add_argument("--model", type=Path, help="a bundle; the default one when left out")
-    parser.add_argument("--splits", type=int, default=5, help="ways to choose what is taught")
+    parser.add_argument("--splits", type=int, default=3, help="ways to choose what is taught")
     given = parser.parse_args()
     model = load(given.model, threads=1)
     rows = [json.loads(line) for line in (given.data / "video_droid" / "manifest.jsonl").open()]
@@ -74,7 +75,8 @@ def main() -> None:
         ("robot", tuple(ROBOT), robot),
     ):
         measured = [measure(model, labels, clips, seed) for seed in range(given.splits)]
-        print(f"| {name} | {len(labels)} | " + " | ".join(shown(measured, key) for key in measured[0]) + " |")
+        cells = [name, str(len(labels)), *(shown(measured, key) for key in measured[0])]
+        print(f"| {' | '.join(cells)} |", flush=True)
 
 
 def scene_of(row: Mapping[str, Any]) -> str:
@@ -112,13 +114,20 @@ def see_robot(model: Model, folder: Path, rows: list[dict[str, Any]]) -> Iterabl
 
 
 def see(model: Model, label: int, scene: str, clip: Any) -> Seen:
-    """Look at a clip once for features and once for embeddings."""
-    return Seen(
-        label,
-        scene,
-        model.features(clip, hop=1, full=True)[1],
-        model.embed_windows(clip, hop=1, full=True)[1],
-    )
+    """Look at the full windows of a clip once, for features and for embeddings."""
+    encoder = WindowEncoder(model.vision)
+    query = model.text.query(model.manifest.text.default_query)
+    window = model.manifest.video.window
+    features, embeddings = [], []
+    with model.open(clip) as frames:
+        for count, (image, time) in enumerate(frames, 1):
+            encoder.push(model.vision.prepare(image), time)
+            if count >= window:
+                features.append(encoder.pooled())
+                embeddings.append(encoder.embed(query))
+    if not features:
+        features, embeddings = [encoder.pooled()], [encoder.embed(query)]
+    return Seen(label, scene, np.stack(features), np.stack(embeddings))
 
 
 def measure(model: Model, labels: tuple[str, ...], clips: list[Seen], seed: int) -> dict[str, float]:

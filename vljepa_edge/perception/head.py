@@ -23,7 +23,7 @@ BACKGROUND = ("nothing", "background")
 """Labels of clips in which no event happens. They are taught as the others are, and never reported."""
 MOST_LABELS = 1000
 LONGEST_LABEL = 200
-_AGAIN = "teach it again and save it anew"
+_AGAIN = "teach it again and save it"
 
 
 @dataclass(frozen=True, eq=False)

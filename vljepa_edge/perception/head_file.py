@@ -18,7 +18,7 @@ from vljepa_edge.support.atomic import replacing
 FORMAT = "vljepa-head"
 VERSION = 1
 LARGEST = 1 << 26  # bytes of the file, and of each array: a hundred labels on 128 Ki numbers, say
-_AGAIN = "teach it again and save it anew"
+_AGAIN = "teach it again and save it"
 # Array -> the kind of its dtype, its dimensions. Other names are not looked at.
 _EXPECTED = {
     "labels": ("U", 1),
