@@ -142,8 +142,9 @@ class Perception:
         """The end times [N] in seconds of all windows and what the X-encoder makes of them, float32 [N, F].
 
         The windows are those of `windows`, but they span hard cuts: what a stream's heads see. F depends on the bundle:
-        a row holds each stream that the predictor takes, as it is or pooled (see `vljepa_edge.perception.features`). The
-        numbers have no unit and are not scaled. No query and no text has a part in them. Raises as `windows` does.
+        a row holds each stream that the predictor takes, as it is or pooled (see `vljepa_edge.perception.features`).
+        The numbers have no unit and are not scaled. No query and no text has a part in them. Raises as `windows`
+        does.
         """
 
         def look(encoder: WindowEncoder) -> tuple[float, NDArray[np.float32]]:
