@@ -138,6 +138,15 @@ CALLS: dict[str, Callable[[Given, Any], object]] = {
     "add_query": lambda given, value: given.stream.add_query(value),
     "add_query policy": lambda given, value: given.stream.add_query(f"{id(value)}?", value),
     "remove_query": lambda given, value: given.stream.remove_query(value),
+    "labels": lambda given, value: given.model.labels(value),
+    "labels texts": lambda given, value: given.model.labels({"a": value}),
+    "labels name": lambda given, value: given.model.labels([value]),
+    "Labels.scores": lambda given, value: given.model.labels(["a"]).scores(value),
+    "Labels.probabilities": lambda given, value: given.model.labels(["a"]).probabilities(value),
+    "Labels.found least": lambda given, value: given.model.labels(["a"]).found(np.ones(16, np.float32), value),
+    "watch": lambda given, value: given.stream.watch(value),
+    "watch value": lambda given, value: given.stream.watch({"a": value}),
+    "watch hold": lambda given, value: given.stream.watch(["a"], value),
     "subscribe": lambda given, value: given.stream.subscribe(value)(),
     "Index model": lambda given, value: Index(value),
     "Index query": lambda given, value: Index(given.model, value),
@@ -188,7 +197,10 @@ def test_a_wrong_argument_is_an_error_of_this_package(
 
 @pytest.mark.parametrize(
     "name",
-    ["embed_text", "classify labels", "answer candidates", "stream query", "open_stream query", "set_query"],
+    [
+        *("embed_text", "classify labels", "answer candidates", "stream query", "open_stream query", "set_query"),
+        *("labels", "watch"),
+    ],
 )
 @pytest.mark.parametrize("kind", ["list", "tuple", "generator", "array", "dict view"])
 def test_an_ordered_collection_of_texts_is_taken_as_a_list_is(name: str, kind: str, given: Given) -> None:

@@ -14,7 +14,7 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.perception.coco import COCO_80
 from vljepa_edge.perception.confidence import probability
 from vljepa_edge.perception.wordings import singular, without_article, wordings
-from vljepa_edge.support.arguments import as_list, as_texts, shown
+from vljepa_edge.support.arguments import as_list, as_probability, as_texts, shown
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import Manifest
@@ -59,22 +59,42 @@ class Labels:
         self._rows = np.concatenate((_means(text, told), _means(text, bank)))  # one matrix product gives all cosines
 
     def scores(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The score of each label, float32 [N], on a prediction [E] for `query`."""
-        cosines = self._rows @ embedding
+        """The score of each label, float32 [N], on a prediction [E] of unit norm for `query`.
+
+        Raises InputError when `embedding` has another shape, or is not finite.
+        """
+        cosines = self._rows @ self._checked(embedding)
         bank = cosines[len(self.names) :]
         spread = max(float(bank.std()), _LEAST_SPREAD)
         found: NDArray[np.float32] = (cosines[: len(self.names)] - bank.mean()) / np.float32(spread)
         return found
 
     def probabilities(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The probability, float32 [N], that each label is there, on a prediction [E] for `query`."""
+        """The probability, float32 [N], that each label is there; arguments and errors are those of scores()."""
         return probability(self._calibrator, self.scores(embedding)).astype(np.float32)
 
     def found(self, embedding: NDArray[np.float32], least: float = 0.6) -> dict[str, float]:
-        """The labels whose probability is `least` or more, and it; the likeliest first."""
+        """The labels whose probability is `least` or more, and it; the likeliest first.
+
+        Raises as scores() does, and InputError for a `least` that is no probability.
+        """
+        least = as_probability(least, "least")
         chances = self.probabilities(embedding).tolist()
         likely = sorted(zip(self.names, chances, strict=True), key=lambda pair: -pair[1])
         return {name: chance for name, chance in likely if chance >= least}
+
+    def _checked(self, embedding: object) -> NDArray[np.float32]:
+        width = self._rows.shape[1]
+        try:
+            given = np.asarray(embedding)
+            if given.shape == (width,) and given.dtype.kind in "fiu":
+                with np.errstate(over="ignore"):
+                    seen: NDArray[np.float32] = given.astype(np.float32, copy=False)
+                if np.isfinite(seen).all():
+                    return seen
+        except Exception:  # what np.asarray raises is up to the object
+            pass
+        raise InputError(f"a prediction to score must be {width} finite numbers, got {shown(embedding)}")
 
 
 def _means(text: Text, sets: Sequence[Sequence[str]]) -> NDArray[np.float32]:
