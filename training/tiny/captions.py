@@ -9,6 +9,9 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from vljepa_edge.training.everyday.english import article as article
+from vljepa_edge.training.everyday.english import plural as plural
+from vljepa_edge.training.everyday.english import sentence as sentence
 from vljepa_edge.training.everyday.queries import CAPTION_QUERIES, OBJECT_QUERIES
 
 ONE = ("left", "right", "up", "down", "grow", "shrink", "still", "spin", "appear", "vanish", "bounce")
@@ -185,43 +188,6 @@ class Scene:
 
     def names(self) -> tuple[str, ...]:
         return (self.name,) if self.second is None else (self.name, self.second)
-
-
-def article(name: str) -> str:
-    """'owl' -> 'an owl'."""
-    vowel = name[0].lower() in "aeio" or (name[0].lower() == "u" and not name.lower().startswith(("uni", "use", "uk")))
-    return ("an " if vowel else "a ") + name
-
-
-def plural(name: str) -> str:
-    """English plural of the last word, good enough for picture names."""
-    irregular = {
-        "mouse": "mice",
-        "goose": "geese",
-        "man": "men",
-        "woman": "women",
-        "child": "children",
-        "fish": "fish",
-        "sheep": "sheep",
-        "leaf": "leaves",
-        "knife": "knives",
-        "wolf": "wolves",
-        "scarf": "scarves",
-        "tooth": "teeth",
-        "foot": "feet",
-    }
-    for word, many in irregular.items():
-        if name == word or name.endswith(" " + word):
-            return name[: len(name) - len(word)] + many
-    if name.endswith(("s", "x", "z", "ch", "sh")):
-        return name + "es"
-    if name.endswith("y") and name[-2:-1] not in set("aeiou"):
-        return name[:-1] + "ies"
-    return name + "s"
-
-
-def sentence(text: str) -> str:
-    return text[0].upper() + text[1:] + "."
 
 
 def _fill(template: str, scene: Scene, definite: bool) -> str:
