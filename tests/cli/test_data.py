@@ -102,14 +102,14 @@ def test_what_could_not_be_fetched_is_said(vljepa: Vljepa, mirror: Path, tmp_pat
     errors = run.err.splitlines()
     assert errors[0].startswith(f"error: {mirror / 'coco' / '1.png'}: ")
     assert (len(errors), errors[-1]) == (11, "error: and 1908 more files")
-    assert f"{out / 'coco-train.jsonl'}: 1 texts of 1 files" in run.out
+    assert f"{out / 'coco-dev.jsonl'}: 1 texts of 1 files" in run.out
     assert "missing: coco: 1918 of 1919 files are not here; get them by `vljepa data fetch" in run.out
     assert "captions CC BY 4.0 (COCO Consortium)" in run.out
     run = vljepa("data", "fetch", "everyday", "--out", out, "--only", "coco", "--json")
     assert run.status == 1
-    assert run.json["tables"] == {"coco-train": {"path": str(out / "coco-train.jsonl"), "rows": 1, "media": 1}}
+    assert run.json["tables"] == {"coco-dev": {"path": str(out / "coco-dev.jsonl"), "rows": 1, "media": 1}}
     assert (len(run.json["faults"]), len(run.json["terms"])) == (1918, 1)
-    assert vljepa("data", "check", out / "coco-train.jsonl").status == 0
+    assert vljepa("data", "check", out / "coco-dev.jsonl").status == 0
 
 
 def test_what_there_is_to_fetch_is_named(vljepa: Vljepa, tmp_path: Path) -> None:

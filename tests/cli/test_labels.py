@@ -116,7 +116,7 @@ def test_coco80_are_the_names_of_coco(watching: Vljepa, photo: Path) -> None:
         (["--watch", "@missing.txt"], "--watch: missing.txt can't be read"),
         (["--watch", "cup", "--hold", "-1"], "hold must be a number, 0 to 86400 seconds, got -1"),
         (["--watch", "cup", "--hold", "nan"], "hold must be a number"),
-        (["--hold", "1"], "--hold is for --watch; say what to watch for"),
+        (["--hold", "1"], "--hold is for --watch and --head; say what to watch for"),
         (["--labels", ","], "--labels is empty"),
         (["--labels", "cups,the cup"], "the labels must all mean something else, got 'cups' and 'the cup'"),
     ],

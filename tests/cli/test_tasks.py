@@ -164,9 +164,8 @@ def test_eval_card_prints_what_the_training_package_measures(
     vljepa: Vljepa, toy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = types.ModuleType("vljepa_edge.training.tiny.card")
-    card.evaluate = lambda bundle: {"bundle": str(bundle), "motion": {"seen": 0.5}}  # type: ignore[attr-defined]
+    card.evaluate = lambda bundle, only, data: {"bundle": str(bundle), "motion": {"seen": 0.5}}  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "vljepa_edge.training.tiny.card", card)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
     assert vljepa("eval", "card", "--json").json == {"bundle": str(toy), "motion": {"seen": 0.5}}
     assert "motion.seen  0.5" in vljepa("eval", "card").out
 

@@ -107,7 +107,7 @@ def test_recipes_and_runs_load(path: Path, tmp_path: Path) -> None:
     for block in blocks(path, "yaml"):
         file = tmp_path / "file.yaml"
         file.write_text(block.code)
-        load = config.load_run if "stages:" in block.code else recipe.load_recipe
+        load = config.load_run if re.search("^(stages|extends):", block.code, re.MULTILINE) else recipe.load_recipe
         assert load(file).name
 
 

@@ -62,9 +62,9 @@ D = TypeVar("D", bound=Detector)
 class Watch(Generic[D]):
     """Labels that one stream watches for. It reads no clock. Not for use from several threads at once.
 
-    A hop sees its whole window, so a label is above its threshold from when it fills about half of it to when it fills
-    less: a sighting starts and ends in the middle of the windows of the first and the last hop at which it is seen. One
-    that is still seen when the stream ends, ends with the last frame.
+    A hop sees its complete window, so a label is above its threshold from when it fills about half of it to when it
+    fills less: a sighting starts and ends in the middle of the windows of the first and the last hop at which it is
+    seen. One that is still seen when the stream ends, ends with the last frame.
     """
 
     def __init__(self, labels: D, policies: Sequence[Hysteresis]) -> None:
