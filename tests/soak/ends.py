@@ -74,7 +74,8 @@ def run(way: str, model: str, film: Path, pause: float) -> str:
 
 def run_command(number: signal.Signals, model: str, film: Path, pause: float) -> str:
     """`vljepa stream`, told to end `pause` seconds after its first event."""
-    command = [sys.executable, "-m", "vljepa_edge", "stream", str(film), "--json", "--policy", "uniform:period=2"]
+    command = [sys.executable, "-m", "vljepa_edge", "stream", str(film), "--json", "--open"]
+    command += ["--policy", "uniform:period=2"]
     command += ["--model", model] if model else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout is not None

@@ -40,9 +40,11 @@ def loss_of(trainee: Trainee, config: Stage, of: Batch) -> Tensor:
     return stage_loss(trainee(of), Rows.of(of, None), config, Gathering.of(ROWS, CPU), 0)
 
 
-def steps(model: VLJepa, config: Stage, count: int) -> tuple[list[float], dict[str, Tensor]]:
+def steps(
+    model: VLJepa, config: Stage, count: int, trainee: Trainee | None = None
+) -> tuple[list[float], dict[str, Tensor]]:
     """The losses of so many steps, and the gradients of the last one by name."""
-    trainee, of, losses = Trainee(model), batch(), []
+    trainee, of, losses = trainee or Trainee(model), batch(), []
     trainee.begin(config, None)
     optimiser = build_optimiser(model.named_parameters(), config)
     trainee.train()
@@ -74,9 +76,10 @@ def test_a_motion_stem_that_is_not_trained_keeps_its_statistics_too_and_takes_no
 
 def test_a_stem_that_one_stage_leaves_learns_in_the_next() -> None:
     model = small_model()
-    steps(model, stage(multipliers={"x_encoder.motion.": 0.0}), 1)
+    trainee = Trainee(model)  # of the complete run
+    steps(model, stage(multipliers={"x_encoder.motion.": 0.0}), 1, trainee)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    steps(model, stage(multipliers={"x_encoder.motion.": 0.25}), 1)
+    steps(model, stage(multipliers={"x_encoder.motion.": 0.25}), 1, trainee)
     after = model.state_dict()
     for name in ("layers.0.0.weight", "layers.0.1.weight", "layers.0.1.running_mean", "layers.0.1.num_batches_tracked"):
         assert not torch.equal(after[f"x_encoder.motion.{name}"], before[f"x_encoder.motion.{name}"]), name

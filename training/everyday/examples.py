@@ -18,10 +18,10 @@ from vljepa_edge.perception.labels import Labels
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.table import read_table
-from vljepa_edge.training.everyday.facts import askable, facts_of, named
+from vljepa_edge.training.everyday.facts import askable, facts_of
 from vljepa_edge.training.everyday.photographs import Photographs, captions_of
-from vljepa_edge.training.everyday.queries import CAPTION_QUERIES, EXISTS_QUERIES, OBJECT_QUERIES
-from vljepa_edge.training.everyday.questions import Questions
+from vljepa_edge.training.everyday.queries import CAPTION_QUERIES, OBJECT_QUERIES
+from vljepa_edge.training.everyday.questions import Questions, exists_query
 from vljepa_edge.training.everyday.truth import answer_is_right, caption_is_right, general_is_right
 
 LEAST_PHOTOGRAPHS = 50
@@ -147,7 +147,7 @@ def look(
         for name, there in [(one, True) for one in photograph.there] + [(one, False) for one in photograph.absent]:
             label = model.text.sets.get([prompts.classify.replace("{label}", name)])[0]
             found["label"].add(float(label @ kind), there, number)
-            exists = ask(rng.choice(EXISTS_QUERIES).format(a=named(name)))
+            exists = ask(exists_query(name, rng))
             found["presence"].add(float(yes @ exists) - float(no @ exists), there, number)
         scores = dict(zip(things, labels.scores(kind).tolist(), strict=True))
         for name, there in [(one, True) for one in photograph.there] + [(one, False) for one in photograph.watched]:

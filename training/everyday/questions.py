@@ -155,6 +155,11 @@ def _exists_query(name: str, rng: random.Random) -> str:
     counted = named(called) != called and "place" not in lexicon().general(name)
     if counted and rng.random() < _ANY:
         return rng.choice(ANY_QUERIES).format(many=many(called))
+    return exists_query(called, rng)
+
+
+def exists_query(called: str, rng: random.Random) -> str:
+    """"Is there a dog?", in one of the ways to ask."""
     return rng.choice(EXISTS_QUERIES).format(a=named(called), **{"is": "Are" if plural_only(called) else "Is"})
 
 

@@ -46,7 +46,7 @@ class Concepts:
 
     def save(self, file: Path) -> None:
         """As safetensors, the names in its header."""
-        tensors = {name: getattr(self, name).contiguous() for name in _TENSORS}
+        tensors = {name: getattr(self, name).clone() for name in _TENSORS}  # rows of one may be another's
         with replacing(file) as part:
             save_file(tensors, part, {"names": json.dumps(self.names)})
 

@@ -28,7 +28,8 @@ class YEncoder(nn.Module):
         hf: Any = self.backbone.config
         if hf.hidden_size != config.hidden:
             raise InputError(f"{config.source} gives {hf.hidden_size} numbers a token, but hidden is {config.hidden}")
-        self.config = replace(config, architecture=hf.to_dict())
+        architecture = {key: value for key, value in hf.to_dict().items() if key != "_name_or_path"}  # of this machine
+        self.config = replace(config, architecture=architecture)
         hf.use_cache = False  # nothing is read again, and a layer whose activations are made again would add to it
         self.dense = nn.ModuleList(Dense(dense) for dense in config.dense)
         if not config.head and config.pooled != config.embedding:

@@ -165,7 +165,7 @@ def test_what_is_not_allowed_is_an_error(source: Listed, tmp_path: Path) -> None
     with pytest.raises(InputError):
         cache.write([1], {"keys": np.zeros((1, 2))})
     assert not list(cache.folder.iterdir())
-    with pytest.raises(InputError, match="pixels can't be augmented"):
+    with pytest.raises(InputError, match="pixels must be augmented as pixels"):
         batches(
             [(source, 1.0)], PLAN, collate(), seed=0, stage="one", batch=6, first=0, last=1, cache=cache,
             augment=Augmentations(("mirror",)),
