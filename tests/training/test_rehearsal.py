@@ -105,7 +105,7 @@ def write_run(folder: Path, clips: Path, **parts: Any) -> Path:
             {"name": "sft", "query": True, "steps": 40, "data": {"asked": 1.0, "clips": 1.0}, "schedule": "cosine",
              "frames": frames, **STAGE},
         ],
-        "decoder": {"corpus": ["clips", "asked"], "steps": 400, "batch": 16, "lr": 3e-3, "noise": 0.2, "warmup": 10},
+        "decoder": {"corpus": ["clips", "asked"], "steps": 300, "batch": 16, "lr": 3e-3, "noise": 0.6, "warmup": 10},
         "parallel": {"bf16": False}, "loader": {"workers": 0}, "checkpoint": {"every": 1000}, "peak": 0.1, **parts,
     }  # fmt: skip
     path = folder / "run.yaml"
