@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Vljepa, write_photo, write_video
+from tests.training.host import serving
 from vljepa_edge.training.everyday.originals import originals
 
 
@@ -114,7 +115,8 @@ def test_what_could_not_be_fetched_is_said(vljepa: Vljepa, mirror: Path, tmp_pat
 
 def test_what_there_is_to_fetch_is_named(vljepa: Vljepa, tmp_path: Path) -> None:
     run = vljepa("data", "fetch", "everything", "--out", tmp_path)
-    assert (run.status, run.err) == (2, "error: what to fetch must be everyday, got 'everything'\n")
+    said = "error: what to fetch must be everyday or the address of tars, got 'everything'\n"
+    assert (run.status, run.err) == (2, said)
     run = vljepa("data", "fetch", "everyday", "--only", "coco, imagenet", "--out", tmp_path)
     assert run.status == 2
     assert "one of coco, flickr8k, video_droid, video_bridge, video_openvla, video_demo; got 'imagenet'" in run.err
@@ -122,10 +124,26 @@ def test_what_there_is_to_fetch_is_named(vljepa: Vljepa, tmp_path: Path) -> None
 
 def test_no_network_ends_with_status_1(vljepa: Vljepa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VLJEPA_MIRROR", raising=False)
-    monkeypatch.setattr("vljepa_edge.training.everyday.download.TRIES", 1)
+    monkeypatch.setattr("vljepa_edge.training.data.tries.TRIES", 1)
     with socket.socket() as nobody:  # a proxy that does not listen
         nobody.bind(("127.0.0.1", 0))
         monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{nobody.getsockname()[1]}")
         run = vljepa("data", "fetch", "everyday", "--out", tmp_path, "--only", "video_demo")
     assert run.status == 1
     assert "error: raw.githubusercontent.com: can't be reached" in run.err
+
+
+def test_tars_at_an_address_are_fetched_into_a_folder(vljepa: Vljepa, table: Path, tmp_path: Path) -> None:
+    keep(table, 2)
+    vljepa("data", "pack", table, "--out", tmp_path / "packed", "--samples", "1")
+    out = tmp_path / "shards"
+    with serving() as host:
+        for number in range(2):
+            host.put(f"/{number:06}.tar", (tmp_path / "packed" / f"{number:06}.tar").read_bytes())
+        run = vljepa("data", "fetch", host.url + "/{000000..000001}.tar", "--out", out)
+        assert (run.status, run.out.split(";")[1]) == (0, " 2 were fetched now\n")
+        run = vljepa("data", "fetch", host.url + "/{000000..000002}.tar", "--out", out, "--json")
+    assert (run.status, run.json["shards"], run.json["fetched"], len(run.json["faults"])) == (1, 2, 0, 1)
+    assert "000002.tar: the host answers with status 404" in run.err
+    assert vljepa("data", "check", out).status == 0
+    assert vljepa("data", "fetch", host.url + "/0.tar").status == 2

@@ -4,27 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import http.client
-import ssl
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from vljepa_edge.support.assets import AssetError
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.training.data.tries import HEADERS, TIMEOUT, tried
 
 THREADS = 8
-TRIES = 4
-_TIMEOUT = 20.0  # seconds without a byte
-_LONGEST_WAIT = 60.0  # seconds between two tries, whatever the host asks for
 _LARGEST = 64 << 20  # bytes: none of the files is near it, so more is something else
 _CHUNK = 1 << 16
-_HEADERS = {"User-Agent": "vljepa-edge"}
 
 OnFile = Callable[[int, int], None]
 """How many files are done, how many there are."""
@@ -97,46 +92,21 @@ def writing(target: Path) -> Iterator[Path]:
 def _get(one: Wanted, stop: threading.Event, pause: float) -> Fault | None:
     if stop.is_set() or has_hash(one.target, one.sha256):
         return None
-    host = one.url.split("/", 3)[2]
-    for attempt in range(1, TRIES + 1):
-        last = attempt == TRIES
-        wait = min(pause * 2 ** (attempt - 1), _LONGEST_WAIT)
-        try:
-            return _save(one)
-        except urllib.error.HTTPError as error:
-            error.close()
-            if error.code == 429 and last:
-                raise AssetError(host, "asks to come back later (status 429); what is here is kept") from error
-            if error.code != 429 and (error.code < 500 or last):
-                return Fault(one.url, f"the host answers with status {error.code} ({error.reason})")
-            wait = _asked_for(error.headers.get("Retry-After"), wait)
-        except urllib.error.URLError as error:
-            if last:
-                raise AssetError(host, f"can't be reached ({error.reason}); what is here is kept") from error
-        except (http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError) as error:
-            if last:
-                return Fault(one.url, f"broke off {TRIES} times ({error or type(error).__name__})")
-        if stop.wait(wait):
-            break
-    return None
+    reason = tried(one.url, partial(_save, one), stop, pause)
+    return None if reason is None else Fault(one.url, reason)
 
 
-def _asked_for(header: str | None, otherwise: float) -> float:
-    """Seconds of a Retry-After header, at most _LONGEST_WAIT. A date in it is not read."""
-    return min(float(header), _LONGEST_WAIT) if header is not None and header.isdecimal() else otherwise
-
-
-def _save(one: Wanted) -> Fault | None:
-    request = urllib.request.Request(one.url, headers=_HEADERS)
-    with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+def _save(one: Wanted) -> str | None:
+    request = urllib.request.Request(one.url, headers=HEADERS)
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         body = answer.read(_LARGEST + 1)
         if len(body) > _LARGEST:
-            return Fault(one.url, f"is larger than {_LARGEST >> 20} MiB")
+            return f"is larger than {_LARGEST >> 20} MiB"
         if answer.length:  # what the header promised and did not come
             raise http.client.IncompleteRead(b"", answer.length)
     digest = hashlib.sha256(body).hexdigest()
     if digest != one.sha256:
-        return Fault(one.url, f"has the SHA-256 {digest}, must be {one.sha256}")
+        return f"has the SHA-256 {digest}, must be {one.sha256}"
     with writing(one.target) as part:
         part.write_bytes(body)
     return None

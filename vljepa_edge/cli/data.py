@@ -44,7 +44,14 @@ Videos = Annotated[Path | None, typer.Option("--videos", metavar="DIR", help="Th
 
 @data.command()
 def fetch(
-    name: Annotated[str, typer.Argument(metavar="everyday", help="Photographs and robot clips with texts.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="everyday: photographs and robot clips with texts. Or the address of webdataset's tars, "
+            "https://host/{0000..0009}.tar",
+        ),
+    ],
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="DIR", help="The folder to fill.", show_default="everyday in the cache"),
@@ -59,29 +66,33 @@ def fetch(
     """Get photographs and clips from their public addresses, or from the folder VLJEPA_MIRROR; write tables of them.
 
     Every file is checked by its SHA-256. What is there already is kept. The exit status is 1 when something could not
-    be had. The terms of each data set are printed: read them before you use it.
+    be had. The terms of each data set are printed: read them before you use it. Of tars at an address, a shard is kept
+    when it is complete, and indexed, so that a run over the folder can be resumed exactly.
 
     \b
     Examples:
       vljepa data fetch everyday
       vljepa data fetch everyday --out data --only coco,video_droid
       VLJEPA_MIRROR=/mnt/data vljepa data fetch everyday --json
+      vljepa data fetch "https://example.org/train-{0000..0009}.tar" --out shards
     """
+    if ":" in name:
+        if out is None or only is not None:
+            raise InputError("to fetch tars from an address, give --out, and no --only")
+        _fetch_shards(name, out, as_json)
+        return
     from vljepa_edge.training.everyday import fetch as everyday
     from vljepa_edge.training.everyday.sets import SETS, chosen, terms
 
     if name != "everyday":
-        raise InputError(f"what to fetch must be everyday, got {name!r}")
+        raise InputError(f"what to fetch must be everyday or the address of tars, got {name!r}")
     names = [one.name for one in chosen(SETS if only is None else map(str.strip, only.split(",")))]
     with step_bars() as on_step:
         done = everyday.fetch(
             everyday.default_folder() if out is None else out,
             names, everyday.mirror_folder(), on_step=on_step,
         )  # fmt: skip
-    for fault in done.faults[:_FAULTS]:
-        print_error(f"{fault.file}: {fault.reason}")
-    if len(done.faults) > _FAULTS:
-        print_error(f"and {len(done.faults) - _FAULTS} more files")
+    _print_faults([f"{fault.file}: {fault.reason}" for fault in done.faults])
     if as_json:
         print_json(done.to_dict() | {"terms": terms(names).splitlines()})
     else:
@@ -165,6 +176,29 @@ def pack(
         console().print(f"{out}: {packed.samples} samples in {packed.shards} shards, {size}; {packed.cut} were cut out")
     if packed.faults:
         raise typer.Exit(FAILURE)
+
+
+def _fetch_shards(pattern: str, out: Path, as_json: bool) -> None:
+    require(MODULES, "train")
+    from vljepa_edge.training.data.shard_download import download_shards
+
+    with step_bars() as on_step:
+        done = download_shards(pattern, out, on_step)
+    _print_faults([f"{fault.file}: {fault.reason}" for fault in done.faults])
+    if as_json:
+        print_json(done.to_dict())
+    else:
+        size = f"{done.bytes / 1e6:.1f} MB"
+        console().print(f"{out}: {done.shards} shards, {size}; {done.fetched} were fetched now")
+    if done.faults:
+        raise typer.Exit(FAILURE)
+
+
+def _print_faults(faults: list[str]) -> None:
+    for fault in faults[:_FAULTS]:
+        print_error(fault)
+    if len(faults) > _FAULTS:
+        print_error(f"and {len(faults) - _FAULTS} more files")
 
 
 def _spec(source: Path, kind: str | None, camera: str | None, videos: Path | None) -> dict[str, Any]:

@@ -1,14 +1,11 @@
-"""A small world: a list of originals, files of texts about them, and a host on this machine that has both."""
+"""A small world: a list of originals, files of texts about them; a host on this machine may have both."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,53 +13,12 @@ import pytest
 from PIL import Image
 
 from tests.media import write_video
+from tests.training.host import Host
 from vljepa_edge.training.everyday import originals as listed
 from vljepa_edge.training.everyday import texts
 from vljepa_edge.training.everyday.originals import Address, Original
 
 COMMIT = "c" * 40
-
-
-@dataclass
-class Host:
-    """Answers GET as a host of raw files does. answers: by path, (status, body, headers); asked: paths, in order."""
-
-    url: str = ""
-    answers: dict[str, list[tuple[int, bytes, dict[str, str]]]] = field(default_factory=dict)
-    asked: list[str] = field(default_factory=list)
-
-    def put(self, path: str, body: bytes, status: int = 200, **headers: str) -> None:
-        """Answer `path` so; put again, it is what the next GET gets, and the last one is what all others get."""
-        named = {key.replace("_", "-"): value for key, value in headers.items()}
-        self.answers.setdefault(path, []).append((status, body, named))
-
-
-@pytest.fixture
-def host() -> Iterator[Host]:
-    served = Host()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            served.asked.append(self.path)
-            answers = served.answers.get(self.path, [(404, b"404: Not Found", {})])
-            status, body, headers = answers.pop(0) if len(answers) > 1 else answers[0]
-            self.send_response(status)
-            for key, value in ({"Content-Length": str(len(body))} | headers).items():
-                self.send_header(key, value)
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    served.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield served
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def photo(seed: int, kind: str = "JPEG") -> bytes:

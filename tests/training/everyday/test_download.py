@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.everyday.conftest import Host
+from tests.training.host import Host
 from vljepa_edge.support.assets import AssetError
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.training.data.tries import TRIES
 from vljepa_edge.training.everyday import download as module
-from vljepa_edge.training.everyday.download import TRIES, Fault, Wanted, download, has_hash
+from vljepa_edge.training.everyday.download import Fault, Wanted, download, has_hash
 
 BODY = bytes(range(256)) * 1000  # more than one chunk
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.training.everyday.conftest import Host, World
+from tests.training.everyday.conftest import World
+from tests.training.host import Host
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.training.data.sources.table import read_table
 from vljepa_edge.training.everyday.fetch import fetch, mirror_folder, tables_for

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,9 @@ KINDS: dict[str, Callable[..., FileSource]] = {
     "lerobot": read_lerobot,
 }
 
+# `pipe:` is webdataset's, the output of a command; a Path has one slash less than its address.
+_ELSEWHERE = re.compile(r"pipe:|[A-Za-z][A-Za-z0-9+.-]+:/")
+
 
 def open_source(spec: str | Path | Mapping[str, Any], faults: list[DataError] | None = None) -> FileSource:
     """A source of samples.
@@ -44,6 +49,11 @@ def open_source(spec: str | Path | Mapping[str, Any], faults: list[DataError] | 
     path = options.pop("path", None)
     if not isinstance(path, (str, Path)) or not str(path):
         raise InputError(f"a source must have a path, got {path!r}")
+    if _ELSEWHERE.match(str(path)) and not os.path.exists(path):
+        raise InputError(
+            f"{path} must be on this machine, so that a run that is resumed takes what it would have taken; "
+            "fetch tars by `vljepa data fetch ADDRESS --out DIR`, write the output of a command to a file"
+        )
     kind, future = options.pop("kind", None), options.pop("future", None)
     if kind is None:
         kind = kind_of(Path(path))
