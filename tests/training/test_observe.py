@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from vljepa_edge.errors import InputError
 from vljepa_edge.training.observe import Observer, draw_curves, read_log
 
 
-def run(folder: Path, steps: range, loss: float, quiet: bool = False) -> Observer:
-    with Observer(folder, quiet=quiet) as observer:
+def run(folder: Path, steps: range, loss: float, quiet: bool = False, tensorboard: bool = False) -> Observer:
+    with Observer(folder, quiet=quiet, tensorboard=tensorboard) as observer:
         observer.begin("first", steps.start, 10)
         for step in steps:
             observer.step("first", step, {"loss": loss - step, "lr": 1e-3}, samples=8, seconds=0.5, waited=0.1,
@@ -48,8 +50,23 @@ def test_other_ranks_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture
     assert capsys.readouterr() == ("", "")
 
 
-def test_tensorboard_is_an_extra(tmp_path: Path) -> None:
+def test_tensorboard_has_every_figure_of_the_log(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
-    with Observer(tmp_path, quiet=True, tensorboard=True) as observer:
-        observer.begin("first", 0, 1)
-    assert not (tmp_path / "tensorboard").exists()
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run(tmp_path, range(6), 10.0, tensorboard=True)
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    shown = {
+        tag: {event.step: event.value for event in events.Scalars(tag)} for tag in events.Tags()["scalars"]
+    }
+    assert set(shown["first/loss"]) == {0, 2, 4}
+    logged = read_log(tmp_path / "log.jsonl")["first"]
+    assert shown == {f"first/{name}": pytest.approx(points, rel=1e-6) for name, points in logged.items()}
+
+
+def test_tensorboard_is_an_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)  # as where it is not installed
+    with pytest.raises(InputError, match="pip install tensorboard"):
+        Observer(tmp_path, quiet=False, tensorboard=True)
+    run(tmp_path, range(2), 1.0, quiet=True, tensorboard=True)  # other ranks don't need it
+    assert list(tmp_path.iterdir()) == []
