@@ -62,8 +62,8 @@ def addresses(pattern: str) -> list[str]:
     if count > _MOST_SHARDS:
         raise InputError(f"{pattern} must name at most {_MOST_SHARDS} shards, got {count}")
     found = []
-    for numbers in itertools.product(*ranges):
-        texts = [f"{number:0{len(first)}}" for number, first in zip(numbers, pieces[1::3], strict=True)]
+    for chosen in itertools.product(*ranges):
+        texts = [f"{number:0{len(first)}}" for number, first in zip(chosen, pieces[1::3], strict=True)]
         found.append("".join(itertools.chain.from_iterable(zip(pieces[::3], [*texts, ""], strict=True))))
     names = [_name(url) for url in found]
     if len(set(names)) < len(names):
