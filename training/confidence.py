@@ -16,13 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from vljepa_edge.bundle.confidence import IsotonicEntry, LogisticEntry
 from vljepa_edge.errors import InputError
+from vljepa_edge.perception.logistic import fit_logistic as fit
 from vljepa_edge.support.atomic import replacing
 
 Binning = Literal["width", "count"]
 BINS = 15
 
-_STEPS = 100  # of Newton's method, which needs about ten
-_SETTLED = 1e-12  # a step this small ends it
 _STEEPEST = 1e4  # of a slope: beyond it a calibrator is a threshold
 
 
@@ -32,42 +31,9 @@ def fit_logistic(numbers: ArrayLike, right: ArrayLike) -> LogisticEntry:
     tells apart. Where a higher number is not more probable the slope is 0. Raises InputError for arrays that don't fit.
     """
     given, yes = _checked(numbers, right)
-    positive, negative = int(yes.sum()), int((~yes).sum())
-    targets = np.where(yes, (positive + 1) / (positive + 2), 1 / (negative + 2))
-    middle, spread = float(given.mean()), float(given.std())
-    level = float(targets.mean())
-    flat = LogisticEntry(kind="logistic", slope=0.0, offset=math.log(level / (1 - level)))
-    if spread <= 1e-12 * max(1.0, abs(middle)):  # all the same, but for rounding
-        return flat
-    columns = np.stack([(given - middle) / spread, np.ones_like(given)], axis=1)
-    slope, offset = _newton(columns, targets)
-    if slope <= 0:
-        return flat
-    slope = min(slope / spread, _STEEPEST)
-    return LogisticEntry(kind="logistic", slope=slope, offset=offset - slope * middle)
-
-
-def _newton(columns: NDArray[np.float64], targets: NDArray[np.float64]) -> tuple[float, float]:
-    """The weights of the largest likelihood of a logistic regression: Newton's method, a step halved until it helps."""
-    weights = np.zeros(2)
-
-    def loss(candidate: NDArray[np.float64]) -> float:
-        power = columns @ candidate
-        return float((np.logaddexp(0.0, power) - targets * power).sum())
-
-    current = loss(weights)
-    for _ in range(_STEPS):
-        chance = 0.5 * (1.0 + np.tanh(0.5 * (columns @ weights)))
-        curvature = columns.T @ (columns * (chance * (1 - chance))[:, None]) + 1e-12 * np.eye(2)
-        step = np.linalg.solve(curvature, columns.T @ (targets - chance))
-        size = 1.0
-        while size > 1e-6 and loss(weights + size * step) > current:
-            size /= 2
-        weights = weights + size * step
-        current = min(current, loss(weights))
-        if np.abs(size * step).max() < _SETTLED:
-            break
-    return float(weights[0]), float(weights[1])
+    slope, offset = fit(given, yes, np.ones(len(given)), float(len(given)))
+    steep = min(slope, _STEEPEST)
+    return LogisticEntry(kind="logistic", slope=steep, offset=offset + (slope - steep) * float(given.mean()))
 
 
 def fit_isotonic(numbers: ArrayLike, right: ArrayLike) -> IsotonicEntry:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from vljepa_edge.bundle.confidence import ConfidenceEntry, IsotonicEntry, LogisticEntry
 from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.perception.finite import unit
+from vljepa_edge.perception.logistic import logistic
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.confidence import GeneralEntry
@@ -40,7 +41,7 @@ def probability(entry: LogisticEntry | IsotonicEntry, number: ArrayLike) -> NDAr
     if isinstance(entry, IsotonicEntry):
         places, values = np.array(entry.knots, np.float64).T
         return np.asarray(np.interp(given, places, values), np.float64)
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * (entry.slope * given + entry.offset))), np.float64)
+    return logistic(entry.slope * given + entry.offset)
 
 
 class Confidence:
@@ -85,7 +86,7 @@ class Confidence:
 
     def text(self, query: str, cosine: ArrayLike) -> NDArray[np.float64] | None:
         """The probability that a text is the right answer to `query`, of the cosine between both."""
-        entry = self._entry.caption if self.asks_for_caption(query) else self._entry.answer
+        entry = self._calibrator(query)
         return None if entry is None else probability(entry, cosine)
 
     def label(self, cosine: ArrayLike) -> NDArray[np.float64] | None:
@@ -118,13 +119,16 @@ class Confidence:
                 return Words(self._sentences[nearest], chance, "general")
         return Words("", sure, "none")
 
+    def _calibrator(self, query: str) -> LogisticEntry | IsotonicEntry | None:
+        return self._entry.caption if self.asks_for_caption(query) else self._entry.answer
+
     def _of_decoded(self, text: Text, decoded: str, embedding: NDArray[np.float32], query: str) -> float | None:
         said = as_yes_or_no(decoded)
         if said is not None and self.asks_for_presence(query):
             yes, no = text.sets.get(self.presence_texts()) @ embedding
             chance = self.presence(float(yes), float(no))
             return chance if chance is None or said else 1.0 - chance
-        entry = self._entry.caption if self.asks_for_caption(query) else self._entry.answer
+        entry = self._calibrator(query)
         if entry is None:
             return None
         if not decoded:

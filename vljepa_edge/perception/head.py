@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vljepa_edge.errors import HeadError, InputError
 from vljepa_edge.perception.features import encoder_digest
 from vljepa_edge.perception.head_file import read_arrays, write_arrays
+from vljepa_edge.perception.logistic import logistic
 from vljepa_edge.support.arguments import as_path, shown
 
 if TYPE_CHECKING:
@@ -78,9 +79,7 @@ class Head:
         if np.ndim(features) not in (1, 2) or np.shape(features)[-1] != self.weights.shape[1]:
             raise InputError(f"features must be [N, {self.weights.shape[1]}], got {np.shape(features)}")
         scores = np.asarray(features, np.float32) @ self.weights.T + self.bias
-        logits = self.slope * scores.astype(np.float64) + self.offset
-        found: NDArray[np.float64] = np.exp(-np.logaddexp(0, -logits))
-        return found
+        return logistic(self.slope * scores.astype(np.float64) + self.offset)
 
     def check_encoder(self, model: Perception, name: object = "head") -> None:
         """Raises HeadError when `model` has another X-encoder than the one that this head was taught with. `name` is

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from vljepa_edge.errors import DataError, FrameError, InputError, VideoError, VideoWarning
 from vljepa_edge.perception.features import encoder_digest
 from vljepa_edge.perception.head import Head, check_labels, is_background
+from vljepa_edge.perception.logistic import fit_logistic, logistic
 from vljepa_edge.perception.perception import as_model
 from vljepa_edge.tasks.clips import Clip, Example, Report, as_examples, listed, read_rows, spread_out
-from vljepa_edge.tasks.ridge import Ridge, fit_logistic, fit_ridge
+from vljepa_edge.tasks.ridge import Ridge, fit_ridge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -211,7 +212,7 @@ def _calibrate(ridge: Ridge, rows: _Rows, count: int) -> tuple[float, float]:
 
 def _probabilities(scores: _Array, calibration: tuple[float, float]) -> _Array:
     slope, offset = calibration
-    return np.asarray(np.exp(-np.logaddexp(0, -(slope * scores + offset))))
+    return logistic(slope * scores + offset)
 
 
 def _threshold(rows: _Rows, ridge: Ridge, calibration: tuple[float, float], events: NDArray[np.bool_]) -> float:
