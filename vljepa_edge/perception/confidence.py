@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -13,6 +12,7 @@ from vljepa_edge.bundle.confidence import ConfidenceEntry, IsotonicEntry, Logist
 from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.perception.finite import unit
 from vljepa_edge.perception.logistic import logistic
+from vljepa_edge.support.npy import parse_npy
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.confidence import GeneralEntry
@@ -159,16 +159,11 @@ def read_general(bundle: Bundle, entry: GeneralEntry) -> tuple[list[str], NDArra
 
 
 def _read_halves(name: str, raw: bytes) -> NDArray[Any]:
-    """A .npy of float16 [N, E] in C order. The size is checked before memory is taken for it."""
-    file = io.BytesIO(raw)
+    """A .npy of float16 [N, E]. Raises BundleError."""
     try:
-        version = np.lib.format.read_magic(file)
-        if version != (1, 0):
-            raise ValueError(f"it has version {version}")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        rows = parse_npy(raw)
     except Exception as error:  # what NumPy raises for a damaged header is not said anywhere
-        raise BundleError(name, f"is not a .npy file of version 1.0: {error}") from None
-    data = raw[file.tell() :]
-    if dtype != np.dtype("<f2") or fortran or len(shape) != 2 or len(data) != 2 * shape[0] * shape[1]:
-        raise BundleError(name, f"must hold float16 [N, E] in C order, got {dtype} {list(shape)} in {len(data)} bytes")
-    return np.frombuffer(data, "<f2").reshape(shape)
+        raise BundleError(name, f"is not a .npy file of version 1.0, float16 [N, E] in C order: {error}") from None
+    if rows.dtype != np.dtype("<f2") or rows.ndim != 2:
+        raise BundleError(name, f"must hold float16 [N, E], got {rows.dtype} {list(rows.shape)}")
+    return rows

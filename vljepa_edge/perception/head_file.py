@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.errors import HeadError
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.npy import parse_npy
 
 FORMAT = "vljepa-head"
 VERSION = 1
@@ -70,21 +69,10 @@ def _read(path: Path, file: zipfile.ZipFile, sizes: Mapping[str, int], name: str
     if sizes[member] > LARGEST:
         raise HeadError(path, f"array {name!r} is larger than {LARGEST >> 20} MiB; {_AGAIN}")
     try:
-        array = _parse(file.read(member))
+        array = parse_npy(file.read(member))
     except Exception as error:  # zipfile and NumPy raise whatever their parts raise at bytes that nobody foresaw
         raise HeadError(path, f"array {name!r} is damaged ({type(error).__name__}: {error}); {_AGAIN}") from error
     kind, dimensions = form
     if array.dtype.kind != kind or array.ndim != dimensions:
         raise HeadError(path, f"array {name!r} is {array.dtype} with {array.ndim} dimensions; {_AGAIN}")
     return array
-
-
-def _parse(data: bytes) -> NDArray[Any]:
-    """What np.save wrote. No more memory is taken than the bytes that are there."""
-    stream = io.BytesIO(data)
-    if np.lib.format.read_magic(stream) != (1, 0):
-        raise ValueError("not the format 1.0 of .npy")
-    shape, in_columns, dtype = np.lib.format.read_array_header_1_0(stream, max_header_size=4096)
-    if in_columns or dtype.hasobject or len(data) - stream.tell() != math.prod(shape) * dtype.itemsize:
-        raise ValueError(f"{dtype} {shape} is not what it holds")
-    return np.frombuffer(data, dtype, offset=stream.tell()).reshape(shape)
