@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.bundle.confidence import IsotonicEntry, LogisticEntry
 from vljepa_edge.bundle.store import Bundle
-from vljepa_edge.bundle.write import check_replaceable, write_bundle
+from vljepa_edge.bundle.write import check_replaceable, parts_of, write_bundle
 from vljepa_edge.model import load
 from vljepa_edge.perception.confidence import probability
 from vljepa_edge.training.confidence import (
@@ -190,12 +190,8 @@ def _write(
     tables: Sequence[Path],
 ) -> None:
     """The bundle with another confidence, in its own place."""
-    manifest = bundle.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
     old = None if bundle.manifest.confidence is None else bundle.manifest.confidence.general
-    left = () if old is None else (old.texts, old.embeddings)
-    files: dict[str, bytes | Path] = {
-        name: bundle.read(name) for name in bundle.manifest.entries() if name not in left
-    }
+    manifest, files = parts_of(bundle, () if old is None else (old.texts, old.embeddings))
     if "general" in result.confidence:
         array = io.BytesIO()
         np.lib.format.write_array(array, np.ascontiguousarray(rows), (1, 0), allow_pickle=False)

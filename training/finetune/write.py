@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from vljepa_edge.bundle.store import Bundle
-from vljepa_edge.bundle.write import write_bundle
+from vljepa_edge.bundle.write import CARD, parts_of, write_bundle
 from vljepa_edge.training.finetune.report import FineTuneReport
-
-_CARD = "MODEL_CARD.md"
 
 
 def write_fine_tuned(out: Path, parent: Bundle, predictor: bytes | None, report: FineTuneReport) -> Path:
@@ -22,14 +19,13 @@ def write_fine_tuned(out: Path, parent: Bundle, predictor: bytes | None, report:
     about = parent.manifest
     graph = about.graphs["predictor"].file
     general = None if about.confidence is None else about.confidence.general
-    left = {_CARD} if general is None else {_CARD, general.texts, general.embeddings}
-    files: dict[str, bytes | Path] = {
-        name: parent.read(name) for name in about.entries() if name not in left and not name.startswith("checkpoint/")
-    }
+    left = {CARD, *(() if general is None else (general.texts, general.embeddings))}
+    left |= {name for name in about.entries() if name.startswith("checkpoint/")}
+    manifest, files = parts_of(parent, left)
     if predictor is not None:
         files[graph] = predictor
-    files[_CARD] = _card(out.stem, parent, report).encode()
-    manifest: dict[str, Any] = about.model_dump(mode="json", by_alias=True, exclude={"created", "files", "confidence"})
+    files[CARD] = _card(out.stem, parent, report).encode()
+    del manifest["confidence"]
     manifest |= {"name": out.stem, "version": "1", "figures": {}}
     if report.classes:
         manifest["prompts"] |= {"classify": "{label}", "classify_query": None}

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from vljepa_edge.bundle.store import Bundle
-from vljepa_edge.bundle.write import write_bundle
+from vljepa_edge.bundle.write import CARD, parts_of, write_bundle
 from vljepa_edge.errors import ExportError, VLJepaError
 from vljepa_edge.export.int8.convert import export_int8
 from vljepa_edge.export.pipeline import tokenizers_of
@@ -55,9 +55,9 @@ from vljepa_edge.training.tiny.scenes import FPS
 
 START, CONCEPTS, CORPUS = "start", "concepts.safetensors", "corpus.txt"
 """In the work folder: what the run starts from."""
-CONFIDENCE_TABLE = "flickr8k-dev"
-"""Photographs that nothing was trained on, each with five captions: how sure the model may be is fitted to them."""
-CARD = "MODEL_CARD.md"
+CONFIDENCE_TABLE, GENERAL_TABLE = "flickr8k-dev", "flickr8k-train"
+"""Photographs that nothing was trained on, each with five captions: how sure the model may be is fitted to them. And
+those whose captions give the general sentences to fall back on."""
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -169,7 +169,7 @@ def export(model: VLJepa, texts: Tokenizers, run: RunConfig, recipe: Recipe, out
 
 def finish(bundle: Path, recipe: Recipe, tables: Path, log: Log) -> None:
     """Fit how sure the bundle may be, measure its card, and write both into it."""
-    held, trained = tables / f"{CONFIDENCE_TABLE}.jsonl", tables / f"{CONFIDENCE_TABLE.removesuffix('dev')}train.jsonl"
+    held, trained = tables / f"{CONFIDENCE_TABLE}.jsonl", tables / f"{GENERAL_TABLE}.jsonl"
     if held.is_file():
         general = [text for text, _ in general_sentences(trained)[:SENTENCES]]
         fitted = calibrate(bundle, held, general=general, picture=bundle.with_suffix(".reliability.png"))
@@ -177,9 +177,7 @@ def finish(bundle: Path, recipe: Recipe, tables: Path, log: Log) -> None:
     else:
         log(f"no {held.name}: the bundle doesn't say how sure it is")
     figures = card.evaluate(bundle, recipe.data.card_clips, data=tables)
-    written = Bundle.open(bundle)
-    manifest = written.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
-    files: dict[str, bytes | Path] = {name: written.read(name) for name in written.manifest.entries()}
+    manifest, files = parts_of(Bundle.open(bundle))
     files[CARD] = card_text.markdown(figures).encode()
     write_bundle(bundle, {**manifest, "figures": figures}, files)
     log(json.dumps({name: found for name, found in figures.items() if name in ("everyday", "seen", "held")}))

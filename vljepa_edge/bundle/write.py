@@ -18,7 +18,16 @@ from vljepa_edge.errors import BundleError
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.folders import first_other, replacing_folder
 
+CARD = "MODEL_CARD.md"
+"""The file of a bundle's model card."""
 _CHUNK = 1 << 20
+
+
+def parts_of(bundle: Bundle, leave_out: Collection[str] = ()) -> tuple[dict[str, Any], dict[str, bytes | Path]]:
+    """What `write_bundle` takes to write a bundle again: its manifest as JSON values, and its files but for those left
+    out. Both are the caller's to change. Raises BundleError."""
+    manifest = bundle.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
+    return manifest, {name: bundle.read(name) for name in bundle.manifest.entries() if name not in leave_out}
 
 
 def write_bundle(

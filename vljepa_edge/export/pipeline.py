@@ -14,7 +14,7 @@ from tokenizers import Tokenizer
 
 from vljepa_edge.bundle.manifest import MANIFEST
 from vljepa_edge.bundle.store import Bundle
-from vljepa_edge.bundle.write import check_replaceable, write_bundle
+from vljepa_edge.bundle.write import check_replaceable, parts_of, write_bundle
 from vljepa_edge.errors import BundleError, ExportError
 from vljepa_edge.export.int8.convert import Card, export_int8
 from vljepa_edge.export.progress import OnStep
@@ -101,10 +101,9 @@ def _open_float(path: str) -> Bundle:
 
 def _restore(bundle: Bundle, out: Path, bits: int) -> None:
     """The bundle with its weights stored at other bits."""
-    manifest = bundle.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
-    files = {name: bundle.read(name) for name in bundle.manifest.entries()}
+    manifest, files = parts_of(bundle)
     for file in {graph.file for graph in bundle.manifest.graphs.values()}:
-        whole = restore_weights(files[file])
+        whole = restore_weights(bundle.read(file))
         files[file] = store_weights(whole, 16) if bits == 16 else whole
     write_bundle(out, manifest, files)
 

@@ -18,7 +18,7 @@ import numpy as np
 import onnx
 
 from vljepa_edge.bundle.store import Bundle
-from vljepa_edge.bundle.write import write_bundle
+from vljepa_edge.bundle.write import CARD, parts_of, write_bundle
 from vljepa_edge.engines import available, open_engine
 from vljepa_edge.errors import ExportError
 from vljepa_edge.export.int8 import acceptance
@@ -176,10 +176,10 @@ def _bytes_at_16(bundle: Bundle) -> int:
 
 def _write(out: Path, source: Bundle, graphs: Mapping[str, bytes], report: dict[str, Any], card: Card | None) -> Path:
     """The source with other graphs. Its figures and card are not this bundle's, so they give way to `card`."""
-    files = {name: source.read(name) for name in source.manifest.entries() if name != "MODEL_CARD.md"} | dict(graphs)
-    manifest = source.manifest.model_dump(mode="json", by_alias=True, exclude={"created", "files"})
+    manifest, files = parts_of(source, {CARD})
+    files |= graphs
     manifest["figures"] = {} if card is None else card.figures
     manifest["provenance"] = {**manifest["provenance"], "export": {"precision": "int8", **report}}
     if card is not None:
-        files["MODEL_CARD.md"] = card.markdown.encode()
+        files[CARD] = card.markdown.encode()
     return write_bundle(out, manifest, files)

@@ -17,7 +17,7 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from vljepa_edge.bundle.write import write_bundle
+from vljepa_edge.bundle.write import CARD, write_bundle
 from vljepa_edge.errors import ExportError
 from vljepa_edge.export.progress import OnStep, told
 from vljepa_edge.export.pytorch.graph import Graph, features, role, tensor
@@ -120,7 +120,7 @@ def write_checkpoint(
     }
     files["NOTICE"] = licences.notice.encode()
     if about.card:
-        files["MODEL_CARD.md"] = about.card.encode()
+        files[CARD] = about.card.encode()
     with TemporaryDirectory(prefix=".vljepa-export-", dir=_existing(out)) as folder:
         for file, graph in told(list(graphs.items()), "exporting graphs", on_step):
             path = Path(folder) / Path(file).name
