@@ -416,7 +416,7 @@ class _Run:
                 signal.signal(number, handler)
 
 
-def _augmentations(stage: Stage) -> Augmentations | FeatureAugmentations | None:
+def _augmentations(stage: Stage) -> Augmentations | None:
     if not stage.augment:
         return None
     return (FeatureAugmentations if stage.cache else Augmentations)(tuple(stage.augment))

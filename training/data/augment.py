@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,27 +21,6 @@ _SIDED = re.compile(
     r"counter-?clockwise|east|west|eastern|western|text|letters?|words?|written|writes?|writing|reads?|says|sign|number)\b",
     re.IGNORECASE,
 )
-
-
-@dataclass(frozen=True)
-class Augmentations:
-    """Augmentations by name, one after another. Can be sent to workers.
-
-    names: of `AUGMENTATIONS`. Each draws numbers of its own, so that adding one changes no other.
-    """
-
-    names: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        unknown = [name for name in self.names if name not in AUGMENTATIONS]
-        if unknown:
-            raise InputError(f"augmentations must be of {', '.join(AUGMENTATIONS)}, got {', '.join(unknown)}")
-
-    def __call__(self, sample: Sample, clip: Clip, draw: int) -> Clip:
-        """A clip, uint8 (T, H, W, 3), of the same shape. draw: 64 random bits."""
-        for name in self.names:
-            clip = AUGMENTATIONS[name](sample, clip, np.random.default_rng([draw, *name.encode()]))
-        return clip
 
 
 def mirror(sample: Sample, clip: Clip, rng: np.random.Generator) -> Clip:
@@ -59,7 +39,33 @@ def brightness(sample: Sample, clip: Clip, rng: np.random.Generator) -> Clip:
     return changed
 
 
-AUGMENTATIONS: dict[str, Callable[[Sample, Clip, np.random.Generator], Clip]] = {
+Augmentation = Callable[[Sample, Any, np.random.Generator], Any]
+"""A sample, its clip or its cached features, and what draws, to the changed clip or features."""
+
+AUGMENTATIONS: dict[str, Augmentation] = {
     "mirror": mirror,
     "brightness": brightness,
 }
+
+
+@dataclass(frozen=True)
+class Augmentations:
+    """Augmentations by name, one after another. Can be sent to workers.
+
+    names: of `known`. Each draws numbers of its own, so that adding one changes no other.
+    """
+
+    names: tuple[str, ...]
+    what: ClassVar[str] = "augmentations"
+    known: ClassVar[Mapping[str, Augmentation]] = AUGMENTATIONS
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.names if name not in self.known]
+        if unknown:
+            raise InputError(f"{self.what} must be of {', '.join(self.known)}, got {', '.join(unknown)}")
+
+    def __call__(self, sample: Sample, seen: Any, draw: int) -> Any:
+        """A clip, uint8 (T, H, W, 3), or cached features by name, changed, of the same shapes. draw: 64 random bits."""
+        for name in self.names:
+            seen = self.known[name](sample, seen, np.random.default_rng([draw, *name.encode()]))
+        return seen

@@ -44,8 +44,8 @@ _AHEAD = 4  # chunks of each worker that may wait
 _ATTEMPTS = 50  # stand-ins for one sample
 
 Clip: TypeAlias = NDArray[np.uint8]
-Augment: TypeAlias = Callable[[Sample, Clip, int], Clip]
-"""A sample, its clip and 64 random bits to another clip of the same shape."""
+Augment: TypeAlias = Callable[[Sample, Any, int], Any]
+"""A sample, its clip, or its cached features by name, and 64 random bits to others of the same shapes."""
 Streams: TypeAlias = Mapping[str, NDArray[Any]]
 PIXELS = ""  # the name of pixels among streams
 
@@ -193,7 +193,7 @@ def batches(
     rank: int = 0,
     ranks: int = 1,
     workers: int = 2,
-    augment: Augment | FeatureAugmentations | None = None,
+    augment: Augment | None = None,
     cache: FeatureCache | None = None,
     pin: bool = False,
     max_corrupt: float = MAX_CORRUPT,
@@ -256,7 +256,7 @@ class _Planned(Dataset[Chunk]):
         sources: Sequence[Source],
         reader: Reader,
         collate: Collate,
-        augment: Augment | FeatureAugmentations | None,
+        augment: Augment | None,
         plan: Plan,
         batch: int,
         share: tuple[int, int],
@@ -264,8 +264,7 @@ class _Planned(Dataset[Chunk]):
         last: int,
     ) -> None:
         self._sources, self._reader, self._collate = sources, reader, collate
-        self._features = augment if isinstance(augment, FeatureAugmentations) else None
-        self._pixels = None if isinstance(augment, FeatureAugmentations) else augment
+        self._augment = augment
         self._plan, self._batch, self._share = plan, batch, share
         self._first, self._steps = first, last - first
         self._each = -(-(share[1] - share[0]) // reader.chunk)  # chunks of a step
@@ -299,11 +298,13 @@ class _Planned(Dataset[Chunk]):
 
     def _changed(self, source: Source, sample: Sample, video: Streams, draw: int) -> tuple[Sample, Streams]:
         """As the step sees it: varied by its source, and augmented."""
-        if PIXELS in video:
-            return sample, video if self._pixels is None else {PIXELS: self._pixels(sample, video[PIXELS], draw)}
-        if isinstance(source, Varied):
+        if PIXELS not in video and isinstance(source, Varied):
             sample, video = source.varied(sample, video, draw)
-        return sample, video if self._features is None else self._features(video, draw)
+        if self._augment is None:
+            return sample, video
+        if PIXELS in video:
+            return sample, {PIXELS: self._augment(sample, video[PIXELS], draw)}
+        return sample, self._augment(sample, video, draw)
 
 
 class Ordered(Dataset[Chunk]):

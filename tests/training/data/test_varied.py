@@ -104,7 +104,7 @@ def test_features_are_augmented_after_they_were_varied(cache: FeatureCache) -> N
     for reference, luma in zip(Plan((COUNT,), (1.0,), 0, "one").step(0, 6), streams(batch)["luma"], strict=True):
         sample = source[reference.sample]
         _, features = source.varied(sample, cache.read(sample), reference.draw)
-        np.testing.assert_array_equal(luma.numpy(), augment(features, reference.draw)["luma"])
+        np.testing.assert_array_equal(luma.numpy(), augment(sample, features, reference.draw)["luma"])
 
 
 def test_without_its_query_a_sample_varies_as_with_it(cache: FeatureCache) -> None:
