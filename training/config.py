@@ -33,13 +33,13 @@ Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
 
 
-class _Part(BaseModel):
+class Part(BaseModel):
     """A mapping of the file. An unknown key is an error, and so is a value of another type."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class TokenizerFiles(_Part):
+class TokenizerFiles(Part):
     """Files in the format of Hugging Face tokenizers; without one, that of the checkpoint or of the part's source."""
 
     query: str | None = None
@@ -47,7 +47,7 @@ class TokenizerFiles(_Part):
     decoder: str | None = None
 
 
-class Frames(_Part):
+class Frames(Part):
     """What is taken from each stretch of video: `count` frames, evenly, or at `rate` frames a second."""
 
     count: Count
@@ -57,7 +57,7 @@ class Frames(_Part):
     rate: Rate | None = None
 
 
-class Objective(_Part):
+class Objective(Part):
     """pair: <X_V, X_Q, Y>. future: Y is the text that holds `delta` seconds after the stretch (action anticipation).
     classify: Y is one of `classes`, scored against all of them."""
 
@@ -76,14 +76,14 @@ class Objective(_Part):
         return self
 
 
-class Loss(_Part):
+class Loss(Part):
     """One term of the loss. info_nce is the paper's (section 3); the others are those that it names beside it."""
 
     kind: Literal["info_nce", "cosine", "l1", "l2", "vicreg", "sigreg"]
     weight: Rate = 1.0
 
 
-class Stage(_Part):
+class Stage(Part):
     """One stage of training.
 
     data: weight of each source of the run, replay among them. query: false is the query-free pretraining. batch:
@@ -134,7 +134,7 @@ class Stage(_Part):
         return self
 
 
-class Parallel(_Part):
+class Parallel(Part):
     """How the model lies on the devices of a torchrun. fsdp2 shards layers; activations are kept or made again."""
 
     mode: Literal["none", "ddp", "fsdp2"] = "none"
@@ -143,14 +143,14 @@ class Parallel(_Part):
     compile: bool = False
 
 
-class Checkpoints(_Part):
+class Checkpoints(Part):
     """every: steps from one to the next. keep: how many of the last are kept, the best one aside."""
 
     every: Count = 500
     keep: Count = 3
 
 
-class Evaluate(_Part):
+class Evaluate(Part):
     """Retrieval on a validation set, every `every` steps. data: a source of the run that no stage takes data from."""
 
     data: str
@@ -158,14 +158,14 @@ class Evaluate(_Part):
     samples: Annotated[int, Field(ge=2)] = 1000
 
 
-class Loader(_Part):
+class Loader(Part):
     """workers: processes that open videos. corrupt: share of samples that may be unreadable before the run ends."""
 
     workers: Whole = 2
     corrupt: Share = 0.02
 
 
-class Predicted(_Part):
+class Predicted(Part):
     """Samples whose predicted embeddings the Y-decoder reads too, as the last stage sees them: what the predictor makes
     of a video is not quite its text's own embedding. share: of the decoder's batches."""
 
@@ -174,7 +174,7 @@ class Predicted(_Part):
     share: Share = 0.3
 
 
-class Decoder(_Part):
+class Decoder(Part):
     """The Y-decoder, trained after the stages (section 3.1 of the paper, which does not disclose it).
 
     corpus: text files (a line a text) or sources of the run (their targets). noise: length of the random step that is
@@ -196,7 +196,7 @@ class Decoder(_Part):
     source: str | None = None
 
 
-class RunConfig(_Part):
+class RunConfig(Part):
     """All of a run.
 
     data: sources by name; null takes one out of the run, and out of every stage. model: a VLJepaConfig, as a preset
@@ -298,11 +298,16 @@ def load_run(file: str | Path, changes: Sequence[str] = ()) -> RunConfig:
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        found = f", got {first['input']!r}" if where and not isinstance(first["input"], (dict, list)) else ""
-        raise InputError(f"{path}: {where + ': ' * bool(where)}{message}{found}") from None
+        raise InputError(f"{path}: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong with a file's values: the key, what it must be, and what it is."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    found = f", got {first['input']!r}" if where and not isinstance(first["input"], (dict, list)) else ""
+    return f"{where + ': ' * bool(where)}{message}{found}"
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

@@ -71,9 +71,10 @@ class Model(Perception):
         from vljepa_edge.streaming.options import as_options
         from vljepa_edge.streaming.stream import Stream
 
-        waits = {"hop": hop, "queue": queue, "max_staleness": max_staleness, "gap": gap}
-        says = {"decode": decode, "min_confidence": min_confidence}
-        chosen = as_options(options).changed(policy=policy, **waits, **says)
+        chosen = as_options(options).changed(
+            policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
+            min_confidence=min_confidence,
+        )  # fmt: skip
         return Stream(self, query, chosen, live=live, callback=callback)
 
     def stream(
@@ -101,9 +102,10 @@ class Model(Perception):
         from vljepa_edge.streaming.reader import EventReader
         from vljepa_edge.streaming.stream import Stream
 
-        waits = {"hop": hop, "queue": queue, "max_staleness": max_staleness, "gap": gap}
-        says = {"decode": decode, "min_confidence": min_confidence}
-        chosen = as_options(options).changed(policy=policy, **waits, **says)
+        chosen = as_options(options).changed(
+            policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
+            min_confidence=min_confidence,
+        )  # fmt: skip
         opened = self.open(source, live=live)
         try:
             return EventReader(opened, partial(Stream, self, query, chosen))

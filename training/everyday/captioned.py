@@ -5,31 +5,28 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import open_source
+from vljepa_edge.training.everyday.photographs import Resaid
 from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
 
 _ASKED_SHARE = 0.8
 """Of captions: with a query. The rest have none, as in the query-free first stage."""
 
 
-class Captioned:
+class Captioned(Resaid):
     """The samples of another source (its spec: `of`), each asked for by one of CAPTION_QUERIES or by no query at all.
 
     Which one changes from step to step where a stage reads cached features.
     """
 
     def __init__(self, of: Any) -> None:
-        self._source = open_source(of)
-        self.name, self.left_out = self._source.name, self._source.left_out
-
-    def __len__(self) -> int:
-        return len(self._source)
+        source = open_source(of)
+        super().__init__(source, source.name)
 
     def __getitem__(self, index: int) -> Sample:
         return replace(self._source[index], query=CAPTION_QUERIES[0])
@@ -40,15 +37,3 @@ class Captioned:
         """Asked as one step asks. draw: 64 random bits."""
         rng = random.Random(draw)
         return replace(sample, query=rng.choice(CAPTION_QUERIES) if rng.random() < _ASKED_SHARE else ""), features
-
-    def frames(self, sample: Sample, plan: FramePlan, where: float = 0.5) -> NDArray[np.uint8]:
-        """As of the source."""
-        return self._source.frames(sample, plan, where)
-
-    def open(self, sample: Sample) -> BinaryIO:
-        """As of the source."""
-        return self._source.open(sample)
-
-    def duration(self, sample: Sample) -> float:
-        """As of the source."""
-        return self._source.duration(sample)

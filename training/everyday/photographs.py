@@ -37,16 +37,36 @@ class Photographs:
         return [(index, self._source[index]) for index in indices]
 
 
-class Remade:
-    """A source with the frames of another, whose samples are made from those of each photograph, once.
-
-    They lie in a file without a name, which workers share.
-    """
+class Resaid:
+    """A source with the frames of another, of whose samples something else is said."""
 
     def __init__(self, source: FileSource, name: str) -> None:
         self.name = name
         self.left_out = dict(source.left_out)
         self._source = source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def open(self, sample: Sample) -> BinaryIO:
+        """As of the wrapped source."""
+        return self._source.open(sample)
+
+    def duration(self, sample: Sample) -> float:
+        """As of the wrapped source."""
+        return self._source.duration(sample)
+
+    def frames(self, sample: Sample, plan: FramePlan, where: float = 0.5) -> NDArray[np.uint8]:
+        """As of the wrapped source."""
+        return self._source.frames(sample, plan, where)
+
+
+class Remade(Resaid):
+    """A source whose samples are made from those of each photograph, once. They lie in a file without a name, which
+    workers share."""
+
+    def __init__(self, source: FileSource, name: str) -> None:
+        super().__init__(source, name)
         self._rows: Rows | None = None
 
     def _make(
@@ -64,25 +84,10 @@ class Remade:
         self._rows = Rows(made())
         self._place = np.argsort(photographs.order)
 
-    def __len__(self) -> int:
-        return len(self._source)
-
     def __getitem__(self, index: int) -> Sample:
         if self._rows is None or not 0 <= index < len(self._place):
             raise IndexError(f"no sample {index} in {len(self)}")
         return self._rows[int(self._place[index])]
-
-    def open(self, sample: Sample) -> BinaryIO:
-        """As of the wrapped source."""
-        return self._source.open(sample)
-
-    def duration(self, sample: Sample) -> float:
-        """As of the wrapped source."""
-        return self._source.duration(sample)
-
-    def frames(self, sample: Sample, plan: FramePlan, where: float = 0.5) -> NDArray[np.uint8]:
-        """As of the wrapped source."""
-        return self._source.frames(sample, plan, where)
 
 
 def captions_of(samples: Sequence[tuple[int, Sample]]) -> tuple[str, ...]:

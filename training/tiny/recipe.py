@@ -7,22 +7,16 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.training.config import Amount, Count, Name, Rate, Share, Whole
+from vljepa_edge.training.config import Amount, Count, Name, Part, Rate, Share, Whole, first_problem
 from vljepa_edge.training.yaml12 import read_yaml
 
 _SMOLLM2_LAYERS = 30
 
 
-class _Part(BaseModel):
-    """A mapping of the file. An unknown key is an error, and so is a value of another type."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class DataRecipe(_Part):
+class DataRecipe(Part):
     """How many clips of each kind are drawn: with all that the model sees, with brightness alone, to test the motion
     stem on, and of each split of the model card."""
 
@@ -32,7 +26,7 @@ class DataRecipe(_Part):
     card_clips: Annotated[int, Field(ge=66)] = 2_000
 
 
-class MotionRecipe(_Part):
+class MotionRecipe(Part):
     """The motion stem's own training: motions and counts as classes. groups: share of its clips that show two or three
     of a kind; count_weight: of the loss of counts beside that of motions."""
 
@@ -44,7 +38,7 @@ class MotionRecipe(_Part):
     lr: Rate = 4e-3
 
 
-class PredictorRecipe(_Part):
+class PredictorRecipe(Part):
     """The predictor's body: `scratch` with these sizes, or `smollm2`, SmolLM2-135M's last `layers` layers."""
 
     body: Literal["scratch", "smollm2"] = "scratch"
@@ -63,7 +57,7 @@ class PredictorRecipe(_Part):
         return self
 
 
-class DecoderRecipe(_Part):
+class DecoderRecipe(Part):
     """The Y-decoder's size, and how many texts of wider words and scenes it is trained on beside all captions."""
 
     hidden: Annotated[int, Field(ge=64, multiple_of=64)] = 256
@@ -71,7 +65,7 @@ class DecoderRecipe(_Part):
     wide: Whole = 40_000
 
 
-class Recipe(_Part):
+class Recipe(Part):
     """All that decides the default. run: of the general trainer, a YAML file or the name of one that ships, with
     `changes` (`a.b=c`)."""
 
@@ -82,7 +76,7 @@ class Recipe(_Part):
     predictor: PredictorRecipe = PredictorRecipe()
     decoder: DecoderRecipe = DecoderRecipe()
     run: str = "tiny"
-    changes: list[str] = []
+    changes: list[str] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _fits(self) -> Recipe:
@@ -98,10 +92,6 @@ def load_recipe(path: Path) -> Recipe:
     try:
         return Recipe.model_validate(read_yaml(path.read_text(encoding="utf8")))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        found = f", got {first['input']!r}" if where and not isinstance(first["input"], (dict, list)) else ""
-        message = first["msg"].removeprefix("Value error, ")
-        raise InputError(f"{path}: {where + ': ' * bool(where)}{message}{found}") from None
+        raise InputError(f"{path}: {first_problem(error)}") from None
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path}: can't be read as YAML: {error}") from error

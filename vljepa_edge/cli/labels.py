@@ -98,7 +98,7 @@ def read_wanted(watch: str | None, hold: float | None, names: str | None, heads:
     watched = () if watch is None else tuple(read_labels(read_names(watch, "--watch")))
     named = () if names is None else tuple(read_labels(read_names(names, "--labels")))
     taught = tuple((path, Head.load(path)) for path in heads or ())
-    return Wanted(watched, 0.5 if hold is None else hold, named, taught)
+    return Wanted(watched, Wanted.hold if hold is None else hold, named, taught)
 
 
 class Namer:

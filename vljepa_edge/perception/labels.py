@@ -13,6 +13,7 @@ from vljepa_edge.bundle.confidence import LogisticEntry
 from vljepa_edge.errors import InputError
 from vljepa_edge.perception.coco import COCO_80
 from vljepa_edge.perception.confidence import probability
+from vljepa_edge.perception.finite import unit
 from vljepa_edge.perception.wordings import singular, without_article, wordings
 from vljepa_edge.support.arguments import as_list, as_probability, as_texts, shown
 
@@ -101,9 +102,7 @@ def _means(text: Text, sets: Sequence[Sequence[str]]) -> NDArray[np.float32]:
     """The mean embedding of each set of texts, [N, E], unit norm."""
     rows = text.sets.get([one for texts in sets for one in texts])
     firsts = np.cumsum([0, *(len(texts) for texts in sets[:-1])])
-    means = np.add.reduceat(rows, firsts, axis=0, dtype=np.float64)
-    unit: NDArray[np.float32] = (means / np.linalg.norm(means, axis=1, keepdims=True)).astype(np.float32)
-    return unit
+    return unit("label", np.add.reduceat(rows, firsts, axis=0, dtype=np.float64))
 
 
 def read_labels(labels: object) -> dict[str, tuple[str, ...]]:

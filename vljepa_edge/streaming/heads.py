@@ -36,7 +36,6 @@ def watch_head(head: Head, hold: float) -> Watch[Taught]:
 
     Raises InputError for a `hold` that is no number of seconds, 0 to 86400.
     """
-    default = Hysteresis(hold=hold)
-    policy = Hysteresis(head.threshold, head.threshold * default.end / default.begin, default.hold)
+    policy = Hysteresis(hold=hold).beginning_at(head.threshold)
     taught = Taught(head)
     return Watch(taught, [policy] * len(taught.names))

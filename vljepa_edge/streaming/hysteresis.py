@@ -51,6 +51,10 @@ class Hysteresis:
         if self.end > self.begin:
             raise InputError(f"end must be at most begin, {self.begin:g}, got {self.end:g}")
 
+    def beginning_at(self, begin: float) -> Hysteresis:
+        """The same with another `begin`, and `end` as far below it in proportion."""
+        return Hysteresis(begin, begin * self.end / self.begin, self.hold)
+
     def start(self) -> HysteresisState:
         """A new state for one thing that is looked for in one stream."""
         return HysteresisState(self)

@@ -132,4 +132,4 @@ def _policy(name: str, threshold: object, default: Hysteresis) -> Hysteresis:
     begin = as_number(threshold, what)
     if not 0 < begin <= 1:
         raise InputError(f"{what} must be a probability, above 0 and at most 1, got {shown(threshold)}")
-    return Hysteresis(begin, begin * default.end / default.begin, default.hold)
+    return default.beginning_at(begin)
