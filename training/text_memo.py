@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.y_encoder import YEncoder
 from vljepa_edge.training.batch import Batch, Negatives, Tokens, TokenStates
 from vljepa_edge.training.data.collate import padded
+from vljepa_edge.training.precision import cast_once
 
-_ROWS = 16
+_ROWS = 64
 _LENGTHS = 8  # texts are padded to a multiple of it
 _MOST = 300_000  # texts that are kept; then all are forgotten, which costs time alone
 
@@ -61,6 +64,11 @@ class TextMemo:
                 place[: len(row)] = self._states[row]
         return TokenStates(states.to(tokens.ids.device), tokens.mask)
 
+    @cached_property
+    def _encoder(self) -> YEncoder:
+        encoder = self._model.y_encoder
+        return cast_once(encoder) if self._bf16 else encoder
+
     @torch.no_grad()
     def _learn(self, rows: Sequence[_Ids], known: dict[_Ids, Tensor]) -> None:
         if len(known) > _MOST:
@@ -76,7 +84,7 @@ class TextMemo:
 
     def _encode(self, texts: list[_Ids], length: int, known: dict[_Ids, Tensor]) -> None:
         """Texts of at most `length` tokens, at most _ROWS; the rest of the batch repeats the first."""
-        encoder, device = self._model.y_encoder, self._model.log_scale.device
+        encoder, device = self._encoder, self._model.log_scale.device
         filled = [*texts, *[texts[0]] * (_ROWS - len(texts))]
         tokens = padded([*filled, (0,) * length])  # the last row sets the width
         ids, mask = tokens.ids[:-1].to(device), tokens.mask[:-1].to(device)

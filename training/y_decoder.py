@@ -31,7 +31,7 @@ from vljepa_edge.training.data.sample import Source
 from vljepa_edge.training.figures.captioning import cider
 from vljepa_edge.training.observe import Observer
 from vljepa_edge.training.optim import Guard, rate_at
-from vljepa_edge.training.precision import bf16_is_native
+from vljepa_edge.training.precision import bf16_is_native, cast_once
 
 _IGNORED = -100
 _CHUNK = 256  # texts that are embedded at once
@@ -103,19 +103,21 @@ def encode_ids(texts: Sequence[str], tokenizer: Tokenizer, most: int) -> Tensor:
 
 @torch.no_grad()
 def embed_texts(
-    model: VLJepa, tokenizer: Tokenizer, texts: Sequence[str], on_step: Callable[[int, int], None]
+    model: VLJepa, tokenizer: Tokenizer, texts: Sequence[str], on_step: Callable[[int, int], None], *, bf16: bool
 ) -> Tensor:
     """(N, E) in fp16 on the CPU: what the Y-encoder makes of each text. Texts of one length go together."""
-    encoder = model.config.y_encoder
-    cut = cutting(tokenizer, encoder.max_tokens)
-    rows = [encoding.ids for encoding in cut.encode_batch([encoder.prompt + text for text in texts])]
+    config = model.config.y_encoder
+    encoder = cast_once(model.y_encoder) if bf16 else model.y_encoder
+    cut = cutting(tokenizer, config.max_tokens)
+    rows = [encoding.ids for encoding in cut.encode_batch([config.prompt + text for text in texts])]
     device = model.log_scale.device
     order = sorted(range(len(texts)), key=lambda i: len(rows[i]))
     found = torch.empty(len(texts), model.config.predictor.embedding, dtype=torch.float16)
     for begin in range(0, len(order), _CHUNK):
         own = order[begin : begin + _CHUNK]
         tokens = padded([rows[i] for i in own])
-        found[own] = model.encode_text(tokens.ids.to(device), tokens.mask.to(device)).half().cpu()
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+            found[own] = encoder(tokens.ids.to(device), tokens.mask.to(device)).half().cpu()
         on_step(min(begin + _CHUNK, len(order)), len(order))
     return found
 
@@ -214,11 +216,11 @@ def finish_decoder(
     decoder, tokenizer = start_decoder(model, tokenizers, config)
     texts, held = split_corpus(read_corpus(config.corpus, sources), config.validation)
     observer.begin("y_decoder: embedding texts", 0, len(texts) + len(held))
-    everything = embed_texts(model, tokenizers.target, [*texts, *held], observer.advance)
-    embeddings, of_held = everything[: len(texts)], everything[len(texts) :]
     device = model.log_scale.device
-    decoder.to(device)
     bf16 = run.parallel.bf16 and (device.type == "cuda" or bf16_is_native())
+    everything = embed_texts(model, tokenizers.target, [*texts, *held], observer.advance, bf16=bf16)
+    embeddings, of_held = everything[: len(texts)], everything[len(texts) :]
+    decoder.to(device)
     said = texts
     if config.predicted is not None:
         made, of_samples = predicted(model, config.predicted)

@@ -15,6 +15,7 @@ from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training.batch import Batch, Tokens, TokenStates
 from vljepa_edge.training.data.collate import Collate
 from vljepa_edge.training.data.sample import Sample
+from vljepa_edge.training.precision import cast_once
 from vljepa_edge.training.text_memo import TextMemo
 
 TEXTS = [f"a {colour} square on the {side}" for colour in COLOURS for side in SIDES] + ["red", "is it red ?"]
@@ -76,3 +77,13 @@ def test_queries_of_the_y_encoder_become_its_states(tmp_path: Path) -> None:
         expected = tiny.query_tokens(ids, mask)
     torch.testing.assert_close(known.query.states[mask], expected[mask], atol=1e-5, rtol=0)
     assert torch.equal(known.query.mask, mask) and not known.query.states[~mask].any()
+
+
+def test_casting_the_weights_once_changes_no_bit_of_what_autocast_makes(model: VLJepa) -> None:
+    tokens = batch(model, TEXTS).target
+    assert isinstance(tokens, Tokens)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected = model.y_encoder(tokens.ids, tokens.mask)
+        found = cast_once(model.y_encoder)(tokens.ids, tokens.mask)
+    assert torch.equal(found, expected)
+    assert all(weight.dtype == torch.float32 for weight in model.y_encoder.parameters())

@@ -44,6 +44,8 @@ def fill(
     if batch < 1 or not 0 <= rank < ranks:
         raise InputError(f"batches of {batch} samples can't be filled by rank {rank} of {ranks}")
     missing = _missing(cache, source)[rank::ranks]
+    if not len(missing):
+        return []
     chunks = Ordered(_Some(source, missing), Reader(plan), partial(_rows, cache))
     keys: list[int] = []
     held: list[dict[str, NDArray[np.float16]]] = []

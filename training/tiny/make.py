@@ -36,7 +36,7 @@ from vljepa_edge.training.build import save_model
 from vljepa_edge.training.calibrate import SENTENCES, calibrate
 from vljepa_edge.training.config import RunConfig, load_run
 from vljepa_edge.training.data.sources import open_source
-from vljepa_edge.training.everyday.fetch import default_folder
+from vljepa_edge.training.everyday.fetch import default_folder, tables_for
 from vljepa_edge.training.everyday.general import general_sentences
 from vljepa_edge.training.everyday.sets import SETS
 from vljepa_edge.training.loop import train
@@ -140,9 +140,9 @@ def run_of(recipe: Recipe, folder: Path, tables: Path) -> RunConfig:
     changes = [f"name={recipe.name}", f"seed={recipe.seed}", f"init={start}", f"out={folder / 'run'}",
                f"features={folder / FEATURES}"]  # fmt: skip
     for name, spec in whole.data.items():
-        if "of" in spec:
-            table = tables / Path(spec["of"]["path"]).name
-            changes.append(f"data.{name}.of.path={table}" if table.is_file() else f"data.{name}=null")
+        if (table := _table(spec)) is not None:
+            there, depth = tables / table.name, _depth(spec)
+            changes.append(f"data.{name}{'.of' * depth}.path={there}" if there.is_file() else f"data.{name}=null")
         if "count" in spec:
             changes.append(f"data.{name}.count={recipe.data.train_clips}")
             changes.append(f"data.{name}.seed={1000 * recipe.seed + TRAIN_SEED}")
@@ -185,20 +185,35 @@ def finish(bundle: Path, recipe: Recipe, tables: Path, log: Log) -> None:
 
 def tables_of(run: RunConfig) -> list[dict[str, Any]]:
     """The tables that a run trains on: name, rows and SHA-256 of the texts in their order, without folders."""
-    found = {}
-    for spec in run.data.values():
-        if "of" in spec:
-            rows = [json.loads(line) for line in Path(spec["of"]["path"]).read_text("utf-8").splitlines()]
-            said = [[Path(row["path"]).name, row["caption"]] for row in rows]
-            digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
-            found[spec["of"]["path"]] = {"table": Path(spec["of"]["path"]).stem, "rows": len(rows), "sha256": digest}
-    return list(found.values())
+    found = []
+    for table in _tables(run):
+        rows = [json.loads(line) for line in table.read_text("utf-8").splitlines()]
+        said = [[Path(row["path"]).name, row["caption"]] for row in rows]
+        digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
+        found.append({"table": table.stem, "rows": len(rows), "sha256": digest})
+    return found
 
 
 def sets_of(run: RunConfig) -> list[str]:
     """The data sets of photographs and clips that a run trains on."""
-    tables = {Path(spec["of"]["path"]).stem for spec in run.data.values() if "of" in spec}
+    tables = {table.stem for table in _tables(run)}
     return [one.name for one in SETS.values() if tables & set(one.tables)]
+
+
+def _tables(run: RunConfig) -> list[Path]:
+    """The tables of a run's sources, each once."""
+    found = [_table(spec) for spec in run.data.values()]
+    return list(dict.fromkeys(table for table in found if table is not None))
+
+
+def _table(spec: Mapping[str, Any]) -> Path | None:
+    """The table that a source reads, through sources that wrap others."""
+    return Path(spec["path"]) if "path" in spec else _table(spec["of"]) if "of" in spec else None
+
+
+def _depth(spec: Mapping[str, Any]) -> int:
+    """How many sources wrap that with the table."""
+    return 1 + _depth(spec["of"]) if "of" in spec else 0
 
 
 def tokenizers(decoder: Tokenizer) -> Tokenizers:
@@ -257,6 +272,8 @@ def main() -> None:
             recipe = recipe.model_copy(update={"seed": arguments.seed})
         folder = arguments.work or cache_dir() / "runs" / f"{recipe.name}-{recipe.seed}"
         tables = arguments.data or default_folder()
+        for line in tables_for("tiny", tables).missing:
+            print(line, flush=True)
         if arguments.start is not None:
             write_start(Workshop(recipe, folder), run_of(recipe, folder, tables).data, arguments.start, Log(folder))
             return

@@ -118,7 +118,7 @@ def test_from_nothing_to_a_bundle_that_streams(tmp_path: Path, monkeypatch: pyte
     if everyday:
         write_everyday(tmp_path / "everyday")
     make.make(MICRO, work, out, tmp_path / "everyday", int8=False)
-    of_photographs = {"coco", "coco_asked", "coco_general", "coco_moving"}
+    of_photographs = {"coco", "coco_asked", "coco_moving"}
     assert sources_of(work) == {"stills", "drawn", "drawn_asked", *(of_photographs if everyday else ())}
 
     shop = prepare.Workshop(MICRO, work)
@@ -233,9 +233,10 @@ def test_a_run_takes_the_tables_that_are_there_and_its_files_from_the_work_folde
         (tables / f"{name}.jsonl").write_text('{"path": "a.jpg", "caption": "A cat."}\n')
     found = make.run_of(MICRO, work, tables)
     assert {name for name in found.data if "of" in found.data[name]} == {
-        "coco", "coco_asked", "coco_general", "coco_moving", "robot",
+        "coco", "coco_asked", "coco_moving", "robot",
     }  # fmt: skip
-    assert found.data["coco"]["of"]["path"] == str(tables / "coco-train.jsonl")
+    for spec in (found.data["coco_asked"], found.data["coco"]["of"]):
+        assert spec["of"]["path"] == str(tables / "coco-train.jsonl")
     assert make.sets_of(found) == ["coco", "video_droid", "video_bridge", "video_openvla"]
     for run in (alone, found):
         assert [set(stage.data) - set(run.data) for stage in run.stages] == [set()] * 3
