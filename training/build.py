@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import safe_open
@@ -14,13 +15,24 @@ from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.config import RunConfig
 
 
-def build_model(config: RunConfig) -> tuple[VLJepa, Tokenizers]:
+class Start(NamedTuple):
+    """What a run starts from. holds_frozen: whether the model's frozen parts are the run's own, random or in the
+    checkpoint that it starts from, so that only its own files have them."""
+
+    model: VLJepa
+    tokenizers: Tokenizers
+    holds_frozen: bool
+
+
+def build_model(config: RunConfig) -> Start:
     """The model as `init` says, on the CPU, and its three tokenizers. The same in every process of the same config.
 
+    A hub id is resolved once, so all of it is of one commit even while a branch moves.
     Raises BundleError for weights or tokenizers that can't be read, InputError for weights of another size.
     """
     torch.manual_seed(config.seed)
     folder: Path | None = None
+    holds_frozen = config.init == "random"
     if config.init == "random":
         model = VLJepa(config.architecture())
     elif config.init == "sources":
@@ -28,8 +40,10 @@ def build_model(config: RunConfig) -> tuple[VLJepa, Tokenizers]:
     else:
         folder = checkpoint_folder(config.init)
         model = VLJepa.from_pretrained(folder)
+        with safe_open(folder / WEIGHTS, "pt") as opened:
+            holds_frozen = not set(model.frozen()).isdisjoint(opened.keys())
     files = {role: file for role, file in config.tokenizers.model_dump().items() if file is not None}
-    return model, tokenizers_of(model.config, folder, files)
+    return Start(model, tokenizers_of(model.config, folder, files), holds_frozen)
 
 
 def save_model(model: VLJepa, tokenizers: Tokenizers, folder: Path, *, include_frozen: bool) -> Path:
@@ -40,11 +54,3 @@ def save_model(model: VLJepa, tokenizers: Tokenizers, folder: Path, *, include_f
         with replacing(folder / "tokenizers" / f"{role}.json") as part:
             part.write_text(getattr(tokenizers, role).to_str(), encoding="utf-8")
     return folder
-
-
-def holds_frozen(config: RunConfig, model: VLJepa) -> bool:
-    """Whether the frozen parts are the run's own: random, or in the checkpoint that it starts from."""
-    if config.init in ("random", "sources"):
-        return config.init == "random"
-    with safe_open(checkpoint_folder(config.init) / WEIGHTS, "pt") as opened:
-        return not set(model.frozen()).isdisjoint(opened.keys())

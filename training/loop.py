@@ -24,7 +24,7 @@ from torch.distributed.tensor import DTensor
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training.batch import Batch
 from vljepa_edge.training.budget import device_peak, parts, sample_flops
-from vljepa_edge.training.build import build_model, holds_frozen, save_model
+from vljepa_edge.training.build import build_model, save_model
 from vljepa_edge.training.config import Predicted, RunConfig, Stage
 from vljepa_edge.training.data.augment import Augmentations
 from vljepa_edge.training.data.cache import FeatureCache
@@ -108,8 +108,8 @@ class _Run:
         self.config, self.place = config, place
         self.folder = RunFolder(config.folder, config.checkpoint.keep)
         self.sources = {name: open_source(spec) for name, spec in config.data.items()}
-        model, self.tokenizers = build_model(config)
-        self.complete = holds_frozen(config, model)  # frozen parts come from here, not from their sources
+        # complete: frozen parts come from here, not from their sources
+        model, self.tokenizers, self.complete = build_model(config)
         sourced = model.frozen() if config.init != "random" else ()
         self.left_out = frozenset(f"model.{name}" for name in sourced)
         self.trainee = Trainee(model, averages=any(stage.y_encoder == "ema" for stage in config.stages))

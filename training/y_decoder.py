@@ -8,9 +8,11 @@ decides what it can say: a wide one costs little.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +32,9 @@ from vljepa_edge.training.data.collate import cutting, padded
 from vljepa_edge.training.data.sample import Source
 from vljepa_edge.training.figures.captioning import cider
 from vljepa_edge.training.observe import Observer
-from vljepa_edge.training.optim import Guard, rate_at
+from vljepa_edge.training.optim import rate_at
 from vljepa_edge.training.precision import bf16_is_native, cast_once
+from vljepa_edge.training.steps import Steps
 
 _IGNORED = -100
 _CHUNK = 256  # texts that are embedded at once
@@ -141,7 +144,7 @@ def train_decoder(
     device = decoder.tokens.weight.device
     decoder.train()
     optimiser = torch.optim.AdamW(decoder.parameters(), config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.98))
-    guard, lengths = Guard("Y-decoder"), (pairs.ids >= 0).sum(1)
+    steps, lengths = Steps("Y-decoder", decoder, optimiser, config.clip), (pairs.ids >= 0).sum(1)
     for step in range(config.steps):
         for group in optimiser.param_groups:
             group["lr"] = rate_at(step, config.steps, config.lr, config.warmup, cosine=True)
@@ -152,17 +155,16 @@ def train_decoder(
         noise[rows >= pairs.texts] = 0.0  # what is predicted has its own
         given = F.normalize(target + noise, dim=-1).to(device)
         said = pairs.ids[rows, : int(lengths[rows].max())].to(device)
-        optimiser.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            logits = decoder(given, said[:, :-1].clamp(min=0))
-        loss = F.cross_entropy(logits.float().flatten(0, 1), said[:, 1:].flatten(), ignore_index=_IGNORED)
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(decoder.parameters(), config.clip)
-        value = float(loss.detach())
-        if guard.allows(value, float(norm)):
-            optimiser.step()
-        on_step(step, value)
+        value = steps.take(partial(_loss, decoder, given, said, bf16))
+        on_step(step, math.nan if value is None else value)
     decoder.eval()
+
+
+def _loss(decoder: YDecoder, given: Tensor, said: Tensor, bf16: bool) -> Tensor:
+    """Cross-entropy of each next token. given: (N, E); said: ids (N, L)."""
+    with torch.autocast(given.device.type, torch.bfloat16, enabled=bf16):
+        logits = decoder(given, said[:, :-1].clamp(min=0))
+    return F.cross_entropy(logits.float().flatten(0, 1), said[:, 1:].flatten(), ignore_index=_IGNORED)
 
 
 def _rows(step: int, lengths: Tensor, texts: int, config: Decoder, seed: int) -> Tensor:

@@ -30,18 +30,19 @@ TRAIN = [sys.executable, "-m", "vljepa_edge", "train"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run of 8 and 6 steps, with checkpoints every 3."""
-    return write_run(tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
+    """For all runs of this file, that of `whole` too: two threads sum in another order."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of 8 and 6 steps, with checkpoints every 3."""
+    return write_run(tmp_path_factory.mktemp("run"))
 
 
 def trained(run: Path, folder: Path, *changes: str, resume: str | None = None) -> dict[str, torch.Tensor]:
