@@ -32,14 +32,14 @@ def modules() -> dict[str, Any]:
     from vljepa_edge.bundle import manifest, store
     from vljepa_edge.engines import base
     from vljepa_edge.perception import head, labels, perception, text, text_sets, vision
-    from vljepa_edge.streaming import event, listeners, options, policy, reader, stats, stream
+    from vljepa_edge.streaming import async_reader, event, listeners, options, policy, reader, stats, stream
     from vljepa_edge.tasks import answer, classify, clips, retrieve
     from vljepa_edge.video import frame, preprocess, source
 
     found: dict[str, Any] = {}
-    for module in (manifest, store, base, head, labels, perception, text, text_sets, vision, event, listeners,
-                   options, policy, reader, stats, stream, answer, classify, clips, retrieve, frame, preprocess,
-                   source):  # fmt: skip
+    for module in (manifest, store, base, head, labels, perception, text, text_sets, vision, async_reader, event,
+                   listeners, options, policy, reader, stats, stream, answer, classify, clips, retrieve, frame,
+                   preprocess, source):  # fmt: skip
         found |= vars(module)
     return found
 

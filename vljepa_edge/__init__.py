@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from vljepa_edge.perception.head import Head
     from vljepa_edge.perception.labels import Labels
     from vljepa_edge.perception.perception import Perception, WindowEmbedding
+    from vljepa_edge.streaming.async_reader import AsyncEventReader
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard, Uniform, parse_policy
@@ -51,6 +52,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 __all__ = [
     "COCO_80",
     "Answer",
+    "AsyncEventReader",
     "Bundle",
     "BundleError",
     "Clip",
@@ -95,6 +97,7 @@ __all__ = [
 
 _HOMES = {
     "Answer": "tasks.answer",
+    "AsyncEventReader": "streaming.async_reader",
     "Bundle": "bundle.store",
     "COCO_80": "perception.coco",
     "Clip": "tasks.clips",

@@ -13,6 +13,7 @@ from vljepa_edge.perception.perception import Perception
 
 if TYPE_CHECKING:
     from vljepa_edge.perception.head import Head
+    from vljepa_edge.streaming.async_reader import AsyncEventReader
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.options import Decode, StreamOptions
     from vljepa_edge.streaming.policy import Policy
@@ -112,6 +113,35 @@ class Model(Perception):
         except BaseException:
             opened.close()
             raise
+
+    def astream(
+        self,
+        source: SourceLike,
+        query: str | Sequence[str] | None = None,
+        policy: str | Policy | None = None,
+        *,
+        live: bool | None = None,
+        options: StreamOptions | None = None,
+        hop: float | None = None,
+        queue: int | None = None,
+        max_staleness: float | None = None,
+        gap: float | None = None,
+        decode: Decode | None = None,
+        min_confidence: float | None = None,
+    ) -> AsyncEventReader:
+        """`stream` for asyncio: `async for event in model.astream("clip.mp4"): ...`, with the same arguments.
+
+        A thread of its own opens the source, reads it and runs the model, so the loop is never blocked. What is wrong
+        with the source or the query is raised when the first event is asked for, InputError for an option at once.
+        """
+        from vljepa_edge.streaming.async_reader import AsyncEventReader
+        from vljepa_edge.streaming.options import as_options
+
+        chosen = as_options(options).changed(
+            policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
+            min_confidence=min_confidence,
+        )  # fmt: skip
+        return AsyncEventReader(partial(self.stream, source, query, live=live, options=chosen))
 
     # --- tasks ---
 

@@ -73,16 +73,18 @@ class EventReader(Iterator[Event]):
         """
         self._wish.finish = True
 
-    def close(self) -> None:
+    def close(self, *, wait: bool = True) -> None:
         """Stop reading: the loop ends. Any thread may call it.
 
-        A loop that is waiting for an event closes the source itself, once the frame in work is done.
+        A loop that is waiting for an event closes the source itself, once the frame in work is done. Without `wait` the
+        loop is only asked to end, for who must not wait for a source that closes; the loop's own thread then calls
+        close().
         """
         if os.getpid() != self._pid:
             return
         self._wish.close = True
         self._wake.set()
-        if self._running.acquire(blocking=False):
+        if wait and self._running.acquire(blocking=False):
             try:
                 if getgeneratorstate(self._events) != GEN_RUNNING:
                     self._events.close()
