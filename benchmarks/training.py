@@ -24,10 +24,10 @@ from vljepa_edge.nn.config import (
     PredictorConfig,
     StreamConfig,
     VLJepaConfig,
-    XEncoderConfig,
     YEncoderConfig,
-    to_dict,
 )
+from vljepa_edge.nn.config_json import to_dict
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 from vljepa_edge.training.budget import parts
 from vljepa_edge.training.config import RunConfig
 from vljepa_edge.training.loop import train

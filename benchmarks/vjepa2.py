@@ -22,7 +22,7 @@ from benchmarks.comparison import Comparison, Limit, Stage
 from benchmarks.flops import graph_cost
 from benchmarks.interleave import Case, Samples
 from vljepa_edge.engines import Precision, open_engine
-from vljepa_edge.nn.config import XEncoderConfig
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 from vljepa_edge.video.preprocess import resize
 
 Clip = NDArray[np.uint8]

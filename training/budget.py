@@ -16,8 +16,9 @@ from typing import Any
 
 import torch
 
-from vljepa_edge.nn.config import LlamaStackConfig, VLJepaConfig, XEncoderConfig
+from vljepa_edge.nn.config import LlamaStackConfig, VLJepaConfig
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 from vljepa_edge.training.config import RunConfig, Stage
 
 MFU = 0.35

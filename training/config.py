@@ -16,7 +16,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.nn.config import VLJepaConfig, from_dict, to_dict
+from vljepa_edge.nn.config import VLJepaConfig
+from vljepa_edge.nn.config_json import from_dict, to_dict
 from vljepa_edge.nn.hub import CONFIG
 from vljepa_edge.training.data.augment import AUGMENTATIONS
 from vljepa_edge.training.data.feature_augment import FEATURE_AUGMENTATIONS

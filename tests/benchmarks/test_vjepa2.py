@@ -13,7 +13,7 @@ pytest.importorskip("transformers")
 from benchmarks import vjepa2
 from benchmarks.bench import Bench
 from benchmarks.limits import Limits
-from vljepa_edge.nn.config import XEncoderConfig
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 
 
 def test_all_ways_agree_and_are_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from vljepa_edge.export.int8.calibration import Arrays
 from vljepa_edge.export.int8.qdq import prepare
 from vljepa_edge.export.pytorch.trace import export_module
-from vljepa_edge.nn.config import LlamaStackConfig, XEncoderConfig
+from vljepa_edge.nn.config import LlamaStackConfig
 from vljepa_edge.nn.llama import LlamaLayer, LlamaStack
 from vljepa_edge.nn.x_encoder import VisionLayer, XEncoder
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 
 
 class Example(NamedTuple):

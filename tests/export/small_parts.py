@@ -17,7 +17,6 @@ from vljepa_edge.nn.config import (
     LlamaStackConfig,
     PredictorConfig,
     StreamConfig,
-    TinyStreamsConfig,
     VLJepaConfig,
     YDecoderConfig,
 )
@@ -25,6 +24,7 @@ from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.predictor import Predictor
 from vljepa_edge.nn.tiny_streams import REGIONS, AppearanceStream, MotionStem, TinyStreams
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.x_encoder_config import TinyStreamsConfig
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training.tiny.decoder import word_tokenizer
 

@@ -32,11 +32,11 @@ from vljepa_edge.nn.config import (
     PredictorConfig,
     StreamConfig,
     VLJepaConfig,
-    XEncoderConfig,
     YDecoderConfig,
     YEncoderConfig,
-)  # fmt: skip
+)
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig  # fmt: skip
 from vljepa_edge.training.tiny.decoder import word_tokenizer
 
 QUESTION = "What is happening?"

@@ -17,9 +17,10 @@ from tests.export.encoders import wide
 from vljepa_edge.errors import ExportError
 from vljepa_edge.export.pytorch import streamed
 from vljepa_edge.export.pytorch.streamed import export_streamed, inline, trace
-from vljepa_edge.nn.config import LlamaStackConfig, XEncoderConfig
+from vljepa_edge.nn.config import LlamaStackConfig
 from vljepa_edge.nn.llama import LlamaStack
 from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 
 
 class Tied(nn.Module):

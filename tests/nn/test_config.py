@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.nn.config import TinyStreamsConfig, VLJepaConfig, XEncoderConfig, from_dict, to_dict
+from vljepa_edge.nn.config import VLJepaConfig
+from vljepa_edge.nn.config_json import from_dict, to_dict
+from vljepa_edge.nn.x_encoder_config import TinyStreamsConfig, XEncoderConfig
 
 presets = pytest.mark.parametrize("preset", [VLJepaConfig.paper, VLJepaConfig.tiny], ids=["paper", "tiny"])
 

@@ -29,7 +29,6 @@ from vljepa_edge.nn.config import (
     PredictorConfig,
     StreamConfig,
     VLJepaConfig,
-    XEncoderConfig,
     YEncoderConfig,
 )
 from vljepa_edge.nn.convert.convert import Options, convert_file
@@ -37,6 +36,7 @@ from vljepa_edge.nn.convert.open_vljepa import Sources
 from vljepa_edge.nn.convert.torch_file import read_torch_file
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_x_encoder, x_encoder_config
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 
 SMALL_2 = replace(vjepa2(48, 3), layers=2)
 SMALL_2_1 = XEncoderConfig("local", 48, 12, 3, 192, 64).as_vjepa2_1()

@@ -26,9 +26,8 @@ from vljepa_edge.nn.config import (
     StreamConfig,
     VLJepaConfig,
     YEncoderConfig,
-    from_dict,
-    to_dict,
 )
+from vljepa_edge.nn.config_json import from_dict, to_dict
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_y_encoder
 from vljepa_edge.nn.y_encoder import YEncoder

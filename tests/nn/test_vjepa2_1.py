@@ -14,9 +14,9 @@ from tests.nn.small_models import frames
 from tests.nn.vjepa_reference import features, meta_state, vjepa2, vjepa2_1
 from vljepa_edge.errors import InputError
 from vljepa_edge.export.pytorch.streamed import export_streamed
-from vljepa_edge.nn.config import XEncoderConfig
 from vljepa_edge.nn.convert.vjepa import weight_sources
 from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 
 
 def encoder(config: XEncoderConfig, seed: int = 0) -> XEncoder:

@@ -23,12 +23,12 @@ from vljepa_edge.nn.config import (
     PredictorConfig,
     StreamConfig,
     VLJepaConfig,
-    XEncoderConfig,
     YDecoderConfig,
     YEncoderConfig,
 )
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_x_encoder, load_y_encoder
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 
 STACK = LlamaStackConfig(hidden=32, layers=2, heads=4, kv_heads=2, ffn=48, rope_theta=10000.0, max_positions=64)
 DECODER = YDecoderConfig(vocab=50, hidden=16, layers=1, heads=2, ffn=16, prefix=2, max_tokens=6, embedding=20)

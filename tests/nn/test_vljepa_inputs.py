@@ -23,15 +23,14 @@ from vljepa_edge.nn.config import (
     PredictorConfig,
     PromptsConfig,
     StreamConfig,
-    TinyStreamsConfig,
     VLJepaConfig,
-    XEncoderConfig,
     YEncoderConfig,
 )
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.tiny_streams import TinyStreams
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.nn.x_encoder_config import TinyStreamsConfig, XEncoderConfig
 
 IDS = torch.randint(3, 40, (2, 6), generator=torch.Generator().manual_seed(4))
 MASK = torch.arange(6) < torch.tensor([[6], [3]])

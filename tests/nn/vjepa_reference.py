@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vljepa_edge.nn.config import XEncoderConfig
 from vljepa_edge.nn.x_encoder import MEAN, STD
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 
 
 def vjepa2(hidden: int = 48, heads: int = 2, layers: int = 2, size: int = 48) -> XEncoderConfig:

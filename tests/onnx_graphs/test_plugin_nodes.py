@@ -20,9 +20,10 @@ from vljepa_edge.export.int8.calibration import Arrays
 from vljepa_edge.export.int8.qdq import layers, prepare, quantise
 from vljepa_edge.export.pytorch.trace import export_module
 from vljepa_edge.kernels.ops import bidirectional_attention, masked_mean_pool
-from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, StreamConfig, VLJepaConfig, XEncoderConfig
+from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, StreamConfig, VLJepaConfig
 from vljepa_edge.nn.predictor import Predictor
 from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 from vljepa_edge.onnx_graphs import plugin_match
 from vljepa_edge.onnx_graphs.half import to_half
 from vljepa_edge.onnx_graphs.plugin_nodes import to_plugins

@@ -14,10 +14,10 @@ from vljepa_edge.nn.config import (
     PredictorConfig,
     StreamConfig,
     VLJepaConfig,
-    XEncoderConfig,
     YEncoderConfig,
 )
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 from vljepa_edge.training.budget import lines, parts, plan, sample_flops, vision_tokens
 from vljepa_edge.training.config import RunConfig, load_run
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tests.export.small_parts import efficientnet
 from vljepa_edge.errors import InputError
-from vljepa_edge.nn.config import TinyStreamsConfig, XEncoderConfig
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH, AppearanceStream, TinyStreams
 from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.nn.x_encoder_config import TinyStreamsConfig, XEncoderConfig
 from vljepa_edge.training.frame_encoder import FrameEncoder, frozen_encoder
 
 WINDOW = 8

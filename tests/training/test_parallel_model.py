@@ -20,10 +20,10 @@ from vljepa_edge.nn.config import (
     PredictorConfig,
     StreamConfig,
     VLJepaConfig,
-    XEncoderConfig,
     YEncoderConfig,
 )
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 from vljepa_edge.training.batch import Batch, Negatives, Tokens
 from vljepa_edge.training.config import Frames, Parallel, Stage
 from vljepa_edge.training.gather import Gathering

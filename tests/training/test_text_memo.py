@@ -10,7 +10,8 @@ import torch
 
 from tests.training.small_run import COLOURS, QUESTION, SIDES, write_sources
 from vljepa_edge.export.pipeline import tokenizers_of
-from vljepa_edge.nn.config import VLJepaConfig, from_dict
+from vljepa_edge.nn.config import VLJepaConfig
+from vljepa_edge.nn.config_json import from_dict
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training.batch import Batch, Tokens, TokenStates
 from vljepa_edge.training.data.collate import Collate

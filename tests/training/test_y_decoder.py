@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM
 from tests.training.small_run import COLOURS, SIDES, llama, tokenizer_of_words, write_sources
 from vljepa_edge.errors import InputError
 from vljepa_edge.export.pytorch.checkpoint import Tokenizers
-from vljepa_edge.nn.config import VLJepaConfig, YDecoderConfig, from_dict
+from vljepa_edge.nn.config import VLJepaConfig, YDecoderConfig
+from vljepa_edge.nn.config_json import from_dict
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training.config import Decoder, Predicted

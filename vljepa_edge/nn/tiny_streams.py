@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.nn import efficientnet
-from vljepa_edge.nn.config import TinyStreamsConfig
 from vljepa_edge.nn.digest import digest_of
 from vljepa_edge.nn.efficientnet import EfficientNetLite0
+from vljepa_edge.nn.x_encoder_config import TinyStreamsConfig
 
 REGIONS = 10  # the complete frame, then 3 x 3 overlapping windows of 3 x 3 grid cells
 GRID_WIDTH = 256

@@ -15,12 +15,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vljepa_edge.errors import BundleError, InputError
-from vljepa_edge.nn.config import LanguageModelConfig, TinyStreamsConfig, VLJepaConfig, from_dict, to_dict
+from vljepa_edge.nn.config import LanguageModelConfig, VLJepaConfig
+from vljepa_edge.nn.config_json import from_dict, to_dict
 from vljepa_edge.nn.hub import CONFIG, hub_id, resolved
 from vljepa_edge.nn.predictor import Predictor
 from vljepa_edge.nn.tiny_streams import TinyStreams
 from vljepa_edge.nn.weights import load_llama_last_layers, load_x_encoder, load_y_encoder, refuse_pickles
 from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.nn.x_encoder_config import TinyStreamsConfig
 from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.nn.y_encoder import YEncoder
 from vljepa_edge.support.atomic import replacing

@@ -17,12 +17,13 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
 from vljepa_edge.errors import BundleError, InputError
-from vljepa_edge.nn.config import LlamaStackConfig, XEncoderConfig, YEncoderConfig
+from vljepa_edge.nn.config import LlamaStackConfig, YEncoderConfig
 from vljepa_edge.nn.gguf_file import GgufFile
 from vljepa_edge.nn.hub import hub_id
 from vljepa_edge.nn.llama import LlamaStack, layer_range
 from vljepa_edge.nn.sentence_modules import read_sentence_modules
 from vljepa_edge.nn.x_encoder import XEncoder, config_from_hf
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 from vljepa_edge.nn.x_encoder_folder import read_x_encoder, read_x_encoder_config, x_encoder_folder
 from vljepa_edge.nn.y_encoder import YEncoder
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from vljepa_edge.errors import InputError
 from vljepa_edge.kernels.ops.bidirectional_attention import bidirectional_attention
 from vljepa_edge.kernels.ops.patchify import patchify
-from vljepa_edge.nn.config import XEncoderConfig
 from vljepa_edge.nn.digest import digest_of
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 
 if TYPE_CHECKING:
     from transformers import VJEPA2Model

@@ -15,9 +15,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vljepa_edge.errors import BundleError
-from vljepa_edge.nn.config import XEncoderConfig, from_dict, to_dict
+from vljepa_edge.nn.config_json import from_dict, to_dict
 from vljepa_edge.nn.hub import CONFIG, hub_id
 from vljepa_edge.nn.x_encoder import XEncoder
+from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 from vljepa_edge.support.atomic import replacing
 
 WEIGHTS = "model.safetensors"

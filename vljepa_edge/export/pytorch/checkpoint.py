@@ -24,7 +24,8 @@ from vljepa_edge.export.pytorch.graph import Graph, features, role, tensor
 from vljepa_edge.export.pytorch.text import text_graphs
 from vljepa_edge.export.pytorch.vision import Seen, vision_graphs
 from vljepa_edge.export.pytorch.y_decoder import y_decoder_graph
-from vljepa_edge.nn.config import VLJepaConfig, to_dict
+from vljepa_edge.nn.config import VLJepaConfig
+from vljepa_edge.nn.config_json import to_dict
 from vljepa_edge.nn.vljepa import VLJepa
 
 STARTS = ("<start>", "<|begin_of_text|>", "<s>", "<bos>", "[CLS]")

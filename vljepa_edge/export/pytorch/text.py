@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from vljepa_edge.export.pytorch.graph import Graph, role, tensor
 from vljepa_edge.export.pytorch.text_encoder import traceable
-from vljepa_edge.nn.config import TinyStreamsConfig
 from vljepa_edge.nn.vljepa import VLJepa
+from vljepa_edge.nn.x_encoder_config import TinyStreamsConfig
 from vljepa_edge.nn.y_encoder import YEncoder
 
 _AXES = {0: "batch", 1: "tokens"}

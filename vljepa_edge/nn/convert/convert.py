@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vljepa_edge.errors import BundleError, InputError
-from vljepa_edge.nn.config import VLJepaConfig, to_dict
+from vljepa_edge.nn.config import VLJepaConfig
+from vljepa_edge.nn.config_json import to_dict
 from vljepa_edge.nn.convert.open_vljepa import Sources, convert_open_vljepa, is_open_vljepa
 from vljepa_edge.nn.convert.taken import LeftOut, OnStep
 from vljepa_edge.nn.convert.torch_file import read_torch_file

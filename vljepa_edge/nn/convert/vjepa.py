@@ -18,10 +18,10 @@ import torch
 from torch import Tensor
 
 from vljepa_edge.errors import BundleError, InputError
-from vljepa_edge.nn.config import VIT_SIZES, XEncoderConfig
 from vljepa_edge.nn.convert.taken import LeftOut, OnStep, Source, check_names, convert, left_out, same
 from vljepa_edge.nn.convert.torch_file import holds_tensors, tensors_of
 from vljepa_edge.nn.x_encoder import XEncoder, rotary_order
+from vljepa_edge.nn.x_encoder_config import VIT_SIZES, XEncoderConfig
 
 ENCODERS = ("ema_encoder", "target_encoder", "encoder")
 """Keys of a file, the first that is there being the one to take."""
