@@ -135,6 +135,7 @@ CALLS: dict[str, Callable[[Given, Any], object]] = {
     "push frame": lambda given, value: given.stream.push(value, 0.0),
     "push time": lambda given, value: given.stream.push(IMAGE, value),
     "set_query": lambda given, value: given.stream.set_query(value),
+    "set_policy": lambda given, value: given.stream.set_policy(value),
     "add_query": lambda given, value: given.stream.add_query(value),
     "add_query policy": lambda given, value: given.stream.add_query(f"{id(value)}?", value),
     "remove_query": lambda given, value: given.stream.remove_query(value),

@@ -30,6 +30,7 @@ FLOORS: dict[str, set[str]] = {
     "streaming": RUNTIME | {"_core"},
     "tasks": RUNTIME | {"_core"},
     "model": RUNTIME | {"streaming", "tasks"},
+    "serve": RUNTIME | {"streaming", "model"},
     "moved": set(),
     "vljepa_edge": RUNTIME | {"streaming", "tasks", "model", "moved"},
     "kernels": {"errors", "support"},
@@ -39,7 +40,8 @@ FLOORS: dict[str, set[str]] = {
     "export": RUNTIME | {"model", "nn", "onnx_graphs", "kernels", "kernels.tensorrt"},
     "training": RUNTIME | {"model", "tasks", "nn", "onnx_graphs", "kernels", "export"},
     "cli": RUNTIME
-    | {"streaming", "tasks", "model", "_core", "export", "training", "kernels", "nn", "onnx_graphs", "vljepa_edge"},
+    | {"streaming", "tasks", "model", "serve", "_core"}
+    | {"export", "training", "kernels", "nn", "onnx_graphs", "vljepa_edge"},
     "__main__": {"cli"},
 }
 

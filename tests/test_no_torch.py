@@ -11,7 +11,8 @@ SCRIPT = """
 import sys
 
 class Refuse:
-    names = {"torch", "transformers", "onnx", "onnxruntime", "safetensors", "sklearn", "scipy", "PIL", "torchvision"}
+    names = {"torch", "transformers", "onnx", "onnxruntime", "safetensors", "sklearn", "scipy", "PIL", "torchvision",
+             "starlette", "uvicorn", "websockets", "prometheus_client"}
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:

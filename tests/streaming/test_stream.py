@@ -428,6 +428,44 @@ def test_a_query_can_change_while_frames_come(model: Model) -> None:
         np.testing.assert_array_equal(row, wanted)
 
 
+def test_a_policy_can_change_while_frames_come(model: Model) -> None:
+    frames = list(scenes(RED, GREEN, BLUE, seconds=4))
+    with model.open_stream(["first", "second"], "uniform:period=100") as stream:
+        for image, time in frames[:16]:
+            stream.push(image, time)
+        closed = stream.set_policy("uniform:period=1")
+        assert [(event.status, event.end, event.query) for event in closed] == [
+            ("closed", frames[15][1], "first"),
+            ("closed", frames[15][1], "second"),
+        ]
+        with pytest.raises(InputError, match="policy must be one of"):
+            stream.set_policy("nosuch")
+        stream.add_query("third")  # cut by the new policy, too
+        events = run(stream, frames[16:])
+    for query in ("first", "second", "third"):
+        starts = [event.start for event in events if event.status == "open" and event.query == query]
+        assert len(starts) == 8 and starts == sorted(starts)  # eight seconds are left
+
+
+def test_the_change_of_each_hop_is_what_its_policy_measured(model: Model) -> None:
+    frames = list(scenes(RED, GREEN, seconds=3))
+    embeddings: list[NDArray[np.float32]] = []
+    changes: list[float] = []
+    with model.open_stream(QUERY, "running-ward") as stream:
+        assert stream.changes == {QUERY: 0.0}
+        stream.subscribe(lambda time, embedding, query: embeddings.append(embedding))
+        stream.subscribe(lambda time, embedding, query: changes.append(stream.changes[query]))
+        run(stream, frames)
+        stream.reset()
+        assert stream.changes == {QUERY: 0.0}
+    state = RunningWard().start(model.manifest.embedding.width)
+    since = [max(0.0, time - 7 / 4) if time < 3 else max(3.0, time - 7 / 4) for _, time in frames]
+    expected = [
+        state.push(row, time, first).score for row, (_, time), first in zip(embeddings, frames, since, strict=True)
+    ]
+    assert changes == expected and max(changes) > 0
+
+
 def test_queries_come_and_go(model: Model) -> None:
     with model.open_stream("a") as stream:
         stream.push(picture(RED), 0.0)

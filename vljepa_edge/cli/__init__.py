@@ -23,6 +23,7 @@ from vljepa_edge.cli.kernels import kernels
 from vljepa_edge.cli.models import models
 from vljepa_edge.cli.root import FAILURE, Root, print_error
 from vljepa_edge.cli.search import search
+from vljepa_edge.cli.serve import serve
 from vljepa_edge.cli.signals import raise_when_told
 from vljepa_edge.cli.slim import slim
 from vljepa_edge.cli.stream import stream
@@ -66,7 +67,7 @@ def _describe(
 
 
 for command in (
-    *(stream, classify, ask, search, embed, teach, demo, bench),
+    *(stream, serve, classify, ask, search, embed, teach, demo, bench),
     *(export, train, calibrate, build, doctor, slim),
 ):
     app.command()(command)

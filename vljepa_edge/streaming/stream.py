@@ -220,6 +220,28 @@ class Stream:
         asked = [self._track(text, self._policy) for text in self._texts(query)]
         return self._change(lambda tracks: asked)
 
+    def set_policy(self, policy: str | Policy) -> list[Event]:
+        """Cut by this policy, every query, from the next hop on. The open segments close at the last frame; returns
+        those events. Raises InputError for what is no policy, and a closed stream."""
+        self._check_process()
+        chosen = parse_policy(policy)
+
+        def change(tracks: list[Track]) -> list[Track]:
+            self._policy = chosen
+            return [self._track(track.query.text, chosen) for track in tracks]
+
+        return self._change(change)
+
+    @property
+    def policy(self) -> Policy:
+        """When queries are cut, but those that were added with a policy of their own."""
+        return self._policy
+
+    @property
+    def changes(self) -> dict[str, float]:
+        """How much changed at the newest hop, by each query's policy's own measure; 0 before the first hop."""
+        return {track.query.text: track.change for track in self._analysis.tracks}
+
     def add_query(self, query: str, policy: str | Policy | None = None) -> None:
         """Ask this too, from the next hop on, with a policy of its own if given."""
         self._check_process()
@@ -417,15 +439,7 @@ class Stream:
     # --- queries ---
 
     def _texts(self, query: str | Sequence[str] | None) -> list[str]:
-        if query is None:
-            return [self.model.manifest.text.default_query]
-        if not isinstance(query, Iterable):
-            raise InputError(f"query must be a text or a list of texts, got {shown(query)}")
-        given = [query] if isinstance(query, str) else as_list(query, "query", "texts")
-        texts = [as_text(text, "query") for text in given]
-        if len(set(texts)) != len(texts):
-            raise InputError(f"the queries of a stream must all differ, got {shown(texts)}")
-        return texts
+        return [self.model.manifest.text.default_query] if query is None else read_queries(query)
 
     def _track(self, text: str, policy: Policy) -> Track:
         return Track(self.model.text.query(text), policy, self.model.manifest.embedding.width)
@@ -448,6 +462,17 @@ class Stream:
     def _check_open(self) -> None:
         if self._closed:
             raise InputError("this stream is closed; open another with model.open_stream()")
+
+
+def read_queries(query: object) -> list[str]:
+    """One query or several as a list. Raises InputError for what is no text, and for one that comes twice."""
+    if not isinstance(query, Iterable):
+        raise InputError(f"query must be a text or a list of texts, got {shown(query)}")
+    given = [query] if isinstance(query, str) else as_list(query, "query", "texts")
+    texts = [as_text(text, "query") for text in given]
+    if len(set(texts)) != len(texts):
+        raise InputError(f"the queries of a stream must all differ, got {shown(texts)}")
+    return texts
 
 
 def _serve(stream: weakref.ref[Stream], queue: LatestQueue[Item]) -> None:

@@ -34,6 +34,7 @@ class Track:
 
     def __init__(self, query: Query, policy: Policy, width: int) -> None:
         self.query = query
+        self.change = 0.0  # of the newest hop, by the policy's measure
         self._state: Any = policy.start(width)
         self._segment = -1
         self._start: float | None = None
@@ -48,6 +49,7 @@ class Track:
         earliest = time if self._earliest is None else self._earliest
         decision = self._ask(embedding, time, max(since, earliest))
         before, self._earliest, self._hop = self._hop, earliest, time
+        self.change = decision.score
         cuts = []
         boundary = earliest
         if self._start is not None:  # a segment that starts with the newest frame has a length, too
@@ -82,6 +84,7 @@ class Track:
     def reset(self) -> None:
         """Forget all but the query."""
         self._state.reset()
+        self.change = 0.0
         self._segment = -1
         self._start = self._earliest = None
 

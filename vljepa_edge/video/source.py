@@ -196,6 +196,11 @@ def open_source(
     return Source(name, reader, stats, live=False, stop=reader.stop)
 
 
+def is_live(source: str) -> bool:
+    """Whether a text names a camera or an address rather than a file. Raises VideoError for one that names nothing."""
+    return _live_connection(source, SourceStats(), 1.0) is not None
+
+
 @contextmanager
 def readable(name: str) -> Iterator[None]:
     """Within it, what a decoder raises at bytes that nobody foresaw, of whatever type, is a VideoError."""

@@ -1,0 +1,116 @@
+"""`vljepa serve`: a live page and events by HTTP."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, cast
+
+import typer
+
+from vljepa_edge.cli.labels import Heads, Hold, Watch, read_wanted
+from vljepa_edge.cli.options import (
+    Debug,
+    EngineName,
+    MinConfidence,
+    ModelPath,
+    Policy,
+    Precision,
+    Threads,
+    load_model,
+)
+from vljepa_edge.cli.output import console
+from vljepa_edge.support.install import require
+
+# A name before a source: `door=rtsp://...`. An address can't be taken for one, it has a colon.
+_NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,31})=(.+)", re.DOTALL)
+
+
+def read_source(text: str) -> tuple[str | None, str]:
+    """The name, if there is one, and the source of NAME=SOURCE."""
+    match = _NAMED.fullmatch(text)
+    return (None, text) if match is None else (match[1], match[2])
+
+
+def serve(
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[[NAME=]SOURCE]...",
+            help="Videos, rtsp:// addresses, /dev/video0 or camera:0, each with a name if you like.",
+            show_default=False,
+        ),
+    ] = None,
+    query: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--query", "-q", metavar="TEXT", help="What to ask; repeat for several.", show_default="the model's"
+        ),
+    ] = None,
+    policy: Policy = "running-ward",
+    hop: Annotated[
+        float | None,
+        typer.Option("--hop", metavar="SECONDS", help="Time between two looks.", show_default="the model's"),
+    ] = None,
+    watch: Watch = None,
+    hold: Hold = None,
+    head: Heads = None,
+    decode: Annotated[
+        str,
+        typer.Option("--decode", metavar="WHEN", help="When a segment is put into words: closed, open, both or none."),
+    ] = "both",
+    min_confidence: MinConfidence = None,
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Where to serve; one that others reach needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, metavar="N", help="0: a free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            "--token",
+            envvar="VLJEPA_TOKEN",
+            metavar="TOKEN",
+            help="Who asks must send it. Other users of this machine see options; they don't see the variable.",
+            show_default="none",
+        ),
+    ] = None,
+    max_streams: Annotated[int, typer.Option("--max-streams", min=1, max=256, metavar="N", help="At once.")] = 16,
+    max_clients: Annotated[
+        int, typer.Option("--max-clients", min=1, max=1024, metavar="N", help="Of events, and of live pictures.")
+    ] = 32,
+    model: ModelPath = None,
+    engine: EngineName = "openvino",
+    threads: Threads = None,
+    precision: Precision = "auto",
+    debug: Debug = False,
+) -> None:
+    """Watch videos, cameras and network streams, show them on a live page and tell of their events by HTTP, until
+    Ctrl-C or SIGTERM comes. Needs the extra `serve`.
+
+    \b
+    Examples:
+      vljepa serve door=camera:0
+      vljepa serve clip.mp4 --query "What moves?" --port 8080
+      vljepa serve rtsp://10.0.0.5/door --watch cup,person
+      VLJEPA_TOKEN=... vljepa serve camera:0 --host 0.0.0.0
+    """
+    require(("starlette", "uvicorn", "websockets", "prometheus_client"), "serve")
+    from vljepa_edge.serve.access import check_token
+    from vljepa_edge.serve.hub import Hub, Limits
+    from vljepa_edge.serve.server import Server
+    from vljepa_edge.streaming.options import Decode, StreamOptions
+
+    wanted = read_wanted(watch, hold, None, head)
+    options = StreamOptions(policy=policy, hop=hop, decode=cast(Decode, decode), min_confidence=min_confidence)
+    check_token(token, host)  # before a model is loaded
+    loaded = load_model(model, engine, threads, precision)
+    wanted.check(loaded)
+    hub = Hub(loaded, Limits(streams=max_streams, clients=max_clients), options)
+    try:
+        server = Server(hub, host, port, token)
+        asked = query or ([] if wanted else None)
+        heads = [taught for _, taught in wanted.heads]
+        for name, source in map(read_source, sources or ()):
+            hub.add(source, name, query=asked, watch=wanted.watch, hold=wanted.hold, heads=heads)
+        server.serve_forever(lambda: console().print(f"serving {len(hub.channels)} streams on {server.address}"))
+    finally:
+        hub.close()

@@ -1,0 +1,220 @@
+"""The routes: what is answered to which request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import QueryParams
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.types import ASGIApp
+from starlette.websockets import WebSocket
+
+from vljepa_edge.errors import InputError, VideoError, VLJepaError
+from vljepa_edge.serve.access import Access, refuse
+from vljepa_edge.serve.bodies import Change, NewStream, read_body
+from vljepa_edge.serve.channel import Channel
+from vljepa_edge.serve.describe import describe, health
+from vljepa_edge.serve.hub import Hub
+from vljepa_edge.serve.metrics import Metrics
+from vljepa_edge.serve.refusal import Refusal, too_many
+from vljepa_edge.serve.sending import Listener, event_socket, event_stream, live_picture
+
+_MOST_RATE = 30.0  # pictures a second
+_DEFAULT_RATE = 8.0
+
+
+def build_app(hub: Hub, token: str | None = None) -> ASGIApp:
+    """The ASGI application of a hub. With a token, who doesn't send it is told nothing but /health."""
+    routes = Routes(hub)
+    return Starlette(
+        routes=routes.all(),
+        middleware=[Middleware(Access, token=token)],
+        exception_handlers={VLJepaError: _refused, HTTPException: _refused_by_starlette, Exception: _failed},
+    )
+
+
+class Routes:
+    """Answers to requests about one hub."""
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._metrics = Metrics(hub)
+        self._viewers = 0
+
+    def all(self) -> list[Route | WebSocketRoute]:
+        """Every route."""
+        return [
+            Route("/streams", self.list_streams, methods=["GET"]),
+            Route("/streams", self.add_stream, methods=["POST"]),
+            Route("/streams/{name}", self.show_stream, methods=["GET"]),
+            Route("/streams/{name}", self.change_stream, methods=["PATCH"]),
+            Route("/streams/{name}", self.remove_stream, methods=["DELETE"]),
+            Route("/events", self.events, methods=["GET"]),
+            WebSocketRoute("/events", self.events_socket),
+            Route("/events/{number:int}.jpg", self.event_picture, methods=["GET"]),
+            Route("/frame.jpg", self.frame, methods=["GET"]),
+            Route("/video.mjpg", self.video, methods=["GET"]),
+            Route("/health", self.health, methods=["GET"]),
+            Route("/metrics", self.metrics, methods=["GET"]),
+        ]
+
+    # --- streams ---
+
+    async def list_streams(self, request: Request) -> Response:
+        """What streams there are and how they are doing."""
+        return JSONResponse({"streams": await run_in_threadpool(lambda: [describe(c) for c in self._hub.channels])})
+
+    async def add_stream(self, request: Request) -> Response:
+        """Begin to read a source."""
+        body = await read_body(request, NewStream)
+
+        def add() -> dict[str, Any]:
+            options = self._hub.options.changed(
+                policy=body.policy, hop=body.hop, decode=body.decode, min_confidence=body.min_confidence
+            )
+            channel = self._hub.add(
+                body.source, body.name, query=body.query, watch=body.watch, hold=body.hold, options=options
+            )
+            return describe(channel)
+
+        made = await run_in_threadpool(add)
+        return JSONResponse(made, 201, {"location": f"/streams/{made['name']}"})
+
+    async def show_stream(self, request: Request) -> Response:
+        """One stream."""
+        channel = self._hub.channel(request.path_params["name"])
+        return JSONResponse(await run_in_threadpool(describe, channel))
+
+    async def change_stream(self, request: Request) -> Response:
+        """Ask, watch for, or cut by something else."""
+        body = await read_body(request, Change)
+        changes = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
+        name = request.path_params["name"]
+        return JSONResponse(await run_in_threadpool(lambda: describe(self._hub.change(name, **changes))))
+
+    async def remove_stream(self, request: Request) -> Response:
+        """Stop a stream."""
+        await run_in_threadpool(self._hub.remove, request.path_params["name"])
+        return Response(status_code=204)
+
+    # --- events and pictures ---
+
+    async def events(self, request: Request) -> Response:
+        """Server-sent events. A browser that connects again says in a header what it saw last."""
+        last = request.headers.get("last-event-id")
+        return event_stream(self._listener(request.query_params, last))
+
+    async def events_socket(self, socket: WebSocket) -> None:
+        """The same over a WebSocket."""
+        try:
+            listener = self._listener(socket.query_params, None)
+        except VLJepaError as error:
+            await socket.send_denial_response(_answer(error))
+            return
+        await event_socket(socket, listener)
+
+    async def event_picture(self, request: Request) -> Response:
+        """What an event was about."""
+        picture = self._hub.pictures.get(request.path_params["number"])
+        if picture is None:
+            raise Refusal(404, "NoPicture", "there is no such picture, or it made way for newer ones")
+        return Response(picture, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})
+
+    async def frame(self, request: Request) -> Response:
+        """The newest frame of a stream."""
+        channel = self._chosen(request)
+        made = await run_in_threadpool(channel.tap.newest)
+        if made is None:
+            raise Refusal(503, "NoFrame", f"no frame of {channel.name!r} has come so far ({channel.state})")
+        return Response(made[1], media_type="image/jpeg")
+
+    async def video(self, request: Request) -> Response:
+        """A stream as a live picture."""
+        channel = self._chosen(request)
+        rate = _number(request.query_params, "rate", _DEFAULT_RATE, 0.1, _MOST_RATE)
+        most = self._hub.limits.clients
+        if self._viewers >= most:
+            raise too_many("live pictures", most)
+        self._viewers += 1
+        return live_picture(channel.tap, rate, lambda: channel in self._hub.channels, self._viewer_left)
+
+    # --- for machines ---
+
+    async def health(self, request: Request) -> Response:
+        """Whether all is well."""
+        return JSONResponse(health(self._hub))
+
+    async def metrics(self, request: Request) -> Response:
+        """Counts for Prometheus."""
+        document, kind = await run_in_threadpool(self._metrics.render, request.headers.get("accept", ""))
+        return Response(document, headers={"content-type": kind})
+
+    def _viewer_left(self) -> None:
+        self._viewers -= 1
+
+    def _listener(self, asked: QueryParams, last: str | None) -> Listener:
+        stream = asked.get("stream")
+        if stream is not None:
+            self._hub.channel(stream)
+        since = _whole(last, "Last-Event-ID") if last else _whole(asked.get("since"), "since")
+        hops = _number(asked, "hops", 0, 0, 1) == 1
+        return Listener(self._hub.feed, since=since, stream=stream, hops=hops)
+
+    def _chosen(self, request: Request) -> Channel:
+        """The stream that a request names; the first where it names none."""
+        name = request.query_params.get("stream")
+        if name is None:
+            channels = self._hub.channels
+            if not channels:
+                raise Refusal(404, "UnknownStream", "there is no stream so far")
+            return channels[0]
+        return self._hub.channel(name)
+
+
+def _whole(text: str | None, what: str) -> int | None:
+    if text is None:
+        return None
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise InputError(f"{what} must be the id of an event, an integer of at most 18 digits, got {text[:40]!r}")
+    return int(text)
+
+
+def _number(asked: QueryParams, name: str, default: float, least: float, most: float) -> float:
+    text = asked.get(name)
+    if text is None:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not least <= value <= most:
+        raise InputError(f"{name} must be a number from {least:g} to {most:g}, got {text[:40]!r}")
+    return value
+
+
+def _answer(error: VLJepaError) -> Response:
+    if isinstance(error, Refusal):
+        return refuse(error)
+    given = isinstance(error, InputError | VideoError)
+    return refuse(Refusal(400 if given else 500, type(error).__name__, str(error)))
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, VLJepaError)
+    return _answer(error)
+
+
+async def _refused_by_starlette(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kinds = {404: "NotFound", 405: "NotAllowed"}
+    return refuse(Refusal(error.status_code, kinds.get(error.status_code, "HttpError"), error.detail), error.headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    return refuse(Refusal(500, "ServerError", "the server failed; its log says how"))

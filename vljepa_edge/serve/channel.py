@@ -1,0 +1,157 @@
+"""A named stream: a thread reads its source, opens it again when it is lost, and pushes what it sees."""
+
+from __future__ import annotations
+
+import math
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Literal
+
+from vljepa_edge.errors import VLJepaError, redacted
+from vljepa_edge.serve.pictures import Tap
+from vljepa_edge.support.ending import Worker
+from vljepa_edge.video.source import is_live, open_source
+
+if TYPE_CHECKING:
+    from vljepa_edge.streaming.stream import Stream
+    from vljepa_edge.video.source import Source, SourceLike
+
+State = Literal["opening", "running", "silent", "waiting", "ended", "failed"]
+"""Of a source: it is being opened; frames come; none came for a while; it was lost and will be opened again; a file was
+read to its end; a file can't be read."""
+
+_VIEWED = 10.0  # frames a second that a viewer should see, at least
+_TIMEOUT, _RETRY_FOR = 5.0, 3.0  # seconds; see open_source
+_SILENT = 3.0  # seconds without a frame
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to open a source, doubling
+_ENDING = 3.0  # seconds that close() waits for a source that hangs
+
+
+class Channel:
+    """One source and its Stream, which lives on while the source is opened again: its time goes on as on the clock.
+
+    A file is played at the speed at which it was made, once. The thread that reads waits for nobody: the stream drops
+    frames where it can't keep up.
+    """
+
+    def __init__(self, name: str, source: SourceLike, stream: Stream) -> None:
+        """`stream` is a live one; the channel closes it.
+
+        Raises VideoError for a text that names no source, and for a file that can't be opened.
+        """
+        self.name = name
+        self.stream = stream
+        self.described = redacted(source) if isinstance(source, str) else type(source).__name__
+        self.error: str | None = None  # why the source was lost or failed
+        self.reopened = 0
+        video = stream.model.manifest.video
+        self.tap = Tap(1 / video.fps, kept=2 * video.window)
+        self._source = source
+        # A multiple of the model's rate, so that the frames that the stream takes are evenly spaced.
+        self._fps = video.fps * math.ceil(_VIEWED / video.fps)
+        self._again = isinstance(source, str) and is_live(source)
+        self._state: State = "opening"
+        self._seen = monotonic()  # when the newest frame came
+        self._dropped = 0  # frames, of sources that are closed
+        self._begun = 0.0  # when the first frame came
+        self._last = -math.inf  # time of the newest frame
+        self._stopped = threading.Event()
+        self._opened: Source | None = None if self._again else self._open()
+        self._thread = Worker(self._run, name=f"vljepa-serve {name}", stop=self._stopped.set)
+
+    def start(self) -> None:
+        """Begin to read."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading, close the open segments and the stream. A source that hangs is not waited for."""
+        self._stopped.set()
+        opened = self._opened
+        if opened is not None:
+            opened.close(wait=False)
+        if self._thread.is_alive():
+            self._thread.join(_ENDING)
+        if not self._thread.is_alive():
+            self._finish()
+        self.stream.close()
+
+    @property
+    def state(self) -> State:
+        """How the source is doing."""
+        if self._state == "running" and self._again and monotonic() - self._seen > _SILENT:
+            return "silent"
+        return self._state
+
+    @property
+    def live(self) -> bool:
+        """Whether it is a camera or an address, which is opened again when it is lost."""
+        return self._again
+
+    @property
+    def time(self) -> float | None:
+        """Seconds on the clock of the stream: the newest frame's. None before the first."""
+        return None if self._last == -math.inf else self._last
+
+    @property
+    def dropped(self) -> int:
+        """Frames of the source that made way for newer ones before the stream took them."""
+        opened = self._opened
+        return self._dropped + (0 if opened is None else opened.stats.dropped)
+
+    def _open(self) -> Source:
+        return open_source(self._source, fps=self._fps, live=True, timeout=_TIMEOUT, retry_for=_RETRY_FOR)
+
+    def _run(self) -> None:
+        pause = _FIRST_PAUSE
+        while not self._stopped.is_set():
+            try:
+                frames = self._read()
+                self.error = "the source ended" if self._again else None
+            except VLJepaError as error:
+                frames = 0
+                self.error = str(error)
+            self._finish()
+            if not self._again:
+                self._state = "ended" if self.error is None else "failed"
+                return
+            pause = _FIRST_PAUSE if frames else min(2 * pause, _LONGEST_PAUSE)
+            self._state = "waiting"
+            self._stopped.wait(pause)
+            self.reopened += 1
+
+    def _read(self) -> int:
+        """Push what the source gives until it ends. Returns how many frames that were."""
+        source = self._opened or self._open()
+        self._opened = source
+        shift: float | None = None
+        frames = 0
+        try:
+            with source:
+                for image, time in source:
+                    if shift is None:
+                        shift = self._shift(time)
+                        self.error = None
+                        self._state = "running"
+                    self._seen, self._last = monotonic(), time + shift
+                    self.tap.put(image, self._last)
+                    self.stream.push(image, self._last)
+                    frames += 1
+                    if self._stopped.is_set():
+                        break
+        finally:
+            self._dropped += source.stats.dropped
+            self._opened = None
+        return frames
+
+    def _shift(self, first: float) -> float:
+        """Seconds to add to the times of a source that was opened: they go on from those of the one before."""
+        if self._last == -math.inf:
+            self._begun = monotonic() - first
+            return 0.0
+        return max(monotonic() - self._begun, self._last) - first
+
+    def _finish(self) -> None:
+        try:
+            self.stream.flush()
+        except VLJepaError as error:  # of a graph, or the stream is closed; what could be closed is closed
+            self.error = self.error or str(error)

@@ -1,0 +1,58 @@
+"""What a stream is and how it is doing, ready for JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vljepa_edge.serve.channel import Channel
+from vljepa_edge.serve.hub import Hub
+from vljepa_edge.streaming.policy import Policy, Uniform
+from vljepa_edge.support.json_numbers import number
+
+_STAGES = ("hop", "queue", "scale", "encode", "predict", "decode")
+_ILL = ("silent", "waiting", "failed")
+
+
+def describe(channel: Channel) -> dict[str, Any]:
+    """One stream. `time` is that of the newest frame; `dropped` counts every frame that came too late to be used."""
+    stream = channel.stream
+    stats = stream.stats()
+    latency = {
+        stage: {p: number(stats.latency_ms.get(stage, {}).get(p), 3) for p in ("p50", "p99")} for stage in _STAGES
+    }
+    return {
+        "name": channel.name,
+        "source": channel.described,
+        "live": channel.live,
+        "state": channel.state,
+        "error": channel.error,
+        "reopened": channel.reopened,
+        "query": list(stream.queries),
+        "watch": list(stream.watched),
+        "policy": str(stream.policy),
+        "threshold": threshold(stream.policy),
+        "time": number(channel.time, 3),
+        "frames": stats.frames,
+        "hops": stats.hops,
+        "hops_put_off": stats.hops_put_off,
+        "decodes": stats.decodes,
+        "events": stats.events,
+        "dropped": channel.dropped + stats.dropped + stats.stale,
+        "errors": stats.errors,
+        "latency_ms": latency,
+    }
+
+
+def threshold(policy: Policy) -> float | None:
+    """The change score at which a policy cuts; None for one that has no such number."""
+    if isinstance(policy, Uniform):
+        return 1.0  # its score is the share of the period that has gone
+    value = getattr(policy, "threshold", None)
+    return value if isinstance(value, float) else None
+
+
+def health(hub: Hub) -> dict[str, Any]:
+    """Whether all is well, and how many streams are in each state: nothing that a stranger may not know."""
+    states = [channel.state for channel in hub.channels]
+    counts = {state: states.count(state) for state in sorted(set(states))}
+    return {"status": "degraded" if any(state in _ILL for state in states) else "ok", "streams": counts}

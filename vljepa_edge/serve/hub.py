@@ -1,0 +1,238 @@
+"""The hub: named streams on one Model, one feed of their events, and pictures of them."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.serve.channel import Channel
+from vljepa_edge.serve.feed import Feed
+from vljepa_edge.serve.pictures import PictureRing
+from vljepa_edge.serve.refusal import name_taken, too_many, unknown_stream
+from vljepa_edge.streaming.options import StreamOptions
+from vljepa_edge.streaming.policy import parse_policy
+from vljepa_edge.streaming.stream import read_queries
+from vljepa_edge.streaming.watch import HOLD
+from vljepa_edge.support.arguments import shown
+from vljepa_edge.support.json_numbers import number
+
+if TYPE_CHECKING:
+    from vljepa_edge.model import Model
+    from vljepa_edge.perception.head import Head
+    from vljepa_edge.streaming.event import Event
+    from vljepa_edge.streaming.policy import Policy
+    from vljepa_edge.streaming.watch import WatchLike
+    from vljepa_edge.video.source import SourceLike
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
+_BEGINS = {"open": "segment", "appeared": "label", "began": "taught"}
+_ENDS = {"closed": "segment", "gone": "label", "ended": "taught"}
+_UNSET: Any = object()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server takes.
+
+    streams   at once
+    clients   of events and, apart from them, of live pictures
+    events    kept for clients that come later
+    pictures  kept of the newest events; about 30 KB each
+    """
+
+    streams: int = 16
+    clients: int = 32
+    events: int = 1000
+    pictures: int = 256
+
+
+class Hub:
+    """Streams by name, which come and go while others run. Any thread may call any method."""
+
+    def __init__(self, model: Model, limits: Limits | None = None, options: StreamOptions | None = None) -> None:
+        """options: of streams that are added without."""
+        self.model = model
+        self.options = options or StreamOptions()
+        self.limits = limits or Limits()
+        self.feed = Feed(self.limits.events, self.limits.clients)
+        self.pictures = PictureRing(self.limits.pictures)
+        self._lock = threading.RLock()  # streams that come and go
+        self._channels: dict[str, Channel] = {}
+        self._events = threading.Lock()  # what begins and ends
+        self._open: dict[tuple[str, str, str, str], int] = {}  # what has begun -> the number of that event
+        self._counts: dict[tuple[str, str], int] = {}  # (stream, status) -> events
+        self._closed = False
+
+    def add(
+        self,
+        source: SourceLike,
+        name: str | None = None,
+        *,
+        query: str | Sequence[str] | None = None,
+        watch: WatchLike = (),
+        hold: float = HOLD,
+        heads: Sequence[Head] = (),
+        options: StreamOptions | None = None,
+    ) -> Channel:
+        """Begin to read a source. Without a name it gets one after the source.
+
+        Arguments are those of `Model.open_stream` and `Stream.watch`. A camera or an address need not be there yet: it
+        is opened again and again. Raises InputError and VideoError for what can't be, Refusal for a name that is taken
+        and one stream too many.
+        """
+        with self._lock:
+            if self._closed:
+                raise InputError("this hub is closed")
+            chosen = self._free_name(source) if name is None else read_name(name)
+            if chosen in self._channels:
+                raise name_taken(chosen)
+            if len(self._channels) >= self.limits.streams:
+                raise too_many("streams", self.limits.streams)
+            stream = self.model.open_stream(
+                query, live=True, options=options or self.options, callback=lambda event: self._on_event(channel, event)
+            )
+            try:
+                if watch:
+                    stream.watch(watch, hold)
+                for head in heads:
+                    stream.add_head(head, hold=hold)
+                channel = Channel(chosen, source, stream)
+            except BaseException:
+                stream.close()
+                raise
+            stream.subscribe(lambda moment, _, asked: self._on_hop(channel, moment, asked))
+            self._channels[chosen] = channel
+        channel.start()
+        return channel
+
+    def remove(self, name: str) -> None:
+        """Stop a stream and forget it; its open segments close. Raises Refusal for a name that is not there."""
+        with self._lock:
+            channel = self.channel(name)
+            del self._channels[name]
+        channel.close()
+        with self._events:
+            self._open = {thing: begun for thing, begun in self._open.items() if thing[0] != name}
+            self._counts = {key: count for key, count in self._counts.items() if key[0] != name}
+
+    def change(
+        self,
+        name: str,
+        *,
+        query: str | Sequence[str] = _UNSET,
+        watch: WatchLike = _UNSET,
+        hold: float = HOLD,
+        policy: str | Policy = _UNSET,
+    ) -> Channel:
+        """Ask, watch for, or cut by something else, from the next hop on; what was open closes now.
+
+        All of it or, where one can't be, none. Raises as add() does.
+        """
+        channel = self.channel(name)
+        stream = channel.stream
+        asked = None if query is _UNSET else read_queries(query)
+        cut = None if policy is _UNSET else parse_policy(policy)
+        if watch is not _UNSET:
+            stream.watch(watch, hold)  # the last that can be refused
+        if asked is not None:
+            stream.set_query(asked)
+        if cut is not None:
+            stream.set_policy(cut)
+        return channel
+
+    def channel(self, name: str) -> Channel:
+        """The stream of this name. Raises Refusal."""
+        found = self._channels.get(name)
+        if found is None:
+            raise unknown_stream(name, list(self._channels))
+        return found
+
+    @property
+    def channels(self) -> tuple[Channel, ...]:
+        """All streams, in the order in which they were added."""
+        with self._lock:
+            return tuple(self._channels.values())
+
+    def event_counts(self) -> dict[tuple[str, str], int]:
+        """Events so far, by stream and status."""
+        with self._events:
+            return dict(self._counts)
+
+    def close(self) -> None:
+        """Stop all streams, tell clients of the segments that close with them, then that there is no more."""
+        with self._lock:
+            self._closed = True
+            channels = list(self._channels.values())
+            self._channels.clear()
+        for channel in channels:
+            channel.close()
+        self.feed.close()
+
+    def _on_event(self, channel: Channel, event: Event) -> None:
+        """On the stream's worker, or on a thread that changes the stream."""
+        told = event.text if event.status not in ("open", "closed") else ""
+        thing = (channel.name, _BEGINS.get(event.status) or _ENDS.get(event.status) or "", event.query, told)
+        begins, ends = event.status in _BEGINS, event.status in _ENDS
+        picture = None if ends else channel.tap.near(event.decided_at)
+        with self._events:
+            begun = self._open.pop(thing, None) if ends else None
+            if ends and begun is not None:
+                picture = self.pictures.get(begun)
+            kept = None if picture is None else picture
+
+            def build(mine: int) -> Mapping[str, Any]:
+                if kept is not None:
+                    self.pictures.put(mine, kept)
+                return {
+                    "id": mine,
+                    "begun": mine if begins else begun,
+                    "stream": channel.name,
+                    "at": number(time.time(), 3),
+                    "picture": None if kept is None else f"/events/{mine}.jpg",
+                    **event.to_dict(),
+                }
+
+            mine = self.feed.publish(channel.name, build)
+            if begins:
+                self._open[thing] = mine
+            key = (channel.name, event.status)
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def _on_hop(self, channel: Channel, moment: float, query: str) -> None:
+        change = channel.stream.changes.get(query)
+        hop = {"stream": channel.name, "time": number(moment, 3), "query": query, "change": number(change, 5)}
+        self.feed.tell_hop(channel.name, hop)
+
+    def _free_name(self, source: SourceLike) -> str:
+        base = name_after(source)
+        taken = (f"{base[:28]}-{count}" for count in range(2, len(self._channels) + 3))
+        return base if base not in self._channels else next(name for name in taken if name not in self._channels)
+
+
+def read_name(name: object) -> str:
+    """A stream's name. Raises InputError."""
+    if isinstance(name, str) and NAME.fullmatch(name):
+        return name
+    raise InputError(
+        f"a stream's name must be at most 32 letters, digits, _ and -, the first no _ or -, got {shown(name)}"
+    )
+
+
+def name_after(source: SourceLike) -> str:
+    """A name for a stream that has none: of the file, the camera or the host."""
+    text = source if isinstance(source, str) else "stream"
+    if "://" in text:
+        try:
+            text = urlsplit(text).hostname or "stream"
+        except ValueError:
+            text = "stream"
+    elif not text.startswith("camera:"):
+        text = PurePath(text).stem
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")[:32].strip("-") or "stream"

@@ -1,0 +1,184 @@
+"""Answers without an end: events as they come, and a live picture. A client that does not read is let go."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from vljepa_edge.serve.feed import Batch, Client, Feed, Record
+from vljepa_edge.serve.pictures import Tap
+
+ABORT = "vljepa.abort"  # a key of the scope: a function that closes the connection at once
+PATIENCE = 5.0  # seconds that a client may take to make room
+_HEARTBEAT = 10.0  # seconds; so that proxies and clients see that the connection lives
+_RETRY = 1000  # milliseconds after which a browser connects again
+_BOUNDARY = b"--frame"
+
+
+class Endless(Response):
+    """Sends parts as they are made, until there are no more or the client is gone. `ended` is called at the end.
+
+    One that has not made room for a part within PATIENCE seconds is cut off.
+    """
+
+    def __init__(self, parts: AsyncIterator[bytes], media_type: str, ended: Callable[[], object]) -> None:
+        self.status_code = 200
+        self.media_type = media_type
+        self.background = None
+        self._parts = parts
+        self._ended = ended
+        self.init_headers({"x-accel-buffering": "no"})
+        del self.headers["content-length"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        sending = asyncio.ensure_future(self._send(scope, send))
+        leaving = asyncio.ensure_future(_until_gone(receive))
+        try:
+            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (sending, leaving):
+                task.cancel()
+            await asyncio.gather(sending, leaving, return_exceptions=True)
+            self._ended()
+
+    async def _send(self, scope: Scope, send: Send) -> None:
+        try:
+            head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+            await asyncio.wait_for(send(head), PATIENCE)
+            async for part in self._parts:
+                message = {"type": "http.response.body", "body": part, "more_body": True}
+                await asyncio.wait_for(send(message), PATIENCE)
+            await asyncio.wait_for(send({"type": "http.response.body", "body": b"", "more_body": False}), PATIENCE)
+        except asyncio.TimeoutError:
+            scope.get(ABORT, _nothing)()
+
+
+class Listener:
+    """A client of a feed, awaited in the event loop that it is made in."""
+
+    def __init__(self, feed: Feed, *, since: int | None, stream: str | None, hops: bool) -> None:
+        """Raises Refusal where there are too many clients."""
+        self._loop = asyncio.get_running_loop()
+        self._rung = asyncio.Event()
+        self._feed = feed
+        self.client: Client = feed.join(self._ring, since=since, stream=stream, hops=hops)
+        self._rung.set()  # the backlog
+
+    async def next(self) -> Batch:
+        """What came, at once when something does, and nothing after a while of silence."""
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._rung.wait(), _HEARTBEAT)
+        self._rung.clear()
+        return self.client.take()
+
+    def leave(self) -> None:
+        """Listen no more."""
+        self._feed.leave(self.client)
+
+    def _ring(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._rung.set)
+
+
+def event_stream(listener: Listener) -> Endless:
+    """Server-sent events: `event`, with its number as the id, and `hop`. At the beginning `lost` says how many events
+    after `since` are not kept any more; at the end `dropped` or `closed` says why."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield f"retry: {_RETRY}\n\n".encode()
+        if listener.client.lost:
+            yield _sse("lost", json.dumps({"events": listener.client.lost}))
+        end = None
+        while end is None:
+            records, end = await listener.next()
+            yield b"".join(map(_record, records)) or b":\n\n"
+        yield _sse(*_END[end])
+
+    return Endless(parts(), "text/event-stream", listener.leave)
+
+
+async def event_socket(socket: WebSocket, listener: Listener) -> None:
+    """The same over a WebSocket: a JSON object a message, {"type": "event", "data": {...}}. What the client says is not
+    read."""
+
+    async def tell() -> None:
+        if listener.client.lost:
+            await _send_text(socket, "lost", json.dumps({"events": listener.client.lost}))
+        end = None
+        while end is None:
+            records, end = await listener.next()
+            for record in records:
+                await _send_text(socket, record.kind, record.data)
+        await _send_text(socket, *_END[end])
+        await asyncio.wait_for(socket.close(1013 if end == "slow" else 1001), PATIENCE)
+
+    try:
+        await socket.accept()
+        telling = asyncio.ensure_future(tell())
+        leaving = asyncio.ensure_future(_until_closed(socket))
+        await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
+        for task in (telling, leaving):
+            task.cancel()
+        await asyncio.gather(telling, leaving, return_exceptions=True)
+    finally:
+        listener.leave()
+
+
+def live_picture(tap: Tap, rate: float, is_there: Callable[[], bool], ended: Callable[[], object]) -> Endless:
+    """JPEGs of the newest frame, one after the other, at most `rate` a second: MJPEG, which browsers show as a picture.
+    Who reads slowly sees fewer of them, none late. It ends when `is_there` says no."""
+
+    async def parts() -> AsyncIterator[bytes]:
+        shown = 0
+        yield _BOUNDARY + b"\r\n"
+        while is_there():
+            made = await run_in_threadpool(tap.newest) if tap.number != shown else None
+            if made is not None:
+                shown, picture = made
+                head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
+                yield head + picture + b"\r\n" + _BOUNDARY + b"\r\n"  # with the next boundary it is shown at once
+            await asyncio.sleep(1 / rate)
+
+    return Endless(parts(), "multipart/x-mixed-replace; boundary=frame", ended)
+
+
+_END = {
+    "slow": ("dropped", '{"reason":"this client did not read fast enough"}'),
+    "closed": ("closed", '{"reason":"the server stops"}'),
+}
+
+
+def _record(record: Record) -> bytes:
+    return _sse(record.kind, record.data, record.number)
+
+
+def _sse(kind: str, data: str, number: int | None = None) -> bytes:
+    ident = "" if number is None else f"id: {number}\n"
+    return f"{ident}event: {kind}\ndata: {data}\n\n".encode()
+
+
+async def _send_text(socket: WebSocket, kind: str, data: str) -> None:
+    sending: Awaitable[None] = socket.send_text(f'{{"type":"{kind}","data":{data}}}')
+    await asyncio.wait_for(sending, PATIENCE)
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _until_closed(socket: WebSocket) -> None:
+    with contextlib.suppress(WebSocketDisconnect):
+        while True:
+            await socket.receive_text()
+
+
+def _nothing() -> None:
+    """Where a server can't cut off a connection, as in tests, its end does."""

@@ -1,0 +1,99 @@
+"""Serving a hub by HTTP: an address, uvicorn, and an end that lets no client wait."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.serve.access import check_token
+from vljepa_edge.serve.app import build_app
+from vljepa_edge.serve.hub import Hub
+from vljepa_edge.serve.sending import ABORT
+from vljepa_edge.support.arguments import as_whole
+
+_CONNECTIONS = 4  # for each client of events: pictures and requests beside it
+_GRACE = 2  # seconds that answers may take once the server stops
+
+
+class Server(uvicorn.Server):
+    """Serves a hub until it is told to stop (`should_exit`, Ctrl-C, SIGTERM), then closes the hub.
+
+    Clients are told of the segments that close with the streams, then that the server stops.
+    """
+
+    def __init__(self, hub: Hub, host: str = "127.0.0.1", port: int = 8000, token: str | None = None) -> None:
+        """Binds the address. `port` 0: a free one. Raises InputError for an address that can't be had, and one that
+        other machines reach without a token."""
+        self._hub = hub
+        checked = check_token(token, host)
+        self.socket = _bind(host, as_whole(port, "port", 0, 65535))
+        self.address = _address(self.socket)
+        config = uvicorn.Config(
+            build_app(hub, checked),
+            http=_Protocol,
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            lifespan="off",
+            limit_concurrency=_CONNECTIONS * hub.limits.clients,
+            timeout_graceful_shutdown=_GRACE,
+            ws_max_size=4096,
+            ws_per_message_deflate=False,
+        )
+        super().__init__(config)
+
+    def serve_forever(self, ready: Callable[[], object] = lambda: None) -> None:
+        """Serve until told to stop; `ready` is called first."""
+        ready()
+        self.run(sockets=[self.socket])
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the hub, then the connections."""
+        await asyncio.to_thread(self._hub.close)
+        await super().shutdown(sockets)
+
+
+class _Protocol(H11Protocol):
+    """Lets an answer cut off its connection: one that waits for a client to read could end no other way."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        app: ASGIApp = self.app
+
+        async def abortable(scope: Scope, receive: Receive, send: Send) -> None:
+            scope[ABORT] = transport.abort
+            await app(scope, receive, send)
+
+        self.app = abortable
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host.strip("[]"), port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = socket.socket(family, kind, protocol)
+        try:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            bound.bind(address)
+            bound.listen(128)
+        except BaseException:
+            bound.close()
+            raise
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"can't serve on {host} port {port}: {reason}") from error
+    return bound
+
+
+def _address(bound: socket.socket) -> str:
+    host, port = bound.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"
