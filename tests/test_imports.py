@@ -28,6 +28,7 @@ FLOORS: dict[str, set[str]] = {
     "engines": {"errors", "support", "bundle"},
     "perception": {"errors", "support", "bundle", "engines", "video"},
     "streaming": RUNTIME | {"_core"},
+    "sinks": {"errors", "support", "video", "streaming"},
     "tasks": RUNTIME | {"_core"},
     "model": RUNTIME | {"streaming", "tasks"},
     "serve": RUNTIME | {"streaming", "model"},
@@ -40,8 +41,8 @@ FLOORS: dict[str, set[str]] = {
     "export": RUNTIME | {"model", "nn", "onnx_graphs", "kernels", "kernels.tensorrt"},
     "training": RUNTIME | {"model", "tasks", "nn", "onnx_graphs", "kernels", "export"},
     "cli": RUNTIME
-    | {"streaming", "tasks", "model", "serve", "_core"}
-    | {"export", "training", "kernels", "nn", "onnx_graphs", "vljepa_edge"},
+    | {"streaming", "sinks", "tasks", "model", "serve", "_core", "vljepa_edge"}
+    | {"export", "training", "kernels", "nn", "onnx_graphs"},
     "__main__": {"cli"},
 }
 

@@ -21,12 +21,15 @@ if TYPE_CHECKING:
     from vljepa_edge.tasks.classify import Score
 
 
-def print_json(value: Mapping[str, Any]) -> None:
-    """One JSON object on one line of stdout, flushed at once so that a reader sees events as they happen.
+def json_line(value: Mapping[str, Any]) -> str:
+    """One JSON object on one line. A number that is not finite is null, and a zero has no sign. All JSON that commands
+    print goes through here."""
+    return json.dumps(_clean(value), allow_nan=False) + "\n"
 
-    A number that is not finite is null, and a zero has no sign. All JSON that commands print goes through here.
-    """
-    sys.stdout.write(json.dumps(_clean(value), allow_nan=False) + "\n")
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on one line of stdout, flushed at once so that a reader sees events as they happen."""
+    sys.stdout.write(json_line(value))
     sys.stdout.flush()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
@@ -34,6 +35,7 @@ from vljepa_edge.cli.options import (
     decode_mode,
     load_model,
 )
+from vljepa_edge.cli.out import Sink, read_out
 from vljepa_edge.cli.output import console, print_json, video_warnings
 from vljepa_edge.cli.signals import ToldToEnd, finishing
 from vljepa_edge.errors import VLJepaError
@@ -71,6 +73,10 @@ def stream(
     also_open: Open = False,
     decode: Decode = None,
     min_confidence: MinConfidence = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help=".vtt or .srt: subtitles; .jsonl: the lines of --json."),
+    ] = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -88,6 +94,7 @@ def stream(
       vljepa stream camera:0 --watch cup,person --hold 1
       vljepa stream clip.mp4 --labels @coco80
       vljepa stream camera:0 --head my.head.npz
+      vljepa stream clip.mp4 --out clip.vtt
     """
     from vljepa_edge.streaming.options import StreamOptions
 
@@ -96,14 +103,23 @@ def stream(
         decode = "none"  # labels are all that is asked for
     when = cast("Decoded", decode_mode(decode, also_open))
     options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence)
+    sink = None if out is None else read_out(out, source)
     loaded = load_model(model, engine, threads, precision)
-    run_stream(loaded, source, query or [], options, wanted, as_json=as_json)
+    run_stream(loaded, source, query or [], options, wanted, as_json=as_json, sink=sink)
 
 
 def run_stream(
-    model: Model, source: str, queries: list[str], options: StreamOptions, wanted: Wanted = NOTHING, *, as_json: bool
+    model: Model,
+    source: str,
+    queries: list[str],
+    options: StreamOptions,
+    wanted: Wanted = NOTHING,
+    *,
+    as_json: bool,
+    sink: Sink | None = None,
 ) -> None:
     """Print the segments of a source, then a summary; after that is raised what ended it early: an error or a signal.
+    `sink` is told of the same, and of segments that aren't printed; it is closed however this ends.
 
     A segment is printed where `options.decode` puts it into words, with "none" when it closes; what appears, is gone,
     begins, ends or stalls always is. The default query is asked where nothing is: no query, and nothing of labels.
@@ -125,24 +141,37 @@ def run_stream(
     def show() -> None:
         for event in events:
             if event.status in ("open", "closed") and event.status not in printed:
+                if sink is not None:
+                    sink.event(event)
                 continue
             names = namer.names(event) if namer else None
+            line = {"type": "event"} | event.to_dict() | names_json(names)
+            if sink is not None:
+                sink.event(event, line, None if names is None else ", ".join(names))
             if out is None:
-                print_json({"type": "event"} | event.to_dict() | names_json(names))
+                print_json(line)
             else:
                 print_event(out, event, several, names)
 
     failure: VLJepaError | None = None
-    with finishing(events.finish) as told:
-        try:
-            show()
-        except VLJepaError as error:
-            failure = error
-        summary = summary_json(events, time.perf_counter() - started)
-        if out is None:
-            print_json(summary | video_warnings())
-        else:
-            print_summary(out, summary)
+    complete = False
+    try:
+        with finishing(events.finish) as told:
+            try:
+                show()
+                complete = not told
+            except VLJepaError as error:
+                failure = error
+            summary = summary_json(events, time.perf_counter() - started)
+            if sink is not None:
+                sink.summary(summary | video_warnings())
+            if out is None:
+                print_json(summary | video_warnings())
+            else:
+                print_summary(out, summary)
+    finally:
+        if sink is not None:
+            sink.close(complete=complete)
     if told:
         raise ToldToEnd(told[0])
     if failure is not None:

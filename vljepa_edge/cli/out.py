@@ -1,0 +1,118 @@
+"""`vljepa stream --out`: what happens, as a file of the kind that its extension names."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
+
+from vljepa_edge.cli.output import json_line
+from vljepa_edge.errors import InputError
+from vljepa_edge.sinks.captions import Captions, Cue
+from vljepa_edge.sinks.subtitles import subrip, webvtt
+from vljepa_edge.support.arguments import shown
+from vljepa_edge.support.atomic import replacing
+
+if TYPE_CHECKING:
+    from vljepa_edge.streaming.event import Event
+
+
+class Sink(Protocol):
+    """What is told of a stream while it runs. Methods raise OSError, naming the file, where it can't be written."""
+
+    def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
+        """Take an event. line: as --json prints it, None where it isn't printed. text: shown in place of its own."""
+
+    def summary(self, line: Mapping[str, Any]) -> None:
+        """Take the last line, after all events."""
+
+    def close(self, *, complete: bool) -> None:
+        """The stream has ended; `complete`: with the end of its source."""
+
+
+def read_out(path: Path, source: str) -> Sink:
+    """The sink that --out names, before anything is loaded. Nothing is written yet.
+
+    Raises InputError for an extension that is not known and a file that can't be written.
+    """
+    formats = {".vtt": webvtt, ".srt": subrip}
+    kind = path.suffix.lower()
+    if kind not in (*formats, ".jsonl"):
+        raise InputError(f"--out must be a file that ends with .vtt, .srt or .jsonl, got {shown(str(path))}")
+    _check_place(path, source)
+    return JsonLinesFile(path) if kind == ".jsonl" else SubtitleFile(path, formats[kind])
+
+
+class JsonLinesFile:
+    """The lines of --json, each in the file as soon as it is known. What stood there goes with the first line."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: TextIO | None = None
+
+    def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
+        if line is not None:
+            self.summary(line)
+
+    def summary(self, line: Mapping[str, Any]) -> None:
+        with _naming(self._path):
+            if self._file is None:
+                self._file = self._path.open("w", encoding="utf-8", buffering=1)
+            self._file.write(json_line(line))
+
+    def close(self, *, complete: bool) -> None:
+        if self._file is not None:
+            with _naming(self._path):
+                self._file.close()
+
+
+class SubtitleFile:
+    """Subtitles of all that was seen, written when the stream ends, however it does. Where it ends before anything was
+    seen, what stood there stays."""
+
+    def __init__(self, path: Path, write: Callable[[Iterable[Cue]], str]) -> None:
+        self._path, self._write = path, write
+        self._captions = Captions()
+        self._seen = False
+
+    def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
+        self._captions.add(event, text)
+        self._seen = True
+
+    def summary(self, line: Mapping[str, Any]) -> None:
+        pass
+
+    def close(self, *, complete: bool) -> None:
+        if complete or self._seen:
+            with _naming(self._path), replacing(self._path) as part:
+                part.write_text(self._write(self._captions.cues()), "utf-8", newline="\n")
+
+
+def _check_place(path: Path, source: str) -> None:
+    """Raises InputError where `path` can't be written, or is the source."""
+    if path.is_dir():
+        raise InputError(f"--out must be a file, got the folder {path}")
+    place = Path(os.path.realpath(path))
+    if not place.parent.is_dir():
+        raise InputError(f"--out: {place.parent} is no folder; make it first")
+    if place.exists() and os.path.exists(source) and place.samefile(source):
+        raise InputError(f"--out must be another file than the source, got {path}")
+    if place.exists() and not place.is_file():
+        return  # a pipe or a device
+    try:
+        with tempfile.TemporaryFile(dir=place.parent):  # asking for permission says nothing of a read-only file system
+            pass
+    except OSError as error:
+        raise InputError(f"--out: {path} can't be written: {error.strerror}") from error
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An OSError in it names the file that the user gave."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error

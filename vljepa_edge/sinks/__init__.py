@@ -1,0 +1,1 @@
+"""Where the events of a stream go: subtitles, and videos with captions in the picture."""
