@@ -35,7 +35,6 @@ from vljepa_edge.cli.options import (
     decode_mode,
     load_model,
 )
-from vljepa_edge.cli.out import Sink, read_out
 from vljepa_edge.cli.output import console, print_json, video_warnings
 from vljepa_edge.cli.signals import ToldToEnd, finishing
 from vljepa_edge.errors import VLJepaError
@@ -44,6 +43,7 @@ from vljepa_edge.support.json_numbers import number
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from vljepa_edge.cli.out import Sink
     from vljepa_edge.model import Model
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.options import Decode as Decoded
@@ -96,6 +96,7 @@ def stream(
       vljepa stream camera:0 --head my.head.npz
       vljepa stream clip.mp4 --out clip.vtt
     """
+    from vljepa_edge.cli.out import read_out
     from vljepa_edge.streaming.options import StreamOptions
 
     wanted = read_wanted(watch, hold, labels, head)

@@ -55,7 +55,8 @@ class AsyncEventReader(AsyncIterator[Event]):
         raise StopAsyncIteration
 
     async def __aenter__(self) -> AsyncEventReader:
-        """Waits until the source is open, so that `stream` and `source` are there. Raises what opening it does."""
+        """Waits until the source is open, so that `stream` and `source` are there. Reading begins when the first event
+        is asked for. Raises what opening the source does."""
         work = self._begun()
         with work.stopping_when_cancelled():
             await work.opened.wait()
@@ -134,11 +135,14 @@ class _Work:
         self.room: SimpleQueue[None] = SimpleQueue()  # of tokens. A finalizer's stop() may interrupt any call of it
         for _ in range(AHEAD):
             self.room.put(None)
+        self.asked: SimpleQueue[None] = SimpleQueue()  # a token once an event is asked for: reading begins
         self.reader: EventReader | None = None
         self.stopped = False
 
     async def next(self) -> Event | _End:
         """What arrived next. In the loop."""
+        if self.asked.empty():
+            self.asked.put(None)
         with self.stopping_when_cancelled():
             item = await self.arrived.get()
         if isinstance(item, Event):
@@ -161,6 +165,7 @@ class _Work:
         if self.reader is not None:
             self.reader.close(wait=False)
         self.room.put(None)
+        self.asked.put(None)
 
     def give(self, event: Event) -> bool:
         """Hand over an event, once there is room; False when the work has been stopped. On the worker."""
@@ -190,6 +195,7 @@ def _run(work: _Work, open_reader: Callable[[], EventReader]) -> None:
             with open_reader() as reader:
                 work.reader = reader  # then stop() closes it; before, it is seen in `stopped`
                 work.tell(work.opened.set)
+                work.asked.get()
                 for event in () if work.stopped else reader:
                     if not work.give(event):
                         break
