@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
 import stat
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import srt
 import webvtt
@@ -20,7 +24,7 @@ from tests.cli.conftest import Run, Vljepa
 from vljepa_edge.errors import VideoError
 from vljepa_edge.model import Model
 from vljepa_edge.video.frame import Frame
-from vljepa_edge.video.source import Source
+from vljepa_edge.video.source import Source, open_source
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 Line = tuple[float, float, str]
@@ -134,6 +138,61 @@ def test_json_lines_are_there_while_the_stream_runs(spawn: Spawn, long_video: Pa
     process.wait()
 
 
+def test_the_video_with_captions(vljepa: Vljepa, video: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.mp4"
+    run = vljepa("stream", video, "--json", "--out", out)
+    assert run.status == 0 and run.err == "", run.err
+    assert len(said(run)) == 3 and os.listdir(tmp_path) == ["out.mp4"]
+    frames = list(open_source(out))
+    assert [frame.time for frame in frames] == pytest.approx([frame.time for frame in open_source(video)], abs=0.001)
+    images = [frame.image.astype(int) for frame in frames]
+    assert all(image.min(2)[24:].max() > 120 > image.min(2)[:20].max() for image in images), "white letters to the end"
+    changes = [two.time for one, two in pairwise(frames) if np.abs(one.image.astype(int) - two.image).max() > 60]
+    assert changes == pytest.approx([start for start, _, _ in said(run)][1:], abs=0.15)
+
+
+def test_without_the_end_of_the_source_there_is_no_video(
+    spawn: Spawn, vljepa: Vljepa, long_video: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out.mp4"
+    out.write_text("before")
+    process = spawn("stream", long_video, "--policy", "uniform:period=5", "--json", "--out", out)
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    cut_off(monkeypatch, after=20)
+    assert vljepa("stream", video, "--json", "--out", out).status == 2
+    assert out.read_text() == "before" and os.listdir(tmp_path) == ["out.mp4"]
+
+
+def test_a_sound_that_is_left_out_is_a_warning(vljepa: Vljepa, tmp_path: Path) -> None:
+    clip, out = tmp_path / "clip.mkv", tmp_path / "out.mp4"
+    with av.open(str(clip), "w") as container:
+        stream, voice = container.add_stream("mpeg4", rate=4), container.add_stream("pcm_s16le", rate=8000)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(4):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")))
+        samples = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+        samples.sample_rate = 8000
+        container.mux([*stream.encode(), *voice.encode(samples), *voice.encode()])
+    run = vljepa("stream", clip, "--json", "--out", out)
+    said = f"{clip}: its sound (pcm_s16le) can't be copied into an .mp4 file; out.mp4 will have none"
+    assert run.status == 0 and run.err == f"warning: {said}\n" and run.json_lines[-1]["warnings"] == [said]
+    assert out.stat().st_size > 500
+
+
+def test_without_pillow_the_command_that_adds_it_is_named(
+    vljepa: Vljepa, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "PIL" else find(name, *rest))
+    run = vljepa("stream", video, "--out", tmp_path / "out.mp4")
+    assert run.status == 1 and "this needs PIL, of the captions extra; run: " in run.err and "[captions]" in run.err
+    assert vljepa("stream", video, "--out", tmp_path / "out.vtt").status == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_leaves_complete_subtitles_of_what_was_seen(
     spawn: Spawn, long_video: Path, tmp_path: Path, number: signal.Signals
@@ -207,14 +266,22 @@ def test_what_can_be_known_is_refused_before_anything_is_loaded(
     link.symlink_to(video)
     before = video.read_bytes()
     for out, reason in (
-        ("clip.txt", "--out must be a file that ends with .vtt, .srt or .jsonl"),
+        ("clip.txt", "--out must be a file that ends with .vtt, .srt, .jsonl or .mp4"),
         ("clip", "got 'clip'"),
         (tmp_path / "folder.vtt", "got the folder"),
         (tmp_path / "missing" / "clip.srt", "missing is no folder; make it first"),
         ("/proc/clip.vtt", "can't be written"),
         (link, "another file than the source"),
+        (video, "another file than the source"),
     ):
         run = vljepa("stream", video, "--out", out)
+        assert run.status == 2 and reason in run.err and run.err.count("\n") == 1, run.err
+    for source, reason in (
+        ("camera:0", "captions can be drawn into a video file, not into a live source, got camera:0"),
+        ("rtsp://me:hunter2@cam/door", "got rtsp://cam/door; name a file"),
+        ("nowhere.mp4", "nowhere.mp4: no such file"),
+    ):
+        run = vljepa("stream", source, "--out", tmp_path / "out.mp4")
         assert run.status == 2 and reason in run.err and run.err.count("\n") == 1, run.err
     assert video.read_bytes() == before
     assert sorted(os.listdir(tmp_path)) == ["folder.vtt", "link.jsonl"]

@@ -111,6 +111,14 @@ def test_neighbours_that_say_the_same_are_one_cue() -> None:
     assert apart == [Cue(0, 1000, ("a dog",)), Cue(1500, 2000, ("a dog",))]
 
 
+def test_what_is_there_at_the_end_may_last() -> None:
+    captions = Captions()
+    captions.add(EVENT)
+    assert captions.cues(lasting=True)[-1].end > 1e12 and captions.cues() == [Cue(0, 1000, ("a dog",))]
+    captions.add(event("closed", 1.0, 2.0, "", wording="none", confidence=0.1, segment=1))
+    assert captions.cues(lasting=True) == [Cue(0, 1000, ("a dog",))], "another segment came after it"
+
+
 def test_what_lasts_no_time_is_no_cue() -> None:
     assert cues(event("closed", 1.0, 1.0, "a photo")) == []
     assert cues(event("closed", 1.0, 1.0004, "a flash")) == []

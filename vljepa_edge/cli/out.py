@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from vljepa_edge.cli.output import json_line
-from vljepa_edge.errors import InputError
+from vljepa_edge.cli.output import json_line, reporting
+from vljepa_edge.errors import InputError, VideoWarning, redacted
 from vljepa_edge.sinks.captions import Captions, Cue
 from vljepa_edge.sinks.subtitles import subrip, webvtt
 from vljepa_edge.support.arguments import shown
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.install import require
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.event import Event
@@ -36,13 +38,16 @@ class Sink(Protocol):
 def read_out(path: Path, source: str) -> Sink:
     """The sink that --out names, before anything is loaded. Nothing is written yet.
 
-    Raises InputError for an extension that is not known and a file that can't be written.
+    Raises InputError for an extension that is not known, a file that can't be written and a live source that is to be
+    an .mp4 file, VideoError for a file that can't, EngineError where Pillow is missing for it.
     """
     formats = {".vtt": webvtt, ".srt": subrip}
     kind = path.suffix.lower()
-    if kind not in (*formats, ".jsonl"):
-        raise InputError(f"--out must be a file that ends with .vtt, .srt or .jsonl, got {shown(str(path))}")
+    if kind not in (*formats, ".jsonl", ".mp4"):
+        raise InputError(f"--out must be a file that ends with .vtt, .srt, .jsonl or .mp4, got {shown(str(path))}")
     _check_place(path, source)
+    if kind == ".mp4":
+        return _video_file(path, source)
     return JsonLinesFile(path) if kind == ".jsonl" else SubtitleFile(path, formats[kind])
 
 
@@ -89,6 +94,39 @@ class SubtitleFile:
         if complete or self._seen:
             with _naming(self._path), replacing(self._path) as part:
                 part.write_text(self._write(self._captions.cues()), "utf-8", newline="\n")
+
+
+class VideoFile:
+    """The video of the source with captions in the picture, written when the stream has come to the end of its source;
+    where it was ended early there is none, and what stood there stays."""
+
+    def __init__(self, path: Path, source: str) -> None:
+        self._path, self._source = path, source
+        self._captions = Captions()
+
+    def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
+        self._captions.add(event, text)
+
+    def summary(self, line: Mapping[str, Any]) -> None:
+        pass
+
+    def close(self, *, complete: bool) -> None:
+        from vljepa_edge.sinks.burn import burn_captions
+
+        if complete:
+            with _naming(self._path), replacing(self._path) as part, reporting(f"writing {self._path.name}") as report:
+                burn_captions(self._source, self._captions.cues(lasting=True), part, report)
+
+
+def _video_file(path: Path, source: str) -> VideoFile:
+    require(["PIL"], "captions")
+    from vljepa_edge.sinks.burn import check_burnable
+
+    left_out = check_burnable(source)
+    if left_out is not None:
+        said = f"its sound ({left_out}) can't be copied into an .mp4 file; {path.name} will have none"
+        warnings.warn(VideoWarning(f"{redacted(source)}: {said}"), stacklevel=2)
+    return VideoFile(path, source)
 
 
 def _check_place(path: Path, source: str) -> None:

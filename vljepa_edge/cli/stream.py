@@ -75,7 +75,12 @@ def stream(
     min_confidence: MinConfidence = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help=".vtt or .srt: subtitles; .jsonl: the lines of --json."),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help=".vtt, .srt: subtitles; .mp4: the video with captions; .jsonl: the lines of --json.",
+        ),
     ] = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",

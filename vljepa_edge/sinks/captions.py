@@ -10,6 +10,7 @@ from vljepa_edge.streaming.event import Event
 
 _Track = tuple[str, str]  # a query, or a label by what reports it
 _KINDS = {"appeared": "watch", "gone": "watch", "began": "head", "ended": "head"}
+_FOREVER = 2**53
 
 
 class Cue(NamedTuple):
@@ -57,9 +58,10 @@ class Captions:
             shown = "" if before is None else before.text
         self._spans[track, event.segment] = _Span(track, event.start, event.end, shown)
 
-    def cues(self) -> list[Cue]:
+    def cues(self, *, lasting: bool = False) -> list[Cue]:
         """The texts so far in the order of time. Those that are there at the same time share a cue, a line each, and
-        what goes on ends with the newest event."""
+        what goes on ends with the newest event. lasting: what is there then is there for ever, since the newest event
+        is of the last frame that the model saw, and a file may have some more."""
         changes: dict[int, list[tuple[bool, _Span]]] = {}
         for span in self._spans.values():
             span = _Span(span.track, span.start, span.end, one_line(span.text))
@@ -80,6 +82,8 @@ class Captions:
                 else:
                     there.pop(id(span), None)
             since = time
+        if lasting and cues and cues[-1].end >= _milliseconds(self._newest):
+            cues[-1] = cues[-1]._replace(end=_FOREVER)
         return cues
 
 

@@ -172,7 +172,7 @@ def open_source(
     elif text is not None:
         name = redacted(text)
         with readable(name):
-            ahead = recorded.open_file(_path(text), stats)
+            ahead = recorded.open_file(file_path(text), stats)
         pictures = recorded.decoded(ahead, stats)
         grid = Grid(fps)
         if live:
@@ -222,7 +222,7 @@ def _read(name: str, frames: Iterator[Frame]) -> Iterator[Frame]:
         yield from frames
 
 
-def _path(text: str) -> str:
+def file_path(text: str) -> str:
     """The path that `text` is, or that it names as a file:// URL. Raises VideoError for a file of another host."""
     if not text.lower().startswith("file://"):
         return text
