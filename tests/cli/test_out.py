@@ -276,10 +276,13 @@ def test_what_can_be_known_is_refused_before_anything_is_loaded(
     ):
         run = vljepa("stream", video, "--out", out)
         assert run.status == 2 and reason in run.err and run.err.count("\n") == 1, run.err
+    run = vljepa("stream", video.as_uri(), "--out", video)
+    assert run.status == 2 and "another file than the source" in run.err
     for source, reason in (
         ("camera:0", "captions can be drawn into a video file, not into a live source, got camera:0"),
         ("rtsp://me:hunter2@cam/door", "got rtsp://cam/door; name a file"),
         ("nowhere.mp4", "nowhere.mp4: no such file"),
+        ("ftp://host/clip.mp4", "the protocol ftp:// is not supported"),
     ):
         run = vljepa("stream", source, "--out", tmp_path / "out.mp4")
         assert run.status == 2 and reason in run.err and run.err.count("\n") == 1, run.err

@@ -17,6 +17,7 @@ from vljepa_edge.sinks.subtitles import subrip, webvtt
 from vljepa_edge.support.arguments import shown
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.install import require
+from vljepa_edge.video.source import file_path, is_live
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.event import Event
@@ -130,13 +131,14 @@ def _video_file(path: Path, source: str) -> VideoFile:
 
 
 def _check_place(path: Path, source: str) -> None:
-    """Raises InputError where `path` can't be written, or is the source."""
+    """Raises InputError where `path` can't be written, or is the source, and VideoError where that can be none."""
     if path.is_dir():
         raise InputError(f"--out must be a file, got the folder {path}")
     place = Path(os.path.realpath(path))
     if not place.parent.is_dir():
         raise InputError(f"--out: {place.parent} is no folder; make it first")
-    if place.exists() and os.path.exists(source) and place.samefile(source):
+    origin = None if is_live(source) else Path(file_path(source))
+    if origin is not None and place.exists() and origin.exists() and place.samefile(origin):
         raise InputError(f"--out must be another file than the source, got {path}")
     if place.exists() and not place.is_file():
         return  # a pipe or a device
