@@ -10,7 +10,7 @@ from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
@@ -22,6 +22,8 @@ from vljepa_edge.serve.channel import Channel
 from vljepa_edge.serve.describe import describe, health
 from vljepa_edge.serve.hub import Hub
 from vljepa_edge.serve.metrics import Metrics
+from vljepa_edge.serve.openapi import build_document
+from vljepa_edge.serve.page import page_policy, read_page
 from vljepa_edge.serve.refusal import Refusal, too_many
 from vljepa_edge.serve.sending import Listener, event_socket, event_stream, live_picture
 
@@ -46,10 +48,13 @@ class Routes:
         self._hub = hub
         self._metrics = Metrics(hub)
         self._viewers = 0
+        self._page = read_page()
+        self._policy = page_policy(self._page)
 
     def all(self) -> list[Route | WebSocketRoute]:
         """Every route."""
         return [
+            Route("/", self.page, methods=["GET"]),
             Route("/streams", self.list_streams, methods=["GET"]),
             Route("/streams", self.add_stream, methods=["POST"]),
             Route("/streams/{name}", self.show_stream, methods=["GET"]),
@@ -62,7 +67,12 @@ class Routes:
             Route("/video.mjpg", self.video, methods=["GET"]),
             Route("/health", self.health, methods=["GET"]),
             Route("/metrics", self.metrics, methods=["GET"]),
+            Route("/openapi.json", self.openapi, methods=["GET"]),
         ]
+
+    async def page(self, request: Request) -> Response:
+        """The live page."""
+        return HTMLResponse(self._page, headers={"content-security-policy": self._policy})
 
     # --- streams ---
 
@@ -154,6 +164,10 @@ class Routes:
         """Counts for Prometheus."""
         document, kind = await run_in_threadpool(self._metrics.render, request.headers.get("accept", ""))
         return Response(document, headers={"content-type": kind})
+
+    async def openapi(self, request: Request) -> Response:
+        """The OpenAPI document."""
+        return JSONResponse(build_document())
 
     def _viewer_left(self) -> None:
         self._viewers -= 1

@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 
+import anyio
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -38,26 +39,31 @@ class Endless(Response):
         del self.headers["content-length"]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        sending = asyncio.ensure_future(self._send(scope, send))
-        leaving = asyncio.ensure_future(_until_gone(receive))
         try:
-            await asyncio.wait((sending, leaving), return_when=asyncio.FIRST_COMPLETED)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(_end_when_gone, receive, tasks.cancel_scope)
+                if not await self._send(send):
+                    scope.get(ABORT, _nothing)()
+                tasks.cancel_scope.cancel()
         finally:
-            for task in (sending, leaving):
-                task.cancel()
-            await asyncio.gather(sending, leaving, return_exceptions=True)
             self._ended()
 
-    async def _send(self, scope: Scope, send: Send) -> None:
-        try:
-            head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-            await asyncio.wait_for(send(head), PATIENCE)
-            async for part in self._parts:
-                message = {"type": "http.response.body", "body": part, "more_body": True}
-                await asyncio.wait_for(send(message), PATIENCE)
-            await asyncio.wait_for(send({"type": "http.response.body", "body": b"", "more_body": False}), PATIENCE)
-        except asyncio.TimeoutError:
-            scope.get(ABORT, _nothing)()
+    async def _send(self, send: Send) -> bool:
+        """Whether the client took it all."""
+        head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
+        taken = await _in_time(send(head))
+        async for part in self._parts:
+            taken = taken and await _in_time(send({"type": "http.response.body", "body": part, "more_body": True}))
+            if not taken:
+                return False
+        return await _in_time(send({"type": "http.response.body", "body": b"", "more_body": False}))
+
+
+async def _in_time(sending: Awaitable[None]) -> bool:
+    """Whether something was sent within PATIENCE seconds."""
+    with anyio.move_on_after(PATIENCE) as scope:
+        await sending
+    return not scope.cancelled_caught
 
 
 class Listener:
@@ -73,8 +79,8 @@ class Listener:
 
     async def next(self) -> Batch:
         """What came, at once when something does, and nothing after a while of silence."""
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._rung.wait(), _HEARTBEAT)
+        with anyio.move_on_after(_HEARTBEAT):
+            await self._rung.wait()
         self._rung.clear()
         return self.client.take()
 
@@ -108,25 +114,25 @@ async def event_socket(socket: WebSocket, listener: Listener) -> None:
     """The same over a WebSocket: a JSON object a message, {"type": "event", "data": {...}}. What the client says is not
     read."""
 
-    async def tell() -> None:
-        if listener.client.lost:
-            await _send_text(socket, "lost", json.dumps({"events": listener.client.lost}))
-        end = None
+    async def tell() -> bool:
+        """Whether the client took it all."""
+        lost, end = listener.client.lost, None
+        if lost and not await _in_time(_send_text(socket, "lost", json.dumps({"events": lost}))):
+            return False
         while end is None:
             records, end = await listener.next()
             for record in records:
-                await _send_text(socket, record.kind, record.data)
-        await _send_text(socket, *_END[end])
-        await asyncio.wait_for(socket.close(1013 if end == "slow" else 1001), PATIENCE)
+                if not await _in_time(_send_text(socket, record.kind, record.data)):
+                    return False
+        return await _in_time(_send_text(socket, *_END[end]))
 
     try:
         await socket.accept()
-        telling = asyncio.ensure_future(tell())
-        leaving = asyncio.ensure_future(_until_closed(socket))
-        await asyncio.wait((telling, leaving), return_when=asyncio.FIRST_COMPLETED)
-        for task in (telling, leaving):
-            task.cancel()
-        await asyncio.gather(telling, leaving, return_exceptions=True)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_end_when_closed, socket, tasks.cancel_scope)
+            if await tell():
+                await _in_time(socket.close(1001))
+            tasks.cancel_scope.cancel()
     finally:
         listener.leave()
 
@@ -144,7 +150,7 @@ def live_picture(tap: Tap, rate: float, is_there: Callable[[], bool], ended: Cal
                 shown, picture = made
                 head = b"Content-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n" % len(picture)
                 yield head + picture + b"\r\n" + _BOUNDARY + b"\r\n"  # with the next boundary it is shown at once
-            await asyncio.sleep(1 / rate)
+            await anyio.sleep(1 / rate)
 
     return Endless(parts(), "multipart/x-mixed-replace; boundary=frame", ended)
 
@@ -165,19 +171,20 @@ def _sse(kind: str, data: str, number: int | None = None) -> bytes:
 
 
 async def _send_text(socket: WebSocket, kind: str, data: str) -> None:
-    sending: Awaitable[None] = socket.send_text(f'{{"type":"{kind}","data":{data}}}')
-    await asyncio.wait_for(sending, PATIENCE)
+    await socket.send_text(f'{{"type":"{kind}","data":{data}}}')
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _end_when_gone(receive: Receive, scope: anyio.CancelScope) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    scope.cancel()
 
 
-async def _until_closed(socket: WebSocket) -> None:
+async def _end_when_closed(socket: WebSocket, scope: anyio.CancelScope) -> None:
     with contextlib.suppress(WebSocketDisconnect):
         while True:
             await socket.receive_text()
+    scope.cancel()
 
 
 def _nothing() -> None:
