@@ -217,6 +217,12 @@ def test_wrong_requests_have_typed_errors(client: TestClient) -> None:
     assert said(client.get("/video.mjpg?rate=nan")) == (400, "InputError")
 
 
+def test_who_asks_for_the_head_of_what_has_no_end_gets_it(client: TestClient, hub: Hub) -> None:
+    assert client.head("/events").headers["content-type"].startswith("text/event-stream")
+    assert client.head("/video.mjpg").headers["content-type"].startswith("multipart/x-mixed-replace")
+    assert hub.feed.clients == 0
+
+
 # --- who is let in ---
 
 

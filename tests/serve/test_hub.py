@@ -68,7 +68,7 @@ def colour_of(picture: bytes | None) -> tuple[int, int, int]:
 
 def test_events_are_those_of_the_stream_with_a_number_a_name_and_a_picture_of_their_segment(hub: Hub) -> None:
     ear = Ear(hub)
-    hub.add(camera(10.0), "door")
+    hub.add(camera(10.0, speed=4.0), "door")
     until(lambda: hub.channel("door").state == "ended")
     events = ear.events()
     assert [event["id"] for event in events] == sorted({event["id"] for event in events})
@@ -168,6 +168,31 @@ def test_a_file_that_is_not_there_is_refused_and_leaves_nothing(hub: Hub, tmp_pa
     with pytest.raises(InputError, match="a stream's name must be at most 32 letters"):
         hub.add(camera(1.0), "two words")
     assert hub.channels == ()
+
+
+def test_nobody_who_looks_waits_for_a_stream_that_is_being_added(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    opening, go = threading.Event(), threading.Event()
+
+    def slow(*_: object, **__: object) -> object:
+        opening.set()
+        go.wait(10)
+        raise VideoError("slow", "not there")
+
+    hub.add(camera(), "door")
+    monkeypatch.setattr(channels, "open_source", slow)
+
+    def add() -> None:
+        with pytest.raises(VideoError, match="not there"):
+            hub.add(camera(), "slow")
+
+    adding = threading.Thread(target=add)
+    adding.start()
+    assert opening.wait(10)
+    begun = time.monotonic()
+    assert [channel.name for channel in hub.channels] == ["door"] and health(hub)["status"] == "ok"
+    assert time.monotonic() - begun < 1
+    go.set()
+    adding.join()
 
 
 def test_a_source_that_fails_says_why(hub: Hub) -> None:

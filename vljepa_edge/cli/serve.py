@@ -111,6 +111,7 @@ def serve(
         heads = [taught for _, taught in wanted.heads]
         for name, source in map(read_source, sources or ()):
             hub.add(source, name, query=asked, watch=wanted.watch, hold=wanted.hold, heads=heads)
-        server.serve_forever(lambda: console().print(f"serving {len(hub.channels)} streams on {server.address}"))
+        names = ", ".join(channel.name for channel in hub.channels) or "no stream so far"
+        server.serve_forever(lambda: console().print(f"serving {names} on {server.address}"))
     finally:
         hub.close()

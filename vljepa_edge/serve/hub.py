@@ -64,7 +64,7 @@ class Hub:
         self.feed = Feed(self.limits.events, self.limits.clients)
         self.pictures = PictureRing(self.limits.pictures)
         self._lock = threading.RLock()  # streams that come and go
-        self._channels: dict[str, Channel] = {}
+        self._channels: dict[str, Channel] = {}  # replaced, never changed: who reads it waits for no stream to be added
         self._events = threading.Lock()  # what begins and ends
         self._open: dict[tuple[str, str, str, str], int] = {}  # what has begun -> the number of that event
         self._counts: dict[tuple[str, str], int] = {}  # (stream, status) -> events
@@ -108,7 +108,7 @@ class Hub:
                 stream.close()
                 raise
             stream.subscribe(lambda moment, _, asked: self._on_hop(channel, moment, asked))
-            self._channels[chosen] = channel
+            self._channels = {**self._channels, chosen: channel}
         channel.start()
         return channel
 
@@ -116,7 +116,7 @@ class Hub:
         """Stop a stream and forget it; its open segments close. Raises Refusal for a name that is not there."""
         with self._lock:
             channel = self.channel(name)
-            del self._channels[name]
+            self._channels = {kept: other for kept, other in self._channels.items() if kept != name}
         channel.close()
         with self._events:
             self._open = {thing: begun for thing, begun in self._open.items() if thing[0] != name}
@@ -157,8 +157,7 @@ class Hub:
     @property
     def channels(self) -> tuple[Channel, ...]:
         """All streams, in the order in which they were added."""
-        with self._lock:
-            return tuple(self._channels.values())
+        return tuple(self._channels.values())
 
     def event_counts(self) -> dict[tuple[str, str], int]:
         """Events so far, by stream and status."""
@@ -169,8 +168,7 @@ class Hub:
         """Stop all streams, tell clients of the segments that close with them, then that there is no more."""
         with self._lock:
             self._closed = True
-            channels = list(self._channels.values())
-            self._channels.clear()
+            channels, self._channels = self.channels, {}
         for channel in channels:
             channel.close()
         self.feed.close()

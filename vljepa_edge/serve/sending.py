@@ -40,6 +40,10 @@ class Endless(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
+            if scope["method"] == "HEAD":
+                await self._send_head(send)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(_end_when_gone, receive, tasks.cancel_scope)
                 if not await self._send(send):
@@ -48,10 +52,12 @@ class Endless(Response):
         finally:
             self._ended()
 
+    async def _send_head(self, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+
     async def _send(self, send: Send) -> bool:
         """Whether the client took it all."""
-        head = {"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}
-        taken = await _in_time(send(head))
+        taken = await _in_time(self._send_head(send))
         async for part in self._parts:
             taken = taken and await _in_time(send({"type": "http.response.body", "body": part, "more_body": True}))
             if not taken:
