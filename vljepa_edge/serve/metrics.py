@@ -50,7 +50,7 @@ class HubCollector(Collector):
 
 def _of_sources(channels: Iterable[Channel]) -> Iterable[Metric]:
     up = GaugeMetricFamily("vljepa_source_up", "1 while frames come", labels=("stream",))
-    reopened = CounterMetricFamily("vljepa_source_reopened", "Times that a source was opened again", labels=("stream",))
+    reopened = CounterMetricFamily("vljepa_source_reopened", "Attempts to open a source again", labels=("stream",))
     for channel in channels:
         up.add_metric((channel.name,), float(channel.state == "running"))
         reopened.add_metric((channel.name,), channel.reopened)

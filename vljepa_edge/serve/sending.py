@@ -136,8 +136,8 @@ async def event_socket(socket: WebSocket, listener: Listener) -> None:
         await socket.accept()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_end_when_closed, socket, tasks.cancel_scope)
-            if await tell():
-                await _in_time(socket.close(1001))
+            if not (await tell() and await _in_time(socket.close(1001))):
+                socket.scope.get(ABORT, _nothing)()
             tasks.cancel_scope.cancel()
     finally:
         listener.leave()

@@ -10,6 +10,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.serve.access import check_token
@@ -38,6 +39,7 @@ class Server(uvicorn.Server):
         config = uvicorn.Config(
             build_app(hub, checked),
             http=_Protocol,
+            ws=_SocketProtocol,
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -62,17 +64,27 @@ class Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """Lets an answer cut off its connection: one that waits for a client to read could end no other way."""
+    """HTTP whose answers may cut off their connection: one that waits for a client to read could end no other way."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
-        app: ASGIApp = self.app
+        self.app = _abortable(self.app, transport)
 
-        async def abortable(scope: Scope, receive: Receive, send: Send) -> None:
-            scope[ABORT] = transport.abort
-            await app(scope, receive, send)
 
-        self.app = abortable
+class _SocketProtocol(WebSocketsSansIOProtocol):
+    """The same for WebSockets."""
+
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(transport)
+        self.app = _abortable(self.app, transport)
+
+
+def _abortable(app: Any, transport: Any) -> ASGIApp:
+    async def told(scope: Scope, receive: Receive, send: Send) -> None:
+        scope[ABORT] = transport.abort
+        await app(scope, receive, send)
+
+    return told
 
 
 def _bind(host: str, port: int) -> socket.socket:
