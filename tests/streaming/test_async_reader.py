@@ -244,15 +244,17 @@ def test_a_hanging_iterable_is_not_waited_for_longer_than_a_few_seconds(
     model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vljepa_edge.streaming.async_reader._PATIENCE", 0.2)
-    over = threading.Event()
+    hangs, over = threading.Event(), threading.Event()
 
     def frames() -> Iterator[tuple[Image, float]]:
         yield picture(RED), 0.0
+        hangs.set()
         assert over.wait(20)
 
     async def work() -> None:
         events = model.astream(frames())
         await events.__anext__()
+        assert await asyncio.to_thread(hangs.wait, 20)
         await events.aclose()
         assert workers() == ["vljepa-astream"] and await collect(events) == []
         over.set()
