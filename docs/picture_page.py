@@ -62,14 +62,15 @@ def main() -> None:
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, chromium(Path(profile)) as browser:
+        tab = browser.tab()
+        tab.show_as(1280, 980, 1, "light")
+        tab.open(server.address)
         hub.add(camera(), "door", watch=["a ball", "a box"])
-        desk, phone = browser.tab(), browser.tab()
-        for tab, size in ((desk, (1280, 980, 1, "light")), (phone, (390, 844, 2, "dark"))):
-            tab.show_as(*size)
-            tab.open(server.address)
-        time.sleep(SECONDS - 3)
-        desk.screenshot(folder / "serve-desk.png")
-        phone.screenshot(folder / "serve-phone.png")
+        time.sleep(SECONDS - 4)
+        tab.screenshot(folder / "serve-desk.png")
+        tab.show_as(390, 844, 2, "dark")
+        time.sleep(1)
+        tab.screenshot(folder / "serve-phone.png")
     server.should_exit = True
     thread.join()
 
