@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,9 @@ from vljepa_edge.training.tiny.scenes import FPS
 
 START, CONCEPTS, CORPUS = "start", "concepts.safetensors", "corpus.txt"
 """In the work folder: what the run starts from."""
-CONFIDENCE_TABLE, GENERAL_TABLE = "flickr8k-dev", "flickr8k-train"
-"""Photographs that nothing was trained on, each with five captions: how sure the model may be is fitted to them. And
-those whose captions give the general sentences to fall back on."""
+CONFIDENCE = {"flickr8k": ("flickr8k-dev", "flickr8k-train"), "coco": ("coco-dev", "coco-train")}
+"""By a set that the run trains on, the first that there is: photographs that nothing was trained on, to which is fitted
+how sure the model may be, and those whose captions give the general sentences to fall back on."""
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -167,15 +167,16 @@ def export(model: VLJepa, texts: Tokenizers, run: RunConfig, recipe: Recipe, out
     return write_checkpoint(model, texts, out, about, lambda *_: None, fps=FPS)
 
 
-def finish(bundle: Path, recipe: Recipe, tables: Path, log: Log) -> None:
-    """Fit how sure the bundle may be, measure its card, and write both into it."""
-    held, trained = tables / f"{CONFIDENCE_TABLE}.jsonl", tables / f"{GENERAL_TABLE}.jsonl"
-    if held.is_file():
+def finish(bundle: Path, recipe: Recipe, sets: Sequence[str], tables: Path, log: Log) -> None:
+    """Fit how sure the bundle may be, measure its card, and write both into it. sets: those that it was trained on."""
+    pairs = [[tables / f"{name}.jsonl" for name in pair] for one, pair in CONFIDENCE.items() if one in sets]
+    held, trained = next((pair for pair in pairs if pair[0].is_file()), (None, None))
+    if held is not None and trained is not None:
         general = [text for text, _ in general_sentences(trained)[:SENTENCES]]
         fitted = calibrate(bundle, held, general=general, picture=bundle.with_suffix(".reliability.png"))
         log(f"shown from {fitted.min_confidence:.2f} on: {fitted.shown:.0%} of texts, {fitted.precision:.0%} right")
     else:
-        log(f"no {held.name}: the bundle doesn't say how sure it is")
+        log("no photographs with captions to fit it to: the bundle doesn't say how sure it is")
     figures = card.evaluate(bundle, recipe.data.card_clips, data=tables)
     manifest, files = parts_of(Bundle.open(bundle))
     files[CARD] = card_text.markdown(figures).encode()
@@ -271,9 +272,11 @@ def main() -> None:
         if arguments.seed is not None:
             recipe = recipe.model_copy(update={"seed": arguments.seed})
         folder = arguments.work or cache_dir() / "runs" / f"{recipe.name}-{recipe.seed}"
-        tables = arguments.data or default_folder()
-        for line in tables_for("tiny", tables).missing:
-            print(line, flush=True)
+        tables = arguments.data
+        if tables is None:
+            tables = default_folder()
+            for line in tables_for("tiny", tables).missing:
+                print(line, flush=True)
         if arguments.start is not None:
             write_start(Workshop(recipe, folder), run_of(recipe, folder, tables).data, arguments.start, Log(folder))
             return
@@ -304,7 +307,7 @@ def make(recipe: Recipe, folder: Path, out: Path, tables: Path, *, int8: bool = 
     if not (int8 and quantise(floating, shop, out, log)):
         export(model, texts, run, recipe, out)
         log(f"bundle in 16 bits written to {out}" + " too: INT8 loses more than the gate allows" * int8)
-    finish(out, recipe, tables, log)
+    finish(out, recipe, sets_of(run), tables, log)
 
 
 if __name__ == "__main__":
