@@ -61,7 +61,8 @@ def word_tokenizer(texts: list[str]) -> Tokenizer:
     words = sorted({word for text in texts for word, _ in split.pre_tokenize_str(text)})
     ids = {token: i for i, token in enumerate((START, END, *words))}
     tokenizer = Tokenizer(models.WordLevel(ids))
-    tokenizer.pre_tokenizer, tokenizer.decoder = split, decoders.ByteLevel()
+    marks = (decoders.Replace(f" {mark}", mark) for mark in ".,")  # as some captions have them, apart from their word
+    tokenizer.pre_tokenizer, tokenizer.decoder = split, decoders.Sequence([decoders.ByteLevel(), *marks])
     tokenizer.add_special_tokens([START, END])
     tokenizer.post_processor = processors.TemplateProcessing(
         single=f"{START} $A {END}", special_tokens=[(token, ids[token]) for token in (START, END)]

@@ -72,6 +72,13 @@ def test_a_text_of_the_corpus_comes_back_as_it_was(text: str) -> None:
     assert Tokenizer.from_str(tokenizer.to_str()).encode(text).ids == ids
 
 
+def test_a_mark_that_a_caption_sets_apart_joins_its_word_when_it_is_said() -> None:
+    text = "A man , who wears a hat , stands on a street ."
+    tokenizer = word_tokenizer([text, *FIVE])
+    said = tokenizer.decode(tokenizer.encode(text).ids).strip()
+    assert said == "A man, who wears a hat, stands on a street."
+
+
 def test_a_token_is_a_word_or_a_mark(tokenizer: Tokenizer) -> None:
     said = {tokenizer.decode([i]).strip() for i in range(2, tokenizer.get_vocab_size())}
     assert said == {word for text in FIVE for word in re.findall(r"\w+|\.", text)}
