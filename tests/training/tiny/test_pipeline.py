@@ -346,7 +346,9 @@ def test_what_ships_is_measured_its_confidence_first(
         for part in ("dev", "train"):
             (tables / f"{name}-{part}.jsonl").write_text("")
 
-    def calibrate(path: Path, table: Path, *, general: list[str], picture: Path) -> SimpleNamespace:
+    def calibrate(
+        path: Path, table: Path, *, general: list[str], wanted_precision: float, picture: Path
+    ) -> SimpleNamespace:
         calls.append(f"calibrate {path.name} {table.name} {general} {picture.name}")
         return SimpleNamespace(min_confidence=0.5, shown=0.4, precision=0.8)
 
