@@ -268,7 +268,7 @@ def test_a_stage_ends_with_the_average_of_its_weights(
     last = trained(run, tmp_path / "last", "stages.0.average=0", "stages.1.average=0")
     assert equal(last, whole)
     config = load_run(run, [f"out={tmp_path / 'first'}", "stages.0.average=1", "stages.1.average=1"])
-    start, _ = build_model(config)
+    start = build_model(config).model
     report = train(config)
     assert report.model is not None
     first = load_file(report.model / "model.safetensors")
@@ -279,7 +279,7 @@ def test_a_stage_ends_with_the_average_of_its_weights(
 
 def test_what_has_the_multiplier_0_stays_as_it_is(run: Path, tmp_path: Path, whole: dict[str, torch.Tensor]) -> None:
     ended = trained(run, tmp_path, *(f"stages.{i}.multipliers={{predictor.stack.: 0.0}}" for i in (0, 1)))
-    start, _ = build_model(load_run(run))
+    start = build_model(load_run(run)).model
     for name, parameter in start.named_parameters():
         if name.startswith("predictor.stack."):
             assert torch.equal(ended[name], parameter) and not torch.equal(whole[name], parameter)

@@ -58,7 +58,7 @@ START, CONCEPTS, CORPUS = "start", "concepts.safetensors", "corpus.txt"
 CONFIDENCE = {"flickr8k": ("flickr8k-dev", "flickr8k-train"), "coco": ("coco-dev", "coco-train")}
 """By a set that the run trains on, the first that there is: photographs that nothing was trained on, to which is fitted
 how sure the model may be, and those whose captions give the general sentences to fall back on."""
-PRECISION = 0.85
+PRECISION = 0.8
 """Of the texts shown of such photographs: more than the 0.75 that a stream should have, since a video is harder."""
 RECIPES = Path(__file__).parent / "recipes"
 
