@@ -1,11 +1,10 @@
 """Makes the pictures of the live page for docs/serve.md: a drawn video, the default model, and a headless Chromium.
 
-    python docs/picture_page.py
+    python -m docs.picture_page
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 import threading
 import time
@@ -16,13 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))
-
-from tests.serve.chromium import chromium  # noqa: E402
-from vljepa_edge import load  # noqa: E402
-from vljepa_edge.serve.hub import Hub  # noqa: E402
-from vljepa_edge.serve.server import Server  # noqa: E402
+from tests.serve.chromium import chromium
+from vljepa_edge import load
+from vljepa_edge.serve.hub import Hub
+from vljepa_edge.serve.server import Server
 
 WIDTH, HEIGHT, FPS, SCENE = 640, 360, 20, 6.0  # pixels, frames a second, seconds of a scene
 SECONDS = 4.5 * SCENE
@@ -56,7 +52,7 @@ def camera() -> Iterator[tuple[NDArray[np.uint8], float]]:
 
 def main() -> None:
     """Write the pictures."""
-    folder = ROOT / "docs" / "images"
+    folder = Path(__file__).parent / "images"
     hub = Hub(load())
     server = Server(hub, port=0)
     thread = threading.Thread(target=server.serve_forever)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import open_source
-from vljepa_edge.training.everyday.photographs import Resaid
+from vljepa_edge.training.data.sources.resaid import Resaid
 from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
 
 _ASKED_SHARE = 0.8

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.training.data.rows import Rows
-from vljepa_edge.training.data.sample import FramePlan, Sample, Source
+from vljepa_edge.training.data.sample import Sample, Source
 from vljepa_edge.training.data.sources.listed import FileSource
+from vljepa_edge.training.data.sources.resaid import Resaid
 
 
 class Photographs:
@@ -35,30 +35,6 @@ class Photographs:
         """The samples of a photograph, by its number, with their indices."""
         indices = self.order[self._begins[photograph] : self._begins[photograph + 1]].tolist()
         return [(index, self._source[index]) for index in indices]
-
-
-class Resaid:
-    """A source with the frames of another, of whose samples something else is said."""
-
-    def __init__(self, source: FileSource, name: str) -> None:
-        self.name = name
-        self.left_out = dict(source.left_out)
-        self._source = source
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def open(self, sample: Sample) -> BinaryIO:
-        """As of the wrapped source."""
-        return self._source.open(sample)
-
-    def duration(self, sample: Sample) -> float:
-        """As of the wrapped source."""
-        return self._source.duration(sample)
-
-    def frames(self, sample: Sample, plan: FramePlan, where: float = 0.5) -> NDArray[np.uint8]:
-        """As of the wrapped source."""
-        return self._source.frames(sample, plan, where)
 
 
 class Remade(Resaid):

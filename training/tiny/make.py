@@ -142,9 +142,9 @@ def run_of(recipe: Recipe, folder: Path, tables: Path) -> RunConfig:
     changes = [f"name={recipe.name}", f"seed={recipe.seed}", f"init={start}", f"out={folder / 'run'}",
                f"features={folder / FEATURES}"]  # fmt: skip
     for name, spec in whole.data.items():
-        if (table := _table(spec)) is not None:
-            there, depth = tables / table.name, _depth(spec)
-            changes.append(f"data.{name}{'.of' * depth}.path={there}" if there.is_file() else f"data.{name}=null")
+        if (found := _table(spec, f"data.{name}")) is not None:
+            key, there = found[0], tables / found[1].name
+            changes.append(f"{key}={there}" if there.is_file() else f"data.{name}=null")
         if "count" in spec:
             changes.append(f"data.{name}.count={recipe.data.train_clips}")
             changes.append(f"data.{name}.seed={1000 * recipe.seed + TRAIN_SEED}")
@@ -206,18 +206,15 @@ def sets_of(run: RunConfig) -> list[str]:
 
 def _tables(run: RunConfig) -> list[Path]:
     """The tables of a run's sources, each once."""
-    found = [_table(spec) for spec in run.data.values()]
-    return list(dict.fromkeys(table for table in found if table is not None))
+    found = [_table(spec, name) for name, spec in run.data.items()]
+    return list(dict.fromkeys(one[1] for one in found if one is not None))
 
 
-def _table(spec: Mapping[str, Any]) -> Path | None:
-    """The table that a source reads, through sources that wrap others."""
-    return Path(spec["path"]) if "path" in spec else _table(spec["of"]) if "of" in spec else None
-
-
-def _depth(spec: Mapping[str, Any]) -> int:
-    """How many sources wrap that with the table."""
-    return 1 + _depth(spec["of"]) if "of" in spec else 0
+def _table(spec: Mapping[str, Any], key: str) -> tuple[str, Path] | None:
+    """The key and the path of the table that a source reads, through sources that wrap others. key: of the source."""
+    if "path" in spec:
+        return f"{key}.path", Path(spec["path"])
+    return _table(spec["of"], f"{key}.of") if "of" in spec else None
 
 
 def tokenizers(decoder: Tokenizer) -> Tokenizers:

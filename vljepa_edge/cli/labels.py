@@ -110,7 +110,7 @@ class Namer:
 
     def names(self, event: Event) -> dict[str, float] | None:
         """The labels that are there in a segment and their probabilities, likeliest first; None for other events."""
-        is_mine = event.query == self.query and event.status in ("open", "closed")
+        is_mine = event.query == self.query and event.is_segment
         return self._labels.found(event.embedding) if is_mine else None
 
 

@@ -45,6 +45,14 @@ Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show t
 Source = Annotated[
     str, typer.Argument(metavar="SOURCE", help="A video or photo, an rtsp:// address, /dev/video0 or camera:0.")
 ]
+Queries = Annotated[
+    list[str] | None,
+    typer.Option("--query", "-q", metavar="TEXT", help="What to ask; repeat for several.", show_default="the model's"),
+]
+Hop = Annotated[
+    float | None,
+    typer.Option("--hop", metavar="SECONDS", help="Time between two looks.", show_default="the model's"),
+]
 Policy = Annotated[
     str,
     typer.Option(

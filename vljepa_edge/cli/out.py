@@ -75,21 +75,32 @@ class JsonLinesFile:
                 self._file.close()
 
 
-class SubtitleFile:
+class _Captioned:
+    """Collects what is to be shown of a stream."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._captions = Captions()
+
+    def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
+        self._captions.add(event, text)
+
+    def summary(self, line: Mapping[str, Any]) -> None:
+        pass
+
+
+class SubtitleFile(_Captioned):
     """Subtitles of all that was seen, written when the stream ends, however it does. Where it ends before anything was
     seen, what stood there stays."""
 
     def __init__(self, path: Path, write: Callable[[Iterable[Cue]], str]) -> None:
-        self._path, self._write = path, write
-        self._captions = Captions()
+        super().__init__(path)
+        self._write = write
         self._seen = False
 
     def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
-        self._captions.add(event, text)
+        super().event(event, line, text)
         self._seen = True
-
-    def summary(self, line: Mapping[str, Any]) -> None:
-        pass
 
     def close(self, *, complete: bool) -> None:
         if complete or self._seen:
@@ -97,19 +108,13 @@ class SubtitleFile:
                 part.write_text(self._write(self._captions.cues()), "utf-8", newline="\n")
 
 
-class VideoFile:
+class VideoFile(_Captioned):
     """The video of the source with captions in the picture, written when the stream has come to the end of its source;
     where it was ended early there is none, and what stood there stays."""
 
     def __init__(self, path: Path, source: str) -> None:
-        self._path, self._source = path, source
-        self._captions = Captions()
-
-    def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
-        self._captions.add(event, text)
-
-    def summary(self, line: Mapping[str, Any]) -> None:
-        pass
+        super().__init__(path)
+        self._source = source
 
     def close(self, *, complete: bool) -> None:
         from vljepa_edge.sinks.burn import burn_captions

@@ -11,10 +11,12 @@ from vljepa_edge.cli.labels import Heads, Hold, Watch, read_wanted
 from vljepa_edge.cli.options import (
     Debug,
     EngineName,
+    Hop,
     MinConfidence,
     ModelPath,
     Policy,
     Precision,
+    Queries,
     Threads,
     load_model,
 )
@@ -40,17 +42,9 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    query: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--query", "-q", metavar="TEXT", help="What to ask; repeat for several.", show_default="the model's"
-        ),
-    ] = None,
+    query: Queries = None,
     policy: Policy = "running-ward",
-    hop: Annotated[
-        float | None,
-        typer.Option("--hop", metavar="SECONDS", help="Time between two looks.", show_default="the model's"),
-    ] = None,
+    hop: Hop = None,
     watch: Watch = None,
     hold: Hold = None,
     head: Heads = None,

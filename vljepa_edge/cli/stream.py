@@ -24,12 +24,14 @@ from vljepa_edge.cli.options import (
     Debug,
     Decode,
     EngineName,
+    Hop,
     Json,
     MinConfidence,
     ModelPath,
     Open,
     Policy,
     Precision,
+    Queries,
     Source,
     Threads,
     decode_mode,
@@ -55,17 +57,9 @@ STAGES = ("hop", "encode", "predict", "decode")
 
 def stream(
     source: Source,
-    query: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--query", "-q", metavar="TEXT", help="What to ask; repeat for several.", show_default="the model's"
-        ),
-    ] = None,
+    query: Queries = None,
     policy: Policy = "running-ward",
-    hop: Annotated[
-        float | None,
-        typer.Option("--hop", metavar="SECONDS", help="Time between two looks.", show_default="the model's"),
-    ] = None,
+    hop: Hop = None,
     watch: Watch = None,
     hold: Hold = None,
     labels: Names = None,
@@ -146,7 +140,7 @@ def run_stream(
 
     def show() -> None:
         for event in events:
-            if event.status in ("open", "closed") and event.status not in printed:
+            if event.is_segment and event.status not in printed:
                 if sink is not None:
                     sink.event(event)
                 continue
@@ -190,9 +184,6 @@ def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:
     `dropped` counts every frame that came and was too late, whether for the source's thread or for the stream.
     """
     stats = events.stats()
-    latency = {
-        stage: {p: number(stats.latency_ms.get(stage, {}).get(p), 3) for p in ("p50", "p99")} for stage in STAGES
-    }
     return {
         "type": "summary",
         "frames": stats.frames,
@@ -200,7 +191,7 @@ def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:
         "decodes": stats.decodes,
         "dropped": events.source.stats.dropped + stats.dropped + stats.stale,
         "realtime_factor": number(stats.seconds / seconds, 2) if stats.seconds > 0 else None,
-        "latency_ms": latency,
+        "latency_ms": stats.percentiles(STAGES),
     }
 
 
@@ -214,13 +205,12 @@ def print_event(out: Console, event: Event, several: bool, names: dict[str, floa
 
     closed = event.end is not None
     span = f"{event.start:7.2f} - {event.end:7.2f} s" if closed else f"{event.start:7.2f} -     ... s"
-    is_segment = event.status in ("open", "closed")
-    asked = f"  [{event.query}]" if several and is_segment else ""
+    asked = f"  [{event.query}]" if several and event.is_segment else ""
     style = "dim" if event.status in ("open", "stalled") else "bold"
     notes = ["in general words"] if event.wording == "general" and names is None else []
     if event.confidence is not None and names is None:
         notes.append(f"{100 * event.confidence:.0f} % sure")
-    if is_segment:
+    if event.is_segment:
         notes.append(f"change {event.change:.2f}")
     text = event.words() if names is None else names_text(names)
     said = f"  ({', '.join(notes)}){asked}" if notes else ""

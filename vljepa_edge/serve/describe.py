@@ -9,7 +9,7 @@ from vljepa_edge.serve.hub import Hub
 from vljepa_edge.streaming.policy import Policy, Uniform
 from vljepa_edge.support.json_numbers import number
 
-_STAGES = ("hop", "queue", "scale", "encode", "predict", "decode")
+STAGES = ("hop", "queue", "scale", "encode", "predict", "decode")
 _ILL = ("silent", "waiting", "failed")
 
 
@@ -17,9 +17,6 @@ def describe(channel: Channel) -> dict[str, Any]:
     """One stream. `time` is that of the newest frame; `dropped` counts every frame that came too late to be used."""
     stream = channel.stream
     stats = stream.stats()
-    latency = {
-        stage: {p: number(stats.latency_ms.get(stage, {}).get(p), 3) for p in ("p50", "p99")} for stage in _STAGES
-    }
     return {
         "name": channel.name,
         "source": channel.described,
@@ -39,7 +36,7 @@ def describe(channel: Channel) -> dict[str, Any]:
         "events": stats.events,
         "dropped": channel.dropped + stats.dropped + stats.stale,
         "errors": stats.errors,
-        "latency_ms": latency,
+        "latency_ms": stats.percentiles(STAGES),
     }
 
 

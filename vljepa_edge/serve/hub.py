@@ -175,7 +175,7 @@ class Hub:
 
     def _on_event(self, channel: Channel, event: Event) -> None:
         """On the stream's worker, or on a thread that changes the stream."""
-        told = event.text if event.status not in ("open", "closed") else ""
+        told = "" if event.is_segment else event.text
         thing = (channel.name, _BEGINS.get(event.status) or _ENDS.get(event.status) or "", event.query, told)
         begins, ends = event.status in _BEGINS, event.status in _ENDS
         picture = None if ends else channel.tap.near(event.decided_at)
@@ -183,17 +183,16 @@ class Hub:
             begun = self._open.pop(thing, None) if ends else None
             if ends and begun is not None:
                 picture = self.pictures.get(begun)
-            kept = None if picture is None else picture
 
             def build(mine: int) -> Mapping[str, Any]:
-                if kept is not None:
-                    self.pictures.put(mine, kept)
+                if picture is not None:
+                    self.pictures.put(mine, picture)
                 return {
                     "id": mine,
                     "begun": mine if begins else begun,
                     "stream": channel.name,
                     "at": number(time.time(), 3),
-                    "picture": None if kept is None else f"/events/{mine}.jpg",
+                    "picture": None if picture is None else f"/events/{mine}.jpg",
                     **event.to_dict(),
                 }
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from importlib.metadata import version
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel
 
 from vljepa_edge.serve.bodies import Change, NewStream
+from vljepa_edge.serve.channel import State
+from vljepa_edge.serve.describe import STAGES
+from vljepa_edge.streaming.event import Status
 
 _NUMBER, _COUNT, _TEXT = {"type": "number"}, {"type": "integer", "minimum": 0}, {"type": "string"}
 
@@ -146,20 +149,17 @@ def _list_of(schema: dict[str, Any]) -> dict[str, Any]:
 def _schemas() -> dict[str, Any]:
     bodies = {kind.__name__: kind.model_json_schema() for kind in (NewStream, Change)}
     p = _object({"p50": _or_null(_NUMBER), "p99": _or_null(_NUMBER)}, "Milliseconds; null before the first.")
-    stages = ("hop", "queue", "scale", "encode", "predict", "decode")
     times = {"start": _NUMBER, "end": _or_null(_NUMBER), "decided_at": _NUMBER}
-    statuses = ["open", "closed", "appeared", "gone", "began", "ended", "stalled"]
-    states = ["opening", "running", "silent", "waiting", "ended", "failed"]
     stream = {
-        "name": _TEXT, "source": _TEXT, "live": {"type": "boolean"}, "state": {"enum": states},
+        "name": _TEXT, "source": _TEXT, "live": {"type": "boolean"}, "state": {"enum": list(get_args(State))},
         "error": _or_null(_TEXT), "reopened": _COUNT, "query": _list_of(_TEXT), "watch": _list_of(_TEXT),
         "policy": _TEXT, "threshold": _or_null(_NUMBER), "time": _or_null(_NUMBER),
         **dict.fromkeys(("frames", "hops", "hops_put_off", "decodes", "events", "dropped", "errors"), _COUNT),
-        "latency_ms": _object(dict.fromkeys(stages, p), "By stage."),
+        "latency_ms": _object(dict.fromkeys(STAGES, p), "By stage."),
     }
     event = {
         "id": _COUNT, "begun": _or_null(_COUNT), "stream": _TEXT, "at": _NUMBER, "picture": _or_null(_TEXT),
-        "status": {"enum": statuses}, **times, "text": _TEXT, "confidence": _or_null(_NUMBER),
+        "status": {"enum": list(get_args(Status))}, **times, "text": _TEXT, "confidence": _or_null(_NUMBER),
         "wording": {"enum": ["specific", "general", "none"]}, "change": _or_null(_NUMBER), "query": _TEXT,
         "segment": {"type": "integer"}, "latency_ms": {"type": "object", "additionalProperties": _NUMBER},
     }

@@ -100,7 +100,7 @@ def _printable(character: str) -> str:
 
 def _shown(event: Event) -> str | None:
     """The text of an event for subtitles, "" where it has none that is sure enough, None where none was decoded."""
-    if event.status not in ("open", "closed"):
+    if not event.is_segment:
         return event.text
     if event.wording == "specific":
         return event.text

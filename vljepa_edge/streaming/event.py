@@ -95,6 +95,11 @@ class Event:
         end = "..." if self.end is None else f"{self.end:.2f}"
         return f"[{self.start:.2f} - {end} s] {self.words()}"
 
+    @property
+    def is_segment(self) -> bool:
+        """Whether it is of a segment, which opened or closed."""
+        return self.status in ("open", "closed")
+
     def words(self) -> str:
         """What people read: the text, "cup appeared", "door opens ended", "(no frames)" of a stall, "(not sure)" where
         no text was sure enough."""

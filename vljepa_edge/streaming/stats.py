@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
+
+from vljepa_edge.support.json_numbers import number
 
 
 @dataclass
@@ -66,6 +69,11 @@ class Stats(Counts):
     """
 
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
+
+    def percentiles(self, stages: Iterable[str]) -> dict[str, dict[str, float | None]]:
+        """p50 and p99 of these stages, ready for JSON: milliseconds to three digits, None before the first duration."""
+        found = {stage: self.latency_ms.get(stage, {}) for stage in stages}
+        return {stage: {p: number(of.get(p), 3) for p in ("p50", "p99")} for stage, of in found.items()}
 
 
 class Tally:

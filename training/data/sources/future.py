@@ -5,17 +5,17 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import replace
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import DataError, InputError
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.listed import FileSource
+from vljepa_edge.training.data.sources.resaid import Resaid
 
 
-class Future:
+class Future(Resaid):
     """A source whose targets are those of the same media at the end of each stretch plus `delta` seconds.
 
     Where several stretches cover that time the shortest counts, the first of equal ones. Samples without an end, and
@@ -26,8 +26,7 @@ class Future:
         """Raises InputError for a delta below 0, DataError when no sample has a future."""
         if not (math.isfinite(delta) and delta >= 0):
             raise InputError(f"delta must be seconds, 0 or more, got {delta}")
-        self.name = f"{source.name} + {delta:g} s"
-        self._source = source
+        super().__init__(source, f"{source.name} + {delta:g} s")
         self._delta = delta
         self._seen, self._then = _pairs(source, delta)
         self.left_out = {"samples without a future": len(source) - len(self._seen)}
@@ -49,18 +48,6 @@ class Future:
             also=then.also,
             negatives=then.negatives,
         )
-
-    def open(self, sample: Sample) -> BinaryIO:
-        """The file of what is seen."""
-        return self._source.open(sample)
-
-    def duration(self, sample: Sample) -> float:
-        """Seconds of the complete video."""
-        return self._source.duration(sample)
-
-    def frames(self, sample: Sample, plan: FramePlan, where: float = 0.5) -> NDArray[np.uint8]:
-        """What is seen, as the source gives it."""
-        return self._source.frames(sample, plan, where)
 
 
 def _pairs(source: FileSource, delta: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
