@@ -42,6 +42,8 @@ _CHUNK = 16  # samples that a worker reads at once, at most
 _CHUNK_BYTES = 8 * 2**20  # and at most so many of pixels: what waits is shared memory, of which containers have little
 _AHEAD = 4  # chunks of each worker that may wait
 _ATTEMPTS = 50  # stand-ins for one sample
+# What torch says of a worker that was killed, or of memory that it shared and that can't be had from it any more.
+_KILLED = ("exited unexpectedly", "killed by signal", "items of ancdata")
 
 Clip: TypeAlias = NDArray[np.uint8]
 Augment: TypeAlias = Callable[[Sample, Any, int], Any]
@@ -369,11 +371,12 @@ def _failed(corrupt: list[Corrupt], error: VLJepaError) -> Chunk:
 def _next(chunks: Iterator[Chunk]) -> Chunk | None:
     try:
         return next(chunks, None)
-    except RuntimeError as error:
-        if "exited unexpectedly" not in str(error) and "killed by signal" not in str(error):
+    except (RuntimeError, ConnectionError, EOFError) as error:
+        if isinstance(error, RuntimeError) and not any(sign in str(error) for sign in _KILLED):
             raise
         reason = "a worker was killed: the memory is full, or the shared memory (/dev/shm); take fewer workers"
-        raise DataError("the loader", f"{reason} ({str(error).splitlines()[0]})") from error
+        first = str(error).partition("\n")[0] or type(error).__name__
+        raise DataError("the loader", f"{reason} ({first})") from error
 
 
 def _check(batch: int, workers: int, max_corrupt: float) -> None:

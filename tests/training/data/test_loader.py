@@ -244,6 +244,38 @@ def test_a_worker_that_is_killed_is_said(good: Listed, collate: Collate) -> None
             list(found)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(104, "Connection reset by peer"),
+        ConnectionRefusedError(111, "Connection refused"),
+        EOFError(),
+        RuntimeError("received 0 items of ancdata"),
+    ],
+)
+def test_shared_memory_that_died_with_its_worker_is_said(
+    good: Listed, collate: Collate, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    with read(good, collate, last=2, workers=0) as found:
+        next(found)
+        monkeypatch.setattr(found, "_chunks", raising(error))
+        with pytest.raises(DataError, match=r"a worker was killed: .*\((Connection|\[Errno|EOFError|received 0)"):
+            next(found)
+
+
+def test_another_error_of_torch_is_passed_on(good: Listed, collate: Collate, monkeypatch: pytest.MonkeyPatch) -> None:
+    with read(good, collate, last=2, workers=0) as found:
+        next(found)
+        monkeypatch.setattr(found, "_chunks", raising(RuntimeError("CUDA error")))
+        with pytest.raises(RuntimeError, match="CUDA error"):
+            next(found)
+
+
+def raising(error: Exception) -> Iterator[Any]:
+    raise error
+    yield
+
+
 PROGRAM = """
 import json, os, sys
 from tokenizers import Tokenizer, models
