@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from vljepa_edge.tasks.clips import Clip
     from vljepa_edge.tasks.retrieve import Hit, Index
     from vljepa_edge.video.frame import Frame, SourceStats
+    from vljepa_edge.video.recording import Recording
+    from vljepa_edge.video.ros.bag import Bag
     from vljepa_edge.video.source import Source, SourceLike
 
     __version__: str
@@ -53,6 +55,7 @@ __all__ = [
     "COCO_80",
     "Answer",
     "AsyncEventReader",
+    "Bag",
     "Bundle",
     "BundleError",
     "Clip",
@@ -74,6 +77,7 @@ __all__ = [
     "Perception",
     "Policy",
     "ProcessError",
+    "Recording",
     "RunningWard",
     "Score",
     "Segment",
@@ -98,6 +102,7 @@ __all__ = [
 _HOMES = {
     "Answer": "tasks.answer",
     "AsyncEventReader": "streaming.async_reader",
+    "Bag": "video.ros.bag",
     "Bundle": "bundle.store",
     "COCO_80": "perception.coco",
     "Clip": "tasks.clips",
@@ -113,6 +118,7 @@ _HOMES = {
     "Model": "model",
     "Perception": "perception.perception",
     "Policy": "streaming.policy",
+    "Recording": "video.recording",
     "RunningWard": "streaming.policy",
     "Score": "tasks.classify",
     "Segment": "streaming.segmentation",

@@ -31,6 +31,7 @@ OPTIONAL = {  # package: (what it is for, the line that adds it)
     "torch": ("training, export and the reference engine", partial(install_torch, "onnx")),
     "transformers": ("training and export", partial(install_extra, "train")),
     "starlette": ("the live page and events by HTTP", partial(install_extra, "serve")),
+    "rosbags": ("bags of ROS as sources", partial(install_extra, "ros")),
     "pillow": ("captions drawn into videos", partial(install_extra, "captions")),
     "tensorrt": ("running on NVIDIA GPUs", partial(install_extra, "tensorrt")),
     "cuda-bindings": ("running on NVIDIA GPUs", partial(install_extra, "tensorrt")),

@@ -43,7 +43,7 @@ Precision = Annotated[str, typer.Option("--precision", metavar="TYPE", help="aut
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show the traceback of an error.")]
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A video or photo, an rtsp:// address, /dev/video0 or camera:0.")
+    str, typer.Argument(metavar="SOURCE", help="A video, photo or bag, an rtsp:// address, /dev/video0 or camera:0.")
 ]
 Queries = Annotated[
     list[str] | None,

@@ -38,6 +38,7 @@ from vljepa_edge.cli.options import (
     load_model,
 )
 from vljepa_edge.cli.output import console, print_json, video_warnings
+from vljepa_edge.cli.recordings import ClockName, Topic, read_source
 from vljepa_edge.cli.signals import ToldToEnd, finishing
 from vljepa_edge.errors import VLJepaError
 from vljepa_edge.support.json_numbers import number
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.options import Decode as Decoded
     from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.reader import EventReader
+    from vljepa_edge.video.source import SourceLike
 
 STAGES = ("hop", "encode", "predict", "decode")
 
@@ -76,6 +78,8 @@ def stream(
             help=".vtt, .srt: subtitles; .mp4: the video with captions; .jsonl: the lines of --json.",
         ),
     ] = None,
+    topic: Topic = None,
+    clock: ClockName = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -83,7 +87,7 @@ def stream(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Say what happens in a video, a camera or a network stream, a line a segment, until Ctrl-C or SIGTERM comes.
+    """Say what happens in a video, bag, camera or network stream, a line a segment, until Ctrl-C or SIGTERM comes.
 
     \b
     Examples:
@@ -94,6 +98,7 @@ def stream(
       vljepa stream clip.mp4 --labels @coco80
       vljepa stream camera:0 --head my.head.npz
       vljepa stream clip.mp4 --out clip.vtt
+      vljepa stream drive.mcap --topic /camera/image_raw/compressed
     """
     from vljepa_edge.cli.out import read_out
     from vljepa_edge.streaming.options import StreamOptions
@@ -103,14 +108,15 @@ def stream(
         decode = "none"  # labels are all that is asked for
     when = cast("Decoded", decode_mode(decode, also_open))
     options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence)
+    chosen = read_source(source, topic, clock)
     sink = None if out is None else read_out(out, source)
     loaded = load_model(model, engine, threads, precision)
-    run_stream(loaded, source, query or [], options, wanted, as_json=as_json, sink=sink)
+    run_stream(loaded, chosen, query or [], options, wanted, as_json=as_json, sink=sink)
 
 
 def run_stream(
     model: Model,
-    source: str,
+    source: SourceLike,
     queries: list[str],
     options: StreamOptions,
     wanted: Wanted = NOTHING,

@@ -21,6 +21,7 @@ from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import Scaler
 from vljepa_edge.video.recorded import decoded, open_file
+from vljepa_edge.video.ros.bag import is_bag
 from vljepa_edge.video.source import file_path, is_live, readable
 
 _TICKS = 60_000  # a second: the usual frame rates, those of NTSC too, divide it, and MPEG-4 takes no more than 65,535
@@ -41,6 +42,8 @@ def check_burnable(source: str) -> str | None:
             "name a file, or another --out"
         )
     path = file_path(source)
+    if is_bag(path):
+        raise InputError(f"captions can be drawn into a video file, not into a bag, got {redacted(source)}")
     with readable(redacted(source)):
         open_file(path, SourceStats()).close()
     with _open(path) as container:

@@ -55,3 +55,5 @@ class SourceStats:
     """Signs of damage: packets or frames marked as such, packets that don't decode, frames that can't be converted."""
     missing: float = 0.0
     """Seconds that a file promises and does not hold, as one that was cut off; known when it is read to its end."""
+    epoch_ns: int | None = None
+    """Nanoseconds from 1970 to second 0, where a recording says so, as a bag does; known from its first frame on."""

@@ -19,6 +19,8 @@ from vljepa_edge.video.heif import HeifPhoto
 from vljepa_edge.video.heif_items import read_items
 from vljepa_edge.video.iso_boxes import is_unfinished
 from vljepa_edge.video.preprocess import as_rgb
+from vljepa_edge.video.recording import OpenRecording
+from vljepa_edge.video.ros.bag import Bag, OpenBag, is_bag
 from vljepa_edge.video.timing import Timeline, without_wild
 from vljepa_edge.video.webp import AnimatedWebP, read_animated
 
@@ -26,14 +28,17 @@ from vljepa_edge.video.webp import AnimatedWebP, read_animated
 _OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
 
 
-File: TypeAlias = Decoder | HeifPhoto | AnimatedWebP
+File: TypeAlias = Decoder | OpenRecording
 
 
 def open_file(path: str, stats: SourceStats, threads: int = 0) -> File:
-    """Opens a video or image file. Raises VideoError, saying what is wrong with the file.
+    """Opens a video or image file, or a bag. Raises VideoError, saying what is wrong with it, InputError for a bag with
+    several image topics, EngineError where the package that reads bags is missing.
 
     threads: of FFmpeg's decoder, 0 for as many as there are cores.
     """
+    if is_bag(path):
+        return OpenBag(Bag(path), stats)
     _check_file(path)
     url = "file:" + os.path.abspath(path)
     animation, items = read_animated(path), read_items(path)

@@ -27,18 +27,20 @@ from vljepa_edge.video import preprocess, recorded
 from vljepa_edge.video.ahead import AheadReader
 from vljepa_edge.video.frame import MAX_PIXELS, Frame, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode
+from vljepa_edge.video.recording import Recording
 from vljepa_edge.video.timing import EARLY, Grid
 
 _Array = NDArray[np.uint8]
 SourceLike: TypeAlias = (
-    str | os.PathLike[str] | _Array | Iterable[Frame] | Iterable[tuple[_Array, float]] | Iterable[_Array]
+    str | os.PathLike[str] | Recording | _Array | Iterable[Frame] | Iterable[tuple[_Array, float]] | Iterable[_Array]
 )
-"""What gives frames: the path of a video or image file or a file:// URL, an rtsp:// URL, a camera as `camera:0` or
-`/dev/video0`; one uint8 array, which is a photo; or an iterable of `Frame`, of (array, seconds), or of arrays at the
-model's frame rate. Arrays are uint8: (height, width, 3) RGB, (height, width, 4) RGBA, or (height, width) grey."""
+"""What gives frames: the path of a video or image file or a file:// URL; a ROS bag by its path, or a `Bag`; an rtsp://
+URL; a camera as `camera:0` or `/dev/video0`; one uint8 array, which is a photo; or an iterable of `Frame`, of (array,
+seconds), or of arrays at the model's frame rate. Arrays are uint8: (height, width, 3) RGB, (height, width, 4) RGBA, or
+(height, width) grey."""
 
 ALLOWED = (
-    "a source must be a video or image file, an rtsp:// URL, /dev/videoN, camera:N, an array or an iterable of "
+    "a source must be a video or image file, a bag, an rtsp:// URL, /dev/videoN, camera:N, an array or an iterable of "
     "(array, seconds)"
 )
 
@@ -129,8 +131,9 @@ def open_source(
 ) -> Source:
     """Opens anything that gives frames.
 
-    source: the path of a video or image file; an rtsp:// URL; a camera as `/dev/video0` or `camera:0`; one uint8 array
-        (a photo); an iterable of Frame, of (array, seconds) or, together with `fps`, of bare arrays.
+    source: the path of a video or image file or a bag; a `Bag`; an rtsp:// URL; a camera as `/dev/video0` or
+        `camera:0`; one uint8 array (a photo); an iterable of Frame, of (array, seconds) or, together with `fps`, of
+        bare arrays.
     size: (width, height) to scale to as `resize` says; None keeps the decoded size.
     fps: sample by timestamp on a grid of 1 / fps seconds: the first frame at or after each due time, or a little
         before it if the source is no file and its stamps may tremble. None gives all.
@@ -157,6 +160,7 @@ def open_source(
     ahead: recorded.File | None = None  # what is read ahead
 
     text = os.fspath(source) if isinstance(source, (str, Path, os.PathLike)) else None
+    written = source if isinstance(source, Recording) else text
     connect = None if text is None else _live_connection(text, stats, timeout)
     if text is not None and connect is not None:
         name = redacted(text)
@@ -169,10 +173,10 @@ def open_source(
             silence = patience + retry_for
         else:
             ahead, pictures = decoder, recorded.decoded(decoder, stats)
-    elif text is not None:
-        name = redacted(text)
+    elif written is not None:
+        name = written.name if isinstance(written, Recording) else redacted(written)
         with readable(name):
-            ahead = recorded.open_file(file_path(text), stats)
+            ahead = _open_recorded(written, stats)
         pictures = recorded.decoded(ahead, stats)
         grid = Grid(fps)
         if live:
@@ -186,7 +190,7 @@ def open_source(
     if live:
         latest = alive.LatestReader(pictures, grid, stats, stopped, name, silence)
         frames: Iterator[Frame] = _Scaled(iter(latest.take, None), size, resize, stats)
-        if text is not None:
+        if written is not None:
             frames = _read(name, frames)
         return Source(name, frames, stats, live=True, stop=partial(latest.stop, patience))
     frames = _Scaled(_sampled(pictures, grid, stopped), size, resize, stats)
@@ -199,6 +203,10 @@ def open_source(
 def is_live(source: str) -> bool:
     """Whether a text names a camera or an address rather than a file. Raises VideoError for one that names nothing."""
     return _live_connection(source, SourceStats(), 1.0) is not None
+
+
+def _open_recorded(source: str | Recording, stats: SourceStats) -> recorded.File:
+    return source._open(stats) if isinstance(source, Recording) else recorded.open_file(file_path(source), stats)
 
 
 @contextmanager
