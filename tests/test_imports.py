@@ -31,7 +31,8 @@ FLOORS: dict[str, set[str]] = {
     "sinks": {"errors", "support", "video", "streaming"},
     "tasks": RUNTIME | {"_core"},
     "model": RUNTIME | {"streaming", "tasks"},
-    "serve": RUNTIME | {"streaming", "model"},
+    "store": {"errors", "support", "bundle", "perception", "streaming"},
+    "serve": RUNTIME | {"streaming", "model", "store"},
     "moved": set(),
     "vljepa_edge": RUNTIME | {"streaming", "tasks", "model", "moved"},
     "kernels": {"errors", "support"},
@@ -41,7 +42,7 @@ FLOORS: dict[str, set[str]] = {
     "export": RUNTIME | {"model", "nn", "onnx_graphs", "kernels", "kernels.tensorrt"},
     "training": RUNTIME | {"model", "tasks", "nn", "onnx_graphs", "kernels", "export"},
     "cli": RUNTIME
-    | {"streaming", "sinks", "tasks", "model", "serve", "_core", "vljepa_edge"}
+    | {"streaming", "sinks", "tasks", "model", "store", "serve", "_core", "vljepa_edge"}
     | {"export", "training", "kernels", "nn", "onnx_graphs"},
     "__main__": {"cli"},
 }

@@ -110,6 +110,14 @@ class IndexFileError(VLJepaError):
         self.file = str(file)
 
 
+class StoreError(VLJepaError):
+    """An event store is broken, of something else, of a newer version, or in use. `file` names it."""
+
+    def __init__(self, file: object, reason: str) -> None:
+        super().__init__(f"{file}: {reason}")
+        self.file = str(file)
+
+
 class HeadError(VLJepaError):
     """A saved head is broken, or a head was taught with another X-encoder. `file` names it, "head" where there is none.
     """

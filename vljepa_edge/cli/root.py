@@ -27,6 +27,7 @@ from vljepa_edge.errors import (
     IndexFileError,
     InputError,
     QuantizationError,
+    StoreError,
     VideoError,
     VLJepaError,
     redacted,
@@ -42,7 +43,7 @@ UsageError: type[Exception] = next(kind for kind in typer.BadParameter.__mro__ i
 def exit_status(error: Exception) -> int:
     """2 when what the user gave can't be used, 1 when the work on it failed."""
     given = InputError | VideoError | BundleError | DataError | HeadError | IndexFileError
-    return BAD_INPUT if isinstance(error, given | QuantizationError | GraphError) else FAILURE
+    return BAD_INPUT if isinstance(error, given | QuantizationError | GraphError | StoreError) else FAILURE
 
 
 def describe(error: Exception) -> str:

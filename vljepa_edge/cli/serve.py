@@ -21,6 +21,7 @@ from vljepa_edge.cli.options import (
     load_model,
 )
 from vljepa_edge.cli.output import console
+from vljepa_edge.cli.store import KeepAge, KeepSize, StoreFolder, read_store
 from vljepa_edge.support.install import require
 
 # A name before a source: `door=rtsp://...`. An address can't be taken for one, it has a colon.
@@ -53,6 +54,9 @@ def serve(
         typer.Option("--decode", metavar="WHEN", help="When a segment is put into words: closed, open, both or none."),
     ] = "both",
     min_confidence: MinConfidence = None,
+    store: StoreFolder = None,
+    keep: KeepAge = None,
+    keep_size: KeepSize = None,
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Where to serve; one that others reach needs a token.")
     ] = "127.0.0.1",
@@ -85,6 +89,7 @@ def serve(
       vljepa serve door=camera:0
       vljepa serve clip.mp4 --query "What moves?" --port 8080
       vljepa serve rtsp://10.0.0.5/door --watch cup,person
+      vljepa serve door=camera:0 --store ~/events --keep 30d
       VLJEPA_TOKEN=... vljepa serve camera:0 --host 0.0.0.0
     """
     require(("starlette", "uvicorn", "websockets", "prometheus_client"), "serve")
@@ -95,10 +100,12 @@ def serve(
 
     wanted = read_wanted(watch, hold, None, head)
     options = StreamOptions(policy=policy, hop=hop, decode=cast(Decode, decode), min_confidence=min_confidence)
+    stored = read_store(store, keep, keep_size)
     check_token(token, host)  # before a model is loaded
     loaded = load_model(model, engine, threads, precision)
     wanted.check(loaded)
-    hub = Hub(loaded, Limits(streams=max_streams, clients=max_clients), options)
+    limits = Limits(streams=max_streams, clients=max_clients)
+    hub = Hub(loaded, limits, options, None if stored is None else stored.open(loaded))
     try:
         server = Server(hub, host, port, token)
         asked = query or ([] if wanted else None)

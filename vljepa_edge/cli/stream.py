@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -40,10 +42,13 @@ from vljepa_edge.cli.options import (
 from vljepa_edge.cli.output import console, print_json, video_warnings
 from vljepa_edge.cli.recordings import ClockName, Topic, read_source
 from vljepa_edge.cli.signals import ToldToEnd, finishing
+from vljepa_edge.cli.store import KeepAge, KeepSize, StoreFolder, StoreSink, read_store
 from vljepa_edge.errors import VLJepaError
 from vljepa_edge.support.json_numbers import number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.console import Console
 
     from vljepa_edge.cli.out import Sink
@@ -52,7 +57,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.options import Decode as Decoded
     from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.reader import EventReader
-    from vljepa_edge.video.source import SourceLike
+    from vljepa_edge.video.source import SourceLike, Tap
 
 STAGES = ("hop", "encode", "predict", "decode")
 
@@ -80,6 +85,9 @@ def stream(
     ] = None,
     topic: Topic = None,
     clock: ClockName = None,
+    store: StoreFolder = None,
+    keep: KeepAge = None,
+    keep_size: KeepSize = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -99,6 +107,7 @@ def stream(
       vljepa stream camera:0 --head my.head.npz
       vljepa stream clip.mp4 --out clip.vtt
       vljepa stream drive.mcap --topic /camera/image_raw/compressed
+      vljepa stream camera:0 --store ~/events --keep 30d
     """
     from vljepa_edge.cli.out import read_out
     from vljepa_edge.streaming.options import StreamOptions
@@ -109,9 +118,17 @@ def stream(
     when = cast("Decoded", decode_mode(decode, also_open))
     options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence)
     chosen = read_source(source, topic, clock)
-    sink = None if out is None else read_out(out, source)
+    stored = read_store(store, keep, keep_size)
+    sinks = [] if out is None else [read_out(out, source)]
     loaded = load_model(model, engine, threads, precision)
-    run_stream(loaded, chosen, query or [], options, wanted, as_json=as_json, sink=sink)
+    if stored is None:
+        run_stream(loaded, chosen, query or [], options, wanted, as_json=as_json, sinks=sinks)
+        return
+    with StoreSink(stored.open(loaded), source, loaded) as keeper:
+        run_stream(
+            loaded, chosen, query or [], options, wanted,
+            as_json=as_json, sinks=[*sinks, keeper], tap=keeper.see,
+        )  # fmt: skip
 
 
 def run_stream(
@@ -122,10 +139,12 @@ def run_stream(
     wanted: Wanted = NOTHING,
     *,
     as_json: bool,
-    sink: Sink | None = None,
+    sinks: Sequence[Sink] = (),
+    tap: Tap | None = None,
 ) -> None:
     """Print the segments of a source, then a summary; after that is raised what ended it early: an error or a signal.
-    `sink` is told of the same, and of segments that aren't printed; it is closed however this ends.
+    `sinks` are told of the same, and of segments that aren't printed; they are closed however this ends. `tap`: see
+    `open_source`.
 
     A segment is printed where `options.decode` puts it into words, with "none" when it closes; what appears, is gone,
     begins, ends or stalls always is. The default query is asked where nothing is: no query, and nothing of labels.
@@ -137,7 +156,7 @@ def run_stream(
     several = len(asked) > 1
     out = None if as_json else console()
     started = time.perf_counter()
-    events = model.stream(source, query=asked if asked or wanted else None, options=options)
+    events = open_events(model, source, asked if asked or wanted else None, options, tap)
     try:
         wanted.tell(events.stream)
     except VLJepaError:
@@ -147,12 +166,12 @@ def run_stream(
     def show() -> None:
         for event in events:
             if event.is_segment and event.status not in printed:
-                if sink is not None:
+                for sink in sinks:
                     sink.event(event)
                 continue
             names = namer.names(event) if namer else None
             line = {"type": "event"} | event.to_dict() | names_json(names)
-            if sink is not None:
+            for sink in sinks:
                 sink.event(event, line, None if names is None else ", ".join(names))
             if out is None:
                 print_json(line)
@@ -169,19 +188,43 @@ def run_stream(
             except VLJepaError as error:
                 failure = error
             summary = summary_json(events, time.perf_counter() - started)
-            if sink is not None:
+            for sink in sinks:
                 sink.summary(summary | video_warnings())
             if out is None:
                 print_json(summary | video_warnings())
             else:
                 print_summary(out, summary)
     finally:
-        if sink is not None:
-            sink.close(complete=complete)
+        with ExitStack() as closing:
+            for sink in sinks:
+                closing.callback(sink.close, complete=complete)
     if told:
         raise ToldToEnd(told[0])
     if failure is not None:
         raise failure
+
+
+def open_events(
+    model: Model,
+    source: SourceLike,
+    query: list[str] | None,
+    options: StreamOptions,
+    tap: Tap | None,
+) -> EventReader:
+    """`Model.stream`, with a tap where one is given."""
+    if tap is None:
+        return model.stream(source, query, options=options)
+    from vljepa_edge.streaming.reader import EventReader
+    from vljepa_edge.streaming.stream import Stream
+    from vljepa_edge.video.source import open_source
+
+    video = model.manifest.video
+    opened = open_source(source, size=(video.width, video.height), resize=video.resize, fps=video.fps, tap=tap)
+    try:
+        return EventReader(opened, partial(Stream, model, query, options))
+    except BaseException:
+        opened.close()
+        raise
 
 
 def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:

@@ -131,7 +131,11 @@ class Routes:
 
     async def event_picture(self, request: Request) -> Response:
         """What an event was about."""
-        picture = self._hub.pictures.get(request.path_params["number"])
+        number: int = request.path_params["number"]
+        picture = self._hub.pictures.get(number)
+        store = self._hub.store
+        if picture is None and store is not None and number < 2**63:
+            picture = await run_in_threadpool(store.reader.picture, number)
         if picture is None:
             raise Refusal(404, "NoPicture", "there is no such picture, or it made way for newer ones")
         return Response(picture, media_type="image/jpeg", headers={"cache-control": "private, max-age=3600"})

@@ -49,7 +49,10 @@ def threshold(policy: Policy) -> float | None:
 
 
 def health(hub: Hub) -> dict[str, Any]:
-    """Whether all is well, and how many streams are in each state: nothing that a stranger may not know."""
+    """Whether all is well, how many streams are in each state, and the state of the store, where there is one: nothing
+    that a stranger may not know."""
     states = [channel.state for channel in hub.channels]
     counts = {state: states.count(state) for state in sorted(set(states))}
-    return {"status": "degraded" if any(state in _ILL for state in states) else "ok", "streams": counts}
+    stored = {} if hub.store is None else {"store": hub.store.state}
+    ill = any(state in _ILL for state in states) or stored.get("store", "ok") != "ok"
+    return {"status": "degraded" if ill else "ok", "streams": counts, **stored}

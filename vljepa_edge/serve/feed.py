@@ -93,13 +93,14 @@ class Feed:
     that comes back after a restart can say which event it saw last.
     """
 
-    def __init__(self, kept: int, most_clients: int) -> None:
+    def __init__(self, kept: int, most_clients: int, least: int = 0) -> None:
+        """least: no number is smaller, even where the clock was set back."""
         self._lock = threading.Lock()
         self._kept: deque[Record] = deque()
         self._most_kept = kept
         self._most_clients = most_clients
         self._clients: tuple[Client, ...] = ()
-        self._first = self._next = int(time.time() * 1000)
+        self._first = self._next = max(int(time.time() * 1000), least)
         self._closed = False
         self.dropped_clients = 0
 

@@ -16,6 +16,8 @@ from vljepa_edge.serve.channel import Channel
 from vljepa_edge.serve.feed import Feed
 from vljepa_edge.serve.pictures import PictureRing
 from vljepa_edge.serve.refusal import name_taken, too_many, unknown_stream
+from vljepa_edge.store.entry import Entry
+from vljepa_edge.streaming.openings import Openings, begins, ends
 from vljepa_edge.streaming.options import StreamOptions
 from vljepa_edge.streaming.policy import parse_policy
 from vljepa_edge.streaming.stream import read_queries
@@ -26,14 +28,13 @@ from vljepa_edge.support.json_numbers import number
 if TYPE_CHECKING:
     from vljepa_edge.model import Model
     from vljepa_edge.perception.head import Head
+    from vljepa_edge.store.store import EventStore
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.policy import Policy
     from vljepa_edge.streaming.watch import WatchLike
     from vljepa_edge.video.source import SourceLike
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
-_BEGINS = {"open": "segment", "appeared": "label", "began": "taught"}
-_ENDS = {"closed": "segment", "gone": "label", "ended": "taught"}
 _UNSET: Any = object()
 
 
@@ -56,17 +57,24 @@ class Limits:
 class Hub:
     """Streams by name, which come and go while others run. Any thread may call any method."""
 
-    def __init__(self, model: Model, limits: Limits | None = None, options: StreamOptions | None = None) -> None:
-        """options: of streams that are added without."""
+    def __init__(
+        self,
+        model: Model,
+        limits: Limits | None = None,
+        options: StreamOptions | None = None,
+        store: EventStore | None = None,
+    ) -> None:
+        """options: of streams that are added without. store: where events are kept; the hub closes it."""
         self.model = model
         self.options = options or StreamOptions()
         self.limits = limits or Limits()
-        self.feed = Feed(self.limits.events, self.limits.clients)
+        self.store = store
+        self.feed = Feed(self.limits.events, self.limits.clients, 0 if store is None else store.first_free)
         self.pictures = PictureRing(self.limits.pictures)
         self._lock = threading.RLock()  # streams that come and go
         self._channels: dict[str, Channel] = {}  # replaced, never changed: who reads it waits for no stream to be added
         self._events = threading.Lock()  # what begins and ends
-        self._open: dict[tuple[str, str, str, str], int] = {}  # what has begun -> the number of that event
+        self._openings = Openings()
         self._counts: dict[tuple[str, str], int] = {}  # (stream, status) -> events
         self._closed = False
 
@@ -119,7 +127,7 @@ class Hub:
             self._channels = {kept: other for kept, other in self._channels.items() if kept != name}
         channel.close()
         with self._events:
-            self._open = {thing: begun for thing, begun in self._open.items() if thing[0] != name}
+            self._openings.forget(name)
             self._counts = {key: count for key, count in self._counts.items() if key[0] != name}
 
     def change(
@@ -172,37 +180,42 @@ class Hub:
         for channel in channels:
             channel.close()
         self.feed.close()
+        if self.store is not None:
+            self.store.close()
 
     def _on_event(self, channel: Channel, event: Event) -> None:
         """On the stream's worker, or on a thread that changes the stream."""
-        told = "" if event.is_segment else event.text
-        thing = (channel.name, _BEGINS.get(event.status) or _ENDS.get(event.status) or "", event.query, told)
-        begins, ends = event.status in _BEGINS, event.status in _ENDS
-        picture = None if ends else channel.tap.near(event.decided_at)
+        ending = ends(event)
+        picture = None if ending else channel.tap.near(event.decided_at)
+        at = time.time()
         with self._events:
-            begun = self._open.pop(thing, None) if ends else None
-            if ends and begun is not None:
-                picture = self.pictures.get(begun)
+            begun = self._openings.end(channel.name, event) if ending else None
+            shown = picture if begun is None else self.pictures.get(begun)
 
             def build(mine: int) -> Mapping[str, Any]:
-                if picture is not None:
-                    self.pictures.put(mine, picture)
+                if shown is not None:
+                    self.pictures.put(mine, shown)
                 return {
                     "id": mine,
-                    "begun": mine if begins else begun,
+                    "begun": mine if begins(event) else begun,
                     "stream": channel.name,
-                    "at": number(time.time(), 3),
-                    "picture": None if picture is None else f"/events/{mine}.jpg",
+                    "at": number(at, 3),
+                    "picture": None if shown is None else f"/events/{mine}.jpg",
                     **event.to_dict(),
                 }
 
             mine = self.feed.publish(channel.name, build)
-            if begins:
-                self._open[thing] = mine
+            if begins(event):
+                self._openings.begin(channel.name, event, mine)
+                begun = mine
+            if self.store is not None:
+                self.store.put(Entry(mine, begun, channel.name, at, event, picture))
             key = (channel.name, event.status)
             self._counts[key] = self._counts.get(key, 0) + 1
 
     def _on_hop(self, channel: Channel, moment: float, query: str) -> None:
+        if self.store is not None:
+            self.store.saw(channel.name, moment)
         change = channel.stream.changes.get(query)
         hop = {"stream": channel.name, "time": number(moment, 3), "query": query, "change": number(change, 5)}
         self.feed.tell_hop(channel.name, hop)

@@ -46,6 +46,10 @@ class HubCollector(Collector):
         yield GaugeMetricFamily("vljepa_clients", "Clients that listen to events", self._hub.feed.clients)
         dropped = "Clients that did not read fast enough"
         yield CounterMetricFamily("vljepa_clients_dropped", dropped, self._hub.feed.dropped_clients)
+        store = self._hub.store
+        if store is not None:
+            yield GaugeMetricFamily("vljepa_store_ok", "1 while events are written to the store", store.state == "ok")
+            yield CounterMetricFamily("vljepa_store_lost_events", "Events that no room was found for", store.lost)
 
 
 def _of_sources(channels: Iterable[Channel]) -> Iterable[Metric]:

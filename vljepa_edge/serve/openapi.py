@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from vljepa_edge.serve.bodies import Change, NewStream
 from vljepa_edge.serve.channel import State
 from vljepa_edge.serve.describe import STAGES
+from vljepa_edge.store.store import State as StoreState
 from vljepa_edge.streaming.event import Status
 
 _NUMBER, _COUNT, _TEXT = {"type": "number"}, {"type": "integer", "minimum": 0}, {"type": "string"}
@@ -165,6 +166,8 @@ def _schemas() -> dict[str, Any]:
     }
     hop = {"stream": _TEXT, "time": _NUMBER, "query": _TEXT, "change": _or_null(_NUMBER)}
     health = {"status": {"enum": ["ok", "degraded"]}, "streams": {"type": "object", "additionalProperties": _COUNT}}
+    stored = {"enum": list(get_args(StoreState)), "description": "Where there is a store."}
+    told_health = _object(health, "How many streams are in each state; degraded: one is silent, waiting or failed.")
     return {
         **bodies,
         "Stream": _object(stream, "A stream. `time`: of its newest frame. `dropped`: frames that came too late."),
@@ -173,6 +176,6 @@ def _schemas() -> dict[str, Any]:
             event, "`id` rises from event to event. `begun` is the id of that at which it began. `at` is Unix time."
         ),
         "Hop": _object(hop, "How much changed at a look of the model, by its policy's measure."),
-        "Health": _object(health, "How many streams are in each state; degraded: one is silent, waiting or failed."),
+        "Health": told_health | {"properties": health | {"store": stored}},
         "Error": _object({"error": _object({"type": _TEXT, "message": _TEXT}, "What is wrong.")}, "A request failed."),
     }

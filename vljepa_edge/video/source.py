@@ -38,6 +38,7 @@ SourceLike: TypeAlias = (
 URL; a camera as `camera:0` or `/dev/video0`; one uint8 array, which is a photo; or an iterable of `Frame`, of (array,
 seconds), or of arrays at the model's frame rate. Arrays are uint8: (height, width, 3) RGB, (height, width, 4) RGBA, or
 (height, width) grey."""
+Tap: TypeAlias = Callable[[Frame], object]
 
 ALLOWED = (
     "a source must be a video or image file, a bag, an rtsp:// URL, /dev/videoN, camera:N, an array or an iterable of "
@@ -128,6 +129,7 @@ def open_source(
     live: bool | None = None,
     timeout: float = 5.0,
     retry_for: float = 30.0,
+    tap: Tap | None = None,
 ) -> Source:
     """Opens anything that gives frames.
 
@@ -142,6 +144,8 @@ def open_source(
     timeout: seconds without a frame after which a connection counts as dead.
     retry_for: seconds for which a live source that died is tried again. A camera whose driver hangs can't be; nobody
         waits for it longer than `timeout` and `retry_for` together, and a second.
+    tap: called with each frame that is given out, in its decoded size, before it is scaled. Where a thread reads ahead
+        it calls it, ahead of who iterates.
 
     Raises VideoError when it can't be opened, InputError for an argument that is not allowed; each says what is.
     """
@@ -189,11 +193,11 @@ def open_source(
         raise VideoError("the source", f"objects of type {type(source).__name__} are not a source of frames; {ALLOWED}")
     if live:
         latest = alive.LatestReader(pictures, grid, stats, stopped, name, silence)
-        frames: Iterator[Frame] = _Scaled(iter(latest.take, None), size, resize, stats)
+        frames: Iterator[Frame] = _Scaled(iter(latest.take, None), size, resize, stats, tap)
         if written is not None:
             frames = _read(name, frames)
         return Source(name, frames, stats, live=True, stop=partial(latest.stop, patience))
-    frames = _Scaled(_sampled(pictures, grid, stopped), size, resize, stats)
+    frames = _Scaled(_sampled(pictures, grid, stopped), size, resize, stats, tap)
     if ahead is None:
         return Source(name, frames, stats, live=False, stop=lambda wait: stopped.set())
     reader = AheadReader(_read(name, frames), name, ahead.close, stopped)
@@ -254,16 +258,25 @@ class _Scaled(Iterator[Frame]):
     """Pictures as the model wants them. One that can't be converted is counted as damage and left out."""
 
     def __init__(
-        self, pictures: Iterator[Picture], size: tuple[int, int] | None, resize: ResizeMode, stats: SourceStats
+        self,
+        pictures: Iterator[Picture],
+        size: tuple[int, int] | None,
+        resize: ResizeMode,
+        stats: SourceStats,
+        tap: Tap | None,
     ) -> None:
         self._pictures, self._size, self._resize, self._stats = pictures, size, resize, stats
         self._scaler = preprocess.Scaler()
+        self._tap, self._tapped = tap, preprocess.Scaler()
 
     def __next__(self) -> Frame:
         while True:
             picture = next(self._pictures)
             try:
-                return Frame(self._scaler.upright(picture, self._size, self._resize), picture.time)
+                frame = Frame(self._scaler.upright(picture, self._size, self._resize), picture.time)
+                if self._tap is not None:
+                    self._tap(Frame(self._tapped.upright(picture, None, self._resize), picture.time))
+                return frame
             except FFmpegError:
                 self._stats.corrupt += 1
 

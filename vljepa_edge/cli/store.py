@@ -1,0 +1,134 @@
+"""`--store`: events are kept on disk, with their pictures and embeddings."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.support.amounts import seconds, size
+
+if TYPE_CHECKING:
+    from vljepa_edge.perception.perception import Perception
+    from vljepa_edge.store.keep import Keep
+    from vljepa_edge.store.store import EventStore
+    from vljepa_edge.streaming.event import Event
+    from vljepa_edge.video.frame import Frame
+
+_ALL = "all"
+
+StoreFolder = Annotated[
+    Path | None,
+    typer.Option("--store", metavar="FOLDER", help="Keep events here, with pictures, for `vljepa search`."),
+]
+KeepAge = Annotated[
+    str | None,
+    typer.Option(
+        "--keep",
+        metavar="TIME",
+        help="How long a store keeps what was seen, as 12h or 30d; `all`: for ever.",
+        show_default="7d",
+    ),
+]
+KeepSize = Annotated[
+    str | None,
+    typer.Option(
+        "--keep-size",
+        metavar="SIZE",
+        help="How much it keeps, as 500MB or 20GB; the oldest makes way; `all`: what the disk has.",
+        show_default="2GB",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class StoreOptions:
+    """A store that is to be opened once the model is loaded."""
+
+    folder: Path
+    keep: Keep
+
+    def open(self, model: Perception) -> EventStore:
+        """Open it. Raises StoreError."""
+        from vljepa_edge.store.store import EventStore
+
+        return EventStore(self.folder, model, self.keep)
+
+
+def read_store(folder: Path | None, keep: str | None, keep_size: str | None) -> StoreOptions | None:
+    """What the options ask for, before a model is loaded. Raises InputError, and StoreError for a file that is none."""
+    from vljepa_edge.store.database import open_for_reading
+    from vljepa_edge.store.keep import Keep
+    from vljepa_edge.store.reader import is_store
+
+    if folder is None:
+        for name, value in (("--keep", keep), ("--keep-size", keep_size)):
+            if value is not None:
+                raise InputError(f"{name} is for --store; say where events are to be kept, e.g. --store events")
+        return None
+    default = Keep()
+    age = default.age if keep is None else None if keep == _ALL else seconds(keep, "--keep")
+    most = default.size if keep_size is None else None if keep_size == _ALL else size(keep_size, "--keep-size")
+    kept = Keep(age, most)
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--store must be a folder, got {folder}")
+    if is_store(folder) and (folder / "events.db").stat().st_size:
+        open_for_reading(folder).close()
+    return StoreOptions(folder, kept)
+
+
+class StoreSink:
+    """Stores the events of `vljepa stream`, under a name after its source."""
+
+    def __init__(self, store: EventStore, source: str, model: Perception) -> None:
+        """The sink closes the store."""
+        from vljepa_edge.serve.hub import name_after
+        from vljepa_edge.serve.pictures import Tap
+        from vljepa_edge.streaming.openings import Openings
+
+        video = model.manifest.video
+        self._store = store
+        self._name = name_after(source)
+        self._tap = Tap(1 / video.fps, kept=2 * video.window)
+        self._openings = Openings()
+        self._next = max(int(time.time() * 1000), store.first_free)
+
+    def see(self, frame: Frame) -> None:
+        """Take a frame, for the pictures of the next events."""
+        self._tap.put(frame.image, frame.time)
+        self._store.saw(self._name, frame.time)
+
+    def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
+        """Store an event."""
+        from vljepa_edge.store.entry import Entry
+        from vljepa_edge.streaming.openings import begins, ends
+
+        begun = self._openings.end(self._name, event) if ends(event) else None
+        if begins(event):
+            begun = self._next
+            self._openings.begin(self._name, event, begun)
+        picture = None if ends(event) else self._tap.near(event.decided_at)
+        told = event if text is None else replace(event, text=text)
+        self._store.put(Entry(self._next, begun, self._name, time.time(), told, picture))
+        self._next += 1
+
+    def summary(self, line: Mapping[str, Any]) -> None:
+        """Nothing of it is stored."""
+
+    def close(self, *, complete: bool = True) -> None:
+        """Write what waits."""
+        self._store.close()
+
+    def __enter__(self) -> StoreSink:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()

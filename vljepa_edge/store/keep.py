@@ -1,0 +1,103 @@
+"""How much a store keeps: by age and by size. What is forgotten gives its disk back."""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.store.database import CLIPS, FILE, transaction
+
+LEAST = 8_000_000  # bytes; below, the write-ahead log would be a large part
+_BATCH = 100  # events in a transaction, so that no reader and no event waits for long
+_FEW = 10  # the same where it is looked after each whether the rest fits: an event may have a large clip
+_AIM = 0.9  # of the size that may be: not at every event some make way
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What is kept; the oldest events make way, with their pictures and clips.
+
+    age   seconds, None: for ever
+    size  bytes of the file and the clips together, None: as many as the disk has. At least 8 MB
+    """
+
+    age: float | None = 7 * 86400.0
+    size: int | None = 2_000_000_000
+
+    def __post_init__(self) -> None:
+        if self.age is not None and not self.age > 0:
+            raise InputError(f"age must be more than 0 seconds, got {self.age}")
+        if self.size is not None and self.size < LEAST:
+            raise InputError(f"size must be at least {LEAST} bytes, got {self.size}")
+
+
+def forget(connection: sqlite3.Connection, folder: Path, keep: Keep, now: float) -> int:
+    """Forget what is older than `keep` says, then the oldest until the rest fits; how many events those were."""
+    gone = 0
+    if keep.age is not None:
+        while count := _forget_oldest(connection, folder, _BATCH, now - keep.age):
+            gone += count
+    if keep.size is not None and too_large(connection, folder, keep):
+        _give_back(connection)
+        while _used(connection) > _AIM * keep.size and (count := _forget_oldest(connection, folder, _FEW)):
+            gone += count
+    if gone:
+        _give_back(connection)
+    return gone
+
+
+def sweep(connection: sqlite3.Connection, folder: Path) -> None:
+    """Remove the clips that no event has: of a process that died while it wrote one, or before it removed one."""
+    with transaction(connection):
+        connection.execute("DELETE FROM clip WHERE id NOT IN (SELECT clip FROM event WHERE clip IS NOT NULL)")
+    known = {file for (file,) in connection.execute("SELECT file FROM clip")}
+    with suppress(FileNotFoundError):
+        for name in set(os.listdir(folder / CLIPS)) - known:
+            (folder / CLIPS / name).unlink(missing_ok=True)
+
+
+def _forget_oldest(connection: sqlite3.Connection, folder: Path, most: int, before: float = math.inf) -> int:
+    """Forget at most so many of the oldest events, all of them told before that Unix time; how many."""
+    with transaction(connection):
+        found = connection.execute("SELECT id FROM event WHERE at < ? ORDER BY id LIMIT ?", (before, most)).fetchall()
+        connection.executemany("DELETE FROM event WHERE id = ?", found)
+        unused = connection.execute(
+            "SELECT id, file FROM clip WHERE NOT EXISTS (SELECT 1 FROM event WHERE event.clip = clip.id)"
+        ).fetchall()
+        connection.executemany("DELETE FROM clip WHERE id = ?", [(ident,) for ident, _ in unused])
+    for _, file in unused:  # after the rows: a clip without a row is swept away later, a row without its clip is not
+        (folder / CLIPS / file).unlink(missing_ok=True)
+    return len(found)
+
+
+def _give_back(connection: sqlite3.Connection) -> None:
+    """Return free pages of the file to the disk."""
+    connection.executescript("PRAGMA incremental_vacuum")  # execute() would stop after its first page
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def too_large(connection: sqlite3.Connection, folder: Path, keep: Keep) -> bool:
+    """Whether the file, its log and the clips take more than they may."""
+    taken = _clips(connection)
+    for name in (FILE, f"{FILE}-wal"):
+        with suppress(FileNotFoundError):
+            taken += (folder / name).stat().st_size
+    return keep.size is not None and taken > keep.size
+
+
+def _used(connection: sqlite3.Connection) -> int:
+    """Bytes of what is stored, free pages left out."""
+    pages, free, size = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size) + _clips(connection)
+
+
+def _clips(connection: sqlite3.Connection) -> int:
+    (size,) = connection.execute("SELECT coalesce(sum(bytes), 0) FROM clip").fetchone()
+    return int(size)

@@ -1,0 +1,223 @@
+"""The store that a running stream writes into. A thread of its own does the writing: no stream waits for a disk."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+import sqlite3
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from vljepa_edge.errors import StoreError
+from vljepa_edge.store.database import FILE, open_for_writing, transaction
+from vljepa_edge.store.entry import Entry, close_interrupted, newest, write
+from vljepa_edge.store.keep import Keep, forget, sweep, too_large
+from vljepa_edge.store.reader import StoreReader
+from vljepa_edge.support.arguments import as_path
+from vljepa_edge.support.ending import Worker
+
+if TYPE_CHECKING:
+    from vljepa_edge.perception.perception import Perception
+
+State = Literal["ok", "full", "failing"]
+"""Of a store: what came is on the disk; there is no room for it; it can't be written for another reason."""
+
+WAITING = 512  # events that may wait for the disk; with pictures about 15 MB
+_RETRY = 2.0  # seconds after which a store that could not be written is tried again
+_SEEN = 10.0  # seconds between two notes of how far the streams have come
+_FORGET = 60.0  # seconds between two looks at what is too old
+_LAST = 10.0  # seconds that close() gives the disk
+_log = logging.getLogger(__name__)
+
+
+class EventStore:
+    """Events in a folder, of one process at a time. Any thread may call it, and only the first call waits for the disk.
+
+    While the disk is full or fails, the newest 512 events wait, those before them are lost and counted, and the log
+    says so once. It goes on by itself.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], model: Perception, keep: Keep | None = None) -> None:
+        """Open or make the store, close what was open when the last process died, and forget what is too old.
+
+        model: whose events these are. Raises StoreError for a folder that can't be one, that another process writes
+        into, or whose file is broken, of something else or of a newer version. A full disk is not an error: see above.
+        """
+        self.folder = as_path(folder, "folder")
+        self.reader = StoreReader(self.folder)
+        self.lost = 0
+        self.state: State = "ok"
+        self._keep = keep or Keep()
+        about = model.manifest
+        self._model = (model.bundle.digest, f"{about.name} {about.version}", about.embedding.width)
+        self._row = 0  # of the model
+        self._changed = threading.Condition()
+        self._waiting: deque[Entry] = deque()
+        self._seen: dict[str, tuple[float, float]] = {}  # by stream, what is to be noted
+        self._stopping = False
+        self._next_seen = self._next_forget = 0.0
+        self._connection: sqlite3.Connection | None = None
+        self._lock = _lock(self.folder)
+        try:
+            self._try_first()
+        except BaseException:
+            self._release()
+            raise
+        self._thread = Worker(self._run, name="vljepa-store", stop=self._stop)
+        self._thread.start()
+
+    def put(self, entry: Entry) -> None:
+        """Store an event, soon."""
+        with self._changed:
+            if self._stopping:
+                return
+            self._waiting.append(entry)
+            if len(self._waiting) > WAITING:
+                self._waiting.popleft()
+                self.lost += 1
+            self._changed.notify()
+
+    def saw(self, stream: str, at: float) -> None:
+        """A stream has come to this time, in seconds."""
+        with self._changed:
+            self._seen[stream] = (at, time.time())
+
+    def close(self) -> None:
+        """Write what waits, then close the file. Can be called twice."""
+        self._stop()
+        self._thread.join(_LAST)
+
+    @property
+    def first_free(self) -> int:
+        """A number above those of all events that were there when the store was opened."""
+        return self._first_free
+
+    def _try_first(self) -> None:
+        self._first_free = 1
+        try:
+            self._open()
+        except (sqlite3.Error, OSError) as error:
+            kind = _kind(error)
+            if kind != "full":
+                raise StoreError(self.folder / FILE, f"can't be written: {error}") from error
+            self._trouble(error)
+
+    def _open(self) -> sqlite3.Connection:
+        """The connection, which is made where there is none. On one thread at a time."""
+        if self._connection is not None:
+            return self._connection
+        connection = open_for_writing(self.folder / FILE)
+        try:
+            with transaction(connection):
+                connection.execute("INSERT OR IGNORE INTO model (digest, name, width) VALUES (?, ?, ?)", self._model)
+            (self._row,) = connection.execute("SELECT id FROM model WHERE digest = ?", self._model[:1]).fetchone()
+            close_interrupted(connection)
+            sweep(connection, self.folder)
+            self._first_free = newest(connection) + 1
+        except BaseException:
+            connection.close()
+            raise
+        self._connection = connection
+        return connection
+
+    def _run(self) -> None:
+        stopping = False
+        while not stopping:
+            stopping = self._stopping  # before the work: what waits when it is set is written, or tried to be
+            trouble = False
+            try:
+                self._write(self._open())
+                self._fine()
+            except (sqlite3.Error, OSError, StoreError) as error:
+                trouble = True
+                self._trouble(error)
+            with self._changed:
+                if trouble:
+                    self._changed.wait_for(lambda: self._stopping, _RETRY)
+                else:
+                    self._changed.wait_for(lambda: self._stopping or self._waiting, _SEEN)
+        self._end()
+
+    def _write(self, connection: sqlite3.Connection) -> None:
+        while self._waiting:
+            entry = self._waiting[0]
+            try:
+                write(connection, entry, self._row)
+            except sqlite3.IntegrityError:  # its number is taken: the clock was set back while the disk was full
+                self.lost += 1
+            with self._changed:
+                if self._waiting and self._waiting[0] is entry:  # else it made way meanwhile
+                    self._waiting.popleft()
+        now = time.monotonic()
+        if now >= self._next_seen or self._stopping:
+            with self._changed:
+                seen, self._seen = self._seen, {}
+            if seen:
+                with transaction(connection):
+                    rows = [(stream, *times) for stream, times in seen.items()]
+                    connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", rows)
+            self._next_seen = now + _SEEN
+        if now >= self._next_forget or too_large(connection, self.folder, self._keep):
+            forget(connection, self.folder, self._keep, time.time())
+            self._next_forget = now + _FORGET
+
+    def _trouble(self, error: Exception) -> None:
+        kind = _kind(error)
+        if self.state == "ok":
+            _log.warning(
+                "the store %s can't be written (%s); streams go on, and events wait for it", self.folder, error
+            )
+        self.state = kind
+
+    def _fine(self) -> None:
+        if self.state != "ok":
+            _log.warning("the store %s is written again; %d events were lost", self.folder, self.lost)
+            self.state = "ok"
+
+    def _end(self) -> None:
+        with self._changed:
+            left = len(self._waiting)
+            self._waiting.clear()
+            self.lost += left
+        if left:
+            _log.warning("the store %s was closed before %d events could be written", self.folder, left)
+        self._release()
+
+    def _release(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(sqlite3.Error):
+                connection.close()
+        os.close(self._lock)
+
+    def _stop(self) -> None:
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+
+
+def _lock(folder: Path) -> int:
+    """A handle that keeps other processes from writing into a folder, which is made. The system releases it however a
+    process ends. Raises StoreError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise StoreError(folder, f"can't be a store: {error.strerror}") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise StoreError(folder, "another process writes into it; stop that one, or name another folder") from error
+    return handle
+
+
+def _kind(error: Exception) -> State:
+    full = "disk is full" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+    return "full" if full else "failing"
