@@ -36,12 +36,16 @@ lint: $(DEV)/$(INSTALLED)  ## ruff and mypy --strict
 	ln -s $(CURDIR)/vljepa_edge/* $(CURDIR)/training $(CURDIR)/kernels build/types/vljepa_edge/  # as it is installed
 	cd build/types && $(abspath $(DEV))/bin/mypy --strict --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/build/mypy -p vljepa_edge
 
+# The openvino package has OpenVINO's headers and libraries, too.
+OPENVINO_CMAKE = $(shell $(DEV)/bin/python -c \
+	"import importlib.util as u; print(u.find_spec('openvino').submodule_search_locations[0] + '/cmake')")
+CPP = $(DEV)/bin/cmake -S bindings -DVLJEPA_TESTS=ON -DOpenVINO_DIR=$(OPENVINO_CMAKE)
+
 cpp-test: $(DEV)/$(INSTALLED)  ## run the C++ tests, plain and under the address and undefined-behaviour sanitizers
-	$(DEV)/bin/cmake -S bindings -B build/cpp -DVLJEPA_PYTHON=OFF -DVLJEPA_TESTS=ON -DCMAKE_BUILD_TYPE=Release
+	$(CPP) -B build/cpp -DCMAKE_BUILD_TYPE=Release
 	$(DEV)/bin/cmake --build build/cpp --parallel
 	$(DEV)/bin/ctest --test-dir build/cpp --output-on-failure
-	$(DEV)/bin/cmake -S bindings -B build/cpp-sanitize -DVLJEPA_PYTHON=OFF -DVLJEPA_TESTS=ON \
-		-DCMAKE_BUILD_TYPE=Debug -DVLJEPA_SANITIZE=address,undefined
+	$(CPP) -B build/cpp-sanitize -DCMAKE_BUILD_TYPE=Debug -DVLJEPA_SANITIZE=address,undefined
 	$(DEV)/bin/cmake --build build/cpp-sanitize --parallel
 	$(DEV)/bin/ctest --test-dir build/cpp-sanitize --output-on-failure
 

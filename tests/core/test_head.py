@@ -23,7 +23,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if compiler is None:
         pytest.skip("no C++ compiler")
     out = tmp_path_factory.mktemp("head") / "run_head"
-    sources = (BINDINGS / "src" / "head.cpp", BINDINGS / "tests" / "run_head.cpp")
+    sources = (BINDINGS / "src" / "core" / "head.cpp", BINDINGS / "tests" / "run_head.cpp")
     command = [compiler, "-std=c++17", f"-I{BINDINGS / 'include'}", *map(str, sources), "-o", str(out)]
     subprocess.run(command, check=True)
     return out

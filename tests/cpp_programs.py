@@ -1,0 +1,46 @@
+"""The programs of bindings/tests, compiled once for all tests of Python that drive them, and for `make cpp-test`."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BUILD = ROOT / "build" / "cpp"
+
+
+@cache
+def program(name: str) -> Path:
+    """The path of a program; skips the test where it can't be compiled."""
+    if shutil.which("c++") is None:
+        pytest.skip("no C++ compiler")
+    if find_spec("cmake") is None:
+        pytest.skip("the package cmake is not installed")
+    _configure()
+    _cmake("--build", str(BUILD), "--parallel", "2", "--target", name)
+    return BUILD / "tests" / name
+
+
+def openvino_cmake() -> str:
+    """The folder of the openvino package in which CMake finds its headers and libraries."""
+    spec = find_spec("openvino")
+    assert spec is not None and spec.submodule_search_locations
+    return str(Path(spec.submodule_search_locations[0]) / "cmake")
+
+
+@cache
+def _configure() -> None:
+    """As `make cpp-test` does."""
+    options = ("-DVLJEPA_TESTS=ON", "-DCMAKE_BUILD_TYPE=Release", f"-DOpenVINO_DIR={openvino_cmake()}")
+    _cmake("-S", str(ROOT / "bindings"), "-B", str(BUILD), *options)
+
+
+def _cmake(*arguments: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "cmake", *arguments], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
