@@ -266,7 +266,7 @@ def test_what_can_be_known_is_refused_before_anything_is_loaded(
     link.symlink_to(video)
     before = video.read_bytes()
     for out, reason in (
-        ("clip.txt", "--out must be a file that ends with .vtt, .srt, .jsonl or .mp4"),
+        ("clip.txt", "--out must be a file that ends with .vtt, .srt, .jsonl, .mcap or .mp4"),
         ("clip", "got 'clip'"),
         (tmp_path / "folder.vtt", "got the folder"),
         (tmp_path / "missing" / "clip.srt", "missing is no folder; make it first"),

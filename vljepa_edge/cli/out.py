@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
-from vljepa_edge.cli.output import json_line, reporting
+from vljepa_edge.cli.out_bag import BagFile
+from vljepa_edge.cli.output import json_line, naming, reporting
 from vljepa_edge.errors import InputError, VideoWarning, redacted
 from vljepa_edge.sinks.captions import Captions, Cue
 from vljepa_edge.sinks.subtitles import subrip, webvtt
@@ -21,10 +21,14 @@ from vljepa_edge.video.source import file_path, is_live
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.event import Event
+    from vljepa_edge.streaming.reader import EventReader
 
 
 class Sink(Protocol):
     """What is told of a stream while it runs. Methods raise OSError, naming the file, where it can't be written."""
+
+    def begin(self, events: EventReader) -> None:
+        """The stream that it is told of, before anything else."""
 
     def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
         """Take an event. line: as --json prints it, None where it isn't printed. text: shown in place of its own."""
@@ -40,15 +44,19 @@ def read_out(path: Path, source: str) -> Sink:
     """The sink that --out names, before anything is loaded. Nothing is written yet.
 
     Raises InputError for an extension that is not known, a file that can't be written and a live source that is to be
-    an .mp4 file, VideoError for a file that can't, EngineError where Pillow is missing for it.
+    an .mp4 file, VideoError for a file that can't, EngineError where a package is missing for it.
     """
     formats = {".vtt": webvtt, ".srt": subrip}
     kind = path.suffix.lower()
-    if kind not in (*formats, ".jsonl", ".mp4"):
-        raise InputError(f"--out must be a file that ends with .vtt, .srt, .jsonl or .mp4, got {shown(str(path))}")
+    if kind not in (*formats, ".jsonl", ".mcap", ".mp4"):
+        allowed = ".vtt, .srt, .jsonl, .mcap or .mp4"
+        raise InputError(f"--out must be a file that ends with {allowed}, got {shown(str(path))}")
     _check_place(path, source)
     if kind == ".mp4":
         return _video_file(path, source)
+    if kind == ".mcap":
+        require(["mcap", "rosbags"], "ros")
+        return BagFile(path)
     return JsonLinesFile(path) if kind == ".jsonl" else SubtitleFile(path, formats[kind])
 
 
@@ -59,19 +67,22 @@ class JsonLinesFile:
         self._path = path
         self._file: TextIO | None = None
 
+    def begin(self, events: EventReader) -> None:
+        pass
+
     def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
         if line is not None:
             self.summary(line)
 
     def summary(self, line: Mapping[str, Any]) -> None:
-        with _naming(self._path):
+        with naming(self._path):
             if self._file is None:
                 self._file = self._path.open("w", encoding="utf-8", buffering=1)
             self._file.write(json_line(line))
 
     def close(self, *, complete: bool) -> None:
         if self._file is not None:
-            with _naming(self._path):
+            with naming(self._path):
                 self._file.close()
 
 
@@ -81,6 +92,9 @@ class _Captioned:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._captions = Captions()
+
+    def begin(self, events: EventReader) -> None:
+        pass
 
     def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
         self._captions.add(event, text)
@@ -104,7 +118,7 @@ class SubtitleFile(_Captioned):
 
     def close(self, *, complete: bool) -> None:
         if complete or self._seen:
-            with _naming(self._path), replacing(self._path) as part:
+            with naming(self._path), replacing(self._path) as part:
                 part.write_text(self._write(self._captions.cues()), "utf-8", newline="\n")
 
 
@@ -120,7 +134,7 @@ class VideoFile(_Captioned):
         from vljepa_edge.sinks.burn import burn_captions
 
         if complete:
-            with _naming(self._path), replacing(self._path) as part, reporting(f"writing {self._path.name}") as report:
+            with naming(self._path), replacing(self._path) as part, reporting(f"writing {self._path.name}") as report:
                 burn_captions(self._source, self._captions.cues(lasting=True), part, report)
 
 
@@ -152,12 +166,3 @@ def _check_place(path: Path, source: str) -> None:
             pass
     except OSError as error:
         raise InputError(f"--out: {path} can't be written: {error.strerror}") from error
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """An OSError in it names the file that the user gave."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, str(path)) from error

@@ -10,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from vljepa_edge.errors import VideoWarning
@@ -99,6 +100,15 @@ def _clean(value: Any) -> Any:
     if isinstance(value, float):
         return value + 0.0 if math.isfinite(value) else None  # -0.0 + 0.0 is 0.0
     return value
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """An OSError in it names the file that the user gave."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 # What this process has warned of.

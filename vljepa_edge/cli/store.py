@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from vljepa_edge.store.keep import Keep
     from vljepa_edge.store.store import EventStore
     from vljepa_edge.streaming.event import Event
+    from vljepa_edge.streaming.reader import EventReader
     from vljepa_edge.video.frame import Frame
 
 _ALL = "all"
@@ -98,6 +99,9 @@ class StoreSink:
         self._tap = Tap(1 / video.fps, kept=2 * video.window)
         self._openings = Openings()
         self._next = max(int(time.time() * 1000), store.first_free)
+
+    def begin(self, events: EventReader) -> None:
+        """Nothing of it is needed."""
 
     def see(self, frame: Frame) -> None:
         """Take a frame, for the pictures of the next events."""

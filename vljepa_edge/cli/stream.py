@@ -80,7 +80,7 @@ def stream(
             "--out",
             "-o",
             metavar="FILE",
-            help=".vtt, .srt: subtitles; .mp4: the video with captions; .jsonl: the lines of --json.",
+            help=".vtt, .srt: subtitles; .mp4: the video with captions; .jsonl, .mcap: what --json prints.",
         ),
     ] = None,
     topic: Topic = None,
@@ -106,7 +106,7 @@ def stream(
       vljepa stream clip.mp4 --labels @coco80
       vljepa stream camera:0 --head my.head.npz
       vljepa stream clip.mp4 --out clip.vtt
-      vljepa stream drive.mcap --topic /camera/image_raw/compressed
+      vljepa stream drive.mcap --topic /camera/image_raw/compressed --out events.mcap
       vljepa stream camera:0 --store ~/events --keep 30d
     """
     from vljepa_edge.cli.out import read_out
@@ -157,6 +157,8 @@ def run_stream(
     out = None if as_json else console()
     started = time.perf_counter()
     events = open_events(model, source, asked if asked or wanted else None, options, tap)
+    for sink in sinks:
+        sink.begin(events)
     try:
         wanted.tell(events.stream)
     except VLJepaError:

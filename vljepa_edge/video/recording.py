@@ -29,5 +29,5 @@ class Recording(ABC):
 
     @abstractmethod
     def _open(self, stats: SourceStats) -> OpenRecording:
-        """For open_source: open it; what is met on the way is counted in `stats`. Raises VideoError, InputError for a part that is not
-        there, EngineError where a package is missing."""
+        """For open_source: open it; what is met on the way is counted in `stats`. Raises VideoError, InputError for a
+        part that is not there, EngineError where a package is missing."""
