@@ -19,7 +19,7 @@ from torch import Tensor
 
 from vljepa_edge.errors import KernelError
 from vljepa_edge.kernels.launch import arch_of
-from vljepa_edge.support.assets import cache_dir
+from vljepa_edge.support.cache import cache_dir
 
 FOLDER_VARIABLE = "VLJEPA_KERNELS_TABLES"
 ANY = 0

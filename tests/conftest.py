@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from vljepa_edge.model import Model, load
 
 settings.register_profile("default", deadline=None)
 settings.load_profile("default")
+
+# Graphs that tests compile are kept for the next run, in the tree and not in the user's folder.
+os.environ.setdefault("VLJEPA_COMPILED", str(Path(__file__).parents[1] / "build" / "compiled"))
 
 # A shell starts background jobs with SIGINT ignored, and nohup ignores SIGHUP. Programs that tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vljepa_edge.tasks.answer import Answer
     from vljepa_edge.tasks.classify import Score
     from vljepa_edge.tasks.clips import Clip
-    from vljepa_edge.video.source import SourceLike
+    from vljepa_edge.video.source import Source, SourceLike
 
 
 def load(
@@ -80,7 +80,7 @@ class Model(Perception):
 
     def stream(
         self,
-        source: SourceLike,
+        source: SourceLike | Source,
         query: str | Sequence[str] | None = None,
         policy: str | Policy | None = None,
         *,
@@ -96,18 +96,19 @@ class Model(Perception):
         """Iterate over what happens in a source, as it happens: `for event in model.stream("clip.mp4"): ...`.
 
         Files are read as fast as the model can; cameras and RTSP (or `live=True`) as they come, latest frame first.
-        `options` and the arguments after it are those of `open_stream`. The result also has stats() and close();
-        leaving the loop early closes the source.
+        A Source, such as `open` gives, is taken as it was opened. `options` and the arguments after it are those of
+        `open_stream`. The result also has stats() and close(); leaving the loop early closes the source.
         """
         from vljepa_edge.streaming.options import as_options
         from vljepa_edge.streaming.reader import EventReader
         from vljepa_edge.streaming.stream import Stream
+        from vljepa_edge.video.source import Source
 
         chosen = as_options(options).changed(
             policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
             min_confidence=min_confidence,
         )  # fmt: skip
-        opened = self.open(source, live=live)
+        opened = source if isinstance(source, Source) else self.open(source, live=live)
         try:
             return EventReader(opened, partial(Stream, self, query, chosen))
         except BaseException:

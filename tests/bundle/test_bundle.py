@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import pickle
 import shutil
 import zipfile
 from collections.abc import Callable
@@ -59,6 +60,49 @@ def test_a_folder_zipped_by_another_tool_opens(tmp_path: Path) -> None:
     folder = write_toy_bundle(tmp_path / "toy")
     archive = Path(shutil.make_archive(str(tmp_path / "zipped"), "zip", folder))  # deflated, with folder entries
     assert Bundle.open(archive).digest == Bundle.open(folder).digest
+
+
+GRAPH = "graphs/predictor.onnx"
+
+
+@pytest.mark.parametrize("name", ["toy", "toy.vljepa"])
+def test_a_view_has_the_bytes_of_the_file(name: str, tmp_path: Path) -> None:
+    bundle = Bundle.open(write_toy_bundle(tmp_path / name))
+    for file, entry in bundle.manifest.entries().items():
+        assert hashlib.sha256(bundle.view(file)).hexdigest() == entry.sha256
+
+
+def test_graphs_are_hashed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Bundle.open(write_toy_bundle(tmp_path / "toy"))
+    monkeypatch.setattr(hashlib, "sha256", None)
+    assert bytes(bundle.view(GRAPH)) == (tmp_path / "toy" / GRAPH).read_bytes()
+
+
+def test_a_view_of_a_graph_that_was_altered_since_is_refused(tmp_path: Path) -> None:
+    bundle = Bundle.open(write_toy_bundle(tmp_path / "toy"))
+    path = tmp_path / "toy" / GRAPH
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    with path.open("r+b") as file:
+        file.write(data)
+    with pytest.raises(BundleError, match=f"{GRAPH}: was altered"):
+        bundle.view(GRAPH)
+
+
+def test_a_view_of_a_graph_that_was_copied_again_is_the_same(tmp_path: Path) -> None:
+    bundle = Bundle.open(write_toy_bundle(tmp_path / "toy"))
+    path = tmp_path / "toy" / GRAPH
+    data = path.read_bytes()
+    path.unlink()
+    path.write_bytes(data)
+    assert bytes(bundle.view(GRAPH)) == data
+
+
+def test_a_bundle_goes_to_another_process(tmp_path: Path) -> None:
+    bundle = Bundle.open(write_toy_bundle(tmp_path / "toy"))
+    there = pickle.loads(pickle.dumps(bundle))
+    assert there == bundle
+    assert bytes(there.view(GRAPH)) == bundle.read(GRAPH)
 
 
 def test_links_within_the_bundle_and_to_it_are_fine(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import vljepa_edge.bundle.files as files_module
 import vljepa_edge.bundle.store as bundle_module
 from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.bundle.store import Bundle
@@ -428,7 +429,7 @@ def test_a_cap_on_all_files_together(folder: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_a_folder_of_many_files_is_not_walked_to_the_end(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle_module, "MAX_FILES", 5)
+    monkeypatch.setattr(files_module, "MAX_FILES", 5)
     with pytest.raises(BundleError, match="at most 5"):
         Bundle.open(folder)
 

@@ -23,6 +23,7 @@ from tests.cli.conftest import Vljepa, write_video
 from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.cli.stream import print_event, summary_json
 from vljepa_edge.errors import VideoError
+from vljepa_edge.perception.perception import Perception
 from vljepa_edge.video.frame import Frame
 from vljepa_edge.video.source import Source
 
@@ -283,3 +284,27 @@ def test_a_store_that_can_not_be_is_refused_before_a_model_is_loaded(
 ) -> None:
     run = vljepa("stream", video, "--model", "nosuch.vljepa", *words)
     assert run.status == 2 and said in run.err
+
+
+@pytest.mark.parametrize("name", ["nosuch.mp4", "words.mp4", "rtsp://127.0.0.1:9/door"])
+def test_a_source_that_can_not_be_opened_loads_no_graph(
+    vljepa: Vljepa, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "words.mp4").write_text("These are words.\n" * 100)
+    monkeypatch.chdir(tmp_path)
+    loaded: list[object] = []
+    monkeypatch.setattr(Perception, "__init__", lambda self, *given: loaded.append(given))
+    run = vljepa("stream", name)
+    assert (run.status, run.out, loaded) == (2, "", [])
+    assert run.err.startswith(f"error: {name}: ") and run.err.count("\n") == 1
+
+
+def test_a_model_that_can_not_be_loaded_closes_the_source(
+    video: Path, vljepa: Vljepa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed: list[str] = []
+    close = Source.close
+    monkeypatch.setattr(Source, "close", lambda self, **how: (closed.append(self.name), close(self, **how)))
+    run = vljepa("stream", video, "--engine", "nosuch")
+    assert run.status == 2 and "engine must be one of" in run.err
+    assert closed == [str(video)]

@@ -16,7 +16,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vljepa_edge.support.assets import Asset, cache_dir, fetch
+from vljepa_edge.support.assets import Asset, fetch
+from vljepa_edge.support.cache import cache_dir
 
 _SYMBOLS = (
     *("createInferBuilder_INTERNAL", "createInferRefitter_INTERNAL", "createInferRuntime_INTERNAL"),

@@ -15,7 +15,7 @@ from tests.fuzz._damage import damaged_bytes, damaged_json
 from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.bundle import Bundle
 from vljepa_edge.model import Model, load
-from vljepa_edge.perception.text import Text
+from vljepa_edge.perception.text import Text, read_tokenizers
 
 TOKENIZERS = ("tokenizers/query.json", "tokenizers/target.json", "tokenizers/decoder.json")
 
@@ -50,13 +50,17 @@ def cases(rng: random.Random, folder: Path) -> Iterator[tuple[str, Callable[[], 
 
         name = rng.choice(TOKENIZERS)
         put(name, damaged_json(json.loads(files[name]), rng))
-        yield f"toy/{name}", lambda: use_text(Text(Bundle.open(toy), model.graphs))
+        yield f"toy/{name}", lambda: use_text(_text_of(Bundle.open(toy), model))
         (toy / name).write_bytes(files[name])
 
         name = rng.choice(graphs)
         put(name, damaged_bytes(files[name], rng))
         yield f"toy/{name}", lambda: use(load(toy, threads=1))
         (toy / name).write_bytes(files[name])
+
+
+def _text_of(bundle: Bundle, model: Model) -> Text:
+    return Text(bundle.manifest, model.graphs, read_tokenizers(bundle))
 
 
 def use(model: Model) -> None:

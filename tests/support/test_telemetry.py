@@ -1,4 +1,5 @@
-"""Nothing is written to the home folder and nothing is sent, whatever imports OpenVINO or ONNX Runtime."""
+"""Nothing is sent, and nothing is written to the home folder but compiled graphs, whatever imports OpenVINO or ONNX
+Runtime."""
 
 from __future__ import annotations
 
@@ -60,9 +61,9 @@ def network() -> Iterator[Network]:
     found.close()
 
 
-def run(program: str, home: Path, network: Network) -> str:
+def run(program: str, home: Path, network: Network, **more: str) -> str:
     """Run a program with this home folder, as outside of CI, where OpenVINO's telemetry is silent."""
-    env = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)} | network.environment()
+    env = {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONPATH": str(ROOT)} | network.environment() | more
     done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -70,9 +71,19 @@ def run(program: str, home: Path, network: Network) -> str:
 
 @pytest.mark.parametrize("path", PATHS)
 def test_nothing_is_written_or_sent(path: str, toy: Path, tmp_path: Path, network: Network) -> None:
-    said = run(PATHS[path].format(toy=str(toy)) + LOADED, tmp_path, network)
+    said = run(PATHS[path].format(toy=str(toy)) + LOADED, tmp_path, network, VLJEPA_COMPILED="off")
     assert said.splitlines()[-1] == "False"
     assert [str(file) for file in tmp_path.rglob("*")] == []
+    assert network.asked == []
+
+
+def test_compiled_graphs_are_all_that_is_written_to_the_home_folder(
+    toy: Path, tmp_path: Path, network: Network
+) -> None:
+    run(PATHS["load"].format(toy=str(toy)), tmp_path, network)
+    written = {file for file in tmp_path.rglob("*") if file.is_file()}
+    assert written and {file.suffix for file in written} == {".compiled"}
+    assert all(file.is_relative_to(tmp_path / ".cache/vljepa-edge/compiled") for file in written)
     assert network.asked == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.support.assets import cache_dir
+from vljepa_edge.support.cache import cache_dir
 from vljepa_edge.training.everyday.download import Fault, OnFile, Wanted, download
 from vljepa_edge.training.everyday.mirror import copy_set
 from vljepa_edge.training.everyday.originals import HOST, originals

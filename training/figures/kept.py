@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.progress import track
 
 from vljepa_edge.model import Model
-from vljepa_edge.support.assets import cache_dir
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.cache import cache_dir
 from vljepa_edge.training.figures.captioned import Captioned
 
 Array = NDArray[np.float32]

@@ -30,8 +30,8 @@ from vljepa_edge.export.pytorch.checkpoint import About, Tokenizers, write_check
 from vljepa_edge.nn.tiny_streams import MotionStem
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import load_llama_last_layers
-from vljepa_edge.support.assets import cache_dir
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.cache import cache_dir
 from vljepa_edge.training.build import save_model
 from vljepa_edge.training.calibrate import SENTENCES, calibrate
 from vljepa_edge.training.config import RunConfig, load_run

@@ -6,6 +6,7 @@ their weights, so the answer must be none. Only messages that can hold a tensor 
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator
 
 # message -> {field number: message it holds}, from onnx.proto3
@@ -26,17 +27,17 @@ _TENSOR_NAME, _EXTERNAL_DATA, _DATA_LOCATION = 8, 13, 14
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
 
-def external_weights(model: bytes) -> list[str]:
+def external_weights(model: bytes | mmap.mmap) -> list[str]:
     """Names of the tensors of a serialised ONNX ModelProto that live in other files. ValueError: not an ONNX model."""
     for graph in (graphs := list(_messages(memoryview(model), _MODEL_GRAPH))):
         for _ in _fields(graph):  # complete, at least at the top
             pass
     if not graphs:
         raise ValueError("it holds no graph")
-    return _walk(model) if _LOCATION in model else []
+    return _walk(model) if model.find(_LOCATION) >= 0 else []
 
 
-def _walk(model: bytes) -> list[str]:
+def _walk(model: bytes | mmap.mmap) -> list[str]:
     """A second or so for a large graph in Python, so only for the few models that might keep something elsewhere."""
     found: list[str] = []
     waiting: list[tuple[str, memoryview]] = [("Model", memoryview(model))]
@@ -54,7 +55,7 @@ def _walk(model: bytes) -> list[str]:
     return found
 
 
-def declared_inputs(model: bytes) -> dict[str, tuple[str | None, ...]]:
+def declared_inputs(model: bytes | memoryview) -> dict[str, tuple[str | None, ...]]:
     """The inputs of a serialised ONNX ModelProto, those that no node uses included, and the symbol of each dimension.
 
     Dimensions of one symbol have one size; None is a fixed or an anonymous one. ValueError: not an ONNX model.

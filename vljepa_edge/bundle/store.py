@@ -7,28 +7,22 @@ weights elsewhere, and nothing is ever unpickled.
 from __future__ import annotations
 
 import hashlib
+import mmap
 import os
-import stat
-import zipfile
-import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Protocol
 
-from vljepa_edge.bundle.manifest import MANIFEST, FileEntry, Manifest, check_name, parse_manifest
+from vljepa_edge.bundle.files import CHUNK, Files, FolderFiles, opened
+from vljepa_edge.bundle.manifest import MANIFEST, FileEntry, Manifest, parse_manifest
+from vljepa_edge.bundle.mapped import MappedFile, MappedFiles
 from vljepa_edge.bundle.onnx_bytes import external_weights
 from vljepa_edge.errors import BundleError
 from vljepa_edge.support.arguments import as_path, shown
 
 MAX_MANIFEST = 4 << 20
 MAX_BYTES = 16 << 30
-MAX_FILES = 1000
-MAX_RATIO = 200  # of a zip entry: real bytes over packed bytes. Weights pack about 1:1, tokenizers about 5:1.
-_BESIDE = frozenset({".git", ".gitattributes", ".gitignore", ".cache"})  # of git and the Hugging Face hub; never read
 _README = "README.md"  # the hub's page about a model: it may lie beside a bundle's files without being one
-_CHUNK = 1 << 20
 SUFFIX = ".vljepa"  # of a bundle in one file
 
 
@@ -39,6 +33,7 @@ class Bundle:
     path: Path
     manifest: Manifest
     digest: str
+    _mapped: MappedFiles = field(init=False, default_factory=MappedFiles, compare=False, repr=False)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Bundle:
@@ -47,18 +42,21 @@ class Bundle:
         Raises BundleError that names the file when any is missing, unknown, too large, altered, or outside the bundle.
         """
         root = as_path(path, "the path of a bundle")
-        with _opened(root) as store:
+        with opened(root) as store:
             raw = _manifest(store, root)
             manifest = parse_manifest(raw)
             entries = manifest.entries()
             _check_listing(store.sizes, entries)
             graphs = {graph.file for graph in manifest.graphs.values()}
+            bundle = cls(root, manifest, hashlib.sha256(raw).hexdigest())
             for name, entry in entries.items():
-                if name in graphs:
-                    _check_graph(name, _verified(store, name, entry))
-                else:
+                if name not in graphs:
                     _verify(store, name, entry)
-        return cls(root, manifest, hashlib.sha256(raw).hexdigest())
+                elif isinstance(store, FolderFiles) and entry.bytes:
+                    bundle._mapped[name] = _mapped_graph(store, name, entry)
+                else:
+                    _check_graph(name, _verified(store, name, entry))
+        return bundle
 
     def read(self, name: str) -> bytes:
         """The bytes of one file named in the manifest; verified again, so a file altered since `open` is refused."""
@@ -67,8 +65,16 @@ class Bundle:
             raise BundleError(
                 shown(name), f"is not a file of the bundle {self.path}; it has {', '.join(self.manifest.entries())}"
             )
-        with _opened(self.path) as store:
+        with opened(self.path) as store:
             return _verified(store, name, entry)
+
+    def view(self, name: str) -> memoryview:
+        """The bytes that `read` gives. Those of a graph in a folder are neither copied nor hashed a second time unless
+        the file has changed since `open`."""
+        known = self._mapped.get(name) if isinstance(name, str) else None
+        if known is not None and known.is_at(self.path / name):
+            return memoryview(known.data)
+        return memoryview(self.read(name))
 
 
 def default_bundle() -> Path:
@@ -78,108 +84,8 @@ def default_bundle() -> Path:
 
 def read_listing(path: Path) -> tuple[list[str], bytes]:
     """The names of all files at `path` and the bytes of its manifest, nothing verified. Raises BundleError."""
-    with _opened(path) as store:
+    with opened(path) as store:
         return list(store.sizes), _manifest(store, path)
-
-
-# --- reading: a folder and a zip look the same from above ---
-
-
-class _Store(Protocol):
-    sizes: dict[str, int]  # of every file, by its name in the bundle
-
-    def open(self, name: str) -> IO[bytes]: ...
-
-    def close(self) -> None: ...
-
-
-class _Folder:
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.sizes: dict[str, int] = {}
-        real = Path(os.path.realpath(root))
-        self._reachable = (real, real.parent.parent / "blobs") if real.parent.name == "snapshots" else (real,)
-        if (root / MANIFEST).is_file():  # else it's some other folder, perhaps a large one
-            self._walk(root, "")
-
-    def _walk(self, folder: Path, prefix: str) -> None:
-        for item in os.scandir(folder):
-            name = prefix + item.name
-            if name in _BESIDE:
-                continue
-            if item.is_symlink() and not self._stays(item.path):
-                raise BundleError(name, "is a link that leaves the bundle; copy the file into it (cp -L)")
-            if item.is_dir(follow_symlinks=False):
-                self._walk(Path(item.path), f"{name}/")
-                continue
-            status = os.stat(item.path)
-            if not stat.S_ISREG(status.st_mode):
-                raise BundleError(name, "is not a regular file; a bundle holds plain files and folders only")
-            self.sizes[name] = status.st_size
-            if len(self.sizes) > MAX_FILES:
-                raise BundleError(name, f"is one of over {MAX_FILES} files; a bundle holds at most {MAX_FILES}")
-
-    def _stays(self, link: str) -> bool:
-        """Whether a link ends in the bundle, or where the Hugging Face hub's cache keeps what its snapshots point to:
-        models--*/snapshots/REVISION/NAME is a link to models--*/blobs/HASH."""
-        target = Path(os.path.realpath(link))
-        return any(target.is_relative_to(folder) for folder in self._reachable)
-
-    def open(self, name: str) -> IO[bytes]:
-        return open(self.root / name, "rb")
-
-    def close(self) -> None:
-        pass
-
-
-class _Zip:
-    def __init__(self, path: Path) -> None:
-        self.zip = zipfile.ZipFile(path)
-        self.sizes: dict[str, int] = {}
-        for info in self.zip.infolist():
-            name = info.orig_filename
-            kind = stat.S_IFMT(info.external_attr >> 16)
-            check_name(name.removesuffix("/"), where="the archive")
-            if name in self.sizes:
-                raise BundleError(name, "occurs twice in the archive; a bundle holds each file once")
-            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-                raise BundleError(
-                    name, "is a link or special file in the archive; a bundle holds plain files and folders only"
-                )
-            if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-                raise BundleError(name, "is encrypted or packed in an unknown way; entries must be stored or deflated")
-            if info.file_size > _CHUNK and info.file_size > MAX_RATIO * info.compress_size:
-                raise BundleError(name, f"unpacks to over {MAX_RATIO} times its packed size; a bundle's files never do")
-            if not name.endswith("/"):
-                self.sizes[name] = info.file_size
-        if len(self.sizes) > MAX_FILES:
-            raise BundleError(path, f"holds {len(self.sizes)} files; a bundle holds at most {MAX_FILES}")
-
-    def open(self, name: str) -> IO[bytes]:
-        return self.zip.open(name)
-
-    def close(self) -> None:
-        self.zip.close()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[_Store]:
-    """The files at `path`. What the operating system or zipfile says against them becomes a BundleError."""
-    store: _Store | None = None
-    try:
-        store = _Folder(path) if path.is_dir() else _Zip(path)
-        yield store
-    except FileNotFoundError as error:
-        raise BundleError(error.filename or path, "does not exist; give a bundle folder or a .vljepa file") from None
-    except OSError as error:
-        raise BundleError(error.filename or path, f"can't be read: {error.strerror or error}") from error
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeError) as error:
-        raise BundleError(
-            path, f"is not a readable bundle ({error}); give a bundle folder or a .vljepa file"
-        ) from error
-    finally:
-        if store is not None:
-            store.close()
 
 
 def _check_listing(sizes: Mapping[str, int], entries: Mapping[str, FileEntry]) -> None:
@@ -199,13 +105,13 @@ def _check_listing(sizes: Mapping[str, int], entries: Mapping[str, FileEntry]) -
         raise BundleError(MANIFEST, f"names {total} bytes of files; a bundle holds at most {MAX_BYTES}")
 
 
-def _manifest(store: _Store, root: Path) -> bytes:
+def _manifest(store: Files, root: Path) -> bytes:
     if MANIFEST not in store.sizes:
         raise BundleError(root, f"is not a bundle: it has no {MANIFEST}; give a bundle folder or a {SUFFIX} file")
     return _take(store, MANIFEST, MAX_MANIFEST)
 
 
-def _take(store: _Store, name: str, limit: int) -> bytes:
+def _take(store: Files, name: str, limit: int) -> bytes:
     with store.open(name) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -213,16 +119,16 @@ def _take(store: _Store, name: str, limit: int) -> bytes:
     return data
 
 
-def _verified(store: _Store, name: str, entry: FileEntry) -> bytes:
+def _verified(store: Files, name: str, entry: FileEntry) -> bytes:
     data = _take(store, name, entry.bytes)
     _check_hash(name, hashlib.sha256(data).hexdigest(), entry)
     return data
 
 
-def _verify(store: _Store, name: str, entry: FileEntry) -> None:
+def _verify(store: Files, name: str, entry: FileEntry) -> None:
     digest = hashlib.sha256()
     with store.open(name) as file:
-        while chunk := file.read(_CHUNK):
+        while chunk := file.read(CHUNK):
             digest.update(chunk)
     _check_hash(name, digest.hexdigest(), entry)
 
@@ -234,7 +140,19 @@ def _check_hash(name: str, digest: str, entry: FileEntry) -> None:
         )
 
 
-def _check_graph(name: str, model: bytes) -> None:
+def _mapped_graph(store: FolderFiles, name: str, entry: FileEntry) -> MappedFile:
+    with store.open(name) as file:
+        try:
+            mapped = MappedFile(file)
+        except ValueError:  # it was emptied since the listing
+            raise BundleError(name, "is empty; copy or download it again") from None
+    _check_hash(name, mapped.sha256, entry)
+    _check_graph(name, mapped.data)
+    mapped.release()
+    return mapped
+
+
+def _check_graph(name: str, model: bytes | mmap.mmap) -> None:
     try:
         outside = external_weights(model)
     except ValueError as error:

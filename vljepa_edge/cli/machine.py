@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ PACKAGES = ("vljepa-edge", "numpy", "openvino", "onnxruntime", "torch", "tensorr
 
 def package_version(name: str) -> str | None:
     """The installed version of a distribution, or None."""
+    from importlib.metadata import PackageNotFoundError, version  # not quick, and few commands ask for it
+
     try:
         return version(name)
     except PackageNotFoundError:

@@ -13,6 +13,8 @@ from vljepa_edge.errors import InputError
 if TYPE_CHECKING:
     from vljepa_edge.engines.base import Precision as EnginePrecision
     from vljepa_edge.model import Model
+    from vljepa_edge.video.source import Source as OpenedSource
+    from vljepa_edge.video.source import SourceLike
 
 
 def _remember(ctx: typer.Context, value: bool) -> bool:
@@ -96,3 +98,23 @@ def load_model(path: Path | None, engine: str, threads: int | None, precision: s
     from vljepa_edge.model import load
 
     return load(path, engine=engine, threads=threads, precision=cast("EnginePrecision", precision))
+
+
+def open_and_load(
+    source: SourceLike, path: Path | None, engine: str, threads: int | None, precision: str
+) -> tuple[OpenedSource, Model]:
+    """A source, and the model that it was opened for. A source that can't be opened costs no load; the first frames of
+    one that can are read while the model loads. Raises VideoError, and as load_model does."""
+    from vljepa_edge.bundle.store import Bundle, default_bundle
+    from vljepa_edge.engines import open_engine
+    from vljepa_edge.model import Model
+    from vljepa_edge.perception.perception import open_at
+
+    bundle = Bundle.open(default_bundle() if path is None else path)
+    opened = open_at(bundle.manifest.video, source)
+    try:
+        runs_on = open_engine(engine, threads=threads, precision=cast("EnginePrecision", precision))
+        return opened, Model(bundle, runs_on)
+    except BaseException:
+        opened.close(wait=False)
+        raise

@@ -38,6 +38,7 @@ from vljepa_edge.cli.options import (
     Threads,
     decode_mode,
     load_model,
+    open_and_load,
 )
 from vljepa_edge.cli.output import console, print_json, video_warnings
 from vljepa_edge.cli.recordings import ClockName, Topic, read_source
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.options import Decode as Decoded
     from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.reader import EventReader
+    from vljepa_edge.video.source import Source as OpenedSource
     from vljepa_edge.video.source import SourceLike, Tap
 
 STAGES = ("hop", "encode", "predict", "decode")
@@ -120,10 +122,12 @@ def stream(
     chosen = read_source(source, topic, clock)
     stored = read_store(store, keep, keep_size)
     sinks = [] if out is None else [read_out(out, source)]
-    loaded = load_model(model, engine, threads, precision)
     if stored is None:
-        run_stream(loaded, chosen, query or [], options, wanted, as_json=as_json, sinks=sinks)
+        opened, loaded = open_and_load(chosen, model, engine, threads, precision)
+        with opened:
+            run_stream(loaded, opened, query or [], options, wanted, as_json=as_json, sinks=sinks)
         return
+    loaded = load_model(model, engine, threads, precision)
     with StoreSink(stored.open(loaded), source, loaded) as keeper:
         run_stream(
             loaded, chosen, query or [], options, wanted,
@@ -133,7 +137,7 @@ def stream(
 
 def run_stream(
     model: Model,
-    source: SourceLike,
+    source: SourceLike | OpenedSource,
     queries: list[str],
     options: StreamOptions,
     wanted: Wanted = NOTHING,

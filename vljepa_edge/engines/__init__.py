@@ -11,7 +11,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from vljepa_edge.engines.base import PRECISIONS, Engine, Graph, Precision
+from vljepa_edge.engines.base import PRECISIONS, Engine, Graph, KeepingEngine, Precision
 from vljepa_edge.engines.process_graph import ProcessGraph
 from vljepa_edge.errors import BundleError, EngineError, InputError
 from vljepa_edge.support.arguments import as_text, as_whole, shown
@@ -91,11 +91,14 @@ def compile_all(engine: Engine, bundle: Bundle) -> dict[str, Graph]:
     Raises EngineError when a graph can't be compiled, BundleError when its inputs or outputs are not the manifest's.
     """
     roles = bundle.manifest.graphs
-    sizes = {graph.file: graph.bytes for graph in roles.values()}
-    files = sorted(sizes, key=lambda file: -sizes[file])  # the slowest starts first
+    entries = {graph.file: graph for graph in roles.values()}
+    files = sorted(entries, key=lambda file: -entries[file].bytes)  # the slowest starts first
 
     def compile_file(file: str) -> Graph:
-        return ProcessGraph(engine.compile(bundle.read(file), graph_name(file)))
+        name = graph_name(file)
+        if isinstance(engine, KeepingEngine):
+            return ProcessGraph(engine.compile_known(bundle.view(file), entries[file].sha256, name))
+        return ProcessGraph(engine.compile(bundle.read(file), name))
 
     with ThreadPoolExecutor(min(len(files), os.cpu_count() or 1), thread_name_prefix="compile") as pool:
         compiled = dict(zip(files, pool.map(compile_file, files), strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,14 @@ class Engine(Protocol):
 
     def compile(self, model: bytes, name: str) -> Graph:
         """Compile a serialised ONNX model; `name` is for messages. Raises EngineError when the engine can't."""
+
+
+@runtime_checkable
+class KeepingEngine(Protocol):
+    """An engine that finds again what it, or an earlier process, has compiled."""
+
+    def compile_known(self, model: memoryview, digest: str, name: str) -> Graph:
+        """As Engine.compile; `digest` is the SHA-256 of the model, in hex, which must be right."""
 
 
 class Port(NamedTuple):

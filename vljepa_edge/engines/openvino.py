@@ -2,11 +2,20 @@
 
 One stream, tuned for latency: a graph runs one call at a time on all its threads. OpenVINO's
 telemetry is not imported: see support/quiet_openvino.py.
+
+Compiled graphs are kept (engines/compiled_cache.py). OpenVINO's own CACHE_DIR would do less: it parses each ONNX file
+to find what it compiled, believes what it finds there, and is never tidied.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
+import platform
+import re
 from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
 from threading import Lock
 from typing import Any
 
@@ -15,6 +24,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.bundle.onnx_bytes import declared_inputs
 from vljepa_edge.engines.base import Port, Precision, check_inputs, failed, refused
+from vljepa_edge.engines.compiled_cache import CompiledCache, compiled_root
 from vljepa_edge.errors import EngineError
 from vljepa_edge.support.quiet_openvino import openvino as ov
 from vljepa_edge.support.quiet_openvino import shared_core
@@ -26,9 +36,16 @@ class OpenVinoGraph:
     """See engines.base.Graph."""
 
     def __init__(
-        self, compiled: Any, name: str, outputs: tuple[str, ...], declared: Mapping[str, tuple[str | None, ...]]
+        self,
+        compiled: Any,
+        name: str,
+        outputs: tuple[str, ...],
+        declared: Mapping[str, tuple[str | None, ...]],
+        held: object = None,
     ) -> None:
+        """held: what `compiled` points into, to live as long as this."""
         self._name = name
+        self._held = held
         self._ports = [_port(item, declared) for item in compiled.inputs]
         self.inputs = tuple(declared)
         self.outputs = outputs
@@ -74,9 +91,10 @@ class OpenVinoEngine:
 
     name = "openvino"
 
-    def __init__(self, core: Any, threads: int | None, precision: Precision) -> None:
+    def __init__(self, core: Any, threads: int | None, precision: Precision, cache: CompiledCache | None) -> None:
         self.precision = precision
         self._core = core
+        self._cache = cache
         self._config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
@@ -88,14 +106,45 @@ class OpenVinoEngine:
             self._config["INFERENCE_NUM_THREADS"] = threads
 
     def compile(self, model: bytes, name: str) -> OpenVinoGraph:
+        """See engines.base.Engine."""
         try:
-            declared = declared_inputs(model)
-            network = self._core.read_model(model, b"")
-            compiled = self._core.compile_model(network, "CPU", self._config)
-            outputs = tuple(item.node.friendly_name.removesuffix(_SINK) for item in network.outputs)
-            return OpenVinoGraph(compiled, name, outputs, declared)
+            return self._compile(model, name, declared_inputs(model), None)
         except (RuntimeError, ValueError) as error:
             raise refused(name, "OpenVINO", error) from error
+
+    def compile_known(self, model: memoryview, digest: str, name: str) -> OpenVinoGraph:
+        """See engines.base.KeepingEngine."""
+        try:
+            declared = declared_inputs(model)
+            key = hashlib.sha256(json.dumps([digest, self._config], sort_keys=True).encode()).hexdigest()
+            return self._import(key, name, declared) or self._compile(model, name, declared, key)
+        except (RuntimeError, ValueError) as error:
+            raise refused(name, "OpenVINO", error) from error
+
+    def _compile(
+        self, model: bytes | memoryview, name: str, declared: Mapping[str, tuple[str | None, ...]], key: str | None
+    ) -> OpenVinoGraph:
+        """Compile, and keep what comes of it where there is a key to keep it by."""
+        network = self._core.read_model(bytes(model), b"")
+        compiled = self._core.compile_model(network, "CPU", self._config)
+        outputs = tuple(item.node.friendly_name.removesuffix(_SINK) for item in network.outputs)
+        if self._cache is not None and key is not None:
+            self._cache.put(key, _exported(compiled), {"outputs": outputs})
+        return OpenVinoGraph(compiled, name, outputs, declared)
+
+    def _import(self, key: str, name: str, declared: Mapping[str, tuple[str | None, ...]]) -> OpenVinoGraph | None:
+        """A graph that was compiled before; None where there is none that can be used."""
+        kept = None if self._cache is None else self._cache.get(key)
+        if kept is None:
+            return None
+        tensor = ov.Tensor(np.frombuffer(kept.data, np.uint8), shared_memory=True)
+        try:
+            compiled = self._core.import_model(tensor, "CPU", self._config)
+        except RuntimeError:
+            assert self._cache is not None
+            self._cache.drop(key)
+            return None
+        return OpenVinoGraph(compiled, name, tuple(kept.notes["outputs"]), declared, held=tensor)
 
 
 def open_engine(threads: int | None, precision: Precision) -> OpenVinoEngine:
@@ -110,7 +159,33 @@ def open_engine(threads: int | None, precision: Precision) -> OpenVinoEngine:
     if precision not in native:
         allowed = ", ".join(["auto", *sorted(native)])
         raise EngineError(f"openvino: this CPU has no {precision} arithmetic; precision must be one of {allowed}")
-    return OpenVinoEngine(core, threads, precision)
+    root = compiled_root()
+    cache = None if root is None else CompiledCache(root, _place(core, capabilities))
+    return OpenVinoEngine(core, threads, precision, cache)
+
+
+def _place(core: Any, capabilities: list[str]) -> str:
+    """A name that differs where one machine's OpenVINO could not use what another's has compiled."""
+    about = [platform.machine(), core.get_property("CPU", "FULL_DEVICE_NAME"), sorted(capabilities), _cpu_features()]
+    digest = hashlib.sha256(json.dumps(about).encode()).hexdigest()
+    version = re.sub(r"[^\w.]+", "-", ov.__version__)
+    return f"openvino-{version}-{digest[:16]}"
+
+
+def _cpu_features() -> list[str]:
+    """What the kernel says that the first processor can do. Empty where there is no /proc/cpuinfo."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return []
+    found = (line.partition(":")[2].split() for line in lines if line.startswith(("flags", "Features")))
+    return sorted(next(found, []))
+
+
+def _exported(compiled: Any) -> bytes:
+    """A compiled graph as bytes."""
+    stream = compiled.export_model()
+    return stream.getvalue() if isinstance(stream, BytesIO) else bytes(stream)
 
 
 def _set_up_types() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
@@ -13,14 +14,14 @@ from vljepa_edge.errors import InputError, ProcessError
 from vljepa_edge.perception.confidence import Confidence
 from vljepa_edge.perception.finite import unit
 from vljepa_edge.perception.labels import Labels, LabelsLike, read_labels
-from vljepa_edge.perception.text import Text
+from vljepa_edge.perception.text import Text, read_tokenizers
 from vljepa_edge.perception.vision import Vision
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.support.arguments import as_whole, shown
 from vljepa_edge.video.source import open_source
 
 if TYPE_CHECKING:
-    from vljepa_edge.bundle.manifest import Manifest
+    from vljepa_edge.bundle.manifest import Manifest, VideoEntry
     from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.engines.base import Engine
     from vljepa_edge.video.source import Source, SourceLike
@@ -44,6 +45,11 @@ def as_model(value: object) -> Perception:
     return value
 
 
+def open_at(video: VideoEntry, source: SourceLike, *, live: bool | None = None) -> Source:
+    """The frames of a source at the size and rate that a manifest asks for. Raises as Perception.open does."""
+    return open_source(source, size=(video.width, video.height), resize=video.resize, fps=video.fps, live=live)
+
+
 class Perception:
     """A bundle whose graphs are compiled on an engine. It is immutable: one serves many streams and threads.
 
@@ -55,8 +61,10 @@ class Perception:
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         self.bundle = bundle
         self.engine = engine.name
-        self.graphs = compile_all(engine, bundle)  # by role
-        self.text = Text(bundle, self.graphs)
+        with ThreadPoolExecutor(1, thread_name_prefix="tokenizers") as beside:  # graphs compile outside of Python
+            tokenizers = beside.submit(read_tokenizers, bundle)
+            self.graphs = compile_all(engine, bundle)  # by role
+        self.text = Text(bundle.manifest, self.graphs, tokenizers.result())
         self.vision = Vision(bundle.manifest, self.graphs)
         self.confidence = Confidence(bundle)
 
@@ -76,8 +84,7 @@ class Perception:
 
     def open(self, source: SourceLike, *, live: bool | None = None) -> Source:
         """The frames of a source at the model's size and rate. Raises VideoError, or FrameError for a bad array."""
-        video = self.manifest.video
-        return open_source(source, size=(video.width, video.height), resize=video.resize, fps=video.fps, live=live)
+        return open_at(self.manifest.video, source, live=live)
 
     def embed_text(self, texts: Iterable[str]) -> NDArray[np.float32]:
         """Target embeddings (Y-encoder) of texts, in their order: float32 [N, E], unit norm; no texts give (0, E).

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from vljepa_edge.perception.tokenizer import BundleTokenizer
 from vljepa_edge.support.arguments import as_text, as_texts, shown
 
 if TYPE_CHECKING:
-    from vljepa_edge.bundle.manifest import GraphEntry, TextEntry
+    from vljepa_edge.bundle.manifest import GraphEntry, Manifest, TextEntry
     from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.engines.base import Graph
 
@@ -31,20 +31,35 @@ class Query:
     mask: NDArray[np.int64]
 
 
+class Tokenizers(NamedTuple):
+    """Those of one bundle."""
+
+    query: BundleTokenizer
+    target: BundleTokenizer
+    decoder: BundleTokenizer
+
+
+def read_tokenizers(bundle: Bundle) -> Tokenizers:
+    """The tokenizers of a bundle. Raises BundleError."""
+    text = bundle.manifest.text
+    return Tokenizers(
+        _tokenizer(bundle, text.query_tokenizer, text.query_tokens),
+        _tokenizer(bundle, text.target_tokenizer, text.target_tokens),
+        _tokenizer(bundle, text.decoder_tokenizer),
+    )
+
+
 class Text:
     """Tokenizers and text graphs of one bundle. Safe from many threads.
 
     `sets.get(texts)` is `embed(texts)` for sets of texts that come again: it keeps the embeddings of those used last.
     """
 
-    def __init__(self, bundle: Bundle, graphs: Mapping[str, Graph]) -> None:
-        text = bundle.manifest.text
-        self._query_tokenizer = _tokenizer(bundle, text.query_tokenizer, text.query_tokens)
-        self._target_tokenizer = _tokenizer(bundle, text.target_tokenizer, text.target_tokens)
-        self._decoder_tokenizer = _tokenizer(bundle, text.decoder_tokenizer)
+    def __init__(self, manifest: Manifest, graphs: Mapping[str, Graph], tokenizers: Tokenizers) -> None:
+        self._tokenizers = tokenizers
         self._query, self._y_encoder, self._y_decoder = graphs["query"], graphs["y_encoder"], graphs["y_decoder"]
-        self._width = bundle.manifest.embedding.width
-        self._decoder_entry, self._limits = bundle.manifest.graphs["y_decoder"], text
+        self._width = manifest.embedding.width
+        self._decoder_entry, self._limits = manifest.graphs["y_decoder"], manifest.text
         self.sets = TextSets(self.embed)
 
     def query(self, text: str) -> Query:
@@ -55,7 +70,7 @@ class Text:
         Raises InputError when `text` is not a text, EngineError when its embedding is not finite.
         """
         text = as_text(text, "query")
-        ids, mask = _pad(self._query_tokenizer.encode([text]))
+        ids, mask = _pad(self._tokenizers.query.encode([text]))
         tokens = self._query({"input_ids": ids, "attention_mask": mask})["query_tokens"]
         check_finite("query", tokens)
         if not text and self._limits.empty_query == "none":
@@ -71,7 +86,7 @@ class Text:
         an embedding is not finite or zero.
         """
         prompt = self._limits.target_prompt
-        encoded = self._target_tokenizer.encode([prompt + text for text in as_texts(texts, "texts")])
+        encoded = self._tokenizers.target.encode([prompt + text for text in as_texts(texts, "texts")])
         found = np.empty((len(encoded), self._width), np.float32)
         order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
         for first in range(0, len(order), TEXT_BATCH):
@@ -90,7 +105,7 @@ class Text:
         """
         vector = _vector(embedding, self._width)
         ids = greedy(self._y_decoder, self._decoder_entry, self._limits, vector[None])
-        return self._decoder_tokenizer.decode(ids).strip()
+        return self._tokenizers.decoder.decode(ids).strip()
 
 
 def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[np.float32]) -> list[int]:

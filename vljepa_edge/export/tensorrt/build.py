@@ -38,7 +38,7 @@ from vljepa_edge.export.tensorrt.profiles import Profiles, Shapes
 from vljepa_edge.onnx_graphs.half import to_half
 from vljepa_edge.onnx_graphs.plugin_nodes import to_plugins
 from vljepa_edge.onnx_graphs.qdq_check import QdqLayer, check_qdq
-from vljepa_edge.support.assets import cache_dir
+from vljepa_edge.support.cache import cache_dir
 
 _log = logging.getLogger(__name__)
 OnBuildStep = Callable[[str, int, int], None]
