@@ -117,9 +117,9 @@ def test_openvino_takes_the_precisions_that_the_cpu_has(
     capabilities: list[str], auto: str, refused: list[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Core:
-        def get_property(self, device: str, name: str) -> list[str]:
-            assert (device, name) == ("CPU", "OPTIMIZATION_CAPABILITIES")
-            return capabilities
+        def get_property(self, device: str, name: str) -> list[str] | str:
+            assert device == "CPU"
+            return {"OPTIMIZATION_CAPABILITIES": capabilities, "FULL_DEVICE_NAME": "a processor"}[name]
 
     monkeypatch.setattr("vljepa_edge.engines.openvino.shared_core", Core)
     assert open_engine("openvino").precision == auto
