@@ -29,6 +29,7 @@ FLOORS: dict[str, set[str]] = {
     "perception": {"errors", "support", "bundle", "engines", "video"},
     "streaming": RUNTIME | {"_core"},
     "sinks": {"errors", "support", "video", "streaming"},
+    "robots": RUNTIME | {"streaming", "model"},
     "tasks": RUNTIME | {"_core"},
     "model": RUNTIME | {"streaming", "tasks"},
     "store": {"errors", "support", "bundle", "perception", "streaming"},

@@ -1,0 +1,1 @@
+"""VL-JEPA as a ROS 2 node."""

@@ -1,0 +1,1 @@
+"""What nodes of robots have in common: frames in as messages, events out as messages."""
