@@ -9,10 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from tests.cli.conftest import COLOURS, Vljepa, write_photo, write_video
 from tests.heif import size, write_heic
 from tests.toy_bundle import write_toy_bundle
+from vljepa_edge import engines
+from vljepa_edge.cli import app
+from vljepa_edge.engines.base import Graph
+from vljepa_edge.engines.process_graph import ProcessGraph
+from vljepa_edge.model import Model
+from vljepa_edge.store.reader import StoreReader
 
 
 @pytest.fixture
@@ -153,3 +160,71 @@ def test_an_index_json_of_something_else_is_left_alone(text: str, vljepa: Vljepa
     assert run.status == 2 and "index.json" in run.err
     assert [item.name for item in (tmp_path / "site").iterdir()] == ["index.json"]
     assert (tmp_path / "site" / "index.json").read_text() == text
+
+
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory, toy: Path, video: Path) -> Path:
+    """A store of what the toy bundle saw in nine seconds."""
+    folder = tmp_path_factory.mktemp("events")
+    run = CliRunner().invoke(app, ["stream", str(video), "--model", str(toy), "--store", str(folder)])
+    assert run.exit_code == 0, run.stderr
+    return folder
+
+
+def test_a_store_is_searched_with_nothing_but_the_text_encoder(
+    vljepa: Vljepa, events: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled: list[Graph] = []
+
+    def note(graph: Graph) -> ProcessGraph:
+        compiled.append(graph)
+        return ProcessGraph(graph)
+
+    monkeypatch.setattr(engines, "ProcessGraph", note)
+    run = vljepa("search", events, "a red ball", "-k", 2, "--json")
+    assert run.status == 0, run.err
+    (graph,) = compiled  # of the many that a model has
+    assert set(graph.inputs) == set(model.graphs["y_encoder"].inputs) and len(model.graphs) > 3
+    found = run.json
+    assert list(found) == ["text", "hits", "warnings"] and len(found["hits"]) == 2
+    assert list(found["hits"][0]) == [
+        *("id", "stream", "began_at", "ended_at", "start", "end", "text", "confidence", "query", "kind", "interrupted"),
+        *("clip", "clip_start", "score"),
+    ]
+    expected = StoreReader(events).search(model, "a red ball", 2)
+    assert [hit["id"] for hit in found["hits"]] == [moment.id for moment in expected]
+    assert [hit["score"] for hit in found["hits"]] == pytest.approx([m.score for m in expected], abs=5e-3)
+    assert vljepa("search", events, "--text", "a red ball", "--limit", 2, "--json").json == found
+    lines = vljepa("search", events, "a red ball", "-k", 2).out.splitlines()
+    assert len(lines) == 2 and "colours" in lines[0]
+
+
+def test_a_store_is_narrowed_by_stream_and_time(vljepa: Vljepa, events: Path) -> None:
+    def count(*words: str) -> int:
+        run = vljepa("search", events, "a red ball", "-k", 99, "--json", *words)
+        assert run.status == 0, run.err
+        return len(run.json["hits"])
+
+    everything = count()
+    assert everything >= 2
+    assert count("--stream", "colours") == count("--from", "1h") == count("--to", "2200-01-01") == everything
+    assert count("--stream", "door") == count("--from", "2200-01-01T12:00+01:00") == count("--to", "1h") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("{events}", "a", "--text", "b"), "give the text once"),
+        (("{events}",), "say what to look for"),
+        (("{events}", "a", "--index", "i"), "is an event store"),
+        (("{events}", "a", "--from", "tomorrow"), "--from must be a time such as 2026-11-29"),
+        (("{events}", "a", "--to", "999999999999w"), "--to must be a time that the clock can have"),
+        ((".", "a", "--stream", "door"), "--stream is for an event store"),
+        ((".", "a", "--from", "1h"), "--from is for an event store"),
+    ],
+)
+def test_what_can_not_be_searched_so_is_refused(
+    vljepa: Vljepa, events: Path, words: tuple[str, ...], said: str
+) -> None:
+    run = vljepa("search", *(word.format(events=events) for word in words))
+    assert run.status == 2 and said in run.err

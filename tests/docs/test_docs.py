@@ -72,7 +72,7 @@ every = pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
 @pytest.fixture
 def desk(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with the files that the documents name; the embedded bundle is the toy."""
-    for place in ("vljepa_edge.bundle.store", "vljepa_edge.model"):
+    for place in ("vljepa_edge.bundle.store", "vljepa_edge.model", "vljepa_edge.perception.text_encoder"):
         monkeypatch.setattr(f"{place}.default_bundle", lambda: toy)
     monkeypatch.chdir(tmp_path)
     Path("videos").mkdir()

@@ -1,20 +1,22 @@
-"""`vljepa search`: find a moment in a directory of videos and photos by text."""
+"""`vljepa search`: find a moment in a directory of videos and photos by text, or what a store keeps."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from vljepa_edge.cli.moments import Asked, print_moments, read_when
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, print_json, progress, video_warnings
-from vljepa_edge.errors import FrameError, VideoError
+from vljepa_edge.errors import FrameError, InputError, VideoError
 from vljepa_edge.support.json_numbers import number
 from vljepa_edge.support.media_files import media_files
 
 if TYPE_CHECKING:
+    from vljepa_edge.engines.base import Precision as EnginePrecision
     from vljepa_edge.model import Model
     from vljepa_edge.tasks.retrieve import Index
 
@@ -50,13 +52,23 @@ def build_index(model: Model, folder: Path, files: dict[str, list[int]], saved: 
 
 
 def search(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of videos and photos, with its folders.")],
-    text: Annotated[str, typer.Option("--text", "-t", metavar="TEXT", help="What to look for.")],
-    k: Annotated[int, typer.Option("-k", min=1, metavar="N", help="How many moments to print.")] = 5,
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder of videos and photos, with its folders, or of --store.")
+    ],
+    words: Annotated[str | None, typer.Argument(metavar="[TEXT]", help="What to look for.", show_default=False)] = None,
+    text: Annotated[str | None, typer.Option("--text", "-t", metavar="TEXT", help="The same, as an option.")] = None,
+    k: Annotated[int, typer.Option("-k", "--limit", min=1, metavar="N", help="How many moments to print.")] = 5,
     saved: Annotated[
         Path | None,
         typer.Option("--index", "-i", metavar="FOLDER", help="Keep the index here; the next search adds new files."),
     ] = None,
+    stream: Annotated[
+        str | None, typer.Option("--stream", metavar="NAME", help="Of a store: what this stream saw.")
+    ] = None,
+    earliest: Annotated[
+        str | None, typer.Option("--from", metavar="WHEN", help="Of a store: from 2026-11-29T18:00 or 2h ago on.")
+    ] = None,
+    latest: Annotated[str | None, typer.Option("--to", metavar="WHEN", help="Of a store: until then.")] = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -64,24 +76,40 @@ def search(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Find the moments that a text describes in a directory of videos and photos, best first.
+    """Find the moments that a text describes, best first: in a directory of videos and photos, or in the events that
+    `vljepa serve --store` or `vljepa stream --store` kept.
 
     \b
     Examples:
-      vljepa search ~/Videos --text "a dog runs to the left"
+      vljepa search ~/Videos "a dog runs to the left"
       vljepa search ~/Videos --text "a red car" -k 3 --index ~/.videos-index --json
+      vljepa search ~/events "a red ball" --stream door --from 2h
     """
+    from vljepa_edge.perception.text_encoder import TextEncoder
+    from vljepa_edge.store.reader import is_store
+
+    wanted = _one_text(words, text)
+    if is_store(folder):
+        if saved is not None:
+            raise InputError(f"--index is for a folder of videos and photos; {folder} is an event store")
+        asked = Asked(wanted, k, stream, read_when(earliest, "--from"), read_when(latest, "--to"))
+        encoder = TextEncoder.open(model, engine=engine, threads=threads, precision=cast("EnginePrecision", precision))
+        print_moments(folder, asked, encoder, as_json=as_json)
+        return
+    for name, value in (("--stream", stream), ("--from", earliest), ("--to", latest)):
+        if value is not None:
+            raise InputError(f"{name} is for an event store; {folder} is none")
     files = media_files(folder)
     index, broken = build_index(load_model(model, engine, threads, precision), folder, files, saved)
     if len(broken) == len(files):
         raise VideoError(folder, f"none of the {len(files)} files could be read")
-    hits = index.search(text, k)
+    hits = index.search(wanted, k)
     if as_json:
         rows = [
             {"name": hit.name, "start": number(hit.start), "end": number(hit.end), "score": number(hit.score)}
             for hit in hits
         ]
-        found = {"text": text, "hits": rows, "files": len(files) - len(broken), "skipped": broken}
+        found = {"text": wanted, "hits": rows, "files": len(files) - len(broken), "skipped": broken}
         print_json(found | video_warnings())
     else:
         out = console()
@@ -90,3 +118,13 @@ def search(
     if broken:
         warning = f"warning: {len(broken)} of {len(files)} files could not be read and were skipped"
         console(stderr=True).print(warning, style="yellow")
+
+
+def _one_text(words: str | None, text: str | None) -> str:
+    """The text to look for, which is given once. Raises InputError."""
+    if words is not None and text is not None:
+        raise InputError("give the text once, as an argument or as --text")
+    wanted = words if text is None else text
+    if wanted is None:
+        raise InputError('say what to look for: vljepa search DIR "a red ball"')
+    return wanted

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from importlib import import_module
@@ -85,12 +85,14 @@ def graph_name(file: str) -> str:
     return file.removeprefix("graphs/").removesuffix(".onnx").replace("/", ".")
 
 
-def compile_all(engine: Engine, bundle: Bundle) -> dict[str, Graph]:
-    """Every graph of a bundle by its role. Each file is read and compiled once, several at a time.
+def compile_all(engine: Engine, bundle: Bundle, only: Collection[str] | None = None) -> dict[str, Graph]:
+    """Every graph of a bundle by its role, or of those roles `only`. Each file is read and compiled once, several at
+    a time.
 
     Raises EngineError when a graph can't be compiled, BundleError when its inputs or outputs are not the manifest's.
     """
-    roles = bundle.manifest.graphs
+    graphs = bundle.manifest.graphs
+    roles = graphs if only is None else {role: graphs[role] for role in only}
     entries = {graph.file: graph for graph in roles.values()}
     files = sorted(entries, key=lambda file: -entries[file].bytes)  # the slowest starts first
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.bundle.manifest import TEXT_BATCH
 from vljepa_edge.errors import InputError
-from vljepa_edge.perception.finite import check_finite, not_finite, unit
+from vljepa_edge.perception.finite import check_finite, not_finite
+from vljepa_edge.perception.text_encoder import bundle_tokenizer, embed_texts, pad
 from vljepa_edge.perception.text_sets import OnTexts, TextSets
 from vljepa_edge.perception.tokenizer import BundleTokenizer
-from vljepa_edge.support.arguments import as_text, as_texts, shown
+from vljepa_edge.support.arguments import as_text, shown
 
 if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import GraphEntry, Manifest, TextEntry
@@ -43,9 +43,9 @@ def read_tokenizers(bundle: Bundle) -> Tokenizers:
     """The tokenizers of a bundle. Raises BundleError."""
     text = bundle.manifest.text
     return Tokenizers(
-        _tokenizer(bundle, text.query_tokenizer, text.query_tokens),
-        _tokenizer(bundle, text.target_tokenizer, text.target_tokens),
-        _tokenizer(bundle, text.decoder_tokenizer),
+        bundle_tokenizer(bundle, text.query_tokenizer, text.query_tokens),
+        bundle_tokenizer(bundle, text.target_tokenizer, text.target_tokens),
+        bundle_tokenizer(bundle, text.decoder_tokenizer),
     )
 
 
@@ -56,7 +56,7 @@ class Text:
     """
 
     def __init__(self, manifest: Manifest, graphs: Mapping[str, Graph], tokenizers: Tokenizers) -> None:
-        self._tokenizers = tokenizers
+        self._manifest, self._tokenizers = manifest, tokenizers
         self._query, self._y_encoder, self._y_decoder = graphs["query"], graphs["y_encoder"], graphs["y_decoder"]
         self._width = manifest.embedding.width
         self._decoder_entry, self._limits = manifest.graphs["y_decoder"], manifest.text
@@ -70,7 +70,7 @@ class Text:
         Raises InputError when `text` is not a text, EngineError when its embedding is not finite.
         """
         text = as_text(text, "query")
-        ids, mask = _pad(self._tokenizers.query.encode([text]))
+        ids, mask = pad(self._tokenizers.query.encode([text]))
         tokens = self._query({"input_ids": ids, "attention_mask": mask})["query_tokens"]
         check_finite("query", tokens)
         if not text and self._limits.empty_query == "none":
@@ -85,17 +85,7 @@ class Text:
         many are embedded, and how many there are. Raises InputError when one is empty or not a text, EngineError when
         an embedding is not finite or zero.
         """
-        prompt = self._limits.target_prompt
-        encoded = self._tokenizers.target.encode([prompt + text for text in as_texts(texts, "texts")])
-        found = np.empty((len(encoded), self._width), np.float32)
-        order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
-        for first in range(0, len(order), TEXT_BATCH):
-            rows = order[first : first + TEXT_BATCH]
-            ids, mask = _pad([encoded[row] for row in rows])
-            found[rows] = unit("y_encoder", self._y_encoder({"input_ids": ids, "attention_mask": mask})["embedding"])
-            if report is not None:
-                report(first + len(rows), len(order))
-        return found
+        return embed_texts(self._manifest, self._tokenizers.target, self._y_encoder, texts, report)
 
     def decode(self, embedding: NDArray[np.float32]) -> str:
         """Read an embedding [E] out as text: greedy, until the end token or the manifest's `decoder_tokens`.
@@ -137,10 +127,6 @@ def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[
     return said
 
 
-def _tokenizer(bundle: Bundle, file: str, most: int | None = None) -> BundleTokenizer:
-    return BundleTokenizer(file, bundle.read(file), most)
-
-
 def _vector(embedding: object, width: int) -> NDArray[np.float32]:
     """An embedding that a caller gave, scaled to unit norm: float32 [width]."""
     try:
@@ -154,14 +140,3 @@ def _vector(embedding: object, width: int) -> NDArray[np.float32]:
         return vector
     got = shown(embedding) if exact is None else f"an array of shape {exact.shape}"
     raise InputError(f"an embedding to decode must be {width} finite numbers, not all zero, got {got}")
-
-
-def _pad(rows: Sequence[list[int]]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ids and mask [B, L], L at least 1; what is masked has id 0."""
-    longest = max([1, *map(len, rows)])
-    ids = np.zeros((len(rows), longest), np.int64)
-    mask = np.zeros((len(rows), longest), np.int64)
-    for row, values in enumerate(rows):
-        ids[row, : len(values)] = values
-        mask[row, : len(values)] = 1
-    return ids, mask
