@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from vljepa_edge.tasks.clips import Clip
     from vljepa_edge.tasks.retrieve import Hit, Index
     from vljepa_edge.video.frame import Frame, SourceStats
+    from vljepa_edge.video.lerobot import Episode
     from vljepa_edge.video.recording import Recording
     from vljepa_edge.video.ros.bag import Bag
     from vljepa_edge.video.source import Source, SourceLike
@@ -60,6 +61,7 @@ __all__ = [
     "BundleError",
     "Clip",
     "EngineError",
+    "Episode",
     "Event",
     "EventReader",
     "Frame",
@@ -106,6 +108,7 @@ _HOMES = {
     "Bundle": "bundle.store",
     "COCO_80": "perception.coco",
     "Clip": "tasks.clips",
+    "Episode": "video.lerobot",
     "Event": "streaming.event",
     "EventReader": "streaming.reader",
     "Frame": "video.frame",

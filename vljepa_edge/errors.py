@@ -85,7 +85,7 @@ class BundleError(VLJepaError):
 
 
 class DataError(VLJepaError):
-    """Training data can't be used, or too many samples of it are corrupt. `file` names the table, archive or source,
+    """A data set can't be used, or too many samples of it are corrupt. `file` names the table, archive or source,
     `place` the line or row in it, "" where it is about all of it."""
 
     def __init__(self, file: object, reason: str, place: str = "") -> None:

@@ -1,4 +1,4 @@
-"""`vljepa stream` of a bag: the topic and the clock are options, and what is wrong with them is said."""
+"""`vljepa stream` of bags and data sets: what is meant of them are options, and what is wrong with those is said."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import vljepa_edge
 from tests.cli.conftest import Vljepa
 from tests.media import flat
 from tests.video.bags import SECOND, numbered, write_folder, write_mcap
+from tests.video.lerobot_data import write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -61,3 +62,26 @@ def test_options_of_bags_are_refused_for_other_sources(vljepa: Vljepa, video: Pa
         run = vljepa("stream", source, "--topic", "/left", "--clock", "log")
         assert run.status == 2
         assert f"--topic and --clock must stand beside a bag (a folder, .mcap, .db3 or .bag), got {source}" in run.err
+
+
+def test_an_episode_of_a_data_set_is_streamed(vljepa: Vljepa, tmp_path: Path) -> None:
+    data = write_dataset(tmp_path / "data", [20, 30, 10])
+    top = ("--camera", "observation.images.top")
+    run = vljepa("stream", data, "--episode", 1, *top, "--json", "--policy", "uniform:period=1")
+    assert run.status == 0, run.err
+    assert run.json_lines[-1]["frames"] == 12 and run.json_lines[0]["start"] == 0
+    for options, said in (
+        ((), "is a LeRobot data set; choose one with --episode, from 0"),
+        (("--episode", 1), "the camera must be chosen; there are: observation.images.top, observation.images.wrist"),
+        (("--episode", 3, *top), "has no episode 3; it has 3"),
+        (("--episode", 1, *top, "--topic", "/c"), "--topic must stand beside a bag"),
+    ):
+        run = vljepa("stream", data, *options)
+        assert run.status == 2 and said in run.err
+
+
+def test_options_of_data_sets_are_refused_for_other_sources(vljepa: Vljepa, video: Path, bag: Path) -> None:
+    for source in (video, bag, "camera:0"):
+        run = vljepa("stream", source, "--episode", 1, "--camera", "top")
+        assert run.status == 2
+        assert "--episode and --camera must stand beside a LeRobot data set (a folder with meta/info.json)" in run.err

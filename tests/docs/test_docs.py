@@ -22,6 +22,7 @@ import vljepa_edge
 from tests.media import write_png, write_video
 from tests.toy_bundle import WORDS
 from tests.video.bags import numbered, write_mcap
+from tests.video.lerobot_data import write_dataset
 from vljepa_edge.bundle.manifest import Manifest
 from vljepa_edge.bundle.store import default_bundle
 from vljepa_edge.cli import app
@@ -79,6 +80,7 @@ def desk(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("clip.mp4", "videos/first.mp4", "videos/second.mp4"):
         write_video(Path(name), 24)
     write_mcap(Path("drive.mcap"), numbered(20))
+    write_dataset(Path("pusht"), [8, 8, 8, 8], cameras=("observation.images.top",))
     for name in ("photo.png", "before.png", "after.png"):
         write_png(Path(name), 40, 30)
     return tmp_path

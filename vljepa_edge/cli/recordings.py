@@ -1,7 +1,8 @@
-"""Options that choose a part of a recording: the topic and the clock of a bag."""
+"""Options that choose a part of a recording: the topic and the clock of a bag, an episode and a camera of LeRobot's."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -25,17 +26,45 @@ ClockName = Annotated[
         show_default="header",
     ),
 ]
+EpisodeNumber = Annotated[
+    int | None, typer.Option("--episode", min=0, metavar="N", help="Of a LeRobot data set, from 0.")
+]
+Camera = Annotated[
+    str | None,
+    typer.Option(
+        "--camera",
+        metavar="NAME",
+        help="Of a LeRobot data set, as observation.images.top.",
+        show_default="the only one",
+    ),
+]
 
 
-def read_source(source: str, topic: str | None, clock: str | None) -> SourceLike:
-    """What SOURCE and these options name together. Raises InputError for options that are not of such a source."""
+def read_source(
+    source: str, topic: str | None, clock: str | None, episode: int | None = None, camera: str | None = None
+) -> SourceLike:
+    """What SOURCE and these options name together. Raises InputError for options that are not of such a source, and for
+    a data set without an episode."""
+    from vljepa_edge.video.lerobot import INFO, Episode
     from vljepa_edge.video.ros.bag import Bag, is_bag
     from vljepa_edge.video.source import file_path, is_live
 
-    given = {"--topic": topic, "--clock": clock}
-    if all(value is None for value in given.values()):
-        return source
-    if is_live(source) or not is_bag(file_path(source)):
-        named = " and ".join(name for name, value in given.items() if value is not None)
-        raise InputError(f"{named} must stand beside a bag (a folder, .mcap, .db3 or .bag), got {redacted(source)}")
-    return Bag(file_path(source), topic, cast("Clock", clock or "header"))
+    path = "" if is_live(source) else file_path(source)
+    of_bag, of_dataset = {"--topic": topic, "--clock": clock}, {"--episode": episode, "--camera": camera}
+    if path and Path(path, INFO).is_file():
+        _refuse(of_bag, "a bag (a folder, .mcap, .db3 or .bag)", source)
+        if episode is None:
+            raise InputError(f"{redacted(source)} is a LeRobot data set; choose one with --episode, from 0")
+        return Episode(path, episode, camera)
+    _refuse(of_dataset, f"a LeRobot data set (a folder with {INFO})", source)
+    if path and is_bag(path):
+        return Bag(path, topic, cast("Clock", clock or "header"))
+    _refuse(of_bag, "a bag (a folder, .mcap, .db3 or .bag)", source)
+    return source
+
+
+def _refuse(options: dict[str, str | None] | dict[str, int | str | None], kind: str, source: str) -> None:
+    """Raises InputError where one of these is given."""
+    named = " and ".join(name for name, value in options.items() if value is not None)
+    if named:
+        raise InputError(f"{named} must stand beside {kind}, got {redacted(source)}")

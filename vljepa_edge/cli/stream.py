@@ -41,7 +41,7 @@ from vljepa_edge.cli.options import (
     open_and_load,
 )
 from vljepa_edge.cli.output import console, print_json, video_warnings
-from vljepa_edge.cli.recordings import ClockName, Topic, read_source
+from vljepa_edge.cli.recordings import Camera, ClockName, EpisodeNumber, Topic, read_source
 from vljepa_edge.cli.signals import ToldToEnd, finishing
 from vljepa_edge.cli.store import KeepAge, KeepSize, StoreFolder, StoreSink, read_store
 from vljepa_edge.errors import VLJepaError
@@ -87,6 +87,8 @@ def stream(
     ] = None,
     topic: Topic = None,
     clock: ClockName = None,
+    episode: EpisodeNumber = None,
+    camera: Camera = None,
     store: StoreFolder = None,
     keep: KeepAge = None,
     keep_size: KeepSize = None,
@@ -109,6 +111,7 @@ def stream(
       vljepa stream camera:0 --head my.head.npz
       vljepa stream clip.mp4 --out clip.vtt
       vljepa stream drive.mcap --topic /camera/image_raw/compressed --out events.mcap
+      vljepa stream pusht --episode 3 --camera observation.images.top
       vljepa stream camera:0 --store ~/events --keep 30d
     """
     from vljepa_edge.cli.out import read_out
@@ -119,7 +122,7 @@ def stream(
         decode = "none"  # labels are all that is asked for
     when = cast("Decoded", decode_mode(decode, also_open))
     options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence)
-    chosen = read_source(source, topic, clock)
+    chosen = read_source(source, topic, clock, episode, camera)
     stored = read_store(store, keep, keep_size)
     sinks = [] if out is None else [read_out(out, source)]
     if stored is None:

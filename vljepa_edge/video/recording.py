@@ -20,7 +20,7 @@ class OpenRecording(Protocol):
 
 class Recording(ABC):
     """The description of a recording: where it is, and which part of it is meant. A source like a path; the base of
-    `Bag`."""
+    `Bag` and `Episode`."""
 
     @property
     @abstractmethod

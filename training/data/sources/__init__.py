@@ -14,10 +14,11 @@ from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.training.data.sources.action100m import has_schema, read_action100m
 from vljepa_edge.training.data.sources.folder import read_folder
 from vljepa_edge.training.data.sources.future import Future
-from vljepa_edge.training.data.sources.lerobot import INFO, read_lerobot
+from vljepa_edge.training.data.sources.lerobot import read_lerobot
 from vljepa_edge.training.data.sources.listed import FileSource
 from vljepa_edge.training.data.sources.shards import read_shards
 from vljepa_edge.training.data.sources.table import SUFFIXES, read_table
+from vljepa_edge.video.lerobot import INFO
 
 KINDS: dict[str, Callable[..., FileSource]] = {
     "table": read_table,

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from vljepa_edge.errors import DataError, InputError
+from vljepa_edge.support.parquet import columns_of, rows_of
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.folder import media_files
 from vljepa_edge.training.data.sources.listed import Listed
-from vljepa_edge.training.data.sources.parquet import columns_of, rows_of
 
 TEXTS = (
     "plm_caption",

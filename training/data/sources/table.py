@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TypeAlias
 
 from vljepa_edge.errors import DataError
+from vljepa_edge.support.parquet import columns_of, rows_of
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import checked
 from vljepa_edge.training.data.sources.checked import Row
 from vljepa_edge.training.data.sources.listed import Listed
-from vljepa_edge.training.data.sources.parquet import columns_of, rows_of
 
 _CAPTIONS, _ANSWERS = ("path", "caption"), ("path", "question", "answer")
 _OPTIONAL = ("start", "end", "text_key", "negatives")
