@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vljepa_edge.tasks.answer import Answer
     from vljepa_edge.tasks.classify import Score
     from vljepa_edge.tasks.clips import Clip
-    from vljepa_edge.video.source import Source, SourceLike
+    from vljepa_edge.video.source import SourceLike
 
 
 def load(
@@ -80,7 +80,7 @@ class Model(Perception):
 
     def stream(
         self,
-        source: SourceLike | Source,
+        source: SourceLike,
         query: str | Sequence[str] | None = None,
         policy: str | Policy | None = None,
         *,

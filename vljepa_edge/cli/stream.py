@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.options import Decode as Decoded
     from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.reader import EventReader
-    from vljepa_edge.video.source import Source as OpenedSource
     from vljepa_edge.video.source import SourceLike, Tap
 
 STAGES = ("hop", "encode", "predict", "decode")
@@ -140,7 +139,7 @@ def stream(
 
 def run_stream(
     model: Model,
-    source: SourceLike | OpenedSource,
+    source: SourceLike,
     queries: list[str],
     options: StreamOptions,
     wanted: Wanted = NOTHING,
