@@ -53,7 +53,7 @@ def embed(model: Model) -> object:
 
 
 def decode(model: Model) -> object:
-    return model.text._decoder_tokenizer.decode([3])  # "a", which the model might not say
+    return model.text._tokenizers.decoder.decode([3])  # "a", which the model might not say
 
 
 @pytest.mark.parametrize(
