@@ -129,6 +129,7 @@ CALLS: dict[str, Callable[[Given, Any], object]] = {
     "open_stream hop": lambda given, value: given.opened(hop=value),
     "open_stream queue": lambda given, value: given.opened(queue=value),
     "open_stream max_staleness": lambda given, value: given.opened(max_staleness=value),
+    "open_stream max_idle": lambda given, value: given.opened(max_idle=value),
     "open_stream gap": lambda given, value: given.opened(gap=value),
     "open_stream options": lambda given, value: given.opened(options=value),
     "StreamOptions": lambda given, value: StreamOptions(value),

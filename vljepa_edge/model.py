@@ -62,6 +62,7 @@ class Model(Perception):
         max_staleness: float | None = None,
         gap: float | None = None,
         decode: Decode | None = None,
+        max_idle: float | None = None,
         min_confidence: float | None = None,
     ) -> Stream:
         """A Stream to push frames into; see `vljepa_edge.Stream` for `query`, `live` and `callback`.
@@ -74,7 +75,7 @@ class Model(Perception):
 
         chosen = as_options(options).changed(
             policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
-            min_confidence=min_confidence,
+            max_idle=max_idle, min_confidence=min_confidence,
         )  # fmt: skip
         return Stream(self, query, chosen, live=live, callback=callback)
 
@@ -91,6 +92,7 @@ class Model(Perception):
         max_staleness: float | None = None,
         gap: float | None = None,
         decode: Decode | None = None,
+        max_idle: float | None = None,
         min_confidence: float | None = None,
     ) -> EventReader:
         """Iterate over what happens in a source, as it happens: `for event in model.stream("clip.mp4"): ...`.
@@ -106,7 +108,7 @@ class Model(Perception):
 
         chosen = as_options(options).changed(
             policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
-            min_confidence=min_confidence,
+            max_idle=max_idle, min_confidence=min_confidence,
         )  # fmt: skip
         opened = source if isinstance(source, Source) else self.open(source, live=live)
         try:
@@ -128,6 +130,7 @@ class Model(Perception):
         max_staleness: float | None = None,
         gap: float | None = None,
         decode: Decode | None = None,
+        max_idle: float | None = None,
         min_confidence: float | None = None,
     ) -> AsyncEventReader:
         """`stream` for asyncio: `async for event in model.astream("clip.mp4"): ...`, with the same arguments.
@@ -140,7 +143,7 @@ class Model(Perception):
 
         chosen = as_options(options).changed(
             policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
-            min_confidence=min_confidence,
+            max_idle=max_idle, min_confidence=min_confidence,
         )  # fmt: skip
         return AsyncEventReader(partial(self.stream, source, query, live=live, options=chosen))
 

@@ -31,7 +31,7 @@ EVENT = [
     *("type", "status", "start", "end", "decided_at", "text", "confidence", "wording", "change", "query", "segment"),
     "latency_ms",
 ]
-SUMMARY = ["type", "frames", "hops", "decodes", "dropped", "realtime_factor", "latency_ms", "warnings"]
+SUMMARY = ["type", "frames", "hops", "hops_idle", "decodes", "dropped", "realtime_factor", "latency_ms", "warnings"]
 Spawn = Callable[..., "subprocess.Popen[str]"]
 
 

@@ -62,7 +62,7 @@ def test_a_stream_goes_on_after_a_graph_failed(toy: Path, graph: str) -> None:
             raise EngineError("out of order")
 
     model = Model(Bundle.open(toy), WrappedEngine(before))
-    with model.open_stream(QUERY, "uniform:period=0.25") as stream:
+    with model.open_stream(QUERY, "uniform:period=0.25", max_idle=0) as stream:
         stream.push(IMAGE, 0.0)
         failing.set()
         with pytest.raises(EngineError, match="out of order"):
@@ -98,7 +98,7 @@ def test_a_cut_whose_text_fails_goes_out_without_it(toy: Path, call: int) -> Non
 
 def test_a_query_whose_prediction_fails_holds_the_others_back(toy: Path) -> None:
     switch = Switch(toy, "predictor")
-    with switch.model.open_stream(["a", "b"], "uniform:period=0.5") as stream:
+    with switch.model.open_stream(["a", "b"], "uniform:period=0.5", max_idle=0) as stream:
         stream.push(IMAGE, 0.0)
         stream.push(IMAGE, 0.25)
         switch.arm(1)

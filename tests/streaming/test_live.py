@@ -81,7 +81,7 @@ def test_push_does_not_wait_for_the_model_and_the_latest_frames_win(toy: Path) -
 def test_poll_does_not_wait_for_the_model(toy: Path) -> None:
     model, waits, go = held(toy)
     go.set()
-    with model.open_stream(live=True) as stream:
+    with model.open_stream(live=True, max_idle=0) as stream:
         stream.push(IMAGE, 0.0)
         stream.flush()
         waits.clear()
@@ -158,7 +158,7 @@ def test_a_graph_that_fails_is_counted_and_shown_and_the_worker_goes_on(toy: Pat
         if fail.is_set() and name == "predictor":
             raise EngineError("out of order")
 
-    with slow_model(toy, before).open_stream(live=True) as stream:
+    with slow_model(toy, before).open_stream(live=True, max_idle=0) as stream:
         stream.push(IMAGE, 0.0)
         stream.flush()
         fail.set()

@@ -49,7 +49,7 @@ class Simulation:
         self.now = end
 
     def run(self, **options: Any) -> Stream:
-        self.stream = self.model.open_stream(live=True, **options)
+        self.stream = self.model.open_stream(live=True, max_idle=0, **options)
         self.stream.subscribe(lambda *_: self.windows.append(self.stream._analysis._encoder.times.copy()))
         take = self.stream._analysis.take
 

@@ -245,6 +245,7 @@ def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:
         "type": "summary",
         "frames": stats.frames,
         "hops": stats.hops,
+        "hops_idle": stats.hops_idle,
         "decodes": stats.decodes,
         "dropped": events.source.stats.dropped + stats.dropped + stats.stale,
         "realtime_factor": number(stats.seconds / seconds, 2) if stats.seconds > 0 else None,
@@ -282,4 +283,6 @@ def print_summary(out: Console, summary: dict[str, Any]) -> None:
     if hop["p50"] is not None:
         speed += f", a hop takes {hop['p50']:.1f} ms (p99 {hop['p99']:.1f} ms)"
     counts = ", ".join(f"{summary[name]} {name}" for name in ("frames", "hops", "decodes", "dropped"))
+    if summary["hops_idle"]:
+        counts = counts.replace(" hops", f" hops ({summary['hops_idle']} idle)", 1)
     out.print(counts + speed, style="dim")

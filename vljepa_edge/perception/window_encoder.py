@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.perception.shots import ShotDetector
+from vljepa_edge.perception.still import Repeats
 from vljepa_edge.perception.window import Window
 
 if TYPE_CHECKING:
@@ -21,11 +22,19 @@ class WindowEncoder:
     Not for use from several threads at once. It holds all the state there is: `vision` is shared.
     """
 
-    def __init__(self, vision: Vision, *, cuts: bool = False) -> None:
-        """cuts: whether the window restarts with the frame after a hard cut, as a stream's does."""
+    def __init__(self, vision: Vision, *, cuts: bool = False, max_idle: float = 0.0) -> None:
+        """cuts: whether the window restarts with the frame after a hard cut, as a stream's does.
+
+        max_idle: seconds for which what was computed of a still scene is given again, as long as every pixel of every
+        frame stays the same; then it is computed anew. 0: it is computed at each frame.
+        """
         self._vision = vision
         self._window = Window(vision.video.window)
+        self.runs = 0  # how often graphs were run
+        self._repeats = Repeats(max_idle)
+        self._same = 0  # how many of the newest frames are one and the same; the first fills the window
         self._features: Features | None = None
+        self._embeddings: dict[Query, NDArray[np.float32]] = {}  # of _features
         self._across: Window | None = None  # the same frames, and those before a hard cut; kept once it is asked for
         self._pooled: NDArray[np.float32] | None = None
         self._shots = ShotDetector(vision.video.window) if cuts else None
@@ -37,17 +46,32 @@ class WindowEncoder:
 
     def push(self, frame: NDArray[np.uint8], time: float) -> None:
         """Encode a prepared frame (see Vision.prepare), uint8 (H, W, 3), and add it. Raises EngineError."""
-        encoded = self._vision.encode_frame(frame)
+        repeats = self._repeats.is_repeated(frame)
+        encoded = self._repeats.encoded(time) if repeats else None
+        if encoded is None:
+            own = self._repeats.own(frame)
+            encoded = self._vision.encode_frame(own)
+            self._repeats.keep(own, time, encoded)
+            self._forget_window()
+            self.runs += 1
         if self._shots is not None and self._shots.begins(frame, encoded):
             self._window.clear()
-        self.push_encoded(encoded, time)
+        self._add(encoded, time, repeats)
 
     def push_encoded(self, encoded: Features, time: float) -> None:
         """Add a frame that Vision.encode_frame has encoded."""
+        self._repeats.forget()
+        self._add(encoded, time, repeats=False)
+
+    def _add(self, encoded: Features, time: float, repeats: bool) -> None:
+        """Add a frame. What was computed of the window stays where it still holds nothing but this frame."""
         self._window.push(encoded, time)
         if self._across is not None:
             self._across.push(encoded, time)
-        self._features = self._pooled = None
+        size = self._window.size
+        if not repeats or self._same < size:
+            self._forget_window()
+        self._same = size if self._same == 0 else min(self._same + 1, size) if repeats else 1
 
     def features(self) -> Features:
         """All that the predictor takes of the window: views, valid until the next push. Clip graphs run once a push.
@@ -56,6 +80,7 @@ class WindowEncoder:
         """
         if self._features is None:
             self._features = self._vision.encode_clip(self._vision.gather(self._window))
+            self.runs += 1
         return self._features
 
     @property
@@ -76,18 +101,31 @@ class WindowEncoder:
                 features = self.features()
             else:
                 features = self._vision.encode_clip(self._vision.gather(self._across))
+                self.runs += 1
             self._pooled = self._vision.pool(features)
         return self._pooled
 
     def embed(self, query: Query) -> NDArray[np.float32]:
         """The embedding [E] that is predicted for a query: unit norm, read-only. Raises as features() does."""
-        return self._vision.predict(self.features(), query)
+        features = self.features()
+        found = self._embeddings.get(query)
+        if found is None:
+            found = self._embeddings[query] = self._vision.predict(features, query)
+            self.runs += 1
+        return found
 
     def clear(self) -> None:
         """Forget the frames and keep the memory."""
         self._window.clear()
         if self._across is not None:
             self._across.clear()
-        self._features = self._pooled = None
+        self._same = 0
+        self._repeats.forget()
+        self._forget_window()
         if self._shots is not None:
             self._shots.clear()
+
+    def _forget_window(self) -> None:
+        """What was computed of the window holds no more."""
+        self._features = self._pooled = None
+        self._embeddings.clear()

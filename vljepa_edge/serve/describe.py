@@ -31,6 +31,7 @@ def describe(channel: Channel) -> dict[str, Any]:
         "time": number(channel.time, 3),
         "frames": stats.frames,
         "hops": stats.hops,
+        "hops_idle": stats.hops_idle,
         "hops_put_off": stats.hops_put_off,
         "decodes": stats.decodes,
         "events": stats.events,

@@ -18,6 +18,7 @@ _COUNTS = {
     "encoded": "Frames that were encoded",
     "skipped": "Frames between two due times",
     "hops": "Looks of the model: windows that were encoded and predicted",
+    "hops_idle": "Looks that cost nothing, as the window was that of the look before",
     "hops_put_off": "Frames at which a look was due and was not made, as newer frames waited",
     "decodes": "Texts that were decoded",
     "errors": "Frames that failed",

@@ -155,7 +155,8 @@ def _schemas() -> dict[str, Any]:
         "name": _TEXT, "source": _TEXT, "live": {"type": "boolean"}, "state": {"enum": list(get_args(State))},
         "error": _or_null(_TEXT), "reopened": _COUNT, "query": _list_of(_TEXT), "watch": _list_of(_TEXT),
         "policy": _TEXT, "threshold": _or_null(_NUMBER), "time": _or_null(_NUMBER),
-        **dict.fromkeys(("frames", "hops", "hops_put_off", "decodes", "events", "dropped", "errors"), _COUNT),
+        **dict.fromkeys(("frames", "hops", "hops_idle", "hops_put_off", "decodes"), _COUNT),
+        **dict.fromkeys(("events", "dropped", "errors"), _COUNT),
         "latency_ms": _object(dict.fromkeys(STAGES, p), "By stage."),
     }
     event = {

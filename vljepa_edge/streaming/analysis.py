@@ -72,7 +72,7 @@ class Analysis:
         self._hop = options.hop
         self._half_period = 0.5 / video.fps
         self._window_length = video.window / video.fps
-        self._encoder = WindowEncoder(vision, cuts=True)
+        self._encoder = WindowEncoder(vision, cuts=True, max_idle=options.max_idle)
         self._size: tuple[int, ...] | None = None
         self._hopped: float | None = None  # time of the last hop
         self._hop_begun: float | None = None  # when (perf_counter) the hop in work began
@@ -96,6 +96,7 @@ class Analysis:
         marks = [perf_counter()]
         frame = self._vision.prepare(item.image)
         marks.append(perf_counter())
+        runs = self._encoder.runs
         self._encoder.push(frame, item.time)
         marks.append(perf_counter())
         self.last = item.time
@@ -115,8 +116,11 @@ class Analysis:
             spent["hop"] = perf_counter() - marks[0] + item.admitted - item.called
             spent["overhead"] = spent["hop"] - spent["scale"] - spent["encode"] - spent["predict"]
             self._tally.add("hops")
+        idle = self._encoder.runs == runs
+        if is_hop and idle:
+            self._tally.add("hops_idle")
         milliseconds = {stage: 1e3 * seconds for stage, seconds in spent.items()}
-        self._latencies.record(milliseconds)
+        self._latencies.record({s: value for s, value in milliseconds.items() if not idle or s in ("scale", "queue")})
         if is_hop:
             self._emitter.emit_sightings(sightings, item.time, item.called, milliseconds, output)
             self._emitter.emit_happened(happened, item.time, item.called, milliseconds, output)

@@ -35,6 +35,8 @@ class StreamOptions:
                    (when it begins, from its newest embedding), "both" or "none". Every segment has both events either
                    way. "both" by default: a program that acts on what begins can't wait for its end, which may be
                    minutes away. A text costs more than a hop: "closed" halves that, "none" leaves it to the program
+    max_idle       seconds. While each scaled frame is the one before, pixel for pixel, hops cost nothing: the window,
+                   and so its embeddings, are the same and used again. After so long they are computed anew. 0: always
     min_confidence 0 to 1: a text that is right with a lower probability gives way to a general sentence or, where that
                    is not sure enough either, to none; see Event.confidence. 0 shows every text. None: the manifest's
     """
@@ -45,11 +47,12 @@ class StreamOptions:
     max_staleness: float = 2.0
     gap: float | None = None
     decode: Decode = "both"
+    max_idle: float = 10.0
     min_confidence: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", parse_policy(self.policy))
-        for name in ("hop", "max_staleness", "gap"):
+        for name in ("hop", "max_staleness", "gap", "max_idle"):
             value = getattr(self, name)
             if not isinstance(value, bool) and isinstance(value, Real):
                 object.__setattr__(self, name, as_number(value, name))  # an integer may be larger than any float
@@ -70,6 +73,12 @@ class StreamOptions:
         )
         if self.gap is not None:
             _require(_is_positive(self.gap), "gap", self.gap, "a number of seconds above 0")
+        _require(
+            _is_number(self.max_idle) and self.max_idle >= 0,
+            "max_idle",
+            self.max_idle,
+            "a number of seconds, at least 0, or inf for no bound",
+        )
         if self.min_confidence is not None:
             object.__setattr__(self, "min_confidence", as_probability(self.min_confidence, "min_confidence"))
         known = get_args(Decode)
@@ -97,6 +106,7 @@ class StreamOptions:
             max_staleness=float(self.max_staleness),
             gap=float(gap),
             decode=self.decode,
+            max_idle=float(self.max_idle),
             min_confidence=self.min_confidence,
         )
 
@@ -112,6 +122,7 @@ class FilledOptions:
     max_staleness: float
     gap: float
     decode: Decode
+    max_idle: float
     min_confidence: float | None
 
 
@@ -126,6 +137,10 @@ def as_options(value: object) -> StreamOptions:
 
 def _is_count(value: object) -> bool:
     return not isinstance(value, bool) and isinstance(value, Integral) and 1 <= int(value) <= _LONGEST_QUEUE
+
+
+def _is_number(value: object) -> bool:
+    return not isinstance(value, bool) and isinstance(value, Real)
 
 
 def _is_positive(value: object) -> bool:

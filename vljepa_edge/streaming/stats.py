@@ -23,7 +23,8 @@ class Counts:
     stale            waited in the queue for longer than max_staleness (live)
     errors           were no frame, or a graph or the policy failed on them
 
-    hops             times that the window was encoded and predicted (once a hop, however many queries)
+    hops             times that the policies were told what the window holds (once a hop, however many queries)
+    hops_idle        of these, those that cost nothing: the window was that of the hop before, pixel for pixel
     hops_put_off     frames at which a hop was due and was not made, as newer frames waited (live)
     decodes          texts decoded
     events           events made
@@ -47,6 +48,7 @@ class Counts:
     stale: int = 0
     errors: int = 0
     hops: int = 0
+    hops_idle: int = 0
     hops_put_off: int = 0
     decodes: int = 0
     events: int = 0
@@ -65,7 +67,7 @@ class Stats(Counts):
 
     Stages: "hop" (frame in, decision out, without the decoding), and within it "scale", "encode" (X-encoder graphs),
     "predict" (all queries), "policy" and "overhead" (what is left of the hop outside scaling and graphs, the policy
-    included); beside it "queue" (live: the wait for the worker) and "decode" (one text).
+    included), all of hops that aren't idle; beside it "queue" (live: the wait for the worker) and "decode" (one text).
     """
 
     latency_ms: dict[str, dict[str, float]] = field(default_factory=dict)
