@@ -131,7 +131,7 @@ def test_lines_for_people_have_times_and_a_summary_and_no_colour_in_a_pipe(vljep
     assert run.status == 0, run.err
     *events, summary = run.out.splitlines()
     assert all(re.match(r" +\d+\.\d\d - +(\d+\.\d\d|\.\.\.) s  \w", line) for line in events)
-    assert re.search(r"36 frames, \d+ hops, \d+ decodes, 0 dropped, .*x real time", summary)
+    assert re.search(r"36 frames, \d+ hops \(\d+ idle\), \d+ decodes, 0 dropped, .*x real time", summary)
     assert "\x1b" not in run.out
 
 

@@ -17,7 +17,7 @@ _SPARSE = 16  # pixels: one row of so many is compared first, as most frames of 
 class Repeats:
     """The newest frame and what it was encoded to, so that one that is equal in every pixel needs no encoding.
 
-    `longest`: seconds for which that holds; then the frame is to be encoded anew. 0: nothing is compared.
+    `longest`: seconds for which that holds; then the frame is to be encoded again. 0: nothing is compared.
     """
 
     def __init__(self, longest: float) -> None:

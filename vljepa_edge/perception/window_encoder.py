@@ -26,7 +26,7 @@ class WindowEncoder:
         """cuts: whether the window restarts with the frame after a hard cut, as a stream's does.
 
         max_idle: seconds for which what was computed of a still scene is given again, as long as every pixel of every
-        frame stays the same; then it is computed anew. 0: it is computed at each frame.
+        frame stays the same; then it is computed again. 0: it is computed at each frame.
         """
         self._vision = vision
         self._window = Window(vision.video.window)

@@ -36,7 +36,7 @@ class StreamOptions:
                    way. "both" by default: a program that acts on what begins can't wait for its end, which may be
                    minutes away. A text costs more than a hop: "closed" halves that, "none" leaves it to the program
     max_idle       seconds. While each scaled frame is the one before, pixel for pixel, hops cost nothing: the window,
-                   and so its embeddings, are the same and used again. After so long they are computed anew. 0: always
+                   and so its embeddings, are the same and used again. After so long they are computed again. 0: always
     min_confidence 0 to 1: a text that is right with a lower probability gives way to a general sentence or, where that
                    is not sure enough either, to none; see Event.confidence. 0 shows every text. None: the manifest's
     """
