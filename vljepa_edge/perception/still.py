@@ -22,7 +22,9 @@ class Repeats:
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
-        self.forget()
+        self._frame: NDArray[np.uint8] | None = None
+        self._since = -math.inf
+        self._encoded: Features | None = None
 
     def own(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """A frame to keep: a copy where it will be compared, as whoever gave it may write the next into its memory."""
@@ -45,6 +47,4 @@ class Repeats:
 
     def forget(self) -> None:
         """The next frame repeats none."""
-        self._frame: NDArray[np.uint8] | None = None
-        self._since = -math.inf
-        self._encoded: Features | None = None
+        self._frame, self._since, self._encoded = None, -math.inf, None
