@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vljepa_edge.engines.base import Precision as EnginePrecision
     from vljepa_edge.model import Model
     from vljepa_edge.video.source import Source as OpenedSource
-    from vljepa_edge.video.source import SourceLike
+    from vljepa_edge.video.source import SourceLike, Tap
 
 
 def _remember(ctx: typer.Context, value: bool) -> bool:
@@ -101,17 +101,25 @@ def load_model(path: Path | None, engine: str, threads: int | None, precision: s
 
 
 def open_and_load(
-    source: SourceLike, path: Path | None, engine: str, threads: int | None, precision: str
+    source: SourceLike,
+    path: Path | None,
+    engine: str,
+    threads: int | None,
+    precision: str,
+    tap: Tap | None = None,
 ) -> tuple[OpenedSource, Model]:
-    """A source, and the model that it was opened for. A source that can't be opened costs no load; the first frames of
-    one that can are read while the model loads. Raises VideoError, and as load_model does."""
+    """A source, and the model that it was opened for; tap: of open_source.
+
+    A source that can't be opened costs no load; the first frames of one that can are read while the model loads. Raises
+    VideoError, and as load_model does.
+    """
     from vljepa_edge.bundle.store import Bundle, default_bundle
     from vljepa_edge.engines import open_engine
     from vljepa_edge.model import Model
     from vljepa_edge.perception.perception import open_at
 
     bundle = Bundle.open(default_bundle() if path is None else path)
-    opened = open_at(bundle.manifest.video, source)
+    opened = open_at(bundle.manifest.video, source, tap=tap)
     try:
         runs_on = open_engine(engine, threads=threads, precision=cast("EnginePrecision", precision))
         return opened, Model(bundle, runs_on)

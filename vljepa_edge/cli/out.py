@@ -51,7 +51,7 @@ def read_out(path: Path, source: str) -> Sink:
     if kind not in (*formats, ".jsonl", ".mcap", ".mp4"):
         allowed = ".vtt, .srt, .jsonl, .mcap or .mp4"
         raise InputError(f"--out must be a file that ends with {allowed}, got {shown(str(path))}")
-    _check_place(path, source)
+    check_place(path, source)
     if kind == ".mp4":
         return _video_file(path, source)
     if kind == ".mcap":
@@ -149,20 +149,20 @@ def _video_file(path: Path, source: str) -> VideoFile:
     return VideoFile(path, source)
 
 
-def _check_place(path: Path, source: str) -> None:
+def check_place(path: Path, source: str, option: str = "--out") -> None:
     """Raises InputError where `path` can't be written, or is the source, and VideoError where that can be none."""
     if path.is_dir():
-        raise InputError(f"--out must be a file, got the folder {path}")
+        raise InputError(f"{option} must be a file, got the folder {path}")
     place = Path(os.path.realpath(path))
     if not place.parent.is_dir():
-        raise InputError(f"--out: {place.parent} is no folder; make it first")
+        raise InputError(f"{option}: {place.parent} is no folder; make it first")
     origin = None if is_live(source) else Path(file_path(source))
     if origin is not None and place.exists() and origin.exists() and place.samefile(origin):
-        raise InputError(f"--out must be another file than the source, got {path}")
+        raise InputError(f"{option} must be another file than the source, got {path}")
     if place.exists() and not place.is_file():
         return  # a pipe or a device
     try:
         with tempfile.TemporaryFile(dir=place.parent):  # asking for permission says nothing of a read-only file system
             pass
     except OSError as error:
-        raise InputError(f"--out: {path} can't be written: {error.strerror}") from error
+        raise InputError(f"{option}: {path} can't be written: {error.strerror}") from error

@@ -40,6 +40,7 @@ from vljepa_edge.cli.options import (
     load_model,
     open_and_load,
 )
+from vljepa_edge.cli.out_rerun import RerunTarget, read_rerun
 from vljepa_edge.cli.output import console, print_json, video_warnings
 from vljepa_edge.cli.recordings import Camera, ClockName, EpisodeNumber, Topic, read_source
 from vljepa_edge.cli.signals import ToldToEnd, finishing
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.options import Decode as Decoded
     from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.reader import EventReader
+    from vljepa_edge.video.frame import Frame
     from vljepa_edge.video.source import SourceLike, Tap
 
 STAGES = ("hop", "encode", "predict", "decode")
@@ -84,6 +86,7 @@ def stream(
             help=".vtt, .srt: subtitles; .mp4: the video with captions; .jsonl, .mcap: what --json prints.",
         ),
     ] = None,
+    rerun: RerunTarget = None,
     topic: Topic = None,
     clock: ClockName = None,
     episode: EpisodeNumber = None,
@@ -111,6 +114,7 @@ def stream(
       vljepa stream clip.mp4 --out clip.vtt
       vljepa stream drive.mcap --topic /camera/image_raw/compressed --out events.mcap
       vljepa stream pusht --episode 3 --camera observation.images.top
+      vljepa stream clip.mp4 --rerun clip.rrd
       vljepa stream camera:0 --store ~/events --keep 30d
     """
     from vljepa_edge.cli.out import read_out
@@ -123,9 +127,12 @@ def stream(
     options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence)
     chosen = read_source(source, topic, clock, episode, camera)
     stored = read_store(store, keep, keep_size)
-    sinks = [] if out is None else [read_out(out, source)]
+    sinks: list[Sink] = [] if out is None else [read_out(out, source)]
+    shown = read_rerun(rerun, source)
+    if shown is not None:
+        sinks.append(shown)
     if stored is None:
-        opened, loaded = open_and_load(chosen, model, engine, threads, precision)
+        opened, loaded = open_and_load(chosen, model, engine, threads, precision, None if shown is None else shown.see)
         with opened:
             run_stream(loaded, opened, query or [], options, wanted, as_json=as_json, sinks=sinks)
         return
@@ -133,7 +140,7 @@ def stream(
     with StoreSink(stored.open(loaded), source, loaded) as keeper:
         run_stream(
             loaded, chosen, query or [], options, wanted,
-            as_json=as_json, sinks=[*sinks, keeper], tap=keeper.see,
+            as_json=as_json, sinks=[*sinks, keeper], tap=both(keeper.see, None if shown is None else shown.see),
         )  # fmt: skip
 
 
@@ -212,6 +219,17 @@ def run_stream(
         raise failure
 
 
+def both(first: Tap, second: Tap | None) -> Tap:
+    """Tells two."""
+
+    def tell(frame: Frame) -> None:
+        first(frame)
+        if second is not None:
+            second(frame)
+
+    return tell
+
+
 def open_events(
     model: Model,
     source: SourceLike,
@@ -222,12 +240,11 @@ def open_events(
     """`Model.stream`, with a tap where one is given."""
     if tap is None:
         return model.stream(source, query, options=options)
+    from vljepa_edge.perception.perception import open_at
     from vljepa_edge.streaming.reader import EventReader
     from vljepa_edge.streaming.stream import Stream
-    from vljepa_edge.video.source import open_source
 
-    video = model.manifest.video
-    opened = open_source(source, size=(video.width, video.height), resize=video.resize, fps=video.fps, tap=tap)
+    opened = open_at(model.manifest.video, source, tap=tap)
     try:
         return EventReader(opened, partial(Stream, model, query, options))
     except BaseException:
