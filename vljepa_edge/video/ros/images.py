@@ -6,7 +6,7 @@ Messages are those of rclpy, rosbags or any other object with the fields of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, NamedTuple, Protocol, TypeAlias, cast
 
 import av
 import numpy as np
@@ -59,6 +59,7 @@ _FORMATS = {
     "bayer_grbg8": "bayer_grbg8",
 }
 _PIXEL_BYTES = {"rgb24": 3, "bgr24": 3, "rgba": 4, "bgra": 4, "yuyv422": 2, "uyvy422": 2}  # 1 for all others
+_PAIRS = ("yuyv422", "uyvy422", "nv12", "nv21")  # whose rows hold pairs of pixels
 _BT601 = 6  # in the tables of ITU-T H.273: what ROS's own conversion takes YUV for, whatever the size
 _CODECS = {b"\xff\xd8": "mjpeg", b"\x89P": "png"}  # by the first two bytes
 
@@ -69,17 +70,7 @@ def image_frame(message: ImageMessage) -> av.VideoFrame:
     Raises FrameError for an encoding that is not known, and sizes that its data does not have.
     """
     encoding, width, height, step = message.encoding, int(message.width), int(message.height), int(message.step)
-    pixel_format = _FORMATS.get(encoding)
-    if pixel_format is None:
-        raise FrameError(f"the encoding must be one of {', '.join(_FORMATS)}, got {shown(encoding)}")
-    if width < 1 or height < 1 or width * height > MAX_PIXELS:
-        raise FrameError(f"an image must have 1 to {MAX_PIXELS} pixels, got {width} x {height}")
-    mosaic = pixel_format.startswith("bayer")
-    if mosaic and (width % 2 or height % 2):
-        raise FrameError(f"the sides of a {encoding} image must be even, got {width} x {height}")
-    pairs = pixel_format in ("yuyv422", "uyvy422", "nv12", "nv21")  # whose rows hold pairs of pixels
-    row = (width + width % 2 if pairs else width) * _PIXEL_BYTES.get(pixel_format, 1)
-    rows = height + (height + 1) // 2 if pixel_format in ("nv12", "nv21") else height
+    pixel_format, row, rows = layout(encoding, width, height)
     data = as_bytes(message.data)
     needed = step * (rows - 1) + row
     if step < row:
@@ -93,9 +84,30 @@ def image_frame(message: ImageMessage) -> av.VideoFrame:
         into = np.frombuffer(cast("memoryview", plane), np.uint8).reshape(-1, plane.line_size)
         into[: plane.height, :row] = lines[first : first + plane.height]
         first += plane.height
-    if pairs:
+    if pixel_format in _PAIRS:
         frame.colorspace = _BT601
-    return frame.reformat(format="rgb24") if mosaic else frame
+    return frame.reformat(format="rgb24") if pixel_format.startswith("bayer") else frame
+
+
+class Layout(NamedTuple):
+    """How pixels lie: FFmpeg's pixel format, the bytes of a row that is not padded, and the rows of all planes."""
+
+    pixel_format: str
+    row: int
+    rows: int
+
+
+def layout(encoding: str, width: int, height: int) -> Layout:
+    """Raises FrameError for an encoding that is not known and a size that it can't have."""
+    pixel_format = _FORMATS.get(encoding)
+    if pixel_format is None:
+        raise FrameError(f"the encoding must be one of {', '.join(_FORMATS)}, got {shown(encoding)}")
+    if width < 1 or height < 1 or width * height > MAX_PIXELS:
+        raise FrameError(f"an image must have 1 to {MAX_PIXELS} pixels, got {width} x {height}")
+    if pixel_format.startswith("bayer") and (width % 2 or height % 2):
+        raise FrameError(f"the sides of a {encoding} image must be even, got {width} x {height}")
+    row = (width + width % 2 if pixel_format in _PAIRS else width) * _PIXEL_BYTES.get(pixel_format, 1)
+    return Layout(pixel_format, row, height + (height + 1) // 2 if pixel_format in ("nv12", "nv21") else height)
 
 
 def as_bytes(data: Bytes) -> NDArray[np.uint8]:
