@@ -12,7 +12,7 @@ import sys
 
 class Refuse:
     names = {"torch", "transformers", "onnx", "onnxruntime", "safetensors", "sklearn", "scipy", "PIL", "torchvision",
-             "starlette", "uvicorn", "websockets", "prometheus_client"}
+             "starlette", "uvicorn", "websockets", "prometheus_client", "paho"}
 
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in self.names:

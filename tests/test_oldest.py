@@ -23,8 +23,8 @@ PACKAGE = ROOT / "vljepa_edge"
 EXTRAS = {
     "nn": "transformers", "export.tensorrt": "tensorrt", "export": "transformers", "onnx_graphs": "onnx",
     "engines.torch": "torch", "engines.onnxruntime": "onnxruntime", "engines.tensorrt": "tensorrt",
-    "serve": "starlette", "sinks.burn": "PIL", "sinks.event_bag": "mcap", "sinks.rerun_log": "rerun",
-    "support.parquet": "pyarrow", "sinks.lettering": "PIL",
+    "serve": "starlette", "serve.mqtt": "paho", "sinks.burn": "PIL", "sinks.event_bag": "mcap",
+    "sinks.rerun_log": "rerun", "support.parquet": "pyarrow", "sinks.lettering": "PIL",
 }  # fmt: skip
 
 

@@ -127,6 +127,14 @@ class HeadError(VLJepaError):
         self.file = str(file)
 
 
+class BrokerError(VLJepaError):
+    """A message broker can't be reached, or lets nobody in. `broker` is its address without user and password."""
+
+    def __init__(self, broker: object, reason: str) -> None:
+        super().__init__(f"{broker}: {reason}")
+        self.broker = str(broker)
+
+
 class QuantizationError(VLJepaError):
     """An INT8 graph is not quantised as engines take it. `graph` and `node` say where."""
 

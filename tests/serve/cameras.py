@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from tests.streaming.scenes import BLUE, GREEN, GREY, RED, Image, picture
 
@@ -20,6 +21,14 @@ def camera(seconds: float = 1e9, *, speed: float = 8.0, each: float = 2.0) -> It
             return
         time.sleep(max(0.0, begun + index / 4 / speed - time.monotonic()))
         yield picture(COLOURS[int(index / 4 / each) % 4], index), index / 4
+
+
+def timed(frames: Iterator[Any], waits: list[float]) -> Iterator[Any]:
+    """The same frames; how long whoever takes one keeps it goes to `waits`."""
+    for frame in frames:
+        begun = time.monotonic()
+        yield frame
+        waits.append(time.monotonic() - begun)
 
 
 class Switched:

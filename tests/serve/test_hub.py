@@ -84,7 +84,7 @@ def test_events_are_those_of_the_stream_with_a_number_a_name_and_a_picture_of_th
         assert colour_of(hub.pictures.get(event["id"])) == seen
         assert hub.pictures.get(closed[number]["id"]) == hub.pictures.get(event["id"])
     stats = hub.channel("door").stream.stats()
-    assert stats.events == len(events) == sum(hub.event_counts().values()) and stats.errors == 0
+    assert stats.events == len(events) == sum(hub.ledger.counts().values()) and stats.errors == 0
 
 
 def test_the_change_of_each_hop_is_told_to_who_asks(hub: Hub) -> None:
@@ -111,7 +111,7 @@ def test_streams_come_and_go_while_others_run(hub: Hub) -> None:
     assert ear.events("closed", stream="b"), "what was open closes"
     with pytest.raises(Refusal, match="no stream 'b'; there are: a, c"):
         hub.remove("b")
-    assert {name for name, _ in hub.event_counts()} == {"a", "c"}
+    assert {name for name, _ in hub.ledger.counts()} == {"a", "c"}
     count = len(ear.events(stream="a"))
     until(lambda: len(ear.events(stream="a")) > count)
     hub.add(camera(), "b")
@@ -158,7 +158,7 @@ def test_a_file_plays_in_its_time_and_ends(hub: Hub, tmp_path: Path) -> None:
     until(lambda: channel.state == "ended")
     assert time.monotonic() - begun > 1.2
     assert channel.error is None and health(hub) == {"status": "ok", "streams": {"ended": 1}}
-    assert hub.event_counts()[("a-film", "open")] == hub.event_counts()[("a-film", "closed")] >= 1
+    assert hub.ledger.counts()[("a-film", "open")] == hub.ledger.counts()[("a-film", "closed")] >= 1
 
 
 def test_a_file_that_is_not_there_is_refused_and_leaves_nothing(hub: Hub, tmp_path: Path) -> None:

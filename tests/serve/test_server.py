@@ -8,7 +8,6 @@ import json
 import socket
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from PIL import Image
@@ -18,7 +17,7 @@ pytest.importorskip("starlette")
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from tests.serve.cameras import Switched, camera, until
+from tests.serve.cameras import Switched, camera, timed, until
 from tests.serve.running import Running, Told
 from vljepa_edge.errors import InputError
 from vljepa_edge.model import Model
@@ -37,14 +36,6 @@ def running(model: Model) -> Iterator[Running]:
     served = Running(Hub(model, LIMITS, OPTIONS))
     yield served
     served.stop()
-
-
-def timed(frames: Iterator[Any], waits: list[float]) -> Iterator[Any]:
-    """The same frames; how long whoever takes one keeps it goes to `waits`."""
-    for frame in frames:
-        begun = time.monotonic()
-        yield frame
-        waits.append(time.monotonic() - begun)
 
 
 def take(told: Iterator[Told], count: int, kind: str = "event") -> list[Told]:
@@ -69,7 +60,7 @@ def test_who_comes_back_gets_what_it_missed_and_nothing_twice(running: Running, 
     with running.listening() as told:
         seen = take(told, 3)
     last = seen[-1].number or 0
-    until(lambda: sum(running.hub.event_counts().values()) > 10)
+    until(lambda: sum(running.hub.ledger.counts().values()) > 10)
     asked = {"path": f"/events?since={last}"} if how == "query" else {"last_event_id": str(last)}
     with running.listening(**asked) as told:
         missed = take(told, 10)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -23,6 +23,12 @@ from vljepa_edge.cli.options import (
 from vljepa_edge.cli.output import console
 from vljepa_edge.cli.store import KeepAge, KeepSize, StoreFolder, read_store
 from vljepa_edge.support.install import require
+
+if TYPE_CHECKING:
+    from vljepa_edge.errors import BrokerError
+    from vljepa_edge.serve.hub import Hub
+    from vljepa_edge.serve.mqtt.broker import Broker
+    from vljepa_edge.serve.mqtt.publisher import Publisher
 
 # A name before a source: `door=rtsp://...`. An address can't be taken for one, it has a colon.
 _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,31})=(.+)", re.DOTALL)
@@ -71,6 +77,29 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    mqtt: Annotated[
+        str | None,
+        typer.Option(
+            "--mqtt",
+            metavar="ADDRESS",
+            help="Publish events to this broker, too: mqtt://USER@HOST:PORT/PREFIX, or mqtts://.",
+            show_default="none",
+        ),
+    ] = None,
+    mqtt_password: Annotated[
+        str | None,
+        typer.Option(
+            "--mqtt-password",
+            envvar="VLJEPA_MQTT_PASSWORD",
+            metavar="PASSWORD",
+            help="Of the broker's user. Other users of this machine see options; they don't see the variable.",
+            show_default="none",
+        ),
+    ] = None,
+    mqtt_discovery: Annotated[
+        str,
+        typer.Option("--mqtt-discovery", metavar="PREFIX", help='Where Home Assistant finds streams; "": nowhere.'),
+    ] = "homeassistant",
     max_streams: Annotated[int, typer.Option("--max-streams", min=1, max=256, metavar="N", help="At once.")] = 16,
     max_clients: Annotated[
         int, typer.Option("--max-clients", min=1, max=1024, metavar="N", help="Of events, and of live pictures.")
@@ -90,6 +119,7 @@ def serve(
       vljepa serve clip.mp4 --query "What moves?" --port 8080
       vljepa serve rtsp://10.0.0.5/door --watch cup,person
       vljepa serve door=camera:0 --store ~/events --keep 30d
+      vljepa serve camera:0 --mqtt mqtt://broker.local/robot
       VLJEPA_TOKEN=... vljepa serve camera:0 --host 0.0.0.0
     """
     require(("starlette", "uvicorn", "websockets", "prometheus_client"), "serve")
@@ -102,17 +132,47 @@ def serve(
     options = StreamOptions(policy=policy, hop=hop, decode=cast(Decode, decode), min_confidence=min_confidence)
     stored = read_store(store, keep, keep_size)
     check_token(token, host)  # before a model is loaded
+    broker = _read_broker(mqtt, mqtt_password, mqtt_discovery)
     loaded = load_model(model, engine, threads, precision)
     wanted.check(loaded)
     limits = Limits(streams=max_streams, clients=max_clients)
     hub = Hub(loaded, limits, options, None if stored is None else stored.open(loaded))
+    publisher = None
     try:
-        server = Server(hub, host, port, token)
+        if broker is not None:
+            publisher = _publish(hub, broker, mqtt_discovery)
+        server = Server(hub, host, port, token, publisher)
         asked = query or ([] if wanted else None)
         heads = [taught for _, taught in wanted.heads]
         for name, source in map(read_source, sources or ()):
             hub.add(source, name, query=asked, watch=wanted.watch, hold=wanted.hold, heads=heads)
+        if publisher is not None:
+            publisher.start()
         names = ", ".join(channel.name for channel in hub.channels) or "no stream so far"
         server.serve_forever(lambda: console().print(f"serving {names} on {server.address}"))
     finally:
         hub.close()
+        if publisher is not None:
+            publisher.close()
+
+
+def _read_broker(address: str | None, password: str | None, discovery: str) -> Broker | None:
+    """The broker to publish to, checked before a model is loaded."""
+    if address is None:
+        return None
+    require(("paho",), "mqtt")
+    from vljepa_edge.serve.mqtt.broker import read_broker
+    from vljepa_edge.serve.mqtt.discovery import read_discovery
+
+    read_discovery(discovery)
+    return read_broker(address, password)
+
+
+def _publish(hub: Hub, broker: Broker, discovery: str) -> Publisher:
+    from vljepa_edge.serve.mqtt.publisher import Publisher
+
+    def tell(error: BrokerError | None) -> None:
+        said = f"{broker}: connected" if error is None else f"{error}; trying again"
+        console(stderr=True).print(said)
+
+    return Publisher(hub, broker, discovery=discovery, told=tell)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -27,13 +27,17 @@ from vljepa_edge.serve.page import page_policy, read_page
 from vljepa_edge.serve.refusal import Refusal, too_many
 from vljepa_edge.serve.sending import Listener, event_socket, event_stream, live_picture
 
+if TYPE_CHECKING:
+    from vljepa_edge.serve.mqtt.publisher import Publisher
+
 _MOST_RATE = 30.0  # pictures a second
 _DEFAULT_RATE = 8.0
 
 
-def build_app(hub: Hub, token: str | None = None) -> ASGIApp:
-    """The ASGI application of a hub. With a token, who doesn't send it is told nothing but /health."""
-    routes = Routes(hub)
+def build_app(hub: Hub, token: str | None = None, publisher: Publisher | None = None) -> ASGIApp:
+    """The ASGI application of a hub. With a token, who doesn't send it is told nothing but /health, which with
+    /metrics tells of a publisher, too."""
+    routes = Routes(hub, publisher)
     return Starlette(
         routes=routes.all(),
         middleware=[Middleware(Access, token=token)],
@@ -44,9 +48,10 @@ def build_app(hub: Hub, token: str | None = None) -> ASGIApp:
 class Routes:
     """Answers to requests about one hub."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, publisher: Publisher | None = None) -> None:
         self._hub = hub
-        self._metrics = Metrics(hub)
+        self._publisher = publisher
+        self._metrics = Metrics(hub, publisher)
         self._viewers = 0
         self._page = read_page()
         self._policy = page_policy(self._page)
@@ -162,7 +167,7 @@ class Routes:
 
     async def health(self, request: Request) -> Response:
         """Whether all is well."""
-        return JSONResponse(health(self._hub))
+        return JSONResponse(health(self._hub, self._publisher))
 
     async def metrics(self, request: Request) -> Response:
         """Counts for Prometheus."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vljepa_edge.serve.channel import Channel
 from vljepa_edge.serve.hub import Hub
 from vljepa_edge.streaming.policy import Policy, Uniform
 from vljepa_edge.support.json_numbers import number
+
+if TYPE_CHECKING:
+    from vljepa_edge.serve.mqtt.publisher import Publisher
 
 STAGES = ("hop", "queue", "scale", "encode", "predict", "decode")
 _ILL = ("silent", "waiting", "failed")
@@ -49,11 +52,17 @@ def threshold(policy: Policy) -> float | None:
     return value if isinstance(value, float) else None
 
 
-def health(hub: Hub) -> dict[str, Any]:
-    """Whether all is well, how many streams are in each state, and the state of the store, where there is one: nothing
-    that a stranger may not know."""
+def health(hub: Hub, publisher: Publisher | None = None) -> dict[str, Any]:
+    """Whether all is well, how many streams are in each state, and how the store and the broker are doing, where there
+    are any: nothing that a stranger may not know."""
     states = [channel.state for channel in hub.channels]
     counts = {state: states.count(state) for state in sorted(set(states))}
-    stored = {} if hub.store is None else {"store": hub.store.state}
-    ill = any(state in _ILL for state in states) or stored.get("store", "ok") != "ok"
-    return {"status": "degraded" if ill else "ok", "streams": counts, **stored}
+    told: dict[str, Any] = {"streams": counts}
+    well = not any(state in _ILL for state in states)
+    if hub.store is not None:
+        told["store"] = hub.store.state
+        well = well and hub.store.state == "ok"
+    if publisher is not None:
+        told["mqtt"] = {"connected": publisher.connected, "waiting": publisher.waiting, "lost": publisher.lost}
+        well = well and publisher.connected
+    return {"status": "ok" if well else "degraded", **told}

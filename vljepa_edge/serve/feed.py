@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from itertools import islice
 from typing import Any, Literal, NamedTuple
 
 from vljepa_edge.serve.refusal import too_many
@@ -100,6 +101,7 @@ class Feed:
         self._most_kept = kept
         self._most_clients = most_clients
         self._clients: tuple[Client, ...] = ()
+        self._wakes: tuple[Callable[[], object], ...] = ()
         self._first = self._next = max(int(time.time() * 1000), least)
         self._closed = False
         self.dropped_clients = 0
@@ -114,6 +116,7 @@ class Feed:
             if len(self._kept) > self._most_kept:
                 self._kept.popleft()
             self._tell(record)
+            self._wake()
         return number
 
     def tell_hop(self, stream: str, hop: Mapping[str, Any]) -> None:
@@ -128,14 +131,38 @@ class Feed:
         with self._lock:
             if len(self._clients) >= self._most_clients:
                 raise too_many("clients of events", self._most_clients)
-            backlog = [r for r in self._kept if since is not None and r.number is not None and r.number > since]
-            oldest = self._next - len(self._kept)
-            lost = 0 if since is None else max(0, oldest - max(since + 1, self._first))
+            backlog, lost = ([], 0) if since is None else self._after(since, len(self._kept))
             client = Client(wake, stream, hops, [r for r in backlog if stream in (None, r.stream)], lost)
             self._clients += (client,)
             if self._closed:
                 client.close()
         return client
+
+    def after(self, number: int, most: int) -> tuple[list[Record], int]:
+        """The kept events after a number, oldest first, at most `most`; and how many after it are not kept any more.
+        For who reads at its own pace: see wake_at_events()."""
+        with self._lock:
+            return self._after(number, most)
+
+    def wake_at_events(self, wake: Callable[[], object]) -> None:
+        """Call `wake`, from any thread, at every event from now on and when the feed is closed."""
+        with self._lock:
+            self._wakes += (wake,)
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest event; that before the first where none has been told."""
+        return self._next - 1
+
+    @property
+    def first(self) -> int:
+        """The number of the first event of this feed."""
+        return self._first
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more will come."""
+        return self._closed
 
     def leave(self, client: Client) -> None:
         """It is told no more."""
@@ -148,11 +175,21 @@ class Feed:
             self._closed = True
             for client in self._clients:
                 client.close()
+            self._wake()
 
     @property
     def clients(self) -> int:
         """How many listen."""
         return len(self._clients)
+
+    def _after(self, number: int, most: int) -> tuple[list[Record], int]:
+        oldest = self._next - len(self._kept)
+        begin = max(0, number + 1 - oldest)  # numbers have no gaps
+        return list(islice(self._kept, begin, begin + most)), max(0, oldest - max(number + 1, self._first))
+
+    def _wake(self) -> None:
+        for wake in self._wakes:
+            wake()
 
     def _tell(self, record: Record) -> None:
         for client in self._clients:

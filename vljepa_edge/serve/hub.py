@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -14,10 +13,9 @@ from urllib.parse import urlsplit
 from vljepa_edge.errors import InputError
 from vljepa_edge.serve.channel import Channel
 from vljepa_edge.serve.feed import Feed
+from vljepa_edge.serve.ledger import Ledger
 from vljepa_edge.serve.pictures import PictureRing
 from vljepa_edge.serve.refusal import name_taken, too_many, unknown_stream
-from vljepa_edge.store.entry import Entry
-from vljepa_edge.streaming.openings import Openings, begins, ends
 from vljepa_edge.streaming.options import StreamOptions
 from vljepa_edge.streaming.policy import parse_policy
 from vljepa_edge.streaming.stream import read_queries
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
     from vljepa_edge.model import Model
     from vljepa_edge.perception.head import Head
     from vljepa_edge.store.store import EventStore
-    from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.policy import Policy
     from vljepa_edge.streaming.watch import WatchLike
     from vljepa_edge.video.source import SourceLike
@@ -71,11 +68,9 @@ class Hub:
         self.store = store
         self.feed = Feed(self.limits.events, self.limits.clients, 0 if store is None else store.first_free)
         self.pictures = PictureRing(self.limits.pictures)
+        self.ledger = Ledger(self.feed, self.pictures, store)
         self._lock = threading.RLock()  # streams that come and go
         self._channels: dict[str, Channel] = {}  # replaced, never changed: who reads it waits for no stream to be added
-        self._events = threading.Lock()  # what begins and ends
-        self._openings = Openings()
-        self._counts: dict[tuple[str, str], int] = {}  # (stream, status) -> events
         self._closed = False
 
     def add(
@@ -104,7 +99,10 @@ class Hub:
             if len(self._channels) >= self.limits.streams:
                 raise too_many("streams", self.limits.streams)
             stream = self.model.open_stream(
-                query, live=True, options=options or self.options, callback=lambda event: self._on_event(channel, event)
+                query,
+                live=True,
+                options=options or self.options,
+                callback=lambda event: self.ledger.publish(channel, event),
             )
             try:
                 if watch:
@@ -126,9 +124,7 @@ class Hub:
             channel = self.channel(name)
             self._channels = {kept: other for kept, other in self._channels.items() if kept != name}
         channel.close()
-        with self._events:
-            self._openings.forget(name)
-            self._counts = {key: count for key, count in self._counts.items() if key[0] != name}
+        self.ledger.forget(name)
 
     def change(
         self,
@@ -167,10 +163,10 @@ class Hub:
         """All streams, in the order in which they were added."""
         return tuple(self._channels.values())
 
-    def event_counts(self) -> dict[tuple[str, str], int]:
-        """Events so far, by stream and status."""
-        with self._events:
-            return dict(self._counts)
+    @property
+    def closed(self) -> bool:
+        """Whether close() was called; `channels` is empty then."""
+        return self._closed
 
     def close(self) -> None:
         """Stop all streams, tell clients of the segments that close with them, then that there is no more."""
@@ -182,36 +178,6 @@ class Hub:
         self.feed.close()
         if self.store is not None:
             self.store.close()
-
-    def _on_event(self, channel: Channel, event: Event) -> None:
-        """On the stream's worker, or on a thread that changes the stream."""
-        ending = ends(event)
-        picture = None if ending else channel.tap.near(event.decided_at)
-        at = time.time()
-        with self._events:
-            begun = self._openings.end(channel.name, event) if ending else None
-            shown = picture if begun is None else self.pictures.get(begun)
-
-            def build(mine: int) -> Mapping[str, Any]:
-                if shown is not None:
-                    self.pictures.put(mine, shown)
-                return {
-                    "id": mine,
-                    "begun": mine if begins(event) else begun,
-                    "stream": channel.name,
-                    "at": number(at, 3),
-                    "picture": None if shown is None else f"/events/{mine}.jpg",
-                    **event.to_dict(),
-                }
-
-            mine = self.feed.publish(channel.name, build)
-            if begins(event):
-                self._openings.begin(channel.name, event, mine)
-                begun = mine
-            if self.store is not None:
-                self.store.put(Entry(mine, begun, channel.name, at, event, picture))
-            key = (channel.name, event.status)
-            self._counts[key] = self._counts.get(key, 0) + 1
 
     def _on_hop(self, channel: Channel, moment: float, query: str) -> None:
         if self.store is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,6 +13,9 @@ from prometheus_client.registry import Collector
 from vljepa_edge.serve.channel import Channel
 from vljepa_edge.serve.hub import Hub
 from vljepa_edge.streaming.stats import Stats
+
+if TYPE_CHECKING:
+    from vljepa_edge.serve.mqtt.publisher import Publisher
 
 _COUNTS = {
     "frames": "Frames that came",
@@ -31,8 +35,9 @@ _QUANTILES = {"p50": "0.5", "p90": "0.9", "p99": "0.99"}
 class HubCollector(Collector):
     """All that is counted of a hub, a metric at a time."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, publisher: Publisher | None) -> None:
         self._hub = hub
+        self._publisher = publisher
 
     def collect(self) -> Iterable[Metric]:
         """The metrics as they are now."""
@@ -41,7 +46,7 @@ class HubCollector(Collector):
         yield from _of_sources(channels)
         yield from _of_streams(channels, stats)
         counts = CounterMetricFamily("vljepa_events", "Events that were told", labels=("stream", "status"))
-        for (stream, status), count in sorted(self._hub.event_counts().items()):
+        for (stream, status), count in sorted(self._hub.ledger.counts().items()):
             counts.add_metric((stream, status), count)
         yield counts
         yield GaugeMetricFamily("vljepa_clients", "Clients that listen to events", self._hub.feed.clients)
@@ -51,6 +56,8 @@ class HubCollector(Collector):
         if store is not None:
             yield GaugeMetricFamily("vljepa_store_ok", "1 while events are written to the store", store.state == "ok")
             yield CounterMetricFamily("vljepa_store_lost_events", "Events that no room was found for", store.lost)
+        if self._publisher is not None:
+            yield from _of_broker(self._publisher)
 
 
 def _of_sources(channels: Iterable[Channel]) -> Iterable[Metric]:
@@ -60,6 +67,14 @@ def _of_sources(channels: Iterable[Channel]) -> Iterable[Metric]:
         up.add_metric((channel.name,), float(channel.state == "running"))
         reopened.add_metric((channel.name,), channel.reopened)
     yield from (up, reopened)
+
+
+def _of_broker(publisher: Publisher) -> Iterable[Metric]:
+    yield GaugeMetricFamily("vljepa_mqtt_up", "1 while the broker is there", float(publisher.connected))
+    waiting = "Messages that the broker has not confirmed or that wait for it"
+    yield GaugeMetricFamily("vljepa_mqtt_waiting", waiting, publisher.waiting)
+    lost = "Events that made way for newer ones while the broker was away"
+    yield CounterMetricFamily("vljepa_mqtt_lost_events", lost, publisher.lost)
 
 
 def _of_streams(channels: Iterable[Channel], stats: dict[str, Stats]) -> Iterable[Metric]:
@@ -88,9 +103,9 @@ def _of_streams(channels: Iterable[Channel], stats: dict[str, Stats]) -> Iterabl
 class Metrics:
     """The document that Prometheus reads."""
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, publisher: Publisher | None = None) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(HubCollector(hub))
+        self._registry.register(HubCollector(hub, publisher))
         ProcessCollector(registry=self._registry)
 
     def render(self, accept: str) -> tuple[bytes, str]:

@@ -166,9 +166,11 @@ def _schemas() -> dict[str, Any]:
         "segment": {"type": "integer"}, "latency_ms": {"type": "object", "additionalProperties": _NUMBER},
     }
     hop = {"stream": _TEXT, "time": _NUMBER, "query": _TEXT, "change": _or_null(_NUMBER)}
+    ill = "Streams in each state; degraded: one is silent, waiting or failed, the store not ok, or the broker away."
     health = {"status": {"enum": ["ok", "degraded"]}, "streams": {"type": "object", "additionalProperties": _COUNT}}
     stored = {"enum": list(get_args(StoreState)), "description": "Where there is a store."}
-    told_health = _object(health, "How many streams are in each state; degraded: one is silent, waiting or failed.")
+    broker = {"connected": {"type": "boolean"}, "waiting": _COUNT, "lost": _COUNT}
+    mqtt = _object(broker, "With --mqtt. `waiting`: messages; `lost`: events that made way while the broker was away.")
     return {
         **bodies,
         "Stream": _object(stream, "A stream. `time`: of its newest frame. `dropped`: frames that came too late."),
@@ -177,6 +179,6 @@ def _schemas() -> dict[str, Any]:
             event, "`id` rises from event to event. `begun` is the id of that at which it began. `at` is Unix time."
         ),
         "Hop": _object(hop, "How much changed at a look of the model, by its policy's measure."),
-        "Health": told_health | {"properties": health | {"store": stored}},
+        "Health": _object(health, ill) | {"properties": health | {"store": stored, "mqtt": mqtt}},
         "Error": _object({"error": _object({"type": _TEXT, "message": _TEXT}, "What is wrong.")}, "A request failed."),
     }

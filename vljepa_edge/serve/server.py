@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -19,6 +19,9 @@ from vljepa_edge.serve.hub import Hub
 from vljepa_edge.serve.sending import ABORT
 from vljepa_edge.support.arguments import as_whole
 
+if TYPE_CHECKING:
+    from vljepa_edge.serve.mqtt.publisher import Publisher
+
 _CONNECTIONS = 4  # for each client of events: pictures and requests beside it
 _GRACE = 2  # seconds that answers may take once the server stops
 
@@ -29,15 +32,22 @@ class Server(uvicorn.Server):
     Clients are told of the segments that close with the streams, then that the server stops.
     """
 
-    def __init__(self, hub: Hub, host: str = "127.0.0.1", port: int = 8000, token: str | None = None) -> None:
-        """Binds the address. `port` 0: a free one. Raises InputError for an address that can't be had, and one that
-        other machines reach without a token."""
+    def __init__(
+        self,
+        hub: Hub,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        token: str | None = None,
+        publisher: Publisher | None = None,
+    ) -> None:
+        """Binds the address. `port` 0: a free one. `publisher`: the hub's, that /health and /metrics tell of. Raises
+        InputError for an address that can't be had, and one that other machines reach without a token."""
         self._hub = hub
         checked = check_token(token, host)
         self.socket = _bind(host, as_whole(port, "port", 0, 65535))
         self.address = _address(self.socket)
         config = uvicorn.Config(
-            build_app(hub, checked),
+            build_app(hub, checked, publisher),
             http=_Protocol,
             ws=_SocketProtocol,
             log_level="warning",
