@@ -44,6 +44,7 @@ def test_a_name_stands_before_a_source(text: str, expected: tuple[str | None, st
         (("--host", "0.0.0.0", "--token", "short"), "at least 16"),
         (("--policy", "nosuch"), "policy must be one of"),
         (("--hold", "1"), "--hold is for --watch"),
+        (("--heads", "nosuch"), "'nosuch' does not exist"),
         (("--mqtt", "http://broker"), "an MQTT broker must be mqtt://"),
         (("--mqtt", "mqtt://broker", "--mqtt-discovery", "a/+"), "the prefix of Home Assistant's discovery must be"),
     ],

@@ -131,7 +131,7 @@ def test_what_is_asked_watched_for_and_cut_by_changes_while_frames_come(hub: Hub
     until(lambda: len(ear.events("appeared")) > 1 and len(ear.events("open")) > 8)
     assert {event["query"] for event in ear.events("open")[-4:]} == {"Which colour?", "What moves?"}
     assert {event["text"] for event in ear.events("appeared")} <= {"red", "green"}
-    told = describe(channel)
+    told = describe(channel, hub.shelf)
     assert told["query"] == ["Which colour?", "What moves?"] and told["watch"] == ["red", "green"]
     assert told["policy"] == "uniform:period=0.5" and told["threshold"] == 1.0
     hub.change("door", watch=[])

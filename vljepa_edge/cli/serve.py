@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -55,6 +56,17 @@ def serve(
     watch: Watch = None,
     hold: Hold = None,
     head: Heads = None,
+    heads_folder: Annotated[
+        Path | None,
+        typer.Option(
+            "--heads",
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="Clients may name heads of this folder, NAME.head.npz; those of --head they may name anyway.",
+            show_default="none",
+        ),
+    ] = None,
     decode: Annotated[
         str,
         typer.Option("--decode", metavar="WHEN", help="When a segment is put into words: closed, open, both or none."),
@@ -126,26 +138,28 @@ def serve(
     from vljepa_edge.serve.access import check_token
     from vljepa_edge.serve.hub import Hub, Limits
     from vljepa_edge.serve.server import Server
+    from vljepa_edge.serve.shelf import HeadShelf, name_heads
     from vljepa_edge.streaming.options import Decode, StreamOptions
 
     wanted = read_wanted(watch, hold, None, head)
     options = StreamOptions(policy=policy, hop=hop, decode=cast(Decode, decode), min_confidence=min_confidence)
+    given = name_heads(wanted.heads)
     stored = read_store(store, keep, keep_size)
     check_token(token, host)  # before a model is loaded
     broker = _read_broker(mqtt, mqtt_password, mqtt_discovery)
     loaded = load_model(model, engine, threads, precision)
     wanted.check(loaded)
     limits = Limits(streams=max_streams, clients=max_clients)
-    hub = Hub(loaded, limits, options, None if stored is None else stored.open(loaded))
+    shelf = HeadShelf(loaded, given, heads_folder)
+    hub = Hub(loaded, limits, options, None if stored is None else stored.open(loaded), shelf)
     publisher = None
     try:
         if broker is not None:
             publisher = _publish(hub, broker, mqtt_discovery)
         server = Server(hub, host, port, token, publisher)
         asked = query or ([] if wanted else None)
-        heads = [taught for _, taught in wanted.heads]
         for name, source in map(read_source, sources or ()):
-            hub.add(source, name, query=asked, watch=wanted.watch, hold=wanted.hold, heads=heads)
+            hub.add(source, name, query=asked, watch=wanted.watch, hold=wanted.hold, heads=list(given.values()))
         if publisher is not None:
             publisher.start()
         names = ", ".join(channel.name for channel in hub.channels) or "no stream so far"

@@ -15,7 +15,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 
-from vljepa_edge.errors import InputError, VideoError, VLJepaError
+from vljepa_edge.errors import HeadError, InputError, VideoError, VLJepaError
 from vljepa_edge.serve.access import Access, refuse
 from vljepa_edge.serve.bodies import Change, NewStream, read_body
 from vljepa_edge.serve.channel import Channel
@@ -83,7 +83,7 @@ class Routes:
 
     async def list_streams(self, request: Request) -> Response:
         """What streams there are and how they are doing."""
-        return JSONResponse({"streams": await run_in_threadpool(lambda: [describe(c) for c in self._hub.channels])})
+        return JSONResponse({"streams": await run_in_threadpool(lambda: list(map(self._describe, self._hub.channels)))})
 
     async def add_stream(self, request: Request) -> Response:
         """Begin to read a source."""
@@ -93,10 +93,11 @@ class Routes:
             options = self._hub.options.changed(
                 policy=body.policy, hop=body.hop, decode=body.decode, min_confidence=body.min_confidence
             )
+            heads = self._hub.shelf.take(body.heads)
             channel = self._hub.add(
-                body.source, body.name, query=body.query, watch=body.watch, hold=body.hold, options=options
+                body.source, body.name, query=body.query, watch=body.watch, hold=body.hold, heads=heads, options=options
             )
-            return describe(channel)
+            return self._describe(channel)
 
         made = await run_in_threadpool(add)
         return JSONResponse(made, 201, {"location": f"/streams/{made['name']}"})
@@ -104,14 +105,19 @@ class Routes:
     async def show_stream(self, request: Request) -> Response:
         """One stream."""
         channel = self._hub.channel(request.path_params["name"])
-        return JSONResponse(await run_in_threadpool(describe, channel))
+        return JSONResponse(await run_in_threadpool(self._describe, channel))
 
     async def change_stream(self, request: Request) -> Response:
         """Ask, watch for, or cut by something else."""
         body = await read_body(request, Change)
-        changes = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
+        given = {name: value for name in body.model_fields_set if (value := getattr(body, name)) is not None}
         name = request.path_params["name"]
-        return JSONResponse(await run_in_threadpool(lambda: describe(self._hub.change(name, **changes))))
+
+        def change() -> dict[str, Any]:
+            heads = {"heads": self._hub.shelf.take(body.heads)} if body.heads is not None else {}
+            return self._describe(self._hub.change(name, **given | heads))
+
+        return JSONResponse(await run_in_threadpool(change))
 
     async def remove_stream(self, request: Request) -> Response:
         """Stop a stream."""
@@ -178,6 +184,9 @@ class Routes:
         """The OpenAPI document."""
         return JSONResponse(build_document())
 
+    def _describe(self, channel: Channel) -> dict[str, Any]:
+        return describe(channel, self._hub.shelf)
+
     def _viewer_left(self) -> None:
         self._viewers -= 1
 
@@ -224,7 +233,7 @@ def _number(asked: QueryParams, name: str, default: float, least: float, most: f
 def _answer(error: VLJepaError) -> Response:
     if isinstance(error, Refusal):
         return refuse(error)
-    given = isinstance(error, InputError | VideoError)
+    given = isinstance(error, InputError | VideoError | HeadError)
     return refuse(Refusal(400 if given else 500, type(error).__name__, str(error)))
 
 

@@ -24,7 +24,11 @@ _Watch = Annotated[
     ),
 ]
 _Hold = Annotated[
-    float, Field(ge=0, le=86400, description="Seconds that a label must be seen before it has appeared.")
+    float, Field(ge=0, le=86400, description="Seconds that a label or an event must be seen before it has begun.")
+]
+_Heads = Annotated[
+    list[Annotated[str, Field(max_length=64)]],
+    Field(max_length=16, description="Names of taught heads, whose events are told; [] tells of none."),
 ]
 _Policy = Annotated[_Text, Field(description="When a segment ends, e.g. running-ward:threshold=0.3.")]
 B = TypeVar("B", bound=BaseModel)
@@ -41,6 +45,7 @@ class NewStream(BaseModel):
     name: Annotated[str | None, Field(description="At most 32 letters, digits, _ and -.")] = None
     query: Annotated[_Query | None, Field(description="One question or several; null: the model's.")] = None
     watch: _Watch = []
+    heads: _Heads = []
     hold: _Hold = 0.5
     policy: _Policy | None = None
     hop: Annotated[float | None, Field(description="Seconds between two looks; null: the model's.")] = None
@@ -57,6 +62,7 @@ class Change(BaseModel):
 
     query: _Query | None = None
     watch: _Watch | None = None
+    heads: _Heads | None = None
     hold: _Hold = 0.5
     policy: _Policy | None = None
 

@@ -11,13 +11,15 @@ from vljepa_edge.support.json_numbers import number
 
 if TYPE_CHECKING:
     from vljepa_edge.serve.mqtt.publisher import Publisher
+    from vljepa_edge.serve.shelf import HeadShelf
 
 STAGES = ("hop", "queue", "scale", "encode", "predict", "decode")
 _ILL = ("silent", "waiting", "failed")
 
 
-def describe(channel: Channel) -> dict[str, Any]:
-    """One stream. `time` is that of the newest frame; `dropped` counts every frame that came too late to be used."""
+def describe(channel: Channel, shelf: HeadShelf) -> dict[str, Any]:
+    """One stream; its heads are called as on a shelf. `time` is that of the newest frame; `dropped` counts every frame
+    that came too late to be used."""
     stream = channel.stream
     stats = stream.stats()
     return {
@@ -29,6 +31,7 @@ def describe(channel: Channel) -> dict[str, Any]:
         "reopened": channel.reopened,
         "query": list(stream.queries),
         "watch": list(stream.watched),
+        "heads": [{"name": shelf.name(head), "events": list(head.events)} for head in stream.heads],
         "policy": str(stream.policy),
         "threshold": threshold(stream.policy),
         "time": number(channel.time, 3),

@@ -13,9 +13,11 @@ from urllib.parse import urlsplit
 from vljepa_edge.errors import InputError
 from vljepa_edge.serve.channel import Channel
 from vljepa_edge.serve.feed import Feed
+from vljepa_edge.serve.heads import check_heads, replace_heads
 from vljepa_edge.serve.ledger import Ledger
 from vljepa_edge.serve.pictures import PictureRing
 from vljepa_edge.serve.refusal import name_taken, too_many, unknown_stream
+from vljepa_edge.serve.shelf import HeadShelf
 from vljepa_edge.streaming.options import StreamOptions
 from vljepa_edge.streaming.policy import parse_policy
 from vljepa_edge.streaming.stream import read_queries
@@ -60,12 +62,15 @@ class Hub:
         limits: Limits | None = None,
         options: StreamOptions | None = None,
         store: EventStore | None = None,
+        shelf: HeadShelf | None = None,
     ) -> None:
-        """options: of streams that are added without. store: where events are kept; the hub closes it."""
+        """options: of streams that are added without. store: where events are kept; the hub closes it. shelf: heads
+        that clients may name."""
         self.model = model
         self.options = options or StreamOptions()
         self.limits = limits or Limits()
         self.store = store
+        self.shelf = shelf or HeadShelf(model)
         self.feed = Feed(self.limits.events, self.limits.clients, 0 if store is None else store.first_free)
         self.pictures = PictureRing(self.limits.pictures)
         self.ledger = Ledger(self.feed, self.pictures, store)
@@ -134,8 +139,10 @@ class Hub:
         watch: WatchLike = _UNSET,
         hold: float = HOLD,
         policy: str | Policy = _UNSET,
+        heads: Sequence[Head] = _UNSET,
     ) -> Channel:
-        """Ask, watch for, or cut by something else, from the next hop on; what was open closes now.
+        """Ask, watch for, or cut by something else, from the next hop on; what was open closes now. A head that stays
+        goes on; `hold` is of the labels, and of heads that are new.
 
         All of it or, where one can't be, none. Raises as add() does.
         """
@@ -143,8 +150,12 @@ class Hub:
         stream = channel.stream
         asked = None if query is _UNSET else read_queries(query)
         cut = None if policy is _UNSET else parse_policy(policy)
+        if heads is not _UNSET:
+            check_heads(heads, self.model)
         if watch is not _UNSET:
             stream.watch(watch, hold)  # the last that can be refused
+        if heads is not _UNSET:
+            replace_heads(stream, heads, hold)
         if asked is not None:
             stream.set_query(asked)
         if cut is not None:

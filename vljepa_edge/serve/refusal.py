@@ -19,6 +19,11 @@ def unknown_stream(name: str, known: list[str]) -> Refusal:
     return Refusal(404, "UnknownStream", f"there is no stream {name!r}; there are: {', '.join(known) or 'none'}")
 
 
+def unknown_head(name: str, known: list[str]) -> Refusal:
+    """No head has this name."""
+    return Refusal(400, "UnknownHead", f"there is no head {name!r}; there are: {', '.join(known) or 'none'}")
+
+
 def name_taken(name: str) -> Refusal:
     """Another stream has this name."""
     return Refusal(409, "NameTaken", f"a stream {name!r} is there already; remove it, or choose another name")
