@@ -91,7 +91,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("x" * 5000, "can't be opened"),
         ("file:///not/there.mp4", "no such file"),
         ("file://nas/clip.mp4", "a file of another host, nas; name it by"),
-        ("http://127.0.0.1:9/v.mp4", "protocol http:// is not supported; a source must be"),
+        ("http://127.0.0.1:9/v.mp4", "can't be connected to: Connection refused"),
         ("gopher://old/v.mp4", "protocol gopher:// is not supported; a source must be"),
         ("rtsp://", r"not a valid URL; it must be rtsp://\["),
         ("rtsp://host:99999/v", r"not a valid URL; it must be rtsp://\["),

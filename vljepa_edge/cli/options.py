@@ -45,7 +45,10 @@ Precision = Annotated[str, typer.Option("--precision", metavar="TYPE", help="aut
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show the traceback of an error.")]
 Source = Annotated[
-    str, typer.Argument(metavar="SOURCE", help="A video, photo or bag, an rtsp:// address, /dev/video0 or camera:0.")
+    str,
+    typer.Argument(
+        metavar="SOURCE", help="A video, photo or bag, an rtsp:// or http:// address, camera:0, or - for stdin."
+    ),
 ]
 Queries = Annotated[
     list[str] | None,
@@ -110,8 +113,7 @@ def open_and_load(
 ) -> tuple[OpenedSource, Model]:
     """A source, and the model that it was opened for; tap: of open_source.
 
-    A source that can't be opened costs no load; the first frames of one that can are read while the model loads. Raises
-    VideoError, and as load_model does.
+    A source that can't be opened costs no load. Raises VideoError, and as load_model does.
     """
     from vljepa_edge.bundle.store import Bundle, default_bundle
     from vljepa_edge.engines import open_engine

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import av
 from av.error import FFmpegError
@@ -26,8 +26,15 @@ _TEXT_ART = {"ansi", "bintext", "xbin", "idf"}
 _WITH_EXIF = {"mjpeg", "png", "webp", "tiff"}
 _USUAL_RATE = 25  # frames per second, where a container says nothing
 _NO_TIMESTAMPS = 0x80  # FFmpeg's AVFMT_NOTIMESTAMPS
+_RATE_UNKNOWN = {"mpjpeg"}  # formats whose stamps FFmpeg makes up from a rate that nobody told it
 # Reading goes on after damage in the container until so many reads in a row gave nothing.
 _MAX_FAILED_READS = 50
+
+
+class Readable(Protocol):
+    """What is read from beginning to end."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Decoder:
@@ -41,7 +48,7 @@ class Decoder:
     def __init__(
         self,
         name: str,
-        url: str | BinaryIO,
+        url: str | BinaryIO | Readable,
         stats: SourceStats,
         *,
         options: Mapping[str, str],
@@ -50,7 +57,7 @@ class Decoder:
         timeout: float | None = None,
         threads: int = 0,
     ) -> None:
-        """url: or an open file that can seek. threads: of FFmpeg's decoder, 0 for as many as there are cores."""
+        """url: or an open file, best one that seeks. threads: of FFmpeg's decoder, 0 for as many as there are cores."""
         self._name = name
         self._stats = stats
         self._live = live
@@ -95,6 +102,11 @@ class Decoder:
         if rotation not in self._turns:
             self._turns[rotation] = matrix_turn(frame)
         return Picture(frame, time, self._aspect, self._turns[rotation])
+
+    @property
+    def has_end(self) -> bool:
+        """Whether it is known to end: its header says how long it is, or it is a photo."""
+        return bool(self._container.duration) or self._container.format.name.endswith("_pipe")
 
     @property
     def start(self) -> float | None:
@@ -163,7 +175,7 @@ class Decoder:
                 self._stats.corrupt += frame.is_corrupt
                 stamp = guess(frame.pts, frame.dts)
                 time_base = frame.time_base or self._stream.time_base
-                if stamp is None or time_base is None:
+                if stamp is None or time_base is None or self._container.format.name in _RATE_UNKNOWN:
                     yield frame, None
                     continue
                 at = float(stamp * time_base)

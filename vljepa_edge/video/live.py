@@ -7,11 +7,12 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, wait
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import av
 from av.error import FFmpegError
 
 from vljepa_edge.errors import VideoError, redacted
@@ -22,6 +23,8 @@ from vljepa_edge.video.live_clock import LiveClock
 from vljepa_edge.video.timing import Grid
 
 Connect = Callable[[], Decoder]
+Stamped = Iterable[tuple[av.VideoFrame, float | None]]
+Held = Callable[[Stamped, threading.Event], Stamped]
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # seconds between attempts to reconnect, doubling
 
@@ -30,7 +33,7 @@ def rtsp(url: str, stats: SourceStats, timeout: float) -> Connect:
     """How to connect to an RTSP URL, over TCP. Raises VideoError if the URL is not one."""
     name = redacted(url)
     scheme, colon, address = url.partition(":")
-    if not _is_valid(url):
+    if not is_valid_url(url):
         raise VideoError(
             name,
             "not a valid URL; it must be rtsp://[user:password@]host[:port]/path, "
@@ -60,7 +63,8 @@ def rtsp(url: str, stats: SourceStats, timeout: float) -> Connect:
     return connect
 
 
-def _is_valid(url: str) -> bool:
+def is_valid_url(url: str) -> bool:
+    """Whether a text can be a URL of a host."""
     try:
         url.encode()
         parts = urlsplit(url)
@@ -121,10 +125,17 @@ def camera(device: str, stats: SourceStats, timeout: float) -> Connect:
 
 
 def reconnecting(
-    name: str, connect: Connect, first: Decoder, stats: SourceStats, retry_for: float, stopped: threading.Event
+    name: str,
+    connect: Connect,
+    first: Decoder,
+    stats: SourceStats,
+    retry_for: float,
+    stopped: threading.Event,
+    held: Held | None = None,
 ) -> Pictures:
     """Frames of a live source, second 0 being its first. When it dies, connects again; time goes on as on the clock.
 
+    held: gives the frames of one connection when they are due, where they come before.
     Raises VideoError when no frame came for `retry_for` seconds after a loss.
     """
     decoder: Decoder | None = first
@@ -136,7 +147,7 @@ def reconnecting(
         if decoder is not None:
             fresh = True
             try:
-                for frame, stamp in decoder:
+                for frame, stamp in decoder if held is None else held(decoder, stopped):
                     if stopped.is_set():
                         return
                     seen = time.monotonic()

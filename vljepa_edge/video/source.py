@@ -22,27 +22,31 @@ from numpy.typing import NDArray
 from vljepa_edge.errors import InputError, VideoError, VideoWarning, VLJepaError, redacted
 from vljepa_edge.support.arguments import shown
 from vljepa_edge.support.ending import when_dropped
+from vljepa_edge.video import http as web
 from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
 from vljepa_edge.video.ahead import AheadReader
 from vljepa_edge.video.frame import MAX_PIXELS, Frame, Picture, Pictures, SourceStats
+from vljepa_edge.video.gstreamer import Pipeline, hidden, is_pipeline
 from vljepa_edge.video.preprocess import ResizeMode
 from vljepa_edge.video.recording import Recording
+from vljepa_edge.video.standard_input import NAME, STANDARD_INPUT, open_standard_input
 from vljepa_edge.video.timing import EARLY, Grid
 
 _Array = NDArray[np.uint8]
 SourceLike: TypeAlias = (
     str | os.PathLike[str] | Recording | _Array | Iterable[Frame] | Iterable[tuple[_Array, float]] | Iterable[_Array]
 )
-"""What gives frames: the path of a video or image file or a file:// URL; a ROS bag by its path, or a `Bag`; an rtsp://
-URL; a camera as `camera:0` or `/dev/video0`; one uint8 array, which is a photo; or an iterable of `Frame`, of (array,
+"""What gives frames: the path of a video or image file or a file:// URL; a ROS bag by its path, or a `Bag`; an rtsp://,
+http:// or https:// URL; "-", which is standard input; a camera as `camera:0` or `/dev/video0`; a GStreamer pipeline,
+which has elements with " ! " between; one uint8 array, which is a photo; or an iterable of `Frame`, of (array,
 seconds), or of arrays at the model's frame rate. Arrays are uint8: (height, width, 3) RGB, (height, width, 4) RGBA, or
 (height, width) grey."""
 Tap: TypeAlias = Callable[[Frame], object]
 
 ALLOWED = (
-    "a source must be a video or image file, a bag, an rtsp:// URL, /dev/videoN, camera:N, an array or an iterable of "
-    "(array, seconds)"
+    "a source must be a video or image file, a bag, an rtsp://, http:// or https:// URL, - for standard input, "
+    "/dev/videoN, camera:N, a GStreamer pipeline, an array or an iterable of (array, seconds)"
 )
 
 
@@ -133,15 +137,17 @@ def open_source(
 ) -> Source:
     """Opens anything that gives frames.
 
-    source: the path of a video or image file or a bag; a `Bag`; an rtsp:// URL; a camera as `/dev/video0` or
-        `camera:0`; one uint8 array (a photo); an iterable of Frame, of (array, seconds) or, together with `fps`, of
-        bare arrays.
+    source: the path of a video or image file or a bag; a `Bag`; an rtsp://, http:// or https:// URL; "-" for standard
+        input; a camera as `/dev/video0` or `camera:0`; a GStreamer pipeline; one uint8 array (a photo); an iterable of
+        Frame, of (array, seconds) or, together with `fps`, of bare arrays.
     size: (width, height) to scale to as `resize` says; None keeps the decoded size.
     fps: sample by timestamp on a grid of 1 / fps seconds: the first frame at or after each due time, or a little
         before it if the source is no file and its stamps may tremble. None gives all.
-    live: whether a thread reads ahead and only the latest frame is kept. By default cameras and RTSP are live. A file
-        opened so plays in real time; a camera or RTSP URL opened with live=False is read frame by frame to its end.
-    timeout: seconds without a frame after which a connection counts as dead.
+    live: whether a thread reads ahead and only the latest frame is kept. By default cameras, pipelines, RTSP and what
+        comes by HTTP and has no end are live. What has an end plays in real time when it is opened so; a camera or URL
+        opened with live=False is read frame by frame to its end.
+    timeout: seconds without a frame after which a connection counts as dead; of HLS at least 20, as a segment may last
+        so long; of standard input, which can't be tried again, together with `retry_for`.
     retry_for: seconds for which a live source that died is tried again. A camera whose driver hangs can't be; nobody
         waits for it longer than `timeout` and `retry_for` together, and a second.
     tap: called with each frame that is given out, in its decoded size, before it is scaled. Where a thread reads ahead
@@ -170,17 +176,30 @@ def open_source(
         name = redacted(text)
         with readable(name):
             decoder = alive.interruptibly(connect)
-        live = live is not False
-        if live:
-            pictures = alive.reconnecting(name, connect, decoder, stats, retry_for, stopped)
-            patience += timeout
+        by_http = web.is_http(text)
+        if by_http and decoder.has_end:
+            ahead, pictures = decoder, recorded.decoded(decoder, stats)
+            grid = Grid(fps)
+            if live:
+                pictures = alive.paced(pictures, stopped)
+        elif live is not False:
+            live, held = True, web.at_their_time if by_http and web.is_playlist(text) else None
+            pictures = alive.reconnecting(name, connect, decoder, stats, retry_for, stopped, held)
+            patience += web.wait_for(text, timeout)
             silence = patience + retry_for
         else:
             ahead, pictures = decoder, recorded.decoded(decoder, stats)
+    elif text is not None and is_pipeline(text):
+        name, live = hidden(text), live is not False
+        ahead = Pipeline(text, stats, timeout, stopped, drop=live)
+        pictures = recorded.decoded(ahead, stats)
+        silence = patience + timeout + retry_for
     elif written is not None:
-        name = written.name if isinstance(written, Recording) else redacted(written)
+        name = (
+            written.name if isinstance(written, Recording) else NAME if written == STANDARD_INPUT else redacted(written)
+        )
         with readable(name):
-            ahead = _open_recorded(written, stats)
+            ahead = _open_recorded(written, stats, timeout + retry_for, stopped)
         pictures = recorded.decoded(ahead, stats)
         grid = Grid(fps)
         if live:
@@ -205,12 +224,19 @@ def open_source(
 
 
 def is_live(source: str) -> bool:
-    """Whether a text names a camera or an address rather than a file. Raises VideoError for one that names nothing."""
-    return _live_connection(source, SourceStats(), 1.0) is not None
+    """Whether a text names a camera, an address or a pipeline rather than a file. Raises VideoError for one that names
+    nothing."""
+    return _live_connection(source, SourceStats(), 1.0) is not None or is_pipeline(source)
 
 
-def _open_recorded(source: str | Recording, stats: SourceStats) -> recorded.File:
-    return source._open(stats) if isinstance(source, Recording) else recorded.open_file(file_path(source), stats)
+def _open_recorded(
+    source: str | Recording, stats: SourceStats, silence: float, stopped: threading.Event
+) -> recorded.File:
+    if isinstance(source, Recording):
+        return source._open(stats)
+    if source == STANDARD_INPUT:
+        return open_standard_input(stats, silence, stopped)
+    return recorded.open_file(file_path(source), stats)
 
 
 @contextmanager
@@ -285,6 +311,8 @@ def _live_connection(text: str, stats: SourceStats, timeout: float) -> alive.Con
     """How to connect to what `text` names; None if it names a file."""
     if re.match(r"rtsps?:/", text, re.IGNORECASE):
         return alive.rtsp(text, stats, timeout)
+    if web.is_http(text):
+        return web.http(text, stats, web.wait_for(text, timeout))
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
     if scheme is not None and scheme[1].lower() != "file":
         raise VideoError(text, f"the protocol {scheme[1]}:// is not supported; {ALLOWED}")

@@ -62,7 +62,7 @@ class Bag(Recording):
 def is_bag(path: str) -> bool:
     """Whether a path looks like one of a bag: by its ending, or, of a folder, by what is in it."""
     place = Path(path)
-    if place.is_dir():
+    if os.path.isdir(path):  # which no name makes raise
         return (place / _METADATA).is_file() or any(next(place.glob(f"*{end}"), None) for end in (".mcap", ".db3"))
     return place.suffix.lower() in _SUFFIXES
 
