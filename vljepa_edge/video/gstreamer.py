@@ -120,7 +120,8 @@ class Pipeline:
             raise VideoError(self.name, "the memory of a frame can't be read")
         try:
             rows: NDArray[np.uint8] = np.frombuffer(mapped.data, np.uint8).reshape(height, -1)
-            return rows[:, : 3 * width].reshape(height, width, 3).copy()
+            image: NDArray[np.uint8] = rows[:, : 3 * width].reshape(height, width, 3).copy()
+            return image
         finally:
             buffer.unmap(mapped)
 
