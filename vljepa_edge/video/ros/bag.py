@@ -194,7 +194,8 @@ def _reader(path: Path) -> Reader1 | Reader2:
 
 
 def _typestore(ros1: bool) -> Any:
-    """Definitions of messages; those of images are the same in every ROS 2, so that the bag's own are not needed."""
+    """Definitions of messages. Those of images are the same in every ROS 2; rosbags makes code of definitions, and so
+    none is made of what a bag says."""
     from rosbags.typesys import Stores, get_typestore
 
     return get_typestore(Stores.ROS1_NOETIC if ros1 else Stores.ROS2_HUMBLE)
