@@ -16,15 +16,30 @@ BUILD = ROOT / "build" / "cpp"
 
 
 @cache
-def program(name: str) -> Path:
-    """The path of a program; skips the test where it can't be compiled."""
+def program(name: str, folder: str = "tests") -> Path:
+    """The path of a program of the build; skips the test where it can't be compiled."""
     if shutil.which("c++") is None:
         pytest.skip("no C++ compiler")
     if find_spec("cmake") is None:
         pytest.skip("the package cmake is not installed")
     _configure()
     _cmake("--build", str(BUILD), "--parallel", "2", "--target", name)
-    return BUILD / "tests" / name
+    return BUILD / folder / name
+
+
+def compiled(source: Path) -> Path:
+    """A program of one file of C or C++, linked as a user would link it."""
+    library = program("vljepa" if source.suffix == ".c" else "vljepa_static", folder="")
+    out = source.with_suffix("")
+    libraries = Path(openvino_cmake()).parent / "libs"
+    command = ["c++", "-std=c++17"] if source.suffix == ".cpp" else ["cc", "-std=c11", "-Wall", "-Wextra", "-Werror"]
+    command += [f"-I{ROOT / 'bindings' / 'include'}", str(source), "-o", str(out), f"-Wl,-rpath,{BUILD}:{libraries}"]
+    if source.suffix == ".c":
+        command += [f"-L{library.parent}", "-lvljepa"]
+    else:
+        command += [str(library.parent / "libvljepa.a"), *map(str, libraries.glob("libopenvino.so.*"))]
+    subprocess.run(command, check=True)
+    return out
 
 
 def openvino_cmake() -> str:
@@ -37,7 +52,12 @@ def openvino_cmake() -> str:
 @cache
 def _configure() -> None:
     """As `make cpp-test` does."""
-    options = ("-DVLJEPA_TESTS=ON", "-DCMAKE_BUILD_TYPE=Release", f"-DOpenVINO_DIR={openvino_cmake()}")
+    options = (
+        "-DVLJEPA_TESTS=ON",
+        "-DVLJEPA_EXAMPLES=ON",
+        "-DCMAKE_BUILD_TYPE=Release",
+        f"-DOpenVINO_DIR={openvino_cmake()}",
+    )
     _cmake("-S", str(ROOT / "bindings"), "-B", str(BUILD), *options)
 
 

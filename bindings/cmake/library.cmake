@@ -5,6 +5,8 @@ include(CMakePackageConfigHelpers)
 
 vljepa_objects(vljepa_runtime
   src/api/common.cpp
+  src/api/model.cpp
+  src/api/stream.cpp
   src/bundle/bundle.cpp
   src/bundle/fields.cpp
   src/bundle/json.cpp
@@ -14,16 +16,61 @@ vljepa_objects(vljepa_runtime
   src/bundle/sha256.cpp
   src/bundle/store.cpp
   src/bundle/versions.cpp
-  src/bundle/zip.cpp)
+  src/bundle/zip.cpp
+  src/engine/engine.cpp
+  src/model.cpp
+  src/stream/event.cpp
+  src/stream/make_policy.cpp
+  src/stream/sampler.cpp
+  src/stream/stream.cpp
+  src/stream/track.cpp
+  src/text/byte_level.cpp
+  src/text/confidence.cpp
+  src/text/detokenizer.cpp
+  src/text/npy.cpp
+  src/text/query_file.cpp
+  src/text/texts.cpp
+  src/text/tokenizer.cpp
+  src/video/fit.cpp
+  src/video/scale.cpp
+  src/video/taps.cpp
+  src/vision/shots.cpp
+  src/vision/vision.cpp
+  src/vision/window.cpp)
+
+# The openvino package of PyPI has headers, libraries and what CMake needs: -DOpenVINO_DIR=.../site-packages/openvino/cmake.
+find_package(OpenVINO QUIET COMPONENTS Runtime)
+if(OpenVINO_FOUND)
+  set(VLJEPA_ENGINE openvino::runtime)
+  vljepa_objects(vljepa_engine src/engine/openvino.cpp)
+  target_link_libraries(vljepa_engine PRIVATE openvino::runtime)
+  # Its headers are not for our warnings.
+  get_target_property(openvino_headers openvino::runtime INTERFACE_INCLUDE_DIRECTORIES)
+  target_include_directories(vljepa_engine SYSTEM PRIVATE ${openvino_headers})
+else()
+  message(WARNING "OpenVINO was not found: the library opens bundles and scales pictures, and loads no model. "
+                  "Install the package openvino and give its folder `cmake` as OpenVINO_DIR.")
+  set(VLJEPA_ENGINE)
+  vljepa_objects(vljepa_engine src/engine/no_openvino.cpp)
+endif()
+
 target_compile_definitions(vljepa_runtime PRIVATE VLJEPA_BUILDS_LIBRARY VLJEPA_VERSION="${PROJECT_VERSION}")
 
-add_library(vljepa SHARED $<TARGET_OBJECTS:vljepa_core> $<TARGET_OBJECTS:vljepa_runtime>)
-add_library(vljepa_static STATIC $<TARGET_OBJECTS:vljepa_core> $<TARGET_OBJECTS:vljepa_runtime>)
-set_target_properties(vljepa PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
+add_library(vljepa SHARED $<TARGET_OBJECTS:vljepa_core> $<TARGET_OBJECTS:vljepa_runtime>
+            $<TARGET_OBJECTS:vljepa_engine>)
+add_library(vljepa_static STATIC $<TARGET_OBJECTS:vljepa_core> $<TARGET_OBJECTS:vljepa_runtime>
+            $<TARGET_OBJECTS:vljepa_engine>)
+set_target_properties(vljepa PROPERTIES INSTALL_RPATH_USE_LINK_PATH ON VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 set_target_properties(vljepa_static PROPERTIES OUTPUT_NAME vljepa EXPORT_NAME static)
 target_compile_definitions(vljepa_static INTERFACE VLJEPA_STATIC)
+if(UNIX AND NOT APPLE)  # templates of other libraries would be exported, hidden or not
+  set(exports ${CMAKE_CURRENT_SOURCE_DIR}/cmake/exports.map)
+  target_link_options(vljepa PRIVATE -Wl,--version-script=${exports})
+  set_target_properties(vljepa PROPERTIES LINK_DEPENDS ${exports})
+endif()
 foreach(library vljepa vljepa_static)
   target_compile_features(${library} INTERFACE cxx_std_17)
+  target_link_libraries(${library} PRIVATE ${VLJEPA_ENGINE})
   target_include_directories(${library} INTERFACE $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
                                                   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endforeach()

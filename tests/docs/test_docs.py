@@ -32,7 +32,7 @@ from vljepa_edge.streaming.stats import Counts
 ROOT = Path(__file__).parents[2]
 TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
 DOCS = (*(ROOT / name for name in TOP), *sorted((ROOT / "docs").rglob("*.md")))
-LANGUAGES = ("bash", "python", "text", "json", "yaml", "")
+LANGUAGES = ("bash", "python", "c", "cpp", "cmake", "text", "json", "yaml", "")
 
 
 class Block(NamedTuple):

@@ -31,17 +31,17 @@ void refuse(const std::string& where, const std::string& reason) {
 std::int64_t as_integer(const Json& value, const std::string& where, std::int64_t low, std::int64_t high) {
     const std::int64_t* found = value.integer();
     if (found == nullptr || *found < low || *found > high) {
-        refuse(where, "must be a whole number, " + std::to_string(low) + " to " + std::to_string(high) + ", got " +
+        refuse(where, "must be an integer, " + std::to_string(low) + " to " + std::to_string(high) + ", got " +
                           value.shown());
     }
     return *found;
 }
 
 double as_number(const Json& value, const std::string& where, double low, double high) {
-    const std::int64_t* whole = value.integer();
+    const std::int64_t* integer = value.integer();
     const double* real = value.real();
-    const double found = whole != nullptr ? static_cast<double>(*whole) : real != nullptr ? *real : low - 1.0;
-    if ((whole == nullptr && real == nullptr) || found < low || found > high) {
+    const double found = integer != nullptr ? static_cast<double>(*integer) : real != nullptr ? *real : low - 1.0;
+    if ((integer == nullptr && real == nullptr) || found < low || found > high) {
         refuse(where, "must be a number, " + shown_number(low) + " to " + shown_number(high) + ", got " + value.shown());
     }
     return found;

@@ -119,8 +119,8 @@ class Reader {
         const std::size_t first = at_;
         if (peek() == '-') ++at_;
         const char leading = peek();
-        const std::size_t whole = digits();
-        if (whole == 0 || (leading == '0' && whole > 1)) fail("expected a value");
+        const std::size_t leading_digits = digits();
+        if (leading_digits == 0 || (leading == '0' && leading_digits > 1)) fail("expected a value");
         bool is_integer = true;
         if (peek() == '.') {
             is_integer = false;

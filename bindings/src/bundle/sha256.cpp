@@ -24,7 +24,7 @@ struct Constants {
         }
     }
 
-    // The largest x with x^power <= n * 2^(32 * power), without its whole part.
+    // The largest x with x^power <= n * 2^(32 * power), without its integer part.
     static std::uint32_t fraction(std::uint32_t n, int power) {
         std::uint64_t low = 0;
         std::uint64_t high = std::uint64_t{1} << 37;

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "vljepa/model.hpp"
+#include "vljepa/policy.hpp"
+
+namespace vljepa {
+
+/// A segment that opened (no end, the newest embedding) or closed (the mean embedding of the segment).
+struct Cut {
+    std::int64_t segment = 0;
+    double start = 0.0;
+    std::optional<double> end;
+    std::vector<float> embedding;
+    double change = 0.0;
+};
+
+/// One query of a stream: its policy's state, and segments on the clock of events.
+///
+/// A cut lies in the middle between the first hop of the new segment and what the policy knows to be before it: the oldest
+/// frame in the window of that hop, or a later hop that was as the old segment. Each cut lies after the one before it.
+class Track {
+  public:
+    Track(Query query, std::unique_ptr<Policy> policy) : query_(std::move(query)), policy_(std::move(policy)) {}
+
+    const Query& query() const { return query_; }
+    /// Tells the policy of a hop; what closed and what opened, in this order. `since`: the oldest frame of its window.
+    std::vector<Cut> push(const std::vector<float>& embedding, double time, double since);
+    /// The stream ended at its last frame: closes the open segment there and starts afresh.
+    std::vector<Cut> end(double time);
+    /// The next hop may have any time, and the next segment starts no earlier than it.
+    void restart_clock() { earliest_.reset(); }
+    /// Forgets all but the query.
+    void reset();
+
+  private:
+    Cut close(double end, std::vector<float> mean, double change);
+
+    Query query_;
+    std::unique_ptr<Policy> policy_;
+    std::int64_t segment_ = -1;
+    std::optional<double> start_;
+    std::optional<double> earliest_;
+    double hop_ = 0.0;
+};
+
+}  // namespace vljepa
