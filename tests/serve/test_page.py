@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("starlette")
 
+from tests.media import write_video
 from tests.serve.cameras import camera, until
 from tests.serve.chromium import PROGRAM, Browser, Tab, chromium
 from tests.serve.running import Running
@@ -59,6 +60,17 @@ def fill(tab: Tab, **fields: str) -> None:
         tab.ask(f"document.getElementById('{name}').select()")
         tab.call("Input.insertText", text=text)
     tab.ask("document.querySelector('#ask button').click()")
+
+
+def tap(tab: Tab, selector: str) -> None:
+    """Press what is seen at the place of an element, large enough for a finger."""
+    tab.until(f"(document.querySelector('{selector}')?.getBoundingClientRect().height ?? 0) > 0")
+    tab.ask(f"document.querySelector('{selector}').scrollIntoView({{block: 'center'}})")
+    box = tab.ask(f"document.querySelector('{selector}').getBoundingClientRect().toJSON()")
+    assert box["width"] >= 24 and box["height"] >= 24, box
+    place = {"x": box["x"] + box["width"] / 2, "y": box["y"] + box["height"] / 2, "button": "left", "clickCount": 1}
+    for kind in ("mousePressed", "mouseReleased"):
+        tab.call("Input.dispatchMouseEvent", type=kind, **place)
 
 
 def test_events_appear_at_once_with_text_picture_curve_and_counts(tab: Tab, running: Running) -> None:
@@ -135,6 +147,61 @@ def test_the_page_comes_back_after_the_server_was_started_again(tab: Tab, runnin
         tab.until("document.getElementById('picture').naturalWidth === 32")
     finally:
         again.stop()
+
+
+def type_into(tab: Tab, **fields: str) -> None:
+    for name, text in fields.items():
+        tab.ask(f"document.getElementById('new-{name}').select()")
+        tab.call("Input.insertText", text=text)
+
+
+NAMES = "[...document.querySelectorAll('#streams button')].map(tab => tab.firstChild.textContent).join()"
+CHOSEN = "document.querySelector('#streams [aria-selected=true]')?.firstChild.textContent"
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 800)])
+def test_a_stream_is_added_and_removed_on_a_phone_and_at_a_desk(
+    tab: Tab, browser: Browser, running: Running, width: int, height: int, tmp_path: Path
+) -> None:
+    clip = write_video(tmp_path / "clip.mp4", 600, fps=10)
+    tab.show_as(width, height, 1, "light")
+    tab.until(f"{NAMES} === 'door' && {ROWS} > 0")
+    tap(tab, "#add")
+    tab.until("document.getElementById('new').open")
+    type_into(tab, source=f"{tmp_path}/{HOSTILE}.mp4", name="yard")
+    tap(tab, "#new-form button")
+    assert HOSTILE in tab.until("document.querySelector('#new-said.bad')?.textContent")
+    assert tab.ask("document.getElementById('new').open") and len(running.hub.channels) == 1
+    assert tab.ask("document.documentElement.scrollWidth <= window.innerWidth")
+    type_into(tab, source=str(clip))
+    tap(tab, "#new-form button")
+    tab.until(f"{CHOSEN} === 'yard' && !document.getElementById('new').open")
+    tab.until("document.getElementById('source').textContent.includes('clip.mp4')")
+    tab.until("document.getElementById('picture').naturalWidth > 0")
+    assert tab.ask("document.getElementById('new-source').value") == ""
+    assert [channel.name for channel in running.hub.channels] == ["door", "yard"]
+    other = browser.tab()
+    other.open(f"http://127.0.0.1:{running.port}/")
+    other.until(f"{NAMES} === 'door,yard'")
+    tap(tab, "#remove")
+    assert tab.until("document.getElementById('sure').open && document.getElementById('sure-title').textContent") == (
+        "Remove yard?"
+    )
+    assert tab.ask("document.activeElement.id") == "sure-cancel"
+    tap(tab, "#sure-cancel")
+    tab.until("!document.getElementById('sure').open")
+    assert len(running.hub.channels) == 2, "nothing is removed without a yes"
+    tap(tab, "#remove")
+    tap(tab, "#sure-form button")
+    tab.until(f"{NAMES} === 'door' && {CHOSEN} === 'door'")
+    assert [channel.name for channel in running.hub.channels] == ["door"]
+    other.until(f"{NAMES} === 'door'")
+    tap(tab, "#remove")
+    tap(tab, "#sure-form button")
+    tab.until("document.getElementById('source').textContent === 'No stream so far. Add one.'")
+    assert running.hub.channels == () and tab.ask("document.getElementById('remove').hidden")
+    wanted = [message for message in tab.complaints() if " 400 " not in message]  # the source that was refused
+    assert wanted == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(360, 740), (1280, 800)])
