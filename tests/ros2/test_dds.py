@@ -41,7 +41,7 @@ def test_images_come_and_events_go_over_a_real_ros_2_topic(
     images = DataReader(participant, Topic(participant, "rt/image", Image), qos=SENSOR)
     writer = DataWriter(participant, Topic(participant, "rt/vljepa/events", String), qos=RELIABLE)
     node = make(policy="uniform:period=1")
-    node._events = SimpleNamespace(publish=lambda message: writer.write(String(message.data)))
+    node._event_publisher = SimpleNamespace(publish=lambda message: writer.write(String(message.data)))
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])}
     peer = subprocess.Popen(
         [sys.executable, "-m", "tests.ros2.dds_peer", str(DOMAIN), "4"],

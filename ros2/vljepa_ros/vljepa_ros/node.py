@@ -56,11 +56,11 @@ class VljepaNode(Node):
             if value[name] not in allowed:
                 raise vljepa_edge.InputError(f"{name} must be {' or '.join(allowed)}, got {value[name]!r}")
         self._by_header = value["clock"] == "header"
-        self._events = self.create_publisher(String, "~/events", EVENTS)
+        self._event_publisher = self.create_publisher(String, "~/events", EVENTS)
         model = vljepa_edge.load(value["model"] or None, engine=value["engine"], threads=value["threads"] or None)
         self._watcher = Watcher(
             model,
-            lambda line: self._events.publish(String(data=line)),
+            lambda line: self._event_publisher.publish(String(data=line)),
             query=value["query"] or None,
             watch=read_labels(value["watch"]),
             options=vljepa_edge.StreamOptions(policy=value["policy"], decode=value["decode"]),
