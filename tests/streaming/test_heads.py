@@ -60,6 +60,14 @@ def facts(events: list[Event]) -> list[tuple[object, ...]]:
     return [(e.status, e.text, e.segment, e.start, e.end, e.decided_at) for e in events]
 
 
+def test_what_happens_now_is_what_has_begun_and_not_ended(model: Model, head: Head) -> None:
+    stream = opened(model, head)
+    run(stream, film((GREY, 4), (RED, 1.5)))
+    assert stream.happening.keys() == {"gets red"} and stream.seen == {}
+    (ended,) = stream.flush()
+    assert ended.status == "ended" and stream.happening == {}
+
+
 def test_events_happen_once_each_where_they_happen(model: Model, head: Head) -> None:
     frames = film((GREY, 4), (RED, 5), (GREY, 4), (BLUE, 5), (GREY, 3))
     events = run(opened(model, head), frames)

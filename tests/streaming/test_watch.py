@@ -155,6 +155,20 @@ def test_a_label_appears_and_goes_with_its_scene(model: Model, word: Word) -> No
     assert (stream.queries, stream.watched) == ((), (word.name,))
 
 
+def test_what_is_seen_now_is_what_has_appeared_and_is_not_gone_with_its_largest_probability(
+    model: Model, word: Word
+) -> None:
+    stream, there, peaks = watching(model, {word.name: word.threshold}), False, []
+    for image, stamp in scenes(GREEN, RED, GREEN, seconds=4.0):
+        for event in stream.push(image, stamp):
+            there = event.status == "appeared"
+            if not there:
+                assert peaks[-1] == event.confidence == max(peaks)
+        assert stream.seen.keys() == ({word.name} if there else set())
+        peaks += stream.seen.values()
+    assert len(peaks) > 8 and peaks == sorted(peaks) and stream.happening == {}
+
+
 def test_events_are_those_of_the_windows_of_a_recording(model: Model) -> None:
     rng = np.random.default_rng(3)
     frames = [(picture(tuple(rng.integers(0, 256, 3)), number), number / 4) for number in range(60)]  # type: ignore[arg-type]

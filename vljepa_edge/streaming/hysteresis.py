@@ -77,6 +77,11 @@ class HysteresisState:
         """Whether it has begun and not ended."""
         return self._begun
 
+    @property
+    def peak(self) -> float:
+        """The largest probability of what has begun and not ended; 0 where nothing has."""
+        return self._peak if self._begun else 0.0
+
     def push(self, probability: float, time: float, told_as: float | None = None) -> Occurrence | None:
         """Tell of a hop, later than the one before it; what began or ended with it, if anything.
 

@@ -297,6 +297,17 @@ class Stream:
         watch = self._analysis.watch
         return () if watch is None else watch.labels.names
 
+    @property
+    def seen(self) -> dict[str, float]:
+        """The labels that have appeared and are not gone, each with its largest probability so far."""
+        watch = self._analysis.watch
+        return {} if watch is None else watch.seen
+
+    @property
+    def happening(self) -> dict[str, float]:
+        """The taught events that have begun and not ended, each with its largest probability so far."""
+        return {name: peak for watch in self._analysis.heads for name, peak in watch.seen.items()}
+
     def add_head(self, head: Head, *, hold: float = HOLD) -> None:
         """Report from the next hop on when the events of a head begin and end, by events "began" and "ended".
 

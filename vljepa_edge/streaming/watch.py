@@ -83,6 +83,11 @@ class Watch(Generic[D]):
         told = ((i, self._states[i].push(chance, time, self._middle)) for i, chance in enumerate(chances))
         return [self._sighting(i, occurrence) for i, occurrence in told if occurrence is not None]
 
+    @property
+    def seen(self) -> dict[str, float]:
+        """What is seen now, and its largest probability so far."""
+        return {name: state.peak for name, state in zip(self.labels.names, self._states, strict=True) if state.is_seen}
+
     def end(self, last: float) -> list[Sighting]:
         """The stream ended with a frame at `last`: what is seen is gone."""
         told = ((i, state.finish()) for i, state in enumerate(self._states))

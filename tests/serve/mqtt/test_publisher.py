@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from vljepa_edge.model import Model
 from vljepa_edge.serve.describe import health
 from vljepa_edge.serve.hub import Hub, Limits
 from vljepa_edge.serve.mqtt import publisher as publishing
+from vljepa_edge.serve.mqtt import updates
 from vljepa_edge.serve.mqtt.publisher import Publisher
 from vljepa_edge.streaming.options import StreamOptions
 
@@ -76,6 +78,11 @@ def published(hub: Hub) -> list[dict[str, Any]]:
     records, lost = hub.feed.after(0, 10**6)
     assert lost == 0
     return [json.loads(record.data) for record in records]
+
+
+def heard(subscriber: Subscriber) -> list[dict[str, Any]]:
+    """The messages of events, as they came."""
+    return [json.loads(one) for one in subscriber.of(EVENTS)]
 
 
 def fresh(broker: Mosquitto) -> dict[str, str]:
@@ -134,8 +141,8 @@ def test_a_broker_that_is_killed_and_comes_back_gets_every_event_and_the_newest_
     assert max(waits) < 0.5, "the camera was kept waiting"
     hub.remove("door")  # no more events
     told = [event["id"] for event in published(hub)]
-    until(lambda: {json.loads(one)["number"] for one in subscriber.of(EVENTS)} >= set(told))
-    numbers = [json.loads(one)["number"] for one in subscriber.of(EVENTS)]
+    until(lambda: {one.get("number") for one in heard(subscriber)} >= set(told))
+    numbers = [one["number"] for one in heard(subscriber) if one["type"] != "update"]
     assert list(dict.fromkeys(numbers)) == told, "in order; some of them twice"
 
 
@@ -177,6 +184,26 @@ def test_events_that_make_way_while_the_broker_is_away_are_counted(model: Model,
     assert numbers == list(range(hub.feed.newest - 19, hub.feed.newest + 1))
     hub.close()
     subscriber.close()
+
+
+@needs_mosquitto
+def test_a_label_that_becomes_surer_is_updated_between_its_beginning_and_its_end(
+    hub: Hub, broker: Mosquitto, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(updates, "_RISE", 1e-4)  # the toy model is as sure at once as it ever is, but for noise
+    publish(hub, broker.url())
+    hub.add(camera(), "door", query=[], watch={"red": 0.001, "green": 0.001}, hold=0.0)
+    until(lambda: any(one["type"] == "update" for one in heard(subscriber)), 30)
+    hub.change("door", watch=[])
+    until(lambda: sum(one["type"] == "end" for one in heard(subscriber)) == hub.ledger.counts()[("door", "appeared")])
+    all_of_them: dict[int, list[dict[str, Any]]] = {}
+    for one in heard(subscriber):
+        all_of_them.setdefault(one["id"], []).append(one)
+    for mine in all_of_them.values():
+        assert [one["type"] for one in mine] == ["new", *["update"] * (len(mine) - 2), "end"]
+        sure = [one["confidence"] for one in mine]
+        assert all(after > before for before, after in pairwise(sure[:-1])) and sure[-1] >= sure[-2]
+        assert len({one["text"] for one in mine}) == 1
 
 
 @needs_mosquitto

@@ -13,9 +13,10 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.serve.feed import Record
 from vljepa_edge.serve.mqtt.broker import Broker, read_broker
 from vljepa_edge.serve.mqtt.discovery import Discovery
-from vljepa_edge.serve.mqtt.messages import Now, event_payload, seen_payload, state_payload
+from vljepa_edge.serve.mqtt.messages import Kind, Now, event_payload, seen_payload, state_payload, update_payload
 from vljepa_edge.serve.mqtt.retained import Retained, retained_of
 from vljepa_edge.serve.mqtt.topics import Topics, slug
+from vljepa_edge.serve.mqtt.updates import Updates
 
 TOPICS = Topics("home/robot")
 SECRET = "hunter2-é/@"
@@ -130,6 +131,26 @@ def test_the_state_is_what_goes_on_and_the_newest_text() -> None:
     assert empty["text"] is None and empty["now"] == []
     assert seen_payload(now(open=(cup, segment)), "label", "cup") == "ON"
     assert seen_payload(now(open=(cup, segment)), "taught", "cup") == "OFF"
+
+
+def test_a_label_that_becomes_surer_by_a_tenth_is_told_once_and_never_before_it_is_new() -> None:
+    updates = Updates()
+    cup, segment = told(5, "appeared", "cup", confidence=0.6), told(6, confidence=0.5)
+
+    def look(peak: float, sent: int = 9) -> tuple[float, list[float]]:
+        peaks: dict[tuple[Kind, str], float] = {("label", "cup"): peak, ("taught", "cup"): 1.0}
+        seen, surer = updates.apply(now(open=(cup, segment), peaks=peaks), sent)
+        assert seen.open[1]["confidence"] == 0.5
+        return seen.open[0]["confidence"], [event["confidence"] for event in surer]
+
+    assert look(0.6) == (0.6, []) and look(0.69) == (0.6, [])
+    assert look(0.8, sent=4) == (0.6, []), "it has not been told yet that it is there"
+    assert look(0.8) == (0.8, [0.8]) and look(0.8) == (0.8, []) and look(0.95) == (0.95, [0.95])
+    updates.forget_but({6})
+    assert look(0.6) == (0.6, [])
+    payload = json.loads(update_payload({**cup, "confidence": 0.9}, 18.25))
+    assert payload["type"] == "update" and payload["id"] == 5 and payload["confidence"] == 0.9
+    assert payload["text"] == "cup" and payload["stream"] == "door" and payload["at"] == 18.25
 
 
 # --- Home Assistant ---

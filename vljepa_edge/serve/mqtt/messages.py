@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from vljepa_edge.serve.feed import Record
 from vljepa_edge.serve.ledger import Told
 from vljepa_edge.streaming.openings import ENDINGS
+from vljepa_edge.support.json_numbers import number
 
 Kind = Literal["segment", "label", "taught"]
 KINDS: dict[str, Kind] = {"open": "segment", "appeared": "label", "began": "taught"}
@@ -25,6 +27,7 @@ class Now(NamedTuple):
     watched  labels that it watches for, and events of heads
     open     the events with which began what has not ended
     said     the newest segment that has a text
+    peaks    the largest probability so far of labels and taught events that go on
     """
 
     name: str
@@ -32,6 +35,7 @@ class Now(NamedTuple):
     watched: tuple[tuple[Kind, str], ...] = ()
     open: tuple[Told, ...] = ()
     said: Told | None = None
+    peaks: Mapping[tuple[Kind, str], float] = MappingProxyType({})
 
     def stopped(self) -> Now:
         """The same when the server has stopped: nothing goes on."""
@@ -42,12 +46,18 @@ def event_payload(record: Record) -> str | None:
     """`new` of what begins and `end` of what ends, both with the id of that with which it began; None of a stall, which
     the stream's availability tells."""
     event: dict[str, Any] = json.loads(record.data)
-    number, begun = event.pop("id"), event.pop("begun")
+    mine, begun = event.pop("id"), event.pop("begun")
     status = event["status"]
     if status not in ENDINGS and status not in ENDINGS.values():
         return None
     kind = "new" if status in ENDINGS else "end"
-    return to_json({"type": kind, "id": number if begun is None else begun, "number": number, **event})
+    return to_json({"type": kind, "id": mine if begun is None else begun, "number": mine, **event})
+
+
+def update_payload(event: Told, at: float) -> str:
+    """`update` of what goes on: the event with which it began, with what is known by now. `at` is Unix time."""
+    kept = {key: event[key] for key in ("id", "stream", "status", "start", "text", "confidence", "query")}
+    return to_json({"type": "update", "at": number(at, 3), **kept})
 
 
 def state_payload(now: Now) -> str:

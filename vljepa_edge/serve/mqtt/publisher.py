@@ -5,17 +5,19 @@ from __future__ import annotations
 import random
 import threading
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, time
 from typing import TYPE_CHECKING
 
 from vljepa_edge.errors import BrokerError
 from vljepa_edge.serve.channel import Channel
 from vljepa_edge.serve.hub import Hub
+from vljepa_edge.serve.ledger import Told
 from vljepa_edge.serve.mqtt.broker import Broker, read_broker
 from vljepa_edge.serve.mqtt.discovery import Discovery, read_discovery
-from vljepa_edge.serve.mqtt.messages import OFFLINE, ONLINE, Kind, Now, event_payload
+from vljepa_edge.serve.mqtt.messages import OFFLINE, ONLINE, Kind, Now, event_payload, update_payload
 from vljepa_edge.serve.mqtt.retained import Retained, retained_of
 from vljepa_edge.serve.mqtt.topics import Topics
+from vljepa_edge.serve.mqtt.updates import Updates
 from vljepa_edge.support.ending import Worker
 from vljepa_edge.support.install import require
 
@@ -66,6 +68,7 @@ class Publisher:
         prefix = read_discovery(discovery)
         self._discovery = None if prefix is None else Discovery(prefix, self._topics)
         self._retained = Retained()
+        self._updates = Updates()
         self._streams: tuple[Now, ...] = ()  # as last seen
         self._lost = 0
         self._sent = hub.feed.first - 1  # number of the newest event that was given to the link
@@ -165,9 +168,12 @@ class Publisher:
             return True
         found = self._link.take_found()
         self._retained.find([*found, *map(self._topics.kept_with, found)])
-        self._retained.want(self._look())
+        wanted, surer = self._look()
+        self._retained.want(wanted)
         for topic, kept in self._retained.take().items():
             self._link.publish(topic, kept, retain=True)
+        for event in surer:
+            self._link.publish(self._topics.events(event["stream"]), update_payload(event, time()))
         records, lost = self._hub.feed.after(self._sent, max(1, _WINDOW - self._link.unconfirmed))
         self._lost += lost
         for record in records:
@@ -177,20 +183,27 @@ class Publisher:
             self._sent = record.number or self._sent
         return self._link.unconfirmed > 0 or self._hub.feed.newest > self._sent
 
-    def _look(self) -> dict[str, str]:
-        """What the broker should keep now: that of every stream."""
+    def _look(self) -> tuple[dict[str, str], list[Told]]:
+        """What the broker should keep now, of every stream, and what has become surer."""
         channels = self._hub.channels
         if self._hub.closed:  # looked at after them, as a hub that is closed has none
             self._streams = tuple(now.stopped() for now in self._streams)
         else:
             self._streams = tuple(map(self._now, channels))
+        self._updates.forget_but({event["id"] for now in self._streams for event in now.open})
         wanted: dict[str, str] = {}
-        for now in self._streams:
+        surer: list[Told] = []
+        for seen in self._streams:
+            now, risen = self._updates.apply(seen, self._sent)
             wanted |= retained_of(now, self._topics, self._discovery)
-        return wanted
+            surer += risen
+        return wanted, surer
 
     def _now(self, channel: Channel) -> Now:
-        watched: list[tuple[Kind, str]] = [("label", text) for text in channel.stream.watched]
-        watched += [("taught", text) for head in channel.stream.heads for text in head.events]
+        stream = channel.stream
+        watched: list[tuple[Kind, str]] = [("label", text) for text in stream.watched]
+        watched += [("taught", text) for head in stream.heads for text in head.events]
+        peaks: dict[tuple[Kind, str], float] = {("label", text): peak for text, peak in stream.seen.items()}
+        peaks |= {("taught", text): peak for text, peak in stream.happening.items()}
         going_on, said = self._hub.ledger.now(channel.name)
-        return Now(channel.name, channel.state, tuple(watched), tuple(going_on), said)
+        return Now(channel.name, channel.state, tuple(watched), tuple(going_on), said, peaks)
