@@ -32,7 +32,7 @@ FLOORS: dict[str, set[str]] = {
     "robots": RUNTIME | {"streaming", "model"},
     "tasks": RUNTIME | {"_core"},
     "model": RUNTIME | {"streaming", "tasks"},
-    "store": {"errors", "support", "bundle", "perception", "streaming"},
+    "store": {"errors", "support", "bundle", "video", "perception", "streaming"},
     "serve": RUNTIME | {"streaming", "model", "store"},
     "moved": set(),
     "vljepa_edge": RUNTIME | {"streaming", "tasks", "model", "moved"},

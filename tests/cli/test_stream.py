@@ -308,3 +308,26 @@ def test_a_model_that_can_not_be_loaded_closes_the_source(
     run = vljepa("stream", video, "--engine", "nosuch")
     assert run.status == 2 and "engine must be one of" in run.err
     assert closed == [str(video)]
+
+
+def test_a_clip_of_the_video_is_kept_around_what_began(vljepa: Vljepa, video: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "events"
+    run = vljepa("stream", video, "--store", folder, "--record", "--record-before", "2s", "--record-after", "1s")
+    assert run.status == 0, run.err
+    found = vljepa("search", folder, "a red ball", "-k", 99, "--json").json["hits"]
+    assert found and all(Path(hit["clip"]).is_file() and 0 <= hit["clip_start"] <= hit["start"] for hit in found)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--record",), "--record is for --store"),
+        (("--store", "s", "--record-before", "2s"), "--record-before is for --record"),
+        (("--store", "s", "--record", "--record-after", "2h"), "a clip must have"),
+    ],
+)
+def test_a_clip_that_can_not_be_is_refused_before_a_model_is_loaded(
+    vljepa: Vljepa, video: Path, words: tuple[str, ...], said: str
+) -> None:
+    run = vljepa("stream", video, "--model", "nosuch.vljepa", *words)
+    assert run.status == 2 and said in run.err

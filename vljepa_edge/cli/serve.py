@@ -22,7 +22,7 @@ from vljepa_edge.cli.options import (
     load_model,
 )
 from vljepa_edge.cli.output import console
-from vljepa_edge.cli.store import KeepAge, KeepSize, StoreFolder, read_store
+from vljepa_edge.cli.store import KeepAge, KeepSize, Record, RecordAfter, RecordBefore, StoreFolder, read_store
 from vljepa_edge.support.install import require
 
 if TYPE_CHECKING:
@@ -75,6 +75,9 @@ def serve(
     store: StoreFolder = None,
     keep: KeepAge = None,
     keep_size: KeepSize = None,
+    record: Record = False,
+    record_before: RecordBefore = None,
+    record_after: RecordAfter = None,
     host: Annotated[
         str, typer.Option("--host", metavar="ADDRESS", help="Where to serve; one that others reach needs a token.")
     ] = "127.0.0.1",
@@ -131,6 +134,7 @@ def serve(
       vljepa serve clip.mp4 --query "What moves?" --port 8080
       vljepa serve rtsp://10.0.0.5/door --watch cup,person
       vljepa serve door=camera:0 --store ~/events --keep 30d
+      vljepa serve rtsp://10.0.0.5/door --store ~/events --record
       vljepa serve camera:0 --mqtt mqtt://broker.local/robot
       VLJEPA_TOKEN=... vljepa serve camera:0 --host 0.0.0.0
     """
@@ -144,14 +148,15 @@ def serve(
     wanted = read_wanted(watch, hold, None, head)
     options = StreamOptions(policy=policy, hop=hop, decode=cast(Decode, decode), min_confidence=min_confidence)
     given = name_heads(wanted.heads)
-    stored = read_store(store, keep, keep_size)
+    stored = read_store(store, keep, keep_size, record, record_before, record_after)
     check_token(token, host)  # before a model is loaded
     broker = _read_broker(mqtt, mqtt_password, mqtt_discovery)
     loaded = load_model(model, engine, threads, precision)
     wanted.check(loaded)
     limits = Limits(streams=max_streams, clients=max_clients)
     shelf = HeadShelf(loaded, given, heads_folder)
-    hub = Hub(loaded, limits, options, None if stored is None else stored.open(loaded), shelf)
+    kept = None if stored is None else stored.open(loaded)
+    hub = Hub(loaded, limits, options, kept, shelf, None if stored is None else stored.record)
     publisher = None
     try:
         if broker is not None:

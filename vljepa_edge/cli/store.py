@@ -17,10 +17,12 @@ from vljepa_edge.support.amounts import seconds, size
 if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
     from vljepa_edge.store.keep import Keep
+    from vljepa_edge.store.recorder import Around
     from vljepa_edge.store.store import EventStore
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.reader import EventReader
     from vljepa_edge.video.frame import Frame
+    from vljepa_edge.video.packets import PacketRing
 
 _ALL = "all"
 
@@ -47,13 +49,28 @@ KeepSize = Annotated[
     ),
 ]
 
+Record = Annotated[
+    bool, typer.Option("--record", help="Keep a clip of the video around each event in the store, not encoded again.")
+]
+RecordBefore = Annotated[
+    str | None,
+    typer.Option("--record-before", metavar="TIME", help="How much before an event is in its clip.", show_default="5s"),
+]
+RecordAfter = Annotated[
+    str | None,
+    typer.Option(
+        "--record-after", metavar="TIME", help="How much after an event began is in its clip.", show_default="10s"
+    ),
+]
+
 
 @dataclass(frozen=True)
 class StoreOptions:
-    """A store that is to be opened once the model is loaded."""
+    """A store that is to be opened once the model is loaded. record: how much of the video is in clips, if at all."""
 
     folder: Path
     keep: Keep
+    record: Around | None
 
     def open(self, model: Perception) -> EventStore:
         """Open it. Raises StoreError."""
@@ -62,14 +79,20 @@ class StoreOptions:
         return EventStore(self.folder, model, self.keep)
 
 
-def read_store(folder: Path | None, keep: str | None, keep_size: str | None) -> StoreOptions | None:
+def read_store(
+    folder: Path | None, keep: str | None, keep_size: str | None, record: bool, before: str | None, after: str | None
+) -> StoreOptions | None:
     """What the options ask for, before a model is loaded. Raises InputError, and StoreError for a file that is none."""
     from vljepa_edge.store.database import open_for_reading
     from vljepa_edge.store.keep import Keep
     from vljepa_edge.store.reader import is_store
+    from vljepa_edge.store.recorder import Around
 
+    for name, value in (("--record-before", before), ("--record-after", after)):
+        if value is not None and not record:
+            raise InputError(f"{name} is for --record")
     if folder is None:
-        for name, value in (("--keep", keep), ("--keep-size", keep_size)):
+        for name, value in (("--keep", keep), ("--keep-size", keep_size), ("--record", "" if record else None)):
             if value is not None:
                 raise InputError(f"{name} is for --store; say where events are to be kept, e.g. --store events")
         return None
@@ -81,16 +104,21 @@ def read_store(folder: Path | None, keep: str | None, keep_size: str | None) -> 
         raise InputError(f"--store must be a folder, got {folder}")
     if is_store(folder) and (folder / "events.db").stat().st_size:
         open_for_reading(folder).close()
-    return StoreOptions(folder, kept)
+    around = Around(
+        Around.before if before is None else seconds(before, "--record-before"),
+        Around.after if after is None else seconds(after, "--record-after"),
+    )
+    return StoreOptions(folder, kept, around if record else None)
 
 
 class StoreSink:
     """Stores the events of `vljepa stream`, under a name after its source."""
 
-    def __init__(self, store: EventStore, source: str, model: Perception) -> None:
+    def __init__(self, store: EventStore, source: str, model: Perception, record: Around | None) -> None:
         """The sink closes the store."""
         from vljepa_edge.serve.hub import name_after
         from vljepa_edge.serve.pictures import Tap
+        from vljepa_edge.store.recorder import Recorder
         from vljepa_edge.streaming.openings import Openings
 
         video = model.manifest.video
@@ -98,7 +126,13 @@ class StoreSink:
         self._name = name_after(source)
         self._tap = Tap(1 / video.fps, kept=2 * video.window)
         self._openings = Openings()
+        self._recorder = None if record is None else Recorder(self._name, store, record)
         self._next = max(int(time.time() * 1000), store.first_free)
+
+    @property
+    def ring(self) -> PacketRing | None:
+        """Where the source's packets are to be kept."""
+        return None if self._recorder is None else self._recorder.ring
 
     def begin(self, events: EventReader) -> None:
         """Nothing of it is needed."""
@@ -107,6 +141,8 @@ class StoreSink:
         """Take a frame, for the pictures of the next events."""
         self._tap.put(frame.image, frame.time)
         self._store.saw(self._name, frame.time)
+        if self._recorder is not None:
+            self._recorder.look()
 
     def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
         """Store an event."""
@@ -120,6 +156,8 @@ class StoreSink:
         picture = None if ends(event) else self._tap.near(event.decided_at)
         told = event if text is None else replace(event, text=text)
         self._store.put(Entry(self._next, begun, self._name, time.time(), told, picture))
+        if self._recorder is not None and begins(event):
+            self._recorder.begins(self._next, event.start)
         self._next += 1
 
     def summary(self, line: Mapping[str, Any]) -> None:
@@ -127,6 +165,8 @@ class StoreSink:
 
     def close(self, *, complete: bool = True) -> None:
         """Write what waits."""
+        if self._recorder is not None:
+            self._recorder.finish()
         self._store.close()
 
     def __enter__(self) -> StoreSink:

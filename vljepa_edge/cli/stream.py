@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -44,7 +43,16 @@ from vljepa_edge.cli.out_rerun import RerunTarget, read_rerun
 from vljepa_edge.cli.output import console, print_json, video_warnings
 from vljepa_edge.cli.recordings import Camera, ClockName, EpisodeNumber, Topic, read_source
 from vljepa_edge.cli.signals import ToldToEnd, finishing
-from vljepa_edge.cli.store import KeepAge, KeepSize, StoreFolder, StoreSink, read_store
+from vljepa_edge.cli.store import (
+    KeepAge,
+    KeepSize,
+    Record,
+    RecordAfter,
+    RecordBefore,
+    StoreFolder,
+    StoreSink,
+    read_store,
+)
 from vljepa_edge.errors import VLJepaError
 from vljepa_edge.support.json_numbers import number
 
@@ -94,6 +102,9 @@ def stream(
     store: StoreFolder = None,
     keep: KeepAge = None,
     keep_size: KeepSize = None,
+    record: Record = False,
+    record_before: RecordBefore = None,
+    record_after: RecordAfter = None,
     model: ModelPath = None,
     engine: EngineName = "openvino",
     threads: Threads = None,
@@ -116,8 +127,10 @@ def stream(
       vljepa stream pusht --episode 3 --camera observation.images.top
       vljepa stream clip.mp4 --rerun clip.rrd
       vljepa stream camera:0 --store ~/events --keep 30d
+      vljepa stream clip.mp4 --store ~/events --record --record-before 3s
     """
     from vljepa_edge.cli.out import read_out
+    from vljepa_edge.perception.perception import open_at
     from vljepa_edge.streaming.options import StreamOptions
 
     wanted = read_wanted(watch, hold, labels, head)
@@ -126,7 +139,7 @@ def stream(
     when = cast("Decoded", decode_mode(decode, also_open))
     options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence)
     chosen = read_source(source, topic, clock, episode, camera)
-    stored = read_store(store, keep, keep_size)
+    stored = read_store(store, keep, keep_size, record, record_before, record_after)
     sinks: list[Sink] = [] if out is None else [read_out(out, source)]
     shown = read_rerun(rerun, source)
     if shown is not None:
@@ -137,11 +150,13 @@ def stream(
             run_stream(loaded, opened, query or [], options, wanted, as_json=as_json, sinks=sinks)
         return
     loaded = load_model(model, engine, threads, precision)
-    with StoreSink(stored.open(loaded), source, loaded) as keeper:
-        run_stream(
-            loaded, chosen, query or [], options, wanted,
-            as_json=as_json, sinks=[*sinks, keeper], tap=both(keeper.see, None if shown is None else shown.see),
-        )  # fmt: skip
+    with (
+        StoreSink(stored.open(loaded), source, loaded, stored.record) as keeper,
+        open_at(
+            loaded.manifest.video, chosen, tap=both(keeper.see, None if shown is None else shown.see), ring=keeper.ring
+        ) as opened,
+    ):
+        run_stream(loaded, opened, query or [], options, wanted, as_json=as_json, sinks=[*sinks, keeper])
 
 
 def run_stream(
@@ -153,11 +168,9 @@ def run_stream(
     *,
     as_json: bool,
     sinks: Sequence[Sink] = (),
-    tap: Tap | None = None,
 ) -> None:
     """Print the segments of a source, then a summary; after that is raised what ended it early: an error or a signal.
-    `sinks` are told of the same, and of segments that aren't printed; they are closed however this ends. `tap`: see
-    `open_source`.
+    `sinks` are told of the same, and of segments that aren't printed; they are closed however this ends.
 
     A segment is printed where `options.decode` puts it into words, with "none" when it closes; what appears, is gone,
     begins, ends or stalls always is. The default query is asked where nothing is: no query, and nothing of labels.
@@ -169,7 +182,7 @@ def run_stream(
     several = len(asked) > 1
     out = None if as_json else console()
     started = time.perf_counter()
-    events = open_events(model, source, asked if asked or wanted else None, options, tap)
+    events = model.stream(source, query=asked if asked or wanted else None, options=options)
     for sink in sinks:
         sink.begin(events)
     try:
@@ -228,28 +241,6 @@ def both(first: Tap, second: Tap | None) -> Tap:
             second(frame)
 
     return tell
-
-
-def open_events(
-    model: Model,
-    source: SourceLike,
-    query: list[str] | None,
-    options: StreamOptions,
-    tap: Tap | None,
-) -> EventReader:
-    """`Model.stream`, with a tap where one is given."""
-    if tap is None:
-        return model.stream(source, query, options=options)
-    from vljepa_edge.perception.perception import open_at
-    from vljepa_edge.streaming.reader import EventReader
-    from vljepa_edge.streaming.stream import Stream
-
-    opened = open_at(model.manifest.video, source, tap=tap)
-    try:
-        return EventReader(opened, partial(Stream, model, query, options))
-    except BaseException:
-        opened.close()
-        raise
 
 
 def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import Manifest, VideoEntry
     from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.engines.base import Engine
+    from vljepa_edge.video.packets import PacketRing
     from vljepa_edge.video.source import Source, SourceLike, Tap
 
 
@@ -45,11 +46,18 @@ def as_model(value: object) -> Perception:
     return value
 
 
-def open_at(video: VideoEntry, source: SourceLike, *, live: bool | None = None, tap: Tap | None = None) -> Source:
-    """The frames of a source at the size and rate that a manifest asks for; tap: of open_source. Raises as
-    Perception.open does."""
+def open_at(
+    video: VideoEntry,
+    source: SourceLike,
+    *,
+    live: bool | None = None,
+    tap: Tap | None = None,
+    ring: PacketRing | None = None,
+) -> Source:
+    """The frames of a source at the size and rate that a manifest asks for. Raises as Perception.open does; for `tap`
+    and `ring` see `open_source`."""
     size = (video.width, video.height)
-    return open_source(source, size=size, resize=video.resize, fps=video.fps, live=live, tap=tap)
+    return open_source(source, size=size, resize=video.resize, fps=video.fps, live=live, tap=tap, ring=ring)
 
 
 class Perception:

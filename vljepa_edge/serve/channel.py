@@ -13,6 +13,7 @@ from vljepa_edge.support.ending import Worker
 from vljepa_edge.video.source import is_live, open_source
 
 if TYPE_CHECKING:
+    from vljepa_edge.store.recorder import Recorder
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.video.source import Source, SourceLike
 
@@ -34,13 +35,14 @@ class Channel:
     frames where it can't keep up.
     """
 
-    def __init__(self, name: str, source: SourceLike, stream: Stream) -> None:
-        """`stream` is a live one; the channel closes it.
+    def __init__(self, name: str, source: SourceLike, stream: Stream, recorder: Recorder | None = None) -> None:
+        """`stream` is a live one; the channel closes it. recorder: of clips around its events.
 
         Raises VideoError for a text that names no source, and for a file that can't be opened.
         """
         self.name = name
         self.stream = stream
+        self.recorder = recorder
         self.described = redacted(source) if isinstance(source, str) else type(source).__name__
         self.error: str | None = None  # why the source was lost or failed
         self.reopened = 0
@@ -99,7 +101,8 @@ class Channel:
         return self._dropped + (0 if opened is None else opened.stats.dropped)
 
     def _open(self) -> Source:
-        return open_source(self._source, fps=self._fps, live=True, timeout=_TIMEOUT, retry_for=_RETRY_FOR)
+        ring = None if self.recorder is None else self.recorder.ring
+        return open_source(self._source, fps=self._fps, live=True, timeout=_TIMEOUT, retry_for=_RETRY_FOR, ring=ring)
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
@@ -130,6 +133,8 @@ class Channel:
                 for image, time in source:
                     if shift is None:
                         shift = self._shift(time)
+                        if self.recorder is not None:
+                            self.recorder.opened(shift)
                         self.error = None
                         self._state = "running"
                     self._seen, self._last = monotonic(), time + shift
@@ -155,3 +160,5 @@ class Channel:
             self.stream.flush()
         except VLJepaError as error:  # of a graph, or the stream is closed; what could be closed is closed
             self.error = self.error or str(error)
+        if self.recorder is not None:
+            self.recorder.finish()

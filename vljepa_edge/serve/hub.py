@@ -18,6 +18,7 @@ from vljepa_edge.serve.ledger import Ledger
 from vljepa_edge.serve.pictures import PictureRing
 from vljepa_edge.serve.refusal import name_taken, too_many, unknown_stream
 from vljepa_edge.serve.shelf import HeadShelf
+from vljepa_edge.store.recorder import Recorder
 from vljepa_edge.streaming.options import StreamOptions
 from vljepa_edge.streaming.policy import parse_policy
 from vljepa_edge.streaming.stream import read_queries
@@ -28,6 +29,7 @@ from vljepa_edge.support.json_numbers import number
 if TYPE_CHECKING:
     from vljepa_edge.model import Model
     from vljepa_edge.perception.head import Head
+    from vljepa_edge.store.recorder import Around
     from vljepa_edge.store.store import EventStore
     from vljepa_edge.streaming.policy import Policy
     from vljepa_edge.streaming.watch import WatchLike
@@ -63,9 +65,14 @@ class Hub:
         options: StreamOptions | None = None,
         store: EventStore | None = None,
         shelf: HeadShelf | None = None,
+        record: Around | None = None,
     ) -> None:
         """options: of streams that are added without. store: where events are kept; the hub closes it. shelf: heads
-        that clients may name."""
+        that clients may name. record: how much of the sources' video is in clips beside the events; None: there are no
+        clips."""
+        if record is not None and store is None:
+            raise InputError("record must come with a store, in which clips are kept")
+        self._record = record
         self.model = model
         self.options = options or StreamOptions()
         self.limits = limits or Limits()
@@ -114,7 +121,7 @@ class Hub:
                     stream.watch(watch, hold)
                 for head in heads:
                     stream.add_head(head, hold=hold)
-                channel = Channel(chosen, source, stream)
+                channel = Channel(chosen, source, stream, self._recorder(chosen))
             except BaseException:
                 stream.close()
                 raise
@@ -193,9 +200,16 @@ class Hub:
     def _on_hop(self, channel: Channel, moment: float, query: str) -> None:
         if self.store is not None:
             self.store.saw(channel.name, moment)
+        if channel.recorder is not None:
+            channel.recorder.look()
         change = channel.stream.changes.get(query)
         hop = {"stream": channel.name, "time": number(moment, 3), "query": query, "change": number(change, 5)}
         self.feed.tell_hop(channel.name, hop)
+
+    def _recorder(self, name: str) -> Recorder | None:
+        if self.store is None or self._record is None:
+            return None
+        return Recorder(name, self.store, self._record)
 
     def _free_name(self, source: SourceLike) -> str:
         base = name_after(source)

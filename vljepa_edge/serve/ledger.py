@@ -72,6 +72,8 @@ class Ledger:
                 begun = mine
             if self._store is not None:
                 self._store.put(Entry(mine, begun, name, at, event, picture))
+            if channel.recorder is not None and begins(event):
+                channel.recorder.begins(mine, event.start)
             key = (name, event.status)
             self._counts[key] = self._counts.get(key, 0) + 1
 

@@ -88,7 +88,7 @@ def close_interrupted(connection: sqlite3.Connection) -> int:
             insert(connection, begun | {
                 "id": following + place, "at": at, "ended_at": begun["began_at"] + seen - begun["start"],
                 "status": ENDINGS[begun["status"]], "end": seen, "decided_at": seen, "change": 0.0,
-                "latency_ms": "{}", "interrupted": 1,
+                "latency_ms": "{}", "interrupted": 1, "clip": None,
             })  # fmt: skip
         connection.execute("DELETE FROM seen")  # times of a new process begin at 0
     return len(left)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
@@ -49,16 +48,6 @@ def forget(connection: sqlite3.Connection, folder: Path, keep: Keep, now: float)
     if gone:
         _give_back(connection)
     return gone
-
-
-def sweep(connection: sqlite3.Connection, folder: Path) -> None:
-    """Remove the clips that no event has: of a process that died while it wrote one, or before it removed one."""
-    with transaction(connection):
-        connection.execute("DELETE FROM clip WHERE id NOT IN (SELECT clip FROM event WHERE clip IS NOT NULL)")
-    known = {file for (file,) in connection.execute("SELECT file FROM clip")}
-    with suppress(FileNotFoundError):
-        for name in set(os.listdir(folder / CLIPS)) - known:
-            (folder / CLIPS / name).unlink(missing_ok=True)
 
 
 def _forget_oldest(connection: sqlite3.Connection, folder: Path, most: int, before: float = math.inf) -> int:

@@ -14,10 +14,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from av.error import FFmpegError
+
 from vljepa_edge.errors import StoreError
+from vljepa_edge.store.clips import Clip, sweep, write_clip
 from vljepa_edge.store.database import FILE, open_for_writing, transaction
 from vljepa_edge.store.entry import Entry, close_interrupted, newest, write
-from vljepa_edge.store.keep import Keep, forget, sweep, too_large
+from vljepa_edge.store.keep import Keep, forget, too_large
 from vljepa_edge.store.reader import StoreReader
 from vljepa_edge.support.arguments import as_path
 from vljepa_edge.support.ending import Worker
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 State = Literal["ok", "full", "failing"]
 """Of a store: what came is on the disk; there is no room for it; it can't be written for another reason."""
 
+WAITING_CLIPS = 4  # the same of clips; each may have 64 MB
 WAITING = 512  # events that may wait for the disk; with pictures about 15 MB
 _RETRY = 2.0  # seconds after which a store that could not be written is tried again
 _SEEN = 10.0  # seconds between two notes of how far the streams have come
@@ -52,6 +56,7 @@ class EventStore:
         self.folder = as_path(folder, "folder")
         self.reader = StoreReader(self.folder)
         self.lost = 0
+        self.lost_clips = 0
         self.state: State = "ok"
         self._keep = keep or Keep()
         about = model.manifest
@@ -59,6 +64,8 @@ class EventStore:
         self._row = 0  # of the model
         self._changed = threading.Condition()
         self._waiting: deque[Entry] = deque()
+        self._clips: deque[Clip] = deque()
+        self._clips_failed = False  # the newest one, so that it is said once
         self._seen: dict[str, tuple[float, float]] = {}  # by stream, what is to be noted
         self._stopping = False
         self._next_seen = self._next_forget = 0.0
@@ -81,6 +88,18 @@ class EventStore:
             if len(self._waiting) > WAITING:
                 self._waiting.popleft()
                 self.lost += 1
+            self._changed.notify()
+
+    def put_clip(self, clip: Clip) -> None:
+        """Write a clip of events that were put before, soon. Where the disk is too slow for it, or has no room, it is
+        lost and counted, and its events stay."""
+        with self._changed:
+            if self._stopping:
+                return
+            self._clips.append(clip)
+            if len(self._clips) > WAITING_CLIPS:
+                self._clips.popleft()
+                self.lost_clips += 1
             self._changed.notify()
 
     def saw(self, stream: str, at: float) -> None:
@@ -141,7 +160,7 @@ class EventStore:
                 if trouble:
                     self._changed.wait_for(lambda: self._stopping, _RETRY)
                 else:
-                    self._changed.wait_for(lambda: self._stopping or self._waiting, _SEEN)
+                    self._changed.wait_for(lambda: self._stopping or self._waiting or self._clips, _SEEN)
         self._end()
 
     def _write(self, connection: sqlite3.Connection) -> None:
@@ -154,6 +173,7 @@ class EventStore:
             with self._changed:
                 if self._waiting and self._waiting[0] is entry:  # else it made way meanwhile
                     self._waiting.popleft()
+        self._write_clips(connection)
         now = time.monotonic()
         if now >= self._next_seen or self._stopping:
             with self._changed:
@@ -166,6 +186,21 @@ class EventStore:
         if now >= self._next_forget or too_large(connection, self.folder, self._keep):
             forget(connection, self.folder, self._keep, time.time())
             self._next_forget = now + _FORGET
+
+    def _write_clips(self, connection: sqlite3.Connection) -> None:
+        while True:
+            with self._changed:
+                clip = self._clips.popleft() if self._clips else None
+            if clip is None:
+                return
+            try:
+                write_clip(connection, self.folder, clip)
+                self._clips_failed = False
+            except (sqlite3.Error, OSError, FFmpegError) as error:
+                self.lost_clips += 1
+                if not self._clips_failed:
+                    _log.warning("the store %s can't take a clip (%s); its events are kept", self.folder, error)
+                self._clips_failed = True
 
     def _trouble(self, error: Exception) -> None:
         kind = _kind(error)

@@ -19,6 +19,7 @@ from vljepa_edge.errors import VideoError
 from vljepa_edge.support.ending import keep_in_child
 from vljepa_edge.video.frame import MAX_PIXELS, Picture, SourceStats
 from vljepa_edge.video.orientation import Turn, exif_turn, matrix_turn
+from vljepa_edge.video.packets import PacketRing
 from vljepa_edge.video.timing import DecodingStamps, StampGuess
 
 # FFmpeg draws text files as pictures with these.
@@ -78,6 +79,7 @@ class Decoder:
             ratio = self._stream.sample_aspect_ratio
             self._aspect = float(ratio) if ratio and Fraction(1, 4) <= ratio <= 4 else 1.0
             self._exif: Turn | None = None
+            self._ring: PacketRing | None = None
             self._turns: dict[int, Turn] = {}  # by angle: to look into each frame's side data costs memory
             # Frame threads are fast but hold frames back; a live picture must come out as soon as it is in.
             context.thread_type = "SLICE" if live else "AUTO"
@@ -94,8 +96,25 @@ class Decoder:
         """Seconds between frames, as far as the container says."""
         return float(1 / (self._stream.average_rate or self._stream.guessed_rate or _USUAL_RATE))
 
+    def record(self, ring: PacketRing) -> None:
+        """Keep the packets that are read in a ring. Raises VideoError for what gives none that a clip can be cut of."""
+        container = self._container.format.name
+        if self._stream.codec_context.name == "rawvideo":
+            reason = "it gives raw pictures, and --record copies encoded video"
+        elif container == "avi":
+            reason = "AVI says nothing of when frames are shown; convert it to .mp4 or .mkv"
+        elif container == "image2" or container.endswith("_pipe"):
+            reason = "it is a picture"
+        else:
+            self._ring = ring
+            ring.begin(self._stream)
+            return
+        raise VideoError(self._name, f"can't be recorded: {reason}")
+
     def picture(self, frame: av.VideoFrame, time: float) -> Picture:
         """A frame of this container with how it is to be shown."""
+        if self._ring is not None and frame.pts is not None:
+            self._ring.placed(frame.pts, time)
         if self._exif is not None:
             return Picture(frame, time, self._aspect, self._exif)
         rotation = frame.rotation
@@ -163,6 +182,8 @@ class Decoder:
             if number == 0 and self._stream.codec_context.name in _WITH_EXIF:
                 self._exif = exif_turn(bytes(packet))
             self._stats.corrupt += packet.is_corrupt
+            if self._ring is not None:
+                self._ring.put(packet)
             if isinstance(guess, DecodingStamps):
                 guess.sent(packet.pts, packet.dts)
             try:

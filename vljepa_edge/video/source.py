@@ -26,8 +26,10 @@ from vljepa_edge.video import http as web
 from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
 from vljepa_edge.video.ahead import AheadReader
+from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import MAX_PIXELS, Frame, Picture, Pictures, SourceStats
 from vljepa_edge.video.gstreamer import Pipeline, hidden, is_pipeline
+from vljepa_edge.video.packets import PacketRing
 from vljepa_edge.video.preprocess import ResizeMode
 from vljepa_edge.video.recording import Recording
 from vljepa_edge.video.standard_input import NAME, STANDARD_INPUT, open_standard_input
@@ -134,6 +136,7 @@ def open_source(
     timeout: float = 5.0,
     retry_for: float = 30.0,
     tap: Tap | None = None,
+    ring: PacketRing | None = None,
 ) -> Source:
     """Opens anything that gives frames.
 
@@ -152,6 +155,8 @@ def open_source(
         waits for it longer than `timeout` and `retry_for` together, and a second.
     tap: called with each frame that is given out, in its decoded size, before it is scaled. Where a thread reads ahead
         it calls it, ahead of who iterates.
+    ring: where the encoded packets that are read are kept. A source that has none, as an array, a photo, a bag or a
+        camera with raw pictures, is a VideoError.
 
     Raises VideoError when it can't be opened, InputError for an argument that is not allowed; each says what is.
     """
@@ -172,6 +177,8 @@ def open_source(
     text = os.fspath(source) if isinstance(source, (str, Path, os.PathLike)) else None
     written = source if isinstance(source, Recording) else text
     connect = None if text is None else _live_connection(text, stats, timeout)
+    if connect is not None and ring is not None:
+        connect = partial(_recorded, connect, ring)
     if text is not None and connect is not None:
         name = redacted(text)
         with readable(name):
@@ -191,6 +198,8 @@ def open_source(
             ahead, pictures = decoder, recorded.decoded(decoder, stats)
     elif text is not None and is_pipeline(text):
         name, live = hidden(text), live is not False
+        if ring is not None:
+            raise VideoError(name, "can't be recorded: a pipeline gives raw pictures")
         ahead = Pipeline(text, stats, timeout, stopped, drop=live)
         pictures = recorded.decoded(ahead, stats)
         silence = patience + timeout + retry_for
@@ -199,11 +208,13 @@ def open_source(
             written.name if isinstance(written, Recording) else NAME if written == STANDARD_INPUT else redacted(written)
         )
         with readable(name):
-            ahead = _open_recorded(written, stats, timeout + retry_for, stopped)
+            ahead = _open_recorded(written, stats, timeout + retry_for, stopped, ring)
         pictures = recorded.decoded(ahead, stats)
         grid = Grid(fps)
         if live:
             pictures = alive.paced(pictures, stopped)
+    elif ring is not None:
+        raise VideoError("the source", f"objects of type {type(source).__name__} hold no encoded video to record")
     elif isinstance(source, np.ndarray) and source.ndim != 4:
         name, pictures = "an array", recorded.single(source, stats)
     elif isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, memoryview)):
@@ -230,13 +241,31 @@ def is_live(source: str) -> bool:
 
 
 def _open_recorded(
-    source: str | Recording, stats: SourceStats, silence: float, stopped: threading.Event
+    source: str | Recording, stats: SourceStats, silence: float, stopped: threading.Event, ring: PacketRing | None
 ) -> recorded.File:
     if isinstance(source, Recording):
-        return source._open(stats)
-    if source == STANDARD_INPUT:
-        return open_standard_input(stats, silence, stopped)
-    return recorded.open_file(file_path(source), stats)
+        opened: recorded.File = source._open(stats)
+    elif source == STANDARD_INPUT:
+        opened = open_standard_input(stats, silence, stopped)
+    else:
+        opened = recorded.open_file(file_path(source), stats)
+    if ring is None:
+        return opened
+    if isinstance(opened, Decoder):
+        return _recorded(lambda: opened, ring)
+    opened.close()
+    name = source.name if isinstance(source, Recording) else source
+    raise VideoError(name, "can't be recorded: it holds no encoded video")
+
+
+def _recorded(connect: alive.Connect, ring: PacketRing) -> Decoder:
+    decoder = connect()
+    try:
+        decoder.record(ring)
+    except BaseException:
+        decoder.close()
+        raise
+    return decoder
 
 
 @contextmanager

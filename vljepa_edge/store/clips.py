@@ -1,0 +1,61 @@
+"""Clips beside the file of a store: each is complete and has its row, or is not there."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vljepa_edge.store.database import CLIPS, transaction
+from vljepa_edge.support.atomic import replacing
+
+if TYPE_CHECKING:
+    from vljepa_edge.video.packets import Cut
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip that is to be written: a stretch of a stream, and the events that begin in it. Times are of the stream."""
+
+    stream: str
+    cut: Cut
+    start: float
+    events: tuple[int, ...]
+
+    @property
+    def end(self) -> float:
+        """Time of the last frame."""
+        return self.start + self.cut.end - self.cut.start
+
+
+def write_clip(connection: sqlite3.Connection, folder: Path, clip: Clip) -> None:
+    """Write a clip, then the row that names it. Raises OSError, of which PyAV's errors are some, and sqlite3.Error;
+    then there is no such file."""
+    path = folder / CLIPS / f"{clip.events[0]}{clip.cut.template.suffix}"
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as part:
+        clip.cut.write(part)
+        size = part.stat().st_size
+    try:
+        with transaction(connection):
+            row = (path.name, clip.stream, clip.start, clip.end, size)
+            found = connection.execute(
+                'INSERT INTO clip (file, stream, start, "end", bytes) VALUES (?, ?, ?, ?, ?)', row
+            ).lastrowid
+            connection.executemany("UPDATE event SET clip = ? WHERE id = ?", [(found, event) for event in clip.events])
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def sweep(connection: sqlite3.Connection, folder: Path) -> None:
+    """Remove the clips that no event has: of a process that died while it wrote one, or before it removed one."""
+    with transaction(connection):
+        connection.execute("DELETE FROM clip WHERE id NOT IN (SELECT clip FROM event WHERE clip IS NOT NULL)")
+    known = {file for (file,) in connection.execute("SELECT file FROM clip")}
+    with suppress(FileNotFoundError):
+        for name in set(os.listdir(folder / CLIPS)) - known:
+            (folder / CLIPS / name).unlink(missing_ok=True)
