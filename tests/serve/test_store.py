@@ -19,6 +19,7 @@ from starlette.testclient import TestClient
 
 from tests.media import write_video
 from tests.serve.cameras import camera, until
+from tests.serve.running import Running
 from vljepa_edge.model import Model
 from vljepa_edge.serve import feed
 from vljepa_edge.serve.app import build_app
@@ -142,3 +143,31 @@ def test_a_server_that_is_killed_leaves_whole_events_and_closes_the_rest_when_it
         assert len(closed) == run
     opened = next(e for e in reader.events() if e["id"] == closed[0]["begun"])
     assert closed[0]["end"] >= opened["decided_at"] and os.path.exists(folder / "events.db")
+
+
+def test_who_comes_back_is_told_what_it_missed_out_of_the_store_also_after_a_restart(
+    model: Model, tmp_path: Path
+) -> None:
+    limits = Limits(events=3)
+    first = Hub(model, limits, OPTIONS, EventStore(tmp_path, model))
+    first.add(camera(6.0, speed=8.0), "door")
+    until(lambda: first.channel("door").state == "ended")
+    first.close()
+    second = Running(Hub(model, limits, OPTIONS, EventStore(tmp_path, model)))
+    second.hub.add(camera(6.0, speed=8.0), "door")
+    second.hub.add(camera(3.0, speed=8.0), "yard")
+    until(lambda: {channel.state for channel in second.hub.channels} == {"ended"})
+    reader = StoreReader(tmp_path)
+    newest = second.hub.feed.newest
+    until(lambda: reader.events(since=newest - 1))
+    everything = [event["id"] for event in reader.events()]
+    since = everything[1]
+    with second.listening(f"/events?since={since}") as told:
+        assert [next(told).number for _ in everything[2:]] == everything[2:]
+    of_yard = [event["id"] for event in reader.events(since=since, stream="yard")]
+    assert len(of_yard) >= 2
+    with second.listening(f"/events?since={since}&stream=yard") as told:
+        assert [next(told).number for _ in of_yard] == of_yard
+    with second.listening("/events?since=0") as told:  # what is in memory: a page needs no more
+        assert next(told).kind == "lost" and [next(told).number for _ in range(3)] == everything[-3:]
+    second.stop()

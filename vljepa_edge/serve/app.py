@@ -22,6 +22,7 @@ from vljepa_edge.serve.channel import Channel
 from vljepa_edge.serve.describe import describe, health
 from vljepa_edge.serve.hub import Hub
 from vljepa_edge.serve.metrics import Metrics
+from vljepa_edge.serve.older import Older
 from vljepa_edge.serve.openapi import build_document
 from vljepa_edge.serve.page import page_policy, read_page
 from vljepa_edge.serve.refusal import Refusal, too_many
@@ -196,7 +197,9 @@ class Routes:
             self._hub.channel(stream)
         since = _whole(last, "Last-Event-ID") if last else _whole(asked.get("since"), "since")
         hops = _number(asked, "hops", 0, 0, 1) == 1
-        return Listener(self._hub.feed, since=since, stream=stream, hops=hops)
+        store = self._hub.store
+        older = Older(store.reader, stream) if store is not None and since else None  # 0: what is in memory
+        return Listener(self._hub.feed, since=since, stream=stream, hops=hops, older=older)
 
     def _chosen(self, request: Request) -> Channel:
         """The stream that a request names; the first where it names none."""

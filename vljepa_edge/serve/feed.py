@@ -38,11 +38,20 @@ class Batch(NamedTuple):
 class Client:
     """One who listens. Its queue is bounded: who lets it fill is told no more.
 
-    lost: events after `since` that are not kept any more.
+    lost: events after `since` that are not kept any more. first: the number from which on it is told.
     """
 
-    def __init__(self, wake: Callable[[], object], stream: str | None, hops: bool, backlog: list[Record], lost: int):
+    def __init__(
+        self,
+        wake: Callable[[], object],
+        stream: str | None,
+        hops: bool,
+        backlog: list[Record],
+        lost: int,
+        first: int,
+    ) -> None:
         self.lost = lost
+        self.first = first
         self._wake = wake
         self._stream = stream
         self._hops = hops
@@ -132,7 +141,8 @@ class Feed:
             if len(self._clients) >= self._most_clients:
                 raise too_many("clients of events", self._most_clients)
             backlog, lost = ([], 0) if since is None else self._after(since, len(self._kept))
-            client = Client(wake, stream, hops, [r for r in backlog if stream in (None, r.stream)], lost)
+            first = next((r.number for r in backlog if r.number is not None), self._next)
+            client = Client(wake, stream, hops, [r for r in backlog if stream in (None, r.stream)], lost, first)
             self._clients += (client,)
             if self._closed:
                 client.close()

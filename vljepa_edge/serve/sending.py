@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from vljepa_edge.serve.feed import Batch, Client, Feed, Record
+from vljepa_edge.serve.older import Older
 from vljepa_edge.serve.pictures import Tap
 
 ABORT = "vljepa.abort"  # a key of the scope: a function that closes the connection at once
@@ -75,16 +76,33 @@ async def _in_time(sending: Awaitable[None]) -> bool:
 class Listener:
     """A client of a feed, awaited in the event loop that it is made in."""
 
-    def __init__(self, feed: Feed, *, since: int | None, stream: str | None, hops: bool) -> None:
-        """Raises Refusal where there are too many clients."""
+    def __init__(
+        self, feed: Feed, *, since: int | None, stream: str | None, hops: bool, older: Older | None = None
+    ) -> None:
+        """older: events that the feed keeps no more. Raises Refusal where there are too many clients."""
         self._loop = asyncio.get_running_loop()
         self._rung = asyncio.Event()
         self._feed = feed
         self.client: Client = feed.join(self._ring, since=since, stream=stream, hops=hops)
         self._rung.set()  # the backlog
+        self._older = older
+        self._since = since or 0
+
+    async def lost(self) -> int:
+        """How many events of this feed after `since` are nowhere."""
+        if self._older is None or not self.client.lost:
+            return self.client.lost
+        since = max(self._since, self._feed.first - 1)
+        return max(0, self.client.lost - await run_in_threadpool(self._older.count, since, self.client.first))
 
     async def next(self) -> Batch:
-        """What came, at once when something does, and nothing after a while of silence."""
+        """What came, at once when something does, and nothing after a while of silence. Older events come first."""
+        if self._older is not None:
+            found = await run_in_threadpool(self._older.page, self._since, self.client.first)
+            if found:
+                self._since = found[-1].number or self._since
+                return Batch(found, None)
+            self._older = None
         with anyio.move_on_after(_HEARTBEAT):
             await self._rung.wait()
         self._rung.clear()
@@ -105,9 +123,9 @@ def event_stream(listener: Listener) -> Endless:
 
     async def parts() -> AsyncIterator[bytes]:
         yield f"retry: {_RETRY}\n\n".encode()
-        if listener.client.lost:
-            yield _sse("lost", json.dumps({"events": listener.client.lost}))
-        end = None
+        lost, end = await listener.lost(), None
+        if lost:
+            yield _sse("lost", json.dumps({"events": lost}))
         while end is None:
             records, end = await listener.next()
             yield b"".join(map(_record, records)) or b":\n\n"
@@ -122,7 +140,7 @@ async def event_socket(socket: WebSocket, listener: Listener) -> None:
 
     async def tell() -> bool:
         """Whether the client took it all."""
-        lost, end = listener.client.lost, None
+        lost, end = await listener.lost(), None
         if lost and not await _in_time(_send_text(socket, "lost", json.dumps({"events": lost}))):
             return False
         while end is None:

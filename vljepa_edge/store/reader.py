@@ -94,14 +94,25 @@ class StoreReader:
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self.folder = as_path(folder, "folder")
 
-    def events(self, since: int = 0, *, before: int | None = None, limit: int = 1000) -> list[dict[str, Any]]:
-        """Events with a number above `since` and below `before`, the oldest first, as `/events` has them."""
+    def events(
+        self, since: int = 0, *, before: int | None = None, stream: str | None = None, limit: int = 1000
+    ) -> list[dict[str, Any]]:
+        """Events of a stream, or of all, with a number above `since` and below `before`, the oldest first, as `/events`
+        has them."""
+        asks = {"since": since, "before": before, "stream": stream, "limit": limit}
         with self._reading() as connection:
             rows = connection.execute(
-                f"{RECORDS} WHERE event.id > ? AND (? IS NULL OR event.id < ?) ORDER BY event.id LIMIT ?",
-                (since, before, before, limit),
+                f"{RECORDS} WHERE event.id > :since AND (:before IS NULL OR event.id < :before) "
+                "AND (:stream IS NULL OR event.stream = :stream) ORDER BY event.id LIMIT :limit",
+                asks,
             )
             return [as_record(row) for row in rows]
+
+    def count(self, since: int, before: int) -> int:
+        """How many events have a number above `since` and below `before`."""
+        with self._reading() as connection:
+            found = connection.execute("SELECT count(*) FROM event WHERE id > ? AND id < ?", (since, before))
+            return int(found.fetchone()[0])
 
     def picture(self, number: int) -> bytes | None:
         """A JPEG of the frame at which what an event tells of was first seen; None where there is none."""
