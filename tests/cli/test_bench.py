@@ -32,6 +32,8 @@ def test_bench_reports_stages_speed_memory_start_up_and_machine(vljepa: Vljepa, 
     assert report["seconds"] >= 0.3
     assert report["memory"]["peak_bytes"] > 10_000_000
     assert all(report["startup_s"][name] > 0 for name in ("import", "load", "load_compiling", "first_text"))
+    assert set(report["power"]) == {"watts", "unread"}
+    assert all(watts >= 0 for watts in report["power"]["watts"].values())
     assert report["machine"]["cpu"]
     assert report["machine"]["cores"] >= 1
     assert "openvino" in report["machine"]["packages"]
@@ -47,6 +49,7 @@ def test_the_report_for_people_has_a_table(capsys: pytest.CaptureFixture[str]) -
             "source": "clip.mp4",
             "policy": "uniform",
             "memory": {"peak_bytes": 250_000_000},
+            "power": {"watts": {"VDD_IN": 6.25}, "unread": ""},
             "startup_s": {"import": 0.1, "load": 0.3, "load_compiling": 0.9, "first_text": 0.01},
             "model": {"name": "tiny", "version": "1"},
             "engine": {"name": "openvino"},
@@ -57,7 +60,14 @@ def test_the_report_for_people_has_a_table(capsys: pytest.CaptureFixture[str]) -
     assert re.search(r"stage, ms +p50 +p90 +p99", out)
     assert re.search(r"hop +1\.50 +2\.00 +-", out)
     assert all(
-        words in out for words in ("12.0x real time", "peak memory 250 MB", "load 0.30 s (0.90 s", "tiny 1 on openvino")
+        words in out
+        for words in (
+            "12.0x real time",
+            "peak memory 250 MB",
+            "VDD_IN 6.2 W",
+            "load 0.30 s (0.90 s",
+            "tiny 1 on openvino",
+        )
     )
     assert "\x1b" not in out
 

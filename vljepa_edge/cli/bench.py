@@ -18,6 +18,7 @@ from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Policy, 
 from vljepa_edge.cli.output import console, print_json, progress
 from vljepa_edge.errors import FrameError, VLJepaError, redacted
 from vljepa_edge.support.json_numbers import number
+from vljepa_edge.support.power import PowerMeter, find_rails
 from vljepa_edge.support.process import peak_memory
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ def percentiles(samples: list[float]) -> dict[str, float | None]:
 
 
 def measure(model: Model, source: str, seconds: float, policy: str) -> dict[str, Any]:
-    """Stream the source again and again until `seconds` of wall time are over; latencies in milliseconds.
+    """Stream the source again and again until `seconds` of wall time are over; latencies in milliseconds, and what the
+    machine draws meanwhile, all of it, where it has a meter.
 
     The stage `source` is the wait for a frame: a thread reads, decodes and scales it while the model looks at the one
     before.
@@ -91,7 +93,8 @@ def measure(model: Model, source: str, seconds: float, policy: str) -> dict[str,
     waits: list[float] = []
     frames, offset = 0, 0.0
     memory_start = peak_memory()
-    with model.open_stream(policy=policy) as stream, progress() as bar:
+    rails, unread = find_rails()
+    with PowerMeter(rails) as meter, model.open_stream(policy=policy) as stream, progress() as bar:
         task = bar.add_task("measuring", total=round(seconds))
         begin = last = time.perf_counter()
         while last - begin < seconds:
@@ -123,6 +126,7 @@ def measure(model: Model, source: str, seconds: float, policy: str) -> dict[str,
         "decodes": stats.decodes,
         "realtime_factor": number(stats.seconds / elapsed, 2),
         "latency_ms": stages,
+        "power": {"watts": {name: number(value, 3) for name, value in meter.watts.items()}, "unread": unread},
         "memory": {"peak_bytes": peak_memory(), "before_bytes": memory_start},
     }
 
@@ -212,6 +216,9 @@ def print_report(report: dict[str, Any]) -> None:
     out.print(f"source: {report['source']}; policy: {report['policy']}")
     if report["memory"]["peak_bytes"] is not None:
         out.print(f"peak memory {report['memory']['peak_bytes'] / 1e6:.0f} MB")
+    power = ", ".join(f"{name} {watts:.1f} W" for name, watts in report["power"]["watts"].items())
+    if power or report["power"]["unread"]:
+        out.print(f"power of the machine meanwhile: {power or report['power']['unread']}")
     compiling = f"({start['load_compiling']:.2f} s where it has to compile the graphs)"
     first = f"first text {start['first_text']:.2f} s"
     out.print(f"import {start['import']:.2f} s, load {start['load']:.2f} s {compiling}, {first}")
