@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 
 MOST_BYTES = 64_000_000  # of a source; where that is little, a clip begins later
 _REORDERED = 5.0  # seconds by which a packet may be shown earlier than the one before it: more is a new beginning
+_TICKS = 90_000  # a second, in clips: that of a source may be as coarse as 25
 _FRAMES_AHEAD = 256
 _IN_MP4 = {"h264", "hevc", "av1", "mpeg4", "mpeg2video", "vp9"}  # others go into Matroska, which takes all
 
@@ -69,17 +70,18 @@ class Cut(NamedTuple):
 
     def write(self, path: Path) -> None:
         """Write it to a file, whose suffix says its format; second 0 is `start`. Raises OSError and FFmpegError."""
-        base = self.template.time_base
-        pts = _rising([round((shown.time - self.start) / base) for shown in self.packets])
+        pts = _rising([round((shown.time - self.start) * _TICKS) for shown in self.packets])
         # A frame is decoded when its turn has come, and that must not be after it is shown.
         turns = sorted(pts)
         delay = max(turn - shown for turn, shown in zip(turns, pts, strict=True))
         with av.open(str(path), "w") as container:
             stream = container.add_stream_from_template(self.template.stream)
+            stream.time_base = Fraction(1, _TICKS)
             for (packet, _), shown, turn in zip(self.packets, pts, turns, strict=True):
                 copied = av.Packet(bytes(packet.data))
-                copied.stream, copied.time_base = stream, base
-                copied.pts, copied.dts, copied.duration = shown, turn - delay, packet.data.duration
+                copied.stream, copied.time_base = stream, Fraction(1, _TICKS)
+                copied.pts, copied.dts = shown, turn - delay
+                copied.duration = round((packet.data.duration or 0) * self.template.time_base * _TICKS)
                 copied.is_keyframe = packet.keyframe
                 container.mux(copied)
 
