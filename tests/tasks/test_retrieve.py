@@ -10,11 +10,14 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
+from tests.media import write_png
 from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
 from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.errors import IndexFileError, InputError, VideoError
@@ -280,6 +283,7 @@ def test_a_writer_that_is_killed_leaves_an_index_and_its_rest_goes_with_the_next
     script = f"""
 import numpy as np
 from pathlib import Path
+from typing import Any
 from vljepa_edge.tasks.index_folder import write_index
 arrays = {{"embeddings": np.ones((200, 16), np.float32), "spans": np.zeros((200, 3))}}
 note = {{"bundle": "{model.bundle.digest}", "query": "q", "names": ["child"], "stamps": [None]}}
@@ -360,3 +364,67 @@ def test_an_index_with_honest_hashes_over_nonsense_is_refused(
 def test_a_stamp_that_says_nothing_counts_as_none(stamp: object, model: Model, index: Index, tmp_path: Path) -> None:
     edit(lambda note: note.update(stamps=[stamp] * 3))(index.save(tmp_path))
     assert set(Index.load(tmp_path, model).stamps.values()) == {None}
+
+
+def rows(count: int) -> NDArray[np.float32]:
+    """Random embeddings of unit norm."""
+    random = np.random.default_rng(11).standard_normal((count, 16)).astype(np.float32)
+    return random / np.linalg.norm(random, axis=1, keepdims=True)
+
+
+def test_windows_of_a_live_stream_are_found_and_forgotten(model: Model, tmp_path: Path) -> None:
+    """Against a plain list, which is searched by hand."""
+    index = Index(model)
+    index.add(picture(BLUE), name="blue")
+    windows = [(("door", "yard")[n % 3 == 0], 10.0 * n, 10.0 * n + 2, row) for n, row in enumerate(rows(300))]
+    wanted = model.embed_text(["a red ball"])[0]
+    for count, (name, start, end, row) in enumerate(windows, 1):
+        index.append(name, start, end, row)
+        if count % 50 == 0:
+            gone = index.forget("door", before=end - 400)
+            kept = [w for w in windows[:count] if w[0] == "yard" or w[2] >= end - 400]
+            assert gone > 0 or count == 50
+            assert len(index) == 1 + len(kept)
+            best = sorted(kept, key=lambda w: -float(w[3] @ wanted))[:5]
+            hits = [hit for hit in index.search("a red ball", 6) if hit.name != "blue"][:5]
+            assert [(hit.name, hit.start, hit.end) for hit in hits] == [w[:3] for w in best]
+    assert len(index._spans) < 12  # a few parts, however many windows came
+    index.save(tmp_path / "index")
+    again = Index.load(tmp_path / "index", model)
+    assert_same_hits(again, index)
+    again.append("door", 1e6, 1e6 + 2, rows(1)[0])
+    assert again.forget("door", before=1e6) == sum(1 for w in kept if w[0] == "door")
+    assert again.names == ("blue", "yard", "door") and len(again) == 1 + 100 + 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"name": 7}, "name must be"),
+        ({"name": "{file}"}, "that no file of the index has"),
+        ({"start": 3.0}, "in order"),
+        ({"end": float("inf")}, "must be finite"),
+        ({"start": "now"}, "start must be a number"),
+        ({"embedding": np.zeros(16, np.float32)}, "unit norm"),
+        ({"embedding": np.full(16, np.nan, np.float32)}, "unit norm"),
+        ({"embedding": np.ones(15, np.float32)}, "must be 16 numbers"),
+    ],
+)
+def test_a_window_that_is_none_is_refused_and_changes_nothing(
+    index: Index, tmp_path: Path, changed: dict[str, Any], said: str
+) -> None:
+    file = write_png(tmp_path / "photo.png", 64, 48)
+    index.add(file)
+    before = (len(index), index.names)
+    given = {"name": "door", "start": 1.0, "end": 2.0, "embedding": rows(1)[0]} | changed
+    given["name"] = str(file) if given["name"] == "{file}" else given["name"]
+    with pytest.raises(InputError, match=said):
+        index.append(**given)
+    assert (len(index), index.names) == before
+
+
+def test_only_what_is_there_can_be_forgotten(index: Index) -> None:
+    with pytest.raises(InputError, match="'nosuch' is not in the index"):
+        index.forget("nosuch", 1.0)
+    assert index.forget("one", 0.0) == 0 and index.forget("one", 1e9) > 0
+    assert "one" in index.names and all(hit.name != "one" for hit in index.search("a red ball", 9))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, redacted
 from vljepa_edge.perception.perception import as_model
-from vljepa_edge.support.arguments import as_path, as_text, as_whole, shown
+from vljepa_edge.support.arguments import as_number, as_path, as_text, as_whole, shown
 from vljepa_edge.tasks.index_folder import read_index, write_index
 
 if TYPE_CHECKING:
@@ -84,6 +85,47 @@ class Index:
         self._spans.append(np.array([(number, window.start, window.end) for window in found], np.float64))
         self._stamps[name] = stamp
         return len(found)
+
+    def append(self, name: str, start: float, end: float, embedding: NDArray[np.float32]) -> None:
+        """Add one window of a live stream, as `Stream.subscribe` gives them: from `start` to `end`, in seconds.
+
+        Windows of one name may come one after the other, for as long as they are wanted: see `forget`. Raises
+        InputError for a name that a file has, times that are not finite or in order, and an embedding that is not E
+        finite numbers of unit norm.
+        """
+        if not isinstance(name, str) or self._stamps.get(name) is not None:
+            raise InputError(f"name must be a text that no file of the index has, got {shown(name)}")
+        first, last = as_number(start, "start", " of seconds"), as_number(end, "end", " of seconds")
+        if not (math.isfinite(first) and math.isfinite(last) and first <= last):
+            raise InputError(f"start and end must be finite and in order, got {shown(start)} and {shown(end)}")
+        width = self.model.manifest.embedding.width
+        vector = np.asarray(embedding)
+        if vector.shape != (width,) or vector.dtype.kind != "f" or not abs(np.linalg.norm(vector) - 1) < 1e-3:
+            raise InputError(f"an embedding must be {width} numbers of unit norm, got {shown(embedding)}")
+        self._stamps.setdefault(name, None)
+        number = list(self._stamps).index(name)
+        self._embeddings.append(vector.astype(np.float32)[None])
+        self._spans.append(np.array([(number, first, last)], np.float64))
+        # Parts of a similar size become one, so that there are few of them and none is copied often.
+        while len(self._spans) > 1 and len(self._spans[-2]) <= 2 * len(self._spans[-1]):
+            for parts in (self._embeddings, self._spans):
+                parts[-2:] = [np.concatenate(parts[-2:])]
+
+    def forget(self, name: str, before: float) -> int:
+        """Take out the windows of a video or stream that ended before this second of it; how many those were. The name
+        stays. Raises InputError for a name that is not there."""
+        if not isinstance(name, str) or name not in self._stamps:
+            raise InputError(f"{shown(name)} is not in the index")
+        number, limit = list(self._stamps).index(name), as_number(before, "before", " of seconds")
+        had = len(self)
+        kept = [~((spans[:, 0] == number) & (spans[:, 2] < limit)) for spans in self._spans]
+        parts = [
+            (embeddings if rows.all() else embeddings[rows], spans if rows.all() else spans[rows])
+            for embeddings, spans, rows in zip(self._embeddings, self._spans, kept, strict=True)
+            if rows.any()
+        ]
+        self._embeddings, self._spans = [part for part, _ in parts], [part for _, part in parts]
+        return had - len(self)
 
     def search(self, text: str, k: int = 5) -> list[Hit]:
         """The k moments that fit `text` best, best first. Of windows of one video that overlap, only the best is there.
