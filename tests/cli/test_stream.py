@@ -21,7 +21,7 @@ import vljepa_edge
 from tests.calibrated import LOGISTIC, write_calibrated
 from tests.cli.conftest import Vljepa, write_video
 from vljepa_edge.cli.output import console, print_json
-from vljepa_edge.cli.stream import print_event, summary_json
+from vljepa_edge.cli.run_stream import print_event, summary_json
 from vljepa_edge.errors import VideoError
 from vljepa_edge.perception.perception import Perception
 from vljepa_edge.video.frame import Frame

@@ -19,7 +19,7 @@ from vljepa_edge.cli.options import (
     load_model,
 )
 from vljepa_edge.cli.output import console, progress
-from vljepa_edge.cli.stream import run_stream
+from vljepa_edge.cli.run_stream import run_stream
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.options import Decode as Decoded
