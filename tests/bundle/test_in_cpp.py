@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
+import random
 import re
 import subprocess
 import zipfile
@@ -14,11 +16,14 @@ import pytest
 
 from tests.bundle.test_hostile import GRAPH, TABLE, edited, folder, nothing, zipped
 from tests.cpp_programs import program
+from tests.fuzz._damage import damaged_bytes, damaged_json
 from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.bundle import Bundle, default_bundle
 from vljepa_edge.errors import BundleError
 
 __all__ = ["folder"]
+
+CASES = int(os.environ.get("VLJEPA_FUZZ_CASES", "300"))
 
 # Entries that are packed are refused as such: C++ reads stored ones alone.
 PACKED = {"zip whose sizes lie": ("toy/|NOTICE|MODEL_CARD.md|" + GRAPH, "is deflated")}
@@ -112,6 +117,39 @@ def test_every_key_of_the_manifest_is_held_to_its_type(tmp_path: Path) -> None:
             if (found == "ok") != (expected == "ok"):
                 differing.append((at, other, expected, found))
     assert not differing
+
+
+def test_damaged_bundles_are_refused_where_python_refuses_them(tmp_path: Path) -> None:
+    rng = random.Random(0)
+    toy = write_toy_bundle(tmp_path / "toy")
+    archive = write_toy_bundle(tmp_path / "toy.vljepa").read_bytes()
+    manifest = json.loads((toy / "manifest.json").read_text())
+    damaged = tmp_path / "damaged.vljepa"
+    differing = []
+    for number in range(CASES):
+        if number % 2:
+            (toy / "manifest.json").write_bytes(damaged_json(manifest, rng))
+            path = toy
+        else:
+            damaged.write_bytes(damaged_bytes(archive, rng))
+            path = damaged
+        found, *told = opened(path)
+        refused = refusal(path)
+        # The reader in C++ does not look at checksums beside SHA-256. Python reads zips with something before them.
+        if found == "ok" and refused and not re.search("CRC-32", refused):
+            differing.append((number, path.name, refused))
+        if found != "ok" and not refused and not re.search("deflated|not a readable bundle", told[0]):
+            differing.append((number, path.name, told[0]))
+    assert not differing, differing[:3]
+
+
+def refusal(path: Path) -> str:
+    """What Python says against a bundle; nothing if it opens."""
+    try:
+        Bundle.open(path)
+    except BundleError as error:
+        return str(error)
+    return ""
 
 
 def test_the_version_that_the_reader_knows_is_that_of_the_package(folder: Path) -> None:

@@ -199,7 +199,11 @@ void Zip::read(const std::string& name, std::uint64_t limit, std::size_t chunk,
     if (entry == entries_.end() || !file.seekg(static_cast<std::streamoff>(entry->offset))) fail();
     take(kLocalSize);
     if (number(buffer, 0, 4) != kLocalSignature) fail();
-    const std::uint64_t skipped = number(buffer, 26, 2) + number(buffer, 28, 2);
+    const std::uint64_t name_size = number(buffer, 26, 2);
+    const std::uint64_t skipped = number(buffer, 28, 2);
+    buffer.resize(std::max<std::uint64_t>(name_size, 1));
+    take(name_size);
+    if (buffer.compare(0, name_size, name) != 0) fail();  // the directory says another
     if (!file.seekg(static_cast<std::streamoff>(skipped), std::ios::cur)) fail();
     buffer.resize(chunk);
     for (std::uint64_t left = std::min(entry->size, limit); left > 0;) {
