@@ -114,7 +114,7 @@ def test_a_served_video_has_clips_in_which_the_frame_of_an_event_is_at_its_time(
     hub = Hub(
         model,
         None,
-        StreamOptions(policy="uniform:period=2"),
+        StreamOptions(policy="uniform:period=1"),
         EventStore(folder, model),
         record=Around(before=1.0, after=1.0),
     )
@@ -132,6 +132,22 @@ def test_a_served_video_has_clips_in_which_the_frame_of_an_event_is_at_its_time(
     clips = {name for (name,) in rows(folder, "SELECT file FROM clip")}
     assert {file.name for file in (folder / "clips").iterdir()} == clips
     assert rows(folder, "SELECT count(*) FROM event WHERE begun <> id AND clip IS NOT NULL") == [(0,)]
+
+
+def test_clips_of_a_stream_that_only_watches_are_written_while_it_runs(
+    model: Model, video: Path, tmp_path: Path
+) -> None:
+    store = EventStore(tmp_path / "store", model)
+    hub = Hub(model, store=store, record=Around(before=1.0, after=0.5))
+    hub.add(str(video), "door", query=[], watch=["a ball"])
+    recorder = hub.channel("door").recorder
+    assert recorder is not None
+    store.put(Entry(1, 1, "door", time.time(), event("appeared", 0.5)))
+    until(lambda: recorder.ring.newest > 0.4)
+    recorder.begins(1, 0.5)
+    until(lambda: rows(store.folder, "SELECT count(*) FROM clip") == [(1,)])
+    assert hub.channel("door").state == "running" and store._seen["door"][0] > 0.9
+    hub.close()
 
 
 def put(store: EventStore, video: Path, number: int, at: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from time import monotonic
 from typing import TYPE_CHECKING, Literal
 
@@ -35,14 +36,23 @@ class Channel:
     frames where it can't keep up.
     """
 
-    def __init__(self, name: str, source: SourceLike, stream: Stream, recorder: Recorder | None = None) -> None:
-        """`stream` is a live one; the channel closes it. recorder: of clips around its events.
+    def __init__(
+        self,
+        name: str,
+        source: SourceLike,
+        stream: Stream,
+        recorder: Recorder | None = None,
+        seen: Callable[[float], object] | None = None,
+    ) -> None:
+        """`stream` is a live one; the channel closes it. recorder: of clips around its events. seen: told the time of
+        each frame.
 
         Raises VideoError for a text that names no source, and for a file that can't be opened.
         """
         self.name = name
         self.stream = stream
         self.recorder = recorder
+        self._on_frame = seen
         self.described = redacted(source) if isinstance(source, str) else type(source).__name__
         self.error: str | None = None  # why the source was lost or failed
         self.reopened = 0
@@ -140,6 +150,10 @@ class Channel:
                     self._seen, self._last = monotonic(), time + shift
                     self.tap.put(image, self._last)
                     self.stream.push(image, self._last)
+                    if self._on_frame is not None:
+                        self._on_frame(self._last)
+                    if self.recorder is not None:
+                        self.recorder.look()
                     frames += 1
                     if self._stopped.is_set():
                         break

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -121,7 +122,8 @@ class Hub:
                     stream.watch(watch, hold)
                 for head in heads:
                     stream.add_head(head, hold=hold)
-                channel = Channel(chosen, source, stream, self._recorder(chosen))
+                seen = None if self.store is None else partial(self.store.saw, chosen)
+                channel = Channel(chosen, source, stream, self._recorder(chosen), seen)
             except BaseException:
                 stream.close()
                 raise
@@ -198,10 +200,6 @@ class Hub:
             self.store.close()
 
     def _on_hop(self, channel: Channel, moment: float, query: str) -> None:
-        if self.store is not None:
-            self.store.saw(channel.name, moment)
-        if channel.recorder is not None:
-            channel.recorder.look()
         change = channel.stream.changes.get(query)
         hop = {"stream": channel.name, "time": number(moment, 3), "query": query, "change": number(change, 5)}
         self.feed.tell_hop(channel.name, hop)
