@@ -86,6 +86,12 @@ def test_a_stream_is_added_shown_changed_and_removed(client: TestClient, hub: Hu
     assert said(client.get("/streams/clip")) == (404, "UnknownStream")
 
 
+@pytest.mark.parametrize("source", ["-", "videotestsrc ! tee name=t ! queue t. ! filesink location=/tmp/x"])
+def test_pipelines_and_standard_input_are_not_for_clients(source: str, client: TestClient) -> None:
+    assert said(client.post("/streams", json={"source": source})) == (400, "NotByRequest")
+    assert [stream["name"] for stream in client.get("/streams").json()["streams"]] == ["door"]
+
+
 def test_pictures_of_events_and_of_now(client: TestClient, hub: Hub) -> None:
     for event in kept_events(hub):
         picture = client.get(event["picture"])

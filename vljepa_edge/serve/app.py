@@ -25,8 +25,9 @@ from vljepa_edge.serve.metrics import Metrics
 from vljepa_edge.serve.older import Older
 from vljepa_edge.serve.openapi import build_document
 from vljepa_edge.serve.page import page_policy, read_page
-from vljepa_edge.serve.refusal import Refusal, too_many
+from vljepa_edge.serve.refusal import Refusal, not_by_request, too_many
 from vljepa_edge.serve.sending import Listener, event_socket, event_stream, live_picture
+from vljepa_edge.video.source import is_of_program
 
 if TYPE_CHECKING:
     from vljepa_edge.serve.mqtt.publisher import Publisher
@@ -89,6 +90,8 @@ class Routes:
     async def add_stream(self, request: Request) -> Response:
         """Begin to read a source."""
         body = await read_body(request, NewStream)
+        if is_of_program(body.source):
+            raise not_by_request(body.source)
 
         def add() -> dict[str, Any]:
             options = self._hub.options.changed(

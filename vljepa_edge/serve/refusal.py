@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vljepa_edge.errors import VLJepaError
+from vljepa_edge.errors import VLJepaError, redacted
 
 
 class Refusal(VLJepaError):
@@ -22,6 +22,13 @@ def unknown_stream(name: str, known: list[str]) -> Refusal:
 def unknown_head(name: str, known: list[str]) -> Refusal:
     """No head has this name."""
     return Refusal(400, "UnknownHead", f"there is no head {name!r}; there are: {', '.join(known) or 'none'}")
+
+
+def not_by_request(source: str) -> Refusal:
+    """A source that only who starts the server may name: a pipeline may write files."""
+    return Refusal(
+        400, "NotByRequest", f"the source {redacted(source)!r} can be named where the server is started only"
+    )
 
 
 def name_taken(name: str) -> Refusal:

@@ -27,11 +27,12 @@ from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess, recorded
 from vljepa_edge.video.ahead import AheadReader
 from vljepa_edge.video.decoder import Decoder
-from vljepa_edge.video.frame import MAX_PIXELS, Frame, Picture, Pictures, SourceStats
+from vljepa_edge.video.frame import MAX_PIXELS, Frame, SourceStats
 from vljepa_edge.video.gstreamer import Pipeline, hidden, is_pipeline
 from vljepa_edge.video.packets import PacketRing
 from vljepa_edge.video.preprocess import ResizeMode
 from vljepa_edge.video.recording import Recording
+from vljepa_edge.video.scaled import Scaled, sampled
 from vljepa_edge.video.standard_input import NAME, STANDARD_INPUT, open_standard_input
 from vljepa_edge.video.timing import EARLY, Grid
 
@@ -223,15 +224,21 @@ def open_source(
         raise VideoError("the source", f"objects of type {type(source).__name__} are not a source of frames; {ALLOWED}")
     if live:
         latest = alive.LatestReader(pictures, grid, stats, stopped, name, silence)
-        frames: Iterator[Frame] = _Scaled(iter(latest.take, None), size, resize, stats, tap)
+        frames: Iterator[Frame] = Scaled(iter(latest.take, None), size, resize, stats, tap)
         if written is not None:
             frames = _read(name, frames)
         return Source(name, frames, stats, live=True, stop=partial(latest.stop, patience))
-    frames = _Scaled(_sampled(pictures, grid, stopped), size, resize, stats, tap)
+    frames = Scaled(sampled(pictures, grid, stopped), size, resize, stats, tap)
     if ahead is None:
         return Source(name, frames, stats, live=False, stop=lambda wait: stopped.set())
     reader = AheadReader(_read(name, frames), name, ahead.close, stopped)
     return Source(name, reader, stats, live=False, stop=reader.stop)
+
+
+def is_of_program(source: str) -> bool:
+    """Whether a text names what only who starts a program may name: its standard input, or a GStreamer pipeline, whose
+    elements may write files."""
+    return source == STANDARD_INPUT or is_pipeline(source, or_file=True)
 
 
 def is_live(source: str) -> bool:
@@ -298,42 +305,6 @@ def file_path(text: str) -> str:
         shown = f", {host}" if re.fullmatch(r"[\w.-]+", host) and "@" not in path else ""
         raise VideoError(text, f"a file of another host{shown}; name it by a path or file:///path")
     return unquote(slash + path)
-
-
-def _sampled(pictures: Pictures, grid: Grid, stopped: threading.Event) -> Iterator[Picture]:
-    """Those that are due, until `stopped`: between two of them there may be thousands."""
-    for picture in pictures:
-        if stopped.is_set():
-            return
-        if grid.takes(picture.time):
-            yield picture
-
-
-class _Scaled(Iterator[Frame]):
-    """Pictures as the model wants them. One that can't be converted is counted as damage and left out."""
-
-    def __init__(
-        self,
-        pictures: Iterator[Picture],
-        size: tuple[int, int] | None,
-        resize: ResizeMode,
-        stats: SourceStats,
-        tap: Tap | None,
-    ) -> None:
-        self._pictures, self._size, self._resize, self._stats = pictures, size, resize, stats
-        self._scaler = preprocess.Scaler()
-        self._tap, self._tapped = tap, preprocess.Scaler()
-
-    def __next__(self) -> Frame:
-        while True:
-            picture = next(self._pictures)
-            try:
-                frame = Frame(self._scaler.upright(picture, self._size, self._resize), picture.time)
-                if self._tap is not None:
-                    self._tap(Frame(self._tapped.upright(picture, None, self._resize), picture.time))
-                return frame
-            except FFmpegError:
-                self._stats.corrupt += 1
 
 
 def _live_connection(text: str, stats: SourceStats, timeout: float) -> alive.Connect | None:
