@@ -21,6 +21,7 @@ from tests.serve.cameras import until
 from tests.store.events import event, pair, taken, unit
 from vljepa_edge.errors import InputError, StoreError
 from vljepa_edge.model import Model
+from vljepa_edge.store.database import check_file
 from vljepa_edge.store.entry import Entry
 from vljepa_edge.store.keep import Keep
 from vljepa_edge.store.reader import StoreReader
@@ -173,6 +174,34 @@ def test_a_file_that_is_no_store_of_this_version_is_refused_and_left_alone(
     with pytest.raises(StoreError, match=said):
         StoreReader(tmp_path).events()
     assert (tmp_path / "events.db").read_bytes() == before
+
+
+@pytest.mark.parametrize(("make", "said"), [(_text, "not an SQLite"), (_other, None), (_newer, "has version 2")])
+def test_the_first_bytes_say_what_a_file_is_before_anything_is_loaded(
+    make: Callable[[Path], None], said: str | None, tmp_path: Path
+) -> None:
+    check_file(tmp_path)
+    make(tmp_path / "events.db")
+    if said is None:
+        check_file(tmp_path)  # another program's file without an id: its tables say so, later
+        return
+    with pytest.raises(StoreError, match=said):
+        check_file(tmp_path)
+
+
+def test_a_file_in_which_nothing_is_becomes_a_store(model: Model, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "events.db")) as connection:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        connection.execute("VACUUM")
+    assert (tmp_path / "events.db").stat().st_size > 0
+    check_file(tmp_path)
+    with pytest.raises(StoreError, match="nothing was stored"):
+        StoreReader(tmp_path).events()
+    store = EventStore(tmp_path, model)
+    store.put(pair(1, 1.0, 2.0)[0])
+    until(lambda: store.reader.events())
+    store.close()
+    check_file(tmp_path)
 
 
 def test_a_folder_that_can_not_be_one_is_refused(model: Model, tmp_path: Path) -> None:

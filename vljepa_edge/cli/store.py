@@ -83,11 +83,6 @@ def read_store(
     folder: Path | None, keep: str | None, keep_size: str | None, record: bool, before: str | None, after: str | None
 ) -> StoreOptions | None:
     """What the options ask for, before a model is loaded. Raises InputError, and StoreError for a file that is none."""
-    from vljepa_edge.store.database import open_for_reading
-    from vljepa_edge.store.keep import Keep
-    from vljepa_edge.store.reader import is_store
-    from vljepa_edge.store.recorder import Around
-
     for name, value in (("--record-before", before), ("--record-after", after)):
         if value is not None and not record:
             raise InputError(f"{name} is for --record")
@@ -96,14 +91,17 @@ def read_store(
             if value is not None:
                 raise InputError(f"{name} is for --store; say where events are to be kept, e.g. --store events")
         return None
+    from vljepa_edge.store.database import check_file
+    from vljepa_edge.store.keep import Keep
+    from vljepa_edge.store.recorder import Around
+
     default = Keep()
     age = default.age if keep is None else None if keep == _ALL else seconds(keep, "--keep")
     most = default.size if keep_size is None else None if keep_size == _ALL else size(keep_size, "--keep-size")
     kept = Keep(age, most)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"--store must be a folder, got {folder}")
-    if is_store(folder) and (folder / "events.db").stat().st_size:
-        open_for_reading(folder).close()
+    check_file(folder)
     around = Around(
         Around.before if before is None else seconds(before, "--record-before"),
         Around.after if after is None else seconds(after, "--record-after"),

@@ -13,6 +13,8 @@ FILE = "events.db"
 CLIPS = "clips"  # a folder beside it
 SCHEMA = 1
 _APPLICATION = 0x564C4A45  # "VLJE": tells a store from another program's SQLite file
+_MAGIC = b"SQLite format 3\0"
+_HEAD = 100  # bytes; the application id is at 68, the version at 60 (sqlite.org/fileformat.html)
 _PATIENCE = 10.0  # seconds to wait for another connection's transaction
 
 # Of an event: `id` is its number; `begun` the number of the event with which it began, its own for a beginning; `at`
@@ -92,6 +94,21 @@ def open_for_reading(folder: Path) -> sqlite3.Connection:
     return connection
 
 
+def check_file(folder: Path) -> None:
+    """Raises StoreError where the file in a folder is not a store of this version, by its first bytes. SQLite doesn't
+    open it: a process that was killed may have left work in it that only a writer can finish."""
+    path = folder / FILE
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StoreError(path, f"can't be read: {error.strerror}") from error
+    if head:
+        _check(path, head.startswith(_MAGIC), *(int.from_bytes(head[at : at + 4], "big") for at in (68, 60)))
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All of what is executed in it, or nothing."""
@@ -113,12 +130,21 @@ def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
-            raise StoreError(path, "is not an SQLite file; name another folder, or move it away") from error
+            _check(path, False, 0, 0)
         raise
-    if not (application or version or tables):
-        return True
+    if tables and not (application or version):
+        _check(path, True, -1, 0)
+    _check(path, True, application, version)
+    return not tables
+
+
+def _check(path: Path, is_sqlite: bool, application: int, version: int) -> None:
+    """Raises StoreError; a file in which nothing is has zeros."""
+    if not is_sqlite:
+        raise StoreError(path, "is not an SQLite file; name another folder, or move it away")
+    if (application, version) == (0, 0):
+        return
     if application != _APPLICATION:
         raise StoreError(path, "is an SQLite file of something else; name another folder, or move it away")
     if version != SCHEMA:
         raise StoreError(path, f"has version {version}, this release reads {SCHEMA}; update vljepa-edge")
-    return False
