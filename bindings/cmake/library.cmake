@@ -36,7 +36,8 @@ vljepa_objects(vljepa_runtime
   src/video/taps.cpp
   src/vision/shots.cpp
   src/vision/vision.cpp
-  src/vision/window.cpp)
+  src/vision/window.cpp
+  src/vision/window_encoder.cpp)
 
 # The openvino package of PyPI has headers, libraries and what CMake needs: -DOpenVINO_DIR=.../site-packages/openvino/cmake.
 find_package(OpenVINO QUIET COMPONENTS Runtime)

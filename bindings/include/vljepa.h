@@ -150,7 +150,8 @@ typedef struct {
     double min_confidence; /* 0 to 1: from which probability on a text is shown; below 0: the model's */
     int32_t decode;        /* a vljepa_decode */
     int32_t reserved0;
-    uint64_t reserved[6];
+    double max_idle; /* seconds for which hops of a still scene cost nothing; 0: each is computed */
+    uint64_t reserved[5];
 } vljepa_stream_params;
 
 VLJEPA_API vljepa_stream_params vljepa_stream_default_params(void);
@@ -174,7 +175,8 @@ VLJEPA_API vljepa_status vljepa_stream_poll(vljepa_stream* stream, vljepa_event*
 typedef struct {
     int64_t encoded, skipped, repeated, backwards, bad_times, errors;
     int64_t frames, restarts, gaps, resized, hops, decodes, events;
-    uint64_t reserved[8];
+    int64_t hops_idle; /* hops that cost nothing: the window was that of the hop before, pixel for pixel */
+    uint64_t reserved[7];
 } vljepa_stats;
 
 VLJEPA_API vljepa_status vljepa_stream_get_stats(const vljepa_stream* stream, vljepa_stats* stats);

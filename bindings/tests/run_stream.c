@@ -65,7 +65,8 @@ int main(int argc, char** argv) {
     printf("\"errors\": %lld, \"frames\": %lld, \"restarts\": %lld, \"gaps\": %lld, \"resized\": %lld, \"hops\": %lld, ",
            (long long)s.errors, (long long)s.frames, (long long)s.restarts, (long long)s.gaps, (long long)s.resized,
            (long long)s.hops);
-    printf("\"decodes\": %lld, \"events\": %lld}\n", (long long)s.decodes, (long long)s.events);
+    printf("\"decodes\": %lld, \"events\": %lld, \"hops_idle\": %lld}\n", (long long)s.decodes, (long long)s.events,
+           (long long)s.hops_idle);
     vljepa_stream_free(stream);
     vljepa_model_free(model);
     return 0;

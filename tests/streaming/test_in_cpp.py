@@ -27,7 +27,7 @@ from vljepa_edge.model import Model
 Frames = list[tuple[NDArray[np.uint8], float]]
 DECODES = ("both", "open", "closed", "none")
 COUNTS = ("encoded", "skipped", "repeated", "backwards", "bad_times", "errors", "frames", "restarts", "gaps", "resized")
-COUNTS += ("hops", "decodes", "events")
+COUNTS += ("hops", "decodes", "events", "hops_idle")
 
 
 def scene(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float64]:
@@ -168,6 +168,15 @@ def test_a_query_file_of_another_model_is_refused(toys: dict[str, Path], tmp_pat
         )
         assert done.returncode == 1
         assert reason in done.stdout.decode()
+
+
+def test_still_scenes_cost_nothing_in_both(toys: dict[str, Path]) -> None:
+    """A picture that stands for longer than it may be idle, a short change, another, and a cut."""
+    first, second, third = (clip(seed, 1)[0][0] for seed in (5, 6, 7))
+    frames = [(second if 50 <= n < 52 else third if n > 70 else first, n / 4) for n in range(100)]
+    for kind in ("frames", "clips"):
+        assert_same(toys[kind], frames, policy="uniform:period=3")
+    assert in_cpp(toys["frames"], frames, (), StreamOptions())[1]["hops_idle"] > 50
 
 
 @pytest.fixture(scope="module")

@@ -43,6 +43,7 @@ struct StreamOptions {
     std::optional<double> hop;             // seconds from one window to the next; the manifest's
     std::optional<double> gap;             // seconds without a frame that end segments; the window, at least 2
     Decode decode = Decode::both;          // which segments are put in words
+    double max_idle = 10.0;                // seconds for which hops of a still scene cost nothing; 0: each is computed
     std::optional<double> min_confidence;  // from which probability on a text is shown; the manifest's
 };
 
@@ -51,6 +52,7 @@ struct StreamStats {
     std::int64_t encoded = 0, skipped = 0, repeated = 0, backwards = 0, bad_times = 0, errors = 0;
     std::int64_t frames = 0;
     std::int64_t restarts = 0, gaps = 0, resized = 0, hops = 0, decodes = 0, events = 0;
+    std::int64_t hops_idle = 0;  // hops that cost nothing: the window was that of the hop before, pixel for pixel
 };
 
 /// Push frames with their times, poll events. It does the work in push(), and is used by one thread at a time.

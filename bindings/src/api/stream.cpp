@@ -77,6 +77,7 @@ vljepa_stream_params vljepa_stream_default_params(void) {
     vljepa_stream_params params{};
     params.policy = "running-ward";
     params.min_confidence = -1.0;
+    params.max_idle = 10.0;
     return params;
 }
 
@@ -89,6 +90,7 @@ vljepa_status vljepa_stream_open(const vljepa_model* model, const vljepa_stream_
         vljepa::StreamOptions options;
         options.policy = &required(given.policy, "policy");
         options.decode = static_cast<vljepa::Decode>(given.decode);
+        options.max_idle = given.max_idle;
         if (given.hop != 0.0) options.hop = given.hop;
         if (given.gap != 0.0) options.gap = given.gap;
         if (!(given.min_confidence < 0.0)) options.min_confidence = given.min_confidence;
@@ -128,7 +130,7 @@ vljepa_status vljepa_stream_get_stats(const vljepa_stream* stream, vljepa_stats*
     return guarded([&] {
         const vljepa::StreamStats& s = required(stream, "stream").stream.stats();
         required(stats, "stats") = {s.encoded,  s.skipped, s.repeated, s.backwards, s.bad_times, s.errors, s.frames,
-                                    s.restarts, s.gaps,    s.resized,  s.hops,      s.decodes,   s.events, {}};
+                                    s.restarts, s.gaps,    s.resized,  s.hops,      s.decodes,   s.events, s.hops_idle, {}};
     });
 }
 

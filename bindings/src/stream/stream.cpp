@@ -7,9 +7,7 @@
 #include <sstream>
 
 #include "stream/track.hpp"
-#include "vision/shots.hpp"
-#include "vision/vision.hpp"
-#include "vision/window.hpp"
+#include "vision/window_encoder.hpp"
 #include "vljepa/error.hpp"
 #include "vljepa/sampler.hpp"
 
@@ -45,6 +43,13 @@ double gap_of(const VideoEntry& video, const std::optional<double>& wanted) {
     return gap;
 }
 
+double max_idle_of(double wanted) {
+    if (!(wanted >= 0.0)) {
+        throw InputError("max_idle must be a number of seconds, at least 0, or inf for no bound, got " + shown(wanted));
+    }
+    return wanted;
+}
+
 }  // namespace
 
 class Stream::Impl {
@@ -57,8 +62,7 @@ class Stream::Impl {
           decodes_closed_(options.decode == Decode::closed || options.decode == Decode::both),
           least_(model.least_confidence(options.min_confidence)),
           sampler_(video_.fps, gap_of(video_, options.gap)),
-          window_(static_cast<std::size_t>(video_.window)),
-          shots_(video_.width, video_.height, static_cast<std::size_t>(video_.window)),
+          encoder_(model.vision(), max_idle_of(options.max_idle)),
           frame_(3 * static_cast<std::size_t>(video_.width) * static_cast<std::size_t>(video_.height)) {
         if (queries.empty()) queries.push_back(model.query(model.manifest().text.default_query));
         std::set<std::string> texts;
@@ -99,8 +103,7 @@ class Stream::Impl {
 
     void reset() {
         sampler_.restart();
-        window_.clear();
-        shots_.clear();
+        encoder_.clear();
         events_.clear();
         last_.reset();
         hopped_.reset();
@@ -130,22 +133,20 @@ class Stream::Impl {
             if (last_) start_again(*last_, std::max(*last_, time));
         }
         scaler_.fit(picture, video_.width, video_.height, video_.resize, frame_.data());
-        model_.vision().encode_frame(frame_.data(), features_);
-        if (shots_.begins(frame_.data(), features_)) window_.clear();
-        window_.push(features_, time);
+        const std::int64_t runs = encoder_.runs();
+        encoder_.push(frame_.data(), time);
         last_ = time;
         const bool is_hop = !hopped_ || time - *hopped_ > hop_ - 0.5 / video_.fps;
         if (!is_hop) return;
         hopped_ = time;
-        const std::vector<Input> seen = window_.stacked();
-        model_.vision().encode_clip(seen, clip_);
         std::vector<std::vector<float>> made;  // all of them first: a prediction that fails moves no policy
-        for (const auto& track : tracks_) made.push_back(model_.vision().predict(seen, clip_, track->query()));
+        for (const auto& track : tracks_) made.push_back(encoder_.embed(track->query()));
         Cuts cuts;
         for (std::size_t i = 0; i < tracks_.size(); ++i) {
-            for (Cut& cut : tracks_[i]->push(made[i], time, window_.oldest())) cuts.emplace_back(tracks_[i].get(), std::move(cut));
+            for (Cut& cut : tracks_[i]->push(made[i], time, encoder_.oldest())) cuts.emplace_back(tracks_[i].get(), std::move(cut));
         }
         ++stats_.hops;
+        if (encoder_.runs() == runs) ++stats_.hops_idle;
         emit(cuts, time);
     }
 
@@ -153,8 +154,7 @@ class Stream::Impl {
     void start_again(double last, double decided_at) {
         last_.reset();
         hopped_.reset();
-        window_.clear();
-        shots_.clear();
+        encoder_.clear();
         std::exception_ptr failure;
         try {
             end_all(last, decided_at);
@@ -211,12 +211,9 @@ class Stream::Impl {
     bool decodes_closed_;
     double least_;
     Sampler sampler_;
-    Window window_;
-    ShotDetector shots_;
+    WindowEncoder encoder_;
     Scaler scaler_;
     std::vector<std::uint8_t> frame_;
-    Outputs features_;  // of the newest frame
-    Outputs clip_;      // of the newest window
     std::vector<std::unique_ptr<Track>> tracks_;
     std::vector<Event> events_;
     std::optional<double> last_;    // time of the newest frame
