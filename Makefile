@@ -8,7 +8,7 @@ PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_
 PINS := $(if $(filter 3.11,$(PYTHON_VERSION)),requirements/ci-3.11.txt,requirements/any-python.txt)
 # What an installation depends on: the compiled module's sources, the metadata, and which Python files there are (not what
 # is in them). The last is in the name of the mark that an installation leaves, so that a moved file calls for another.
-SOURCES := pyproject.toml $(PINS) $(shell find bindings -name '*.[ch]pp' -o -name CMakeLists.txt)
+SOURCES := pyproject.toml $(PINS) $(shell find bindings -name '*.[ch]pp' -o -name CMakeLists.txt -o -name '*.cmake')
 FILES := $(shell find vljepa_edge kernels training -name '*.py' | LC_ALL=C sort | cksum | cut -d' ' -f1)
 INSTALLED := .installed-$(FILES)
 

@@ -101,7 +101,7 @@ def test_every_key_of_the_manifest_is_held_to_its_type(tmp_path: Path) -> None:
     walk(manifest, ())
     differing = []
     for at in places[1:]:
-        for other in (None, True, 7, -1, 0.5, "x", [], {}):
+        for other in (None, True, -1, 0.5, "x", []):
             changed = json.loads(json.dumps(manifest))
             inside = changed
             for key in at[:-1]:
