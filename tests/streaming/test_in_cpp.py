@@ -29,6 +29,9 @@ DECODES = ("both", "open", "closed", "none")
 COUNTS = ("encoded", "skipped", "repeated", "backwards", "bad_times", "errors", "frames", "restarts", "gaps", "resized")
 COUNTS += ("hops", "decodes", "events", "hops_idle")
 
+STEPS = np.array([40, 40, 40, 10, 4, 2, 4, 2, 2, 2, 2, 2, 1, 1, 0.2])  # how often each kind of step comes
+STEPS /= STEPS.sum()
+
 
 def scene(rng: np.random.Generator, height: int, width: int) -> NDArray[np.float64]:
     """A picture of soft colours and hard-edged boxes."""
@@ -168,6 +171,20 @@ def test_a_query_file_of_another_model_is_refused(toys: dict[str, Path], tmp_pat
         )
         assert done.returncode == 1
         assert reason in done.stdout.decode()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clocks_at_random_are_judged_the_same(seed: int, toys: dict[str, Path]) -> None:
+    """Steps of every kind, on a clock that may begin anywhere: before zero, or after many days."""
+    rng = np.random.default_rng(seed)
+    images = [image for image, _ in clip(seed, 3, size=(24, 32))]
+    steps = rng.choice(
+        [1 / 30, 1 / 8, 0.25, 0.3, 0.0, 1e-4, -0.01, -1.0, 1.9, 2.1, 5.0, -2.5, -1e4, 1e6, 1e13], 300, p=STEPS
+    )
+    jitter = rng.normal(0, 0.01, 300) * rng.integers(0, 2, 300)
+    times = rng.choice([0.0, -7.3, 1e6, 1.7e9]) + np.cumsum(steps) + jitter
+    frames = [(images[number % len(images)], float(time)) for number, time in enumerate(times)]
+    assert_same(toys["frames"], frames, policy="running-ward:threshold=0.05", decode="none")
 
 
 def test_still_scenes_cost_nothing_in_both(toys: dict[str, Path]) -> None:
