@@ -196,7 +196,7 @@ VLJEPA_API const char* vljepa_event_query(const vljepa_event* event);
 VLJEPA_API int64_t vljepa_event_segment(const vljepa_event* event);      /* counts the segments of a query from 0 */
 /* vljepa_model_width() floats of unit norm. */
 VLJEPA_API const float* vljepa_event_embedding(const vljepa_event* event);
-/* The event as one line of JSON, with the keys of `vljepa stream --json` but latencies. */
+/* The event as one line of JSON, with the keys of `vljepa stream --json` but type and latencies. */
 VLJEPA_API const char* vljepa_event_json(const vljepa_event* event);
 
 #ifdef __cplusplus

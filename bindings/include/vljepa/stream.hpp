@@ -32,7 +32,7 @@ struct Event {
     std::optional<double> confidence;
     Wording wording = Wording::none;
 
-    /// One line of JSON, as `vljepa stream --json` prints it, without latencies.
+    /// One line of JSON with the keys of `vljepa stream --json`, but type and latencies.
     std::string to_json() const;
 };
 
