@@ -15,7 +15,7 @@ namespace vljepa {
 /// frame after a hard cut.
 ///
 /// A frame that repeats the one before, pixel for pixel, is not encoded, and a window that holds nothing else has the
-/// embeddings that it had: for `max_idle` seconds, then all is computed anew.
+/// embeddings that it had: for `max_idle` seconds, then all is computed again.
 class WindowEncoder {
   public:
     WindowEncoder(const Vision& vision, double max_idle);
