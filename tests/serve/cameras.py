@@ -42,9 +42,8 @@ class Switched:
 
     def frames(self) -> Iterator[tuple[Image, float]]:
         for index, item in enumerate(camera()):
-            if index:
-                if not self.on.wait(_PATIENCE):
-                    return
+            if index and not self.on.wait(_PATIENCE):
+                return
             yield item
 
 
