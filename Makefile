@@ -27,7 +27,7 @@ LATER := $(addprefix --ignore=tests/,benchmarks cli export kernels nn training)
 check: lint  ## what to run at each change: lint, and the runtime's quick tests (2 to 3 minutes)
 	$(DEV)/bin/python -m pytest -q -m "not slow" $(LATER) --durations=10 --durations-min=1 $(ARGS)
 
-test: $(DEV)/$(INSTALLED)  ## run all Python tests (over 10 minutes)
+test: $(DEV)/$(INSTALLED)  ## run all Python tests (half an hour on 2 cores)
 	$(DEV)/bin/python -m pytest $(ARGS)
 
 lint: $(DEV)/$(INSTALLED)  ## ruff and mypy --strict
