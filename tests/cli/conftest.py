@@ -17,6 +17,9 @@ import pytest
 from typer.testing import CliRunner
 
 from vljepa_edge.cli import app
+from vljepa_edge.errors import VideoError
+from vljepa_edge.video.frame import Frame
+from vljepa_edge.video.source import Source
 
 COLOURS = ((220, 20, 20), (20, 220, 20), (20, 20, 220))
 
@@ -55,6 +58,18 @@ def write_video(path: Path, seconds: float, rate: int = 8, size: tuple[int, int]
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode(None))
     return path
+
+
+def cut_off(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    """From now on each source is lost after so many frames."""
+    read = Source.__next__
+
+    def lost(self: Source) -> Frame:
+        if self.stats.frames_yielded == after:
+            raise VideoError(self.name, "lost")
+        return read(self)
+
+    monkeypatch.setattr(Source, "__next__", lost)
 
 
 def write_photo(path: Path, colour: tuple[int, int, int]) -> Path:

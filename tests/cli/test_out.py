@@ -20,11 +20,9 @@ import webvtt
 
 import vljepa_edge.model
 from tests.calibrated import LOGISTIC, write_calibrated
-from tests.cli.conftest import Run, Vljepa
-from vljepa_edge.errors import VideoError
+from tests.cli.conftest import Run, Vljepa, cut_off
 from vljepa_edge.model import Model
-from vljepa_edge.video.frame import Frame
-from vljepa_edge.video.source import Source, open_source
+from vljepa_edge.video.source import open_source
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
 Line = tuple[float, float, str]
@@ -211,18 +209,6 @@ def test_a_signal_leaves_complete_subtitles_of_what_was_seen(
     assert read[0][0] == 0 and read[-1][1] == pytest.approx(events[-1]["end"], abs=0.001)
     assert {text for _, _, text in read} == {event["text"] for event in events}
     assert os.listdir(tmp_path) == ["clip.vtt"]
-
-
-def cut_off(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
-    """From now on each source is lost after so many frames."""
-    read = Source.__next__
-
-    def lost(self: Source) -> Frame:
-        if self.stats.frames_yielded == after:
-            raise VideoError(self.name, "lost")
-        return read(self)
-
-    monkeypatch.setattr(Source, "__next__", lost)
 
 
 @each_format

@@ -13,12 +13,9 @@ from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from rosbags.highlevel import AnyReader
 
-from tests.cli.conftest import Vljepa
+from tests.cli.conftest import Vljepa, cut_off
 from tests.video.bags import BEGIN, numbered, write_mcap
-from vljepa_edge.errors import VideoError
 from vljepa_edge.model import Model
-from vljepa_edge.video.frame import Frame
-from vljepa_edge.video.source import Source
 
 
 class Read(NamedTuple):
@@ -79,14 +76,7 @@ def test_events_of_a_bag_are_stamped_on_its_clock(vljepa: Vljepa, tmp_path: Path
 def test_a_source_that_dies_leaves_a_complete_file_of_what_was_seen(
     vljepa: Vljepa, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forward = Source.__next__
-
-    def die(source: Source) -> Frame:
-        if source.stats.frames_yielded > 20:
-            raise VideoError("video", "lost")
-        return forward(source)
-
-    monkeypatch.setattr(Source, "__next__", die)
+    cut_off(monkeypatch, after=21)
     out = tmp_path / "events.mcap"
     run = vljepa("stream", video, "--json", "--out", out)
     assert run.status != 0 and "lost" in run.err

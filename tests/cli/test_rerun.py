@@ -16,11 +16,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.conftest import COLOURS, Vljepa
-from vljepa_edge.errors import VideoError
+from tests.cli.conftest import COLOURS, Vljepa, cut_off
 from vljepa_edge.model import Model
-from vljepa_edge.video.frame import Frame
-from vljepa_edge.video.source import Source
 
 needs_rerun = pytest.mark.skipif(importlib.util.find_spec("rerun") is None, reason="rerun-sdk is not installed")
 Rows = dict[str, list[tuple[float, Any]]]
@@ -96,14 +93,7 @@ def test_pictures_texts_changes_and_the_threshold_are_read_back(
 def test_a_source_that_dies_leaves_a_complete_file_of_what_was_seen(
     vljepa: Vljepa, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    forward = Source.__next__
-
-    def die(source: Source) -> Frame:
-        if source.stats.frames_yielded > 20:
-            raise VideoError("video", "lost")
-        return forward(source)
-
-    monkeypatch.setattr(Source, "__next__", die)
+    cut_off(monkeypatch, after=21)
     run = vljepa("stream", video, "--rerun", tmp_path / "clip.rrd", "--json")
     assert run.status != 0 and "lost" in run.err
     assert len(read(tmp_path / "clip.rrd", "EncodedImage:blob")["/camera"]) >= 21
@@ -118,10 +108,7 @@ def test_a_source_that_gives_nothing_leaves_the_file_that_was_there(
     out.write_text("before")
     assert vljepa("stream", tmp_path / "nosuch.mp4", "--rerun", out).status != 0
 
-    def die(source: Source) -> Frame:
-        raise VideoError("video", "lost")
-
-    monkeypatch.setattr(Source, "__next__", die)
+    cut_off(monkeypatch, after=0)
     assert vljepa("stream", video, "--rerun", out).status != 0
     assert out.read_text() == "before"
     assert os.listdir(tmp_path) == [out.name]

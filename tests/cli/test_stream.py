@@ -19,12 +19,10 @@ from numpy.typing import NDArray
 
 import vljepa_edge
 from tests.calibrated import LOGISTIC, write_calibrated
-from tests.cli.conftest import Vljepa, write_video
+from tests.cli.conftest import Vljepa, cut_off, write_video
 from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.cli.run_stream import print_event, summary_json
-from vljepa_edge.errors import VideoError
 from vljepa_edge.perception.perception import Perception
-from vljepa_edge.video.frame import Frame
 from vljepa_edge.video.source import Source
 
 EVENT = [
@@ -192,13 +190,7 @@ def test_a_signal_to_end_gives_the_summary_and_its_own_status(
 def test_a_source_that_fails_ends_with_the_summary_and_the_error(
     vljepa: Vljepa, video: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def cut_off(self: Source) -> Frame:
-        if self.stats.frames_yielded == 8:
-            raise VideoError(self.name, "lost")
-        return read(self)
-
-    read = Source.__next__
-    monkeypatch.setattr(Source, "__next__", cut_off)
+    cut_off(monkeypatch, after=8)
     run = vljepa("stream", video, "--json")
     *events, summary = run.json_lines
     assert (events[-1]["status"], summary["type"], summary["frames"]) == ("closed", "summary", 8)

@@ -11,6 +11,10 @@ namespace vljepa {
 
 enum class PixelFormat { rgb, bgr, rgba, bgra, grey, nv12, yuyv, i420 };
 
+constexpr bool is_yuv(PixelFormat format) {
+    return format == PixelFormat::nv12 || format == PixelFormat::yuyv || format == PixelFormat::i420;
+}
+
 /// Which numbers YUV stands for. `automatic` is what players assume of video without a tag: BT.709 from 720p on, else
 /// BT.601, in limited range.
 enum class Matrix { automatic, bt601, bt709 };

@@ -1,7 +1,6 @@
 #include "bundle/fields.hpp"
 
 #include <algorithm>
-#include <sstream>
 
 #include "vljepa/error.hpp"
 #include "bundle/versions.hpp"
@@ -9,13 +8,6 @@
 namespace vljepa {
 
 namespace {
-
-std::string shown_number(double value) {
-    std::ostringstream out;
-    out.imbue(std::locale::classic());
-    out << value;
-    return out.str();
-}
 
 std::size_t characters(const std::string& text) {
     const auto starts = [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; };
@@ -42,7 +34,7 @@ double as_number(const Json& value, const std::string& where, double low, double
     const double* real = value.real();
     const double found = integer != nullptr ? static_cast<double>(*integer) : real != nullptr ? *real : low - 1.0;
     if ((integer == nullptr && real == nullptr) || found < low || found > high) {
-        refuse(where, "must be a number, " + shown_number(low) + " to " + shown_number(high) + ", got " + value.shown());
+        refuse(where, "must be a number, " + Json(low).shown() + " to " + Json(high).shown() + ", got " + value.shown());
     }
     return found;
 }

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <exception>
 #include <set>
-#include <sstream>
 
+#include "bundle/json.hpp"
 #include "stream/track.hpp"
 #include "vision/window_encoder.hpp"
 #include "vljepa/error.hpp"
@@ -15,12 +15,7 @@ namespace vljepa {
 
 namespace {
 
-std::string shown(double value) {
-    std::ostringstream out;
-    out.imbue(std::locale::classic());
-    out << value;
-    return out.str();
-}
+std::string shown(double value) { return Json(value).shown(); }
 
 // Seconds between hops: a multiple of the time between two frames.
 double hop_of(const VideoEntry& video, const std::optional<double>& wanted) {

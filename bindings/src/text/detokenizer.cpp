@@ -84,12 +84,7 @@ std::string stripped(const std::string& text) {
 }  // namespace
 
 Detokenizer::Detokenizer(const std::string& file, const std::string& data) {
-    Json json;
-    try {
-        json = parse_json(data);
-    } catch (const std::runtime_error& error) {
-        throw BundleError(file, std::string("is not a tokenizer in the Hugging Face tokenizers format: ") + error.what());
-    }
+    const Json json = parse_tokenizer(file, data);
     const Json* model = json.find("model");
     const Json* vocabulary = model == nullptr ? nullptr : model->find("vocab");
     if (vocabulary == nullptr || vocabulary->object() == nullptr) {

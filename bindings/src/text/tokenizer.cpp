@@ -77,14 +77,17 @@ std::vector<std::string_view> gpt2_words(std::string_view text) {
 
 }  // namespace
 
-Tokenizer::Tokenizer(const std::string& file, const std::string& data, int most)
-    : file_(file), most_(static_cast<std::size_t>(most)) {
-    Json json;
+Json parse_tokenizer(const std::string& file, const std::string& data) {
     try {
-        json = parse_json(data);
+        return parse_json(data);
     } catch (const std::runtime_error& error) {
         throw BundleError(file, std::string("is not a tokenizer in the Hugging Face tokenizers format: ") + error.what());
     }
+}
+
+Tokenizer::Tokenizer(const std::string& file, const std::string& data, int most)
+    : file_(file), most_(static_cast<std::size_t>(most)) {
+    const Json json = parse_tokenizer(file, data);
     const Json* model = json.find("model");
     if (model == nullptr) throw BundleError(file, "is not a tokenizer in the Hugging Face tokenizers format");
     read_model(*model);

@@ -14,6 +14,9 @@ namespace vljepa {
 
 using TokenIds = std::vector<std::int64_t>;
 
+/// The JSON of a file in the format of Hugging Face tokenizers; `file` names it in the message of a BundleError.
+Json parse_tokenizer(const std::string& file, const std::string& data);
+
 /// Texts to token ids, by a file in the format of Hugging Face tokenizers: BERT's WordPiece, and byte-level BPE. Texts
 /// are ASCII: what lies beyond it needs Unicode's tables, which this library does not have.
 class Tokenizer {

@@ -64,10 +64,6 @@ Packing packing(PixelFormat format) {
     }
 }
 
-bool is_yuv(PixelFormat format) {
-    return format == PixelFormat::nv12 || format == PixelFormat::yuyv || format == PixelFormat::i420;
-}
-
 std::vector<std::uint8_t> packed_rgb(const Picture& picture) {
     std::vector<std::uint8_t> rgb(rgb_bytes(picture.width, picture.height));
     const Packing from = packing(picture.format);

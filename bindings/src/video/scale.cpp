@@ -55,10 +55,6 @@ struct FromRgb {
     static int v(int r, int g, int b) { return (kVr * r + kVg * g + kVb * b + (256 << 14) + (1 << 8)) >> 9; }
 };
 
-bool is_yuv(PixelFormat format) {
-    return format == PixelFormat::nv12 || format == PixelFormat::yuyv || format == PixelFormat::i420;
-}
-
 // A row of samples scaled across: 15 bits of output from 8 or 14 bits of input.
 void across(const std::uint16_t* row, const std::int32_t* first, const std::int16_t* weights, std::size_t size,
             int count, int shift, std::int16_t* out) {

@@ -23,7 +23,7 @@ class Stamps:
     """Picks the stamp of each message, nanoseconds since 1970, in the order in which they were recorded.
 
     A header's stamp is when the camera took the picture; the log's is when the recorder got it, later by what lies
-    between, which trembles. Raises ClockFault for headers without a stamp, that go back by a second or more, and that
+    between, with its jitter. Raises ClockFault for headers without a stamp, that go back by a second or more, and that
     jump from one clock to another.
     """
 
