@@ -154,7 +154,7 @@ def test_durations_are_those_of_hops_that_were_computed(model: Model) -> None:
         for i in range(30):
             stream.push(PICTURES[i // 15], i / FPS)
         stats = stream.stats()
-        recorded = stream._latencies._counts
+        recorded = stream._session.latencies._counts
     assert stats.hops_idle == 30 - 1 - WINDOW
     assert recorded["hop"] == recorded["predict"] == stats.hops - stats.hops_idle
     assert recorded["scale"] == stats.encoded

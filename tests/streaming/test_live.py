@@ -138,8 +138,8 @@ def test_a_frame_that_is_handed_over_is_not_copied(toy: Path) -> None:
         stream.push(frames[0], 0.25)
         stream.push(frames[1], 0.5, copy=False)
         stream.push(frames[2][::2], 0.75, copy=False)  # made contiguous, which is a copy
-        queue = stream._queue
-        assert queue is not None
+        assert stream._background is not None
+        queue = stream._background.queue
         waiting = [item.image for _, item in queue._items]
         assert [np.shares_memory(image, frame) for image, frame in zip(waiting, frames, strict=True)] == [
             False,
@@ -182,7 +182,7 @@ def test_callbacks_run_on_the_worker_and_their_errors_do_no_harm(model: Model) -
     with model.open_stream(policy="uniform:period=0.25", live=True, queue=8, callback=callback) as stream:
         for image, at in scenes(RED, seconds=2):
             stream.push(image, at)
-        stream._queue.join()  # type: ignore[union-attr]
+        stream._background.queue.join()  # type: ignore[union-attr]
         assert stream.stats().callback_errors == 15
         assert stream.stats().encoded == 8
         assert str(stream.last_error) == "mine"
@@ -195,12 +195,12 @@ def test_a_listener_that_exits_does_not_end_the_worker(model: Model, listener: s
         if listener == "subscriber":
             stream.subscribe(lambda *_: sys.exit())
         stream.push(IMAGE, 0.0)
-        stream._queue.join()  # type: ignore[union-attr]
-        assert stream._worker.is_alive()
+        stream._background.queue.join()  # type: ignore[union-attr]
+        assert stream._background is not None and stream._background.worker.is_alive()
         assert stream.stats().callback_errors == 1
         assert isinstance(stream.last_error, SystemExit)
         stream.push(IMAGE, 0.25)
-        stream._queue.join()  # type: ignore[union-attr]
+        stream._background.queue.join()  # type: ignore[union-attr]
         assert stream.stats().encoded == 2
 
 
@@ -313,14 +313,15 @@ def test_close_ends_the_worker_even_with_frames_waiting(toy: Path) -> None:
     go.set()
     stream.close()
     stream.close()
-    assert not stream._worker.is_alive()
+    assert stream._background is not None and not stream._background.worker.is_alive()
 
 
 def test_a_stream_that_is_forgotten_takes_its_worker_along(model: Model) -> None:
     stream = model.open_stream(live=True)
     stream.push(IMAGE, 0.0)
     stream.flush()
-    worker, gone = stream._worker, weakref.ref(stream)
+    assert stream._background is not None
+    worker, gone = stream._background.worker, weakref.ref(stream)
     del stream
     gc.collect()
     worker.join(5)

@@ -16,8 +16,7 @@ from tests.streaming.test_times import assert_adds_up
 from tests.streaming.wrapped import WrappedEngine
 from vljepa_edge.bundle import Bundle
 from vljepa_edge.model import Model
-from vljepa_edge.streaming import analysis
-from vljepa_edge.streaming import stream as streaming
+from vljepa_edge.streaming import admission, analysis, background, stream
 from vljepa_edge.streaming.pace import Pace
 from vljepa_edge.streaming.stream import Stream
 
@@ -50,21 +49,22 @@ class Simulation:
 
     def run(self, **options: Any) -> Stream:
         self.stream = self.model.open_stream(live=True, max_idle=0, **options)
-        self.stream.subscribe(lambda *_: self.windows.append(self.stream._analysis._encoder.times.copy()))
-        take = self.stream._analysis.take
+        self.stream.subscribe(lambda *_: self.windows.append(self.stream._session.analysis._encoder.times.copy()))
+        take = self.stream._session.analysis.take
 
         def noting(item: Any, output: Any) -> None:
             self.waits.append(self.now - item.admitted)
             take(item, output)
 
-        self.stream._analysis.take = noting  # type: ignore[method-assign]
-        queue = self.stream._queue
-        assert queue is not None
+        self.stream._session.analysis.take = noting  # type: ignore[method-assign]
+        worked = self.stream._background
+        assert worked is not None
+        queue = worked.queue
         while self.pushes or len(queue):
             if not len(queue):
                 self.spend(self.pushes[0][0] - self.now + 1e-6)
             elif (item := queue.get(0)) is not None:
-                self.stream._work_on(item)
+                worked.work_on(item)
                 queue.done()
         self.stream.flush()
         return self.stream
@@ -87,11 +87,11 @@ def toy_model(toy: Path, engine: WrappedEngine) -> Model:
 def simulate(monkeypatch: pytest.MonkeyPatch, toy_model: Model, engine: WrappedEngine) -> Simulate:
     def make(encode: float, hop: float) -> Simulation:
         simulation = Simulation(toy_model, engine, encode, hop)
-        for module in (streaming, analysis):
+        for module in (stream, admission, analysis, background):
             monkeypatch.setattr(module, "perf_counter", lambda: simulation.now)
         return simulation
 
-    monkeypatch.setattr(streaming, "_serve", lambda *_: None)  # the simulation does the worker's work
+    monkeypatch.setattr(background, "serve", lambda *_: None)  # the simulation does the worker's work
     return make
 
 

@@ -188,7 +188,7 @@ def test_close_races_with_push_poll_and_flush(model: Model) -> None:
             except BaseException as error:
                 failures.append(error)
                 return
-            if stream._closed:
+            if stream._session.closed:
                 return
 
     import numpy as np

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.streaming.asking import read_queries
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.policy import Policy, parse_policy
-from vljepa_edge.streaming.stream import read_queries
 from vljepa_edge.streaming.watch import HOLD, WatchLike
 from vljepa_edge.support.arguments import as_number, shown
 from vljepa_edge.video.frame import Picture

@@ -20,9 +20,9 @@ from vljepa_edge.serve.pictures import PictureRing
 from vljepa_edge.serve.refusal import name_taken, too_many, unknown_stream
 from vljepa_edge.serve.shelf import HeadShelf
 from vljepa_edge.store.recorder import Recorder
+from vljepa_edge.streaming.asking import read_queries
 from vljepa_edge.streaming.options import StreamOptions
 from vljepa_edge.streaming.policy import parse_policy
-from vljepa_edge.streaming.stream import read_queries
 from vljepa_edge.streaming.watch import HOLD
 from vljepa_edge.support.arguments import shown
 from vljepa_edge.support.json_numbers import number
