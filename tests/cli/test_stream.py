@@ -279,15 +279,17 @@ def test_a_store_that_can_not_be_is_refused_before_a_model_is_loaded(
 
 
 @pytest.mark.parametrize("name", ["nosuch.mp4", "words.mp4", "rtsp://127.0.0.1:9/door"])
-def test_a_source_that_can_not_be_opened_loads_no_graph(
-    vljepa: Vljepa, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stored", [(), ("--store", "s", "--record")])
+def test_a_source_that_can_not_be_opened_loads_no_graph_and_leaves_no_store(
+    vljepa: Vljepa, name: str, stored: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "words.mp4").write_text("These are words.\n" * 100)
     monkeypatch.chdir(tmp_path)
     loaded: list[object] = []
     monkeypatch.setattr(Perception, "__init__", lambda self, *given: loaded.append(given))
-    run = vljepa("stream", name)
+    run = vljepa("stream", name, *stored)
     assert (run.status, run.out, loaded) == (2, "", [])
+    assert not (tmp_path / "s").exists()
     assert run.err.startswith(f"error: {name}: ") and run.err.count("\n") == 1
 
 

@@ -81,7 +81,7 @@ def test_which_events_share_a_clip_and_from_when_to_when_it_is(
     begins: dict[int, float], expected: list[tuple[tuple[int, ...], float, float]], video: Path
 ) -> None:
     kept = Kept()
-    play(Recorder("door", kept, Around(2.0, 2.0)), video, begins)
+    play(Recorder("door", kept.put_clip, Around(2.0, 2.0)), video, begins)
     assert [clip.events for clip in kept.clips] == [events for events, _, _ in expected]
     for clip, (_, start, end) in zip(kept.clips, expected, strict=True):
         assert (clip.start, clip.end) == (pytest.approx(start), pytest.approx(end, abs=0.35)) and clip.end > end - 0.15
@@ -89,7 +89,7 @@ def test_which_events_share_a_clip_and_from_when_to_when_it_is(
 
 def test_times_are_those_of_the_stream_where_they_are_later_than_those_of_the_source(video: Path) -> None:
     kept = Kept()
-    play(Recorder("door", kept, Around(2.0, 2.0)), video, {1: 106.2}, shift=100.0)
+    play(Recorder("door", kept.put_clip, Around(2.0, 2.0)), video, {1: 106.2}, shift=100.0)
     (clip,) = kept.clips
     assert clip.start == pytest.approx(104.0) and clip.end == pytest.approx(108.2, abs=0.35)
 
@@ -97,7 +97,7 @@ def test_times_are_those_of_the_stream_where_they_are_later_than_those_of_the_so
 def test_no_clip_is_longer_than_a_minute_or_so(tmp_path: Path) -> None:
     kept = Kept()
     video = write_video(tmp_path / "long.mp4", 200, fps=1, options={"g": "5", "x264-params": "scenecut=0"})
-    play(Recorder("door", kept, Around(2.0, 6.0)), video, {n: 10.0 + 4 * n for n in range(40)}, late=1.0)
+    play(Recorder("door", kept.put_clip, Around(2.0, 6.0)), video, {n: 10.0 + 4 * n for n in range(40)}, late=1.0)
     assert len(kept.clips) >= 3 and all(clip.end - clip.start < 68 for clip in kept.clips)
     assert [number for clip in kept.clips for number in clip.events] == list(range(40))
 
@@ -153,7 +153,7 @@ def test_clips_of_a_stream_that_only_watches_are_written_while_it_runs(
 def put(store: EventStore, video: Path, number: int, at: float) -> None:
     """An event with a clip of some 50 KB."""
     store.put(Entry(number, number, "door", at, event("open", 5.0), b"jpeg"))
-    recorder = Recorder("door", store, Around(2.0, 2.0))
+    recorder = Recorder("door", store.put_clip, Around(2.0, 2.0))
     play(recorder, video, {number: 5.0})
 
 

@@ -12,7 +12,7 @@ import pytest
 from vljepa_edge.errors import EngineError, VideoError
 from vljepa_edge.video import open_source
 from vljepa_edge.video.gstreamer import hidden, is_pipeline
-from vljepa_edge.video.source import is_live
+from vljepa_edge.video.inputs import is_live
 
 BALL = "videotestsrc num-buffers=30 pattern=ball ! video/x-raw,width=321,height=240,framerate=30/1"
 installed = pytest.mark.skipif(

@@ -17,7 +17,8 @@ from vljepa_edge.errors import VideoError
 from vljepa_edge.video import http as web
 from vljepa_edge.video import open_source
 from vljepa_edge.video.frame import Frame
-from vljepa_edge.video.source import Source, is_live
+from vljepa_edge.video.inputs import is_live
+from vljepa_edge.video.source import Source
 
 RATE = 20.0
 

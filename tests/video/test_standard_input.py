@@ -16,7 +16,7 @@ from tests.media import flat, number_of, write_video
 from tests.video.web_server import jpeg
 from vljepa_edge.errors import VideoError
 from vljepa_edge.video import open_source
-from vljepa_edge.video.source import is_live
+from vljepa_edge.video.inputs import is_live
 
 ROOT = Path(__file__).parents[2]
 

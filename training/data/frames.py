@@ -22,8 +22,8 @@ from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Image, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode, Scaler, check_fit
+from vljepa_edge.video.readable import readable
 from vljepa_edge.video.recorded import File, decoded, open_file, open_object
-from vljepa_edge.video.source import readable
 from vljepa_edge.video.timing import ROUNDING, Timeline, without_wild
 
 Media: TypeAlias = str | Path | BinaryIO

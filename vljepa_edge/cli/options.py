@@ -11,8 +11,10 @@ from vljepa_edge.cli.root import DEBUG
 from vljepa_edge.errors import InputError
 
 if TYPE_CHECKING:
+    from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.engines.base import Precision as EnginePrecision
     from vljepa_edge.model import Model
+    from vljepa_edge.video.packets import PacketRing
     from vljepa_edge.video.source import Source as OpenedSource
     from vljepa_edge.video.source import SourceLike, Tap
 
@@ -103,25 +105,31 @@ def load_model(path: Path | None, engine: str, threads: int | None, precision: s
     return load(path, engine=engine, threads=threads, precision=cast("EnginePrecision", precision))
 
 
+def open_bundle(path: Path | None) -> Bundle:
+    """The bundle at a path, or the default one; nothing of it is compiled. Raises BundleError."""
+    from vljepa_edge.bundle.store import Bundle, default_bundle
+
+    return Bundle.open(default_bundle() if path is None else path)
+
+
 def open_and_load(
     source: SourceLike,
-    path: Path | None,
+    bundle: Bundle,
     engine: str,
     threads: int | None,
     precision: str,
     tap: Tap | None = None,
+    ring: PacketRing | None = None,
 ) -> tuple[OpenedSource, Model]:
-    """A source, and the model that it was opened for; tap: of open_source.
+    """A source, and the model that it was opened for; tap, ring: of open_source.
 
     A source that can't be opened costs no load. Raises VideoError, and as load_model does.
     """
-    from vljepa_edge.bundle.store import Bundle, default_bundle
     from vljepa_edge.engines import open_engine
     from vljepa_edge.model import Model
     from vljepa_edge.perception.perception import open_at
 
-    bundle = Bundle.open(default_bundle() if path is None else path)
-    opened = open_at(bundle.manifest.video, source, tap=tap)
+    opened = open_at(bundle.manifest.video, source, tap=tap, ring=ring)
     try:
         runs_on = open_engine(engine, threads=threads, precision=cast("EnginePrecision", precision))
         return opened, Model(bundle, runs_on)

@@ -17,7 +17,7 @@ from vljepa_edge.sinks.subtitles import subrip, webvtt
 from vljepa_edge.support.arguments import shown
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.install import require
-from vljepa_edge.video.source import file_path, is_live
+from vljepa_edge.video.inputs import file_path, is_live
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.event import Event

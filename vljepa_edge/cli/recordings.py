@@ -45,9 +45,9 @@ def read_source(
 ) -> SourceLike:
     """What SOURCE and these options name together. Raises InputError for options that are not of such a source, and for
     a data set without an episode."""
+    from vljepa_edge.video.inputs import file_path, is_live
     from vljepa_edge.video.lerobot import INFO, Episode
     from vljepa_edge.video.ros.bag import Bag, is_bag
-    from vljepa_edge.video.source import file_path, is_live
 
     path = "" if is_live(source) else file_path(source)
     of_bag, of_dataset = {"--topic": topic, "--clock": clock}, {"--episode": episode, "--camera": camera}

@@ -15,7 +15,9 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.support.amounts import seconds, size
 
 if TYPE_CHECKING:
+    from vljepa_edge.bundle.manifest import VideoEntry
     from vljepa_edge.perception.perception import Perception
+    from vljepa_edge.store.clips import Clip
     from vljepa_edge.store.keep import Keep
     from vljepa_edge.store.recorder import Around
     from vljepa_edge.store.store import EventStore
@@ -110,22 +112,30 @@ def read_store(
 
 
 class StoreSink:
-    """Stores the events of `vljepa stream`, under a name after its source."""
+    """Stores the events of `vljepa stream`, under a name after its source.
 
-    def __init__(self, store: EventStore, source: str, model: Perception, record: Around | None) -> None:
-        """The sink closes the store."""
+    It sees frames from the beginning; its store is opened when the source and the model are there, so that a source
+    that can't be opened leaves none behind.
+    """
+
+    def __init__(self, options: StoreOptions, source: str, video: VideoEntry) -> None:
         from vljepa_edge.serve.hub import name_after
         from vljepa_edge.serve.pictures import Tap
         from vljepa_edge.store.recorder import Recorder
         from vljepa_edge.streaming.openings import Openings
 
-        video = model.manifest.video
-        self._store = store
+        self._options = options
+        self._store: EventStore | None = None
         self._name = name_after(source)
         self._tap = Tap(1 / video.fps, kept=2 * video.window)
         self._openings = Openings()
-        self._recorder = None if record is None else Recorder(self._name, store, record)
-        self._next = max(int(time.time() * 1000), store.first_free)
+        self._recorder = None if options.record is None else Recorder(self._name, self._put_clip, options.record)
+        self._next = 0
+
+    def open(self, model: Perception) -> None:
+        """Open the store, which the sink closes. Raises StoreError."""
+        self._store = self._options.open(model)
+        self._next = max(int(time.time() * 1000), self._store.first_free)
 
     @property
     def ring(self) -> PacketRing | None:
@@ -138,7 +148,8 @@ class StoreSink:
     def see(self, frame: Frame) -> None:
         """Take a frame, for the pictures of the next events."""
         self._tap.put(frame.image, frame.time)
-        self._store.saw(self._name, frame.time)
+        if self._store is not None:
+            self._store.saw(self._name, frame.time)
         if self._recorder is not None:
             self._recorder.look()
 
@@ -153,7 +164,8 @@ class StoreSink:
             self._openings.begin(self._name, event, begun)
         picture = None if ends(event) else self._tap.near(event.decided_at)
         told = event if text is None else replace(event, text=text)
-        self._store.put(Entry(self._next, begun, self._name, time.time(), told, picture))
+        if self._store is not None:
+            self._store.put(Entry(self._next, begun, self._name, time.time(), told, picture))
         if self._recorder is not None and begins(event):
             self._recorder.begins(self._next, event.start)
         self._next += 1
@@ -165,7 +177,8 @@ class StoreSink:
         """Write what waits."""
         if self._recorder is not None:
             self._recorder.finish()
-        self._store.close()
+        if self._store is not None:
+            self._store.close()
 
     def __enter__(self) -> StoreSink:
         return self
@@ -174,3 +187,7 @@ class StoreSink:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _put_clip(self, clip: Clip) -> None:
+        if self._store is not None:
+            self._store.put_clip(clip)

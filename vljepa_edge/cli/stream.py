@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -23,8 +24,8 @@ from vljepa_edge.cli.options import (
     Source,
     Threads,
     decode_mode,
-    load_model,
     open_and_load,
+    open_bundle,
 )
 from vljepa_edge.cli.out_rerun import RerunTarget, read_rerun
 from vljepa_edge.cli.recordings import Camera, ClockName, EpisodeNumber, Topic, read_source
@@ -104,7 +105,6 @@ def stream(
       vljepa stream clip.mp4 --store ~/events --record --record-before 3s
     """
     from vljepa_edge.cli.out import read_out
-    from vljepa_edge.perception.perception import open_at
     from vljepa_edge.streaming.options import StreamOptions
 
     wanted = read_wanted(watch, hold, labels, head)
@@ -118,19 +118,19 @@ def stream(
     shown = read_rerun(rerun, source)
     if shown is not None:
         sinks.append(shown)
-    if stored is None:
-        opened, loaded = open_and_load(chosen, model, engine, threads, precision, None if shown is None else shown.see)
-        with opened:
-            run_stream(loaded, opened, query or [], options, wanted, as_json=as_json, sinks=sinks)
-        return
-    loaded = load_model(model, engine, threads, precision)
-    with (
-        StoreSink(stored.open(loaded), source, loaded, stored.record) as keeper,
-        open_at(
-            loaded.manifest.video, chosen, tap=both(keeper.see, None if shown is None else shown.see), ring=keeper.ring
-        ) as opened,
-    ):
-        run_stream(loaded, opened, query or [], options, wanted, as_json=as_json, sinks=[*sinks, keeper])
+    bundle = open_bundle(model)
+    tap: Tap | None = None if shown is None else shown.see
+    ring = None
+    if stored is not None:
+        keeper = StoreSink(stored, source, bundle.manifest.video)
+        tap, ring = both(keeper.see, tap), keeper.ring
+    opened, loaded = open_and_load(chosen, bundle, engine, threads, precision, tap, ring)
+    with ExitStack() as closing:
+        closing.enter_context(opened)
+        if stored is not None:
+            keeper.open(loaded)
+            sinks.append(closing.enter_context(keeper))
+        run_stream(loaded, opened, query or [], options, wanted, as_json=as_json, sinks=sinks)
 
 
 def both(first: Tap, second: Tap | None) -> Tap:

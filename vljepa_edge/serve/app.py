@@ -27,7 +27,7 @@ from vljepa_edge.serve.openapi import build_document
 from vljepa_edge.serve.page import page_policy, read_page
 from vljepa_edge.serve.refusal import Refusal, not_by_request, too_many
 from vljepa_edge.serve.sending import Listener, event_socket, event_stream, live_picture
-from vljepa_edge.video.source import is_of_program
+from vljepa_edge.video.inputs import is_of_program
 
 if TYPE_CHECKING:
     from vljepa_edge.serve.mqtt.publisher import Publisher

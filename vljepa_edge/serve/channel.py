@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from vljepa_edge.errors import VLJepaError, redacted
 from vljepa_edge.serve.pictures import Tap
 from vljepa_edge.support.ending import Worker
-from vljepa_edge.video.source import is_live, open_source
+from vljepa_edge.video.inputs import is_live
+from vljepa_edge.video.source import open_source
 
 if TYPE_CHECKING:
     from vljepa_edge.store.recorder import Recorder

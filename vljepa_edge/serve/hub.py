@@ -207,7 +207,7 @@ class Hub:
     def _recorder(self, name: str) -> Recorder | None:
         if self.store is None or self._record is None:
             return None
-        return Recorder(name, self.store, self._record)
+        return Recorder(name, self.store.put_clip, self._record)
 
     def _free_name(self, source: SourceLike) -> str:
         base = name_after(source)

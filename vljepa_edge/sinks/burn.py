@@ -19,10 +19,11 @@ from vljepa_edge.sinks.captions import Cue
 from vljepa_edge.sinks.lettering import Lettering
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, Pictures, SourceStats
+from vljepa_edge.video.inputs import file_path, is_live
 from vljepa_edge.video.preprocess import Scaler
+from vljepa_edge.video.readable import readable
 from vljepa_edge.video.recorded import decoded, open_file
 from vljepa_edge.video.ros.bag import is_bag
-from vljepa_edge.video.source import file_path, is_live, readable
 
 _TICKS = 60_000  # a second: the usual frame rates, those of NTSC too, divide it, and MPEG-4 takes no more than 65,535
 _RATE = 25  # frames a second, where a file says nothing; for the encoder's estimates only

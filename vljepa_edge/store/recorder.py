@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.store.clips import Clip
 from vljepa_edge.video.packets import PacketRing
-
-if TYPE_CHECKING:
-    from vljepa_edge.store.store import EventStore
 
 LONGEST = 60.0  # seconds of a clip, about: what happens close together shares clips of this length
 _LATE = 20.0  # seconds by which an event may be told later than it began, and its packets be there still
@@ -34,15 +31,15 @@ class Around:
 
 
 class Recorder:
-    """Cuts clips of one stream out of the packets of its source, and gives them to a store.
+    """Cuts clips of one stream out of the packets of its source, and gives them to `put`: EventStore.put_clip.
 
     An event that begins while a clip goes on is in that one, and the clip goes on as long as one of that event alone
     would, up to a minute. Any thread may call it.
     """
 
-    def __init__(self, stream: str, store: EventStore, around: Around) -> None:
+    def __init__(self, stream: str, put: Callable[[Clip], object], around: Around) -> None:
         self.ring = PacketRing(around.before + _LATE, self.finish)
-        self._stream, self._store, self._around = stream, store, around
+        self._stream, self._put, self._around = stream, put, around
         self._lock = threading.Lock()
         self._shift = 0.0  # seconds by which times of the stream are later than those of the source
         self._start = self._end = math.inf  # of the clip that goes on
@@ -80,6 +77,6 @@ class Recorder:
     def _finish(self) -> None:
         cut = self.ring.cut(self._start - self._shift, self._end - self._shift)
         if cut is not None:
-            self._store.put_clip(Clip(self._stream, cut, cut.start + self._shift, tuple(self._events)))
+            self._put(Clip(self._stream, cut, cut.start + self._shift, tuple(self._events)))
         self._events = []
         self.ring.hold(math.inf)

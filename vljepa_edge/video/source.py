@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import math
 import os
-import re
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
-from urllib.parse import unquote
 
 import numpy as np
-from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from vljepa_edge.errors import InputError, VideoError, VideoWarning, VLJepaError, redacted
+from vljepa_edge.errors import InputError, VideoError, VideoWarning
 from vljepa_edge.support.arguments import shown
 from vljepa_edge.support.ending import when_dropped
-from vljepa_edge.video import http as web
 from vljepa_edge.video import live as alive
-from vljepa_edge.video import preprocess, recorded
+from vljepa_edge.video import preprocess
 from vljepa_edge.video.ahead import AheadReader
-from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import MAX_PIXELS, Frame, SourceStats
-from vljepa_edge.video.gstreamer import Pipeline, hidden, is_pipeline
+from vljepa_edge.video.inputs import Asked, open_input
 from vljepa_edge.video.packets import PacketRing
 from vljepa_edge.video.preprocess import ResizeMode
+from vljepa_edge.video.readable import read_all
 from vljepa_edge.video.recording import Recording
 from vljepa_edge.video.scaled import Scaled, sampled
-from vljepa_edge.video.standard_input import NAME, STANDARD_INPUT, open_standard_input
-from vljepa_edge.video.timing import EARLY, Grid
 
 _Array = NDArray[np.uint8]
 SourceLike: TypeAlias = (
@@ -46,11 +38,6 @@ which has elements with " ! " between; one uint8 array, which is a photo; or an 
 seconds), or of arrays at the model's frame rate. Arrays are uint8: (height, width, 3) RGB, (height, width, 4) RGBA, or
 (height, width) grey."""
 Tap: TypeAlias = Callable[[Frame], object]
-
-ALLOWED = (
-    "a source must be a video or image file, a bag, an rtsp://, http:// or https:// URL, - for standard input, "
-    "/dev/videoN, camera:N, a GStreamer pipeline, an array or an iterable of (array, seconds)"
-)
 
 
 class Source(Iterator[Frame]):
@@ -168,154 +155,18 @@ def open_source(
     for name, value in (("fps", fps), ("timeout", timeout), ("retry_for", retry_for)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise InputError(f"{name} must be a number above 0, got {value}")
-    stats = SourceStats()
-    stopped = threading.Event()
-    patience = 1.0
-    silence: float | None = None
-    grid = Grid(fps, EARLY)
-    ahead: recorded.File | None = None  # what is read ahead
-
-    text = os.fspath(source) if isinstance(source, (str, Path, os.PathLike)) else None
-    written = source if isinstance(source, Recording) else text
-    connect = None if text is None else _live_connection(text, stats, timeout)
-    if connect is not None and ring is not None:
-        connect = partial(_recorded, connect, ring)
-    if text is not None and connect is not None:
-        name = redacted(text)
-        with readable(name):
-            decoder = alive.interruptibly(connect)
-        by_http = web.is_http(text)
-        if by_http and decoder.has_end:
-            ahead, pictures = decoder, recorded.decoded(decoder, stats)
-            grid = Grid(fps)
-            if live:
-                pictures = alive.paced(pictures, stopped)
-        elif live is not False:
-            live, held = True, web.at_their_time if by_http and web.is_playlist(text) else None
-            pictures = alive.reconnecting(name, connect, decoder, stats, retry_for, stopped, held)
-            patience += web.wait_for(text, timeout)
-            silence = patience + retry_for
-        else:
-            ahead, pictures = decoder, recorded.decoded(decoder, stats)
-    elif text is not None and is_pipeline(text):
-        name, live = hidden(text), live is not False
-        if ring is not None:
-            raise VideoError(name, "can't be recorded: a pipeline gives raw pictures")
-        ahead = Pipeline(text, stats, timeout, stopped, drop=live)
-        pictures = recorded.decoded(ahead, stats)
-        silence = patience + timeout + retry_for
-    elif written is not None:
-        name = (
-            written.name if isinstance(written, Recording) else NAME if written == STANDARD_INPUT else redacted(written)
-        )
-        with readable(name):
-            ahead = _open_recorded(written, stats, timeout + retry_for, stopped, ring)
-        pictures = recorded.decoded(ahead, stats)
-        grid = Grid(fps)
-        if live:
-            pictures = alive.paced(pictures, stopped)
-    elif ring is not None:
-        raise VideoError("the source", f"objects of type {type(source).__name__} hold no encoded video to record")
-    elif isinstance(source, np.ndarray) and source.ndim != 4:
-        name, pictures = "an array", recorded.single(source, stats)
-    elif isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, memoryview)):
-        name, pictures = "an iterable of frames", recorded.arrays(source, fps, stats)
-    else:
-        raise VideoError("the source", f"objects of type {type(source).__name__} are not a source of frames; {ALLOWED}")
-    if live:
-        latest = alive.LatestReader(pictures, grid, stats, stopped, name, silence)
+    stats, stopped = SourceStats(), threading.Event()
+    text = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    given = open_input(source, text, Asked(fps, live, timeout, retry_for, ring, stats, stopped))
+    name = given.name
+    if given.live:
+        latest = alive.LatestReader(given.pictures, given.grid, stats, stopped, name, given.silence)
         frames: Iterator[Frame] = Scaled(iter(latest.take, None), size, resize, stats, tap)
-        if written is not None:
-            frames = _read(name, frames)
-        return Source(name, frames, stats, live=True, stop=partial(latest.stop, patience))
-    frames = Scaled(sampled(pictures, grid, stopped), size, resize, stats, tap)
-    if ahead is None:
+        if given.decoded:
+            frames = read_all(name, frames)
+        return Source(name, frames, stats, live=True, stop=partial(latest.stop, given.patience))
+    frames = Scaled(sampled(given.pictures, given.grid, stopped), size, resize, stats, tap)
+    if given.file is None:
         return Source(name, frames, stats, live=False, stop=lambda wait: stopped.set())
-    reader = AheadReader(_read(name, frames), name, ahead.close, stopped)
+    reader = AheadReader(read_all(name, frames), name, given.file.close, stopped)
     return Source(name, reader, stats, live=False, stop=reader.stop)
-
-
-def is_of_program(source: str) -> bool:
-    """Whether a text names what only who starts a program may name: its standard input, or a GStreamer pipeline, whose
-    elements may write files."""
-    return source == STANDARD_INPUT or is_pipeline(source, or_file=True)
-
-
-def is_live(source: str) -> bool:
-    """Whether a text names a camera, an address or a pipeline rather than a file. Raises VideoError for one that names
-    nothing."""
-    return _live_connection(source, SourceStats(), 1.0) is not None or is_pipeline(source)
-
-
-def _open_recorded(
-    source: str | Recording, stats: SourceStats, silence: float, stopped: threading.Event, ring: PacketRing | None
-) -> recorded.File:
-    if isinstance(source, Recording):
-        opened: recorded.File = source._open(stats)
-    elif source == STANDARD_INPUT:
-        opened = open_standard_input(stats, silence, stopped)
-    else:
-        opened = recorded.open_file(file_path(source), stats)
-    if ring is None:
-        return opened
-    if isinstance(opened, Decoder):
-        return _recorded(lambda: opened, ring)
-    opened.close()
-    name = source.name if isinstance(source, Recording) else source
-    raise VideoError(name, "can't be recorded: it holds no encoded video")
-
-
-def _recorded(connect: alive.Connect, ring: PacketRing) -> Decoder:
-    decoder = connect()
-    try:
-        decoder.record(ring)
-    except BaseException:
-        decoder.close()
-        raise
-    return decoder
-
-
-@contextmanager
-def readable(name: str) -> Iterator[None]:
-    """Within it, what a decoder raises at bytes that nobody foresaw, of whatever type, is a VideoError."""
-    try:
-        yield
-    except VLJepaError:
-        raise
-    except (OSError, FFmpegError) as error:
-        reason = f"{type(error).__name__}: {error.strerror}"
-    except Exception as error:
-        raise VideoError(name, f"can't be read ({type(error).__name__}: {error})") from error
-    else:
-        return
-    raise VideoError(name, f"can't be read ({reason})")  # not in the handler: these errors have the URL or path
-
-
-def _read(name: str, frames: Iterator[Frame]) -> Iterator[Frame]:
-    with readable(name):
-        yield from frames
-
-
-def file_path(text: str) -> str:
-    """The path that `text` is, or that it names as a file:// URL. Raises VideoError for a file of another host."""
-    if not text.lower().startswith("file://"):
-        return text
-    host, slash, path = text[len("file://") :].partition("/")
-    if host.lower() not in ("", "localhost"):
-        shown = f", {host}" if re.fullmatch(r"[\w.-]+", host) and "@" not in path else ""
-        raise VideoError(text, f"a file of another host{shown}; name it by a path or file:///path")
-    return unquote(slash + path)
-
-
-def _live_connection(text: str, stats: SourceStats, timeout: float) -> alive.Connect | None:
-    """How to connect to what `text` names; None if it names a file."""
-    if re.match(r"rtsps?:/", text, re.IGNORECASE):
-        return alive.rtsp(text, stats, timeout)
-    if web.is_http(text):
-        return web.http(text, stats, web.wait_for(text, timeout))
-    scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+)://", text)
-    if scheme is not None and scheme[1].lower() != "file":
-        raise VideoError(text, f"the protocol {scheme[1]}:// is not supported; {ALLOWED}")
-    if text.startswith(("camera:", "/dev/video")):
-        return alive.camera(text, stats, timeout)
-    return None
