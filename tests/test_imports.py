@@ -41,10 +41,11 @@ FLOORS: dict[str, set[str]] = {
     "nn": {"errors", "support", "kernels"},
     "onnx_graphs": {"errors", "support"},
     "export": RUNTIME | {"model", "nn", "onnx_graphs", "kernels", "kernels.tensorrt"},
-    "training": RUNTIME | {"model", "tasks", "nn", "onnx_graphs", "kernels", "export"},
+    "evaluation": RUNTIME | {"model", "nn"},
+    "training": RUNTIME | {"model", "tasks", "evaluation", "nn", "onnx_graphs", "kernels", "export"},
     "cli": RUNTIME
     | {"streaming", "sinks", "tasks", "model", "store", "serve", "_core", "vljepa_edge"}
-    | {"export", "training", "kernels", "nn", "onnx_graphs"},
+    | {"evaluation", "export", "training", "kernels", "nn", "onnx_graphs"},
     "__main__": {"cli"},
 }
 

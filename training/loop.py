@@ -33,7 +33,7 @@ from vljepa_edge.training.data.feature_augment import FeatureAugmentations
 from vljepa_edge.training.data.fill import fill
 from vljepa_edge.training.data.loader import Batches, batches, in_order
 from vljepa_edge.training.data.plan import key_of
-from vljepa_edge.training.data.sample import FramePlan, Source
+from vljepa_edge.training.data.sample import Source
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.data.sources.asked import Unasked
 from vljepa_edge.training.data.sources.future import Future
@@ -57,6 +57,7 @@ from vljepa_edge.training.run_folder import RunFolder, load_checkpoint
 from vljepa_edge.training.state import load_state, load_weights, state_of, weights_of
 from vljepa_edge.training.text_memo import TextMemo
 from vljepa_edge.training.y_decoder import finish_decoder
+from vljepa_edge.video.stretch import FramePlan
 
 _MOST_FAILED_SAVES = 5
 """So many checkpoints in a row that can't be written end a run: nothing of it would be kept."""

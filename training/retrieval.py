@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable
 
 import torch
 
+from vljepa_edge.evaluation.ranks import percent, ranks
 from vljepa_edge.training.batch import Batch
-from vljepa_edge.training.metrics import percent, ranks
 from vljepa_edge.training.objective import Embeddings
 
 

@@ -22,6 +22,7 @@ from tokenizers import Tokenizer
 from torch import Tensor
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.evaluation.cider import cider
 from vljepa_edge.export.pytorch.checkpoint import ENDS, STARTS, Tokenizers, special_token
 from vljepa_edge.nn.config import YDecoderConfig
 from vljepa_edge.nn.vljepa import VLJepa
@@ -30,7 +31,6 @@ from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training.config import Decoder, Predicted, RunConfig
 from vljepa_edge.training.data.collate import cutting, padded
 from vljepa_edge.training.data.sample import Source
-from vljepa_edge.training.figures.captioning import cider
 from vljepa_edge.training.observe import Observer
 from vljepa_edge.training.optim import rate_at
 from vljepa_edge.training.precision import bf16_is_native, cast_once

@@ -23,10 +23,10 @@ from tests.nn.sentence_repository import maps, write_repository
 from tests.nn.small_models import vjepa2
 from tests.nn.vjepa_reference import meta_state
 from tests.training.small_run import COLOURS, QUESTION, SIDES, WORDS, save_tokenizer, tokenizer_of_words, write_clips
+from vljepa_edge.evaluation.ranks import ranks
 from vljepa_edge.nn.config_json import to_dict
 from vljepa_edge.nn.weights import x_encoder_config
 from vljepa_edge.nn.x_encoder_config import XEncoderConfig
-from vljepa_edge.training.metrics import ranks
 
 VOCABULARY = 3 + len(dict.fromkeys(WORDS))
 CAPTIONS = [f"a {colour} square on the {side}" for colour in COLOURS for side in SIDES]

@@ -22,7 +22,8 @@ from safetensors.numpy import save_file
 from vljepa_edge.errors import DataError, InputError, VideoError
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.data.plan import key_of
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
+from vljepa_edge.video.stretch import FramePlan
 
 _SUFFIX = ".safetensors"
 _KEYS = "keys"  # the tensor of a file that says whose its rows are

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vljepa_edge.errors import DataError, FrameError, VideoError
-from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.data.sources.listed import FileSource
+from vljepa_edge.video.stretch import FramePlan
 
 _SIZE = 32  # pixels a side: scaling is not what is looked at
 

@@ -12,10 +12,9 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from vljepa_edge.errors import VideoError
-from vljepa_edge.training.data.frames import read_frames
-from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.video.frame import SourceStats
 from vljepa_edge.video.recorded import open_object
+from vljepa_edge.video.stretch import FramePlan, read_frames
 
 # By FFmpeg's name of what is read: its name of what is written, and the suffix.
 _CONTAINERS = {

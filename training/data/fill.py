@@ -14,7 +14,8 @@ from vljepa_edge.training.data.cache import FeatureCache
 from vljepa_edge.training.data.check import OnStep
 from vljepa_edge.training.data.collate import Row
 from vljepa_edge.training.data.loader import MAX_CORRUPT, Batches, Corrupt, Ordered, Reader
-from vljepa_edge.training.data.sample import FramePlan, Sample, Source
+from vljepa_edge.training.data.sample import Sample, Source
+from vljepa_edge.video.stretch import FramePlan
 
 _FILE = 64 * 2**20  # bytes of a file of the cache
 

@@ -32,9 +32,9 @@ from vljepa_edge.training.batch import Batch
 from vljepa_edge.training.data.cache import FeatureCache
 from vljepa_edge.training.data.collate import Collate, Row, batch_of
 from vljepa_edge.training.data.feature_augment import FeatureAugmentations
-from vljepa_edge.training.data.frames import check_plan
 from vljepa_edge.training.data.plan import Plan, Reference, share_of
-from vljepa_edge.training.data.sample import FramePlan, Sample, Source, Varied
+from vljepa_edge.training.data.sample import Sample, Source, Varied
+from vljepa_edge.video.stretch import FramePlan, check_plan
 
 MAX_CORRUPT = 0.05  # of the samples that were taken; a download that was cut off or a wrong folder spoils more
 _GRACE = 200  # samples, before which a share says little

@@ -20,11 +20,11 @@ from typing import Any
 from vljepa_edge.errors import DataError, InputError, VideoError
 from vljepa_edge.training.data.check import Fault, OnStep
 from vljepa_edge.training.data.cut import Part, cut_out
-from vljepa_edge.training.data.frames import read_frames
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.data.sources.listed import FileSource
 from vljepa_edge.training.data.tar_index import write_index
+from vljepa_edge.video.stretch import FramePlan, read_frames
 
 SAMPLES = 1000  # of a shard
 _PROBE = FramePlan(count=2, width=16, height=16)

@@ -9,6 +9,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.video.stretch import FramePlan
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -29,21 +31,6 @@ class Sample:
     text_key: str | None = None
     also: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class FramePlan:
-    """Which frames of a stretch are taken and what is made of them, by the runtime's own preprocessing.
-
-    count: frames of a clip. rate: frames a second, taken from a stretch of count / rate seconds; None: evenly over the
-    complete stretch. width, height, resize: as in a bundle's manifest (`cover` or `stretch`).
-    """
-
-    count: int
-    width: int
-    height: int
-    resize: str = "cover"
-    rate: float | None = None
 
 
 class Source(Protocol):

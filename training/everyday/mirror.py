@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_edge.errors import DataError, VideoError
-from vljepa_edge.training.data.frames import read_frames
-from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.training.everyday.download import Fault, OnFile, has_hash, writing
 from vljepa_edge.training.everyday.originals import Original
 from vljepa_edge.training.everyday.texts import texts_of
+from vljepa_edge.video.stretch import FramePlan, read_frames
 
 _PHOTOGRAPHS = (".jpg", ".jpeg", ".png", ".webp")
 _PLAN = FramePlan(1, 32, 32, "stretch")

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, VideoError
-from vljepa_edge.training.data.frames import check_plan
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.everyday.queries import CAMERA_QUERIES, CAPTION_QUERIES, STILL_QUERIES
 from vljepa_edge.video.frame import Image, SourceStats
 from vljepa_edge.video.preprocess import Scaler, resize
 from vljepa_edge.video.readable import readable
 from vljepa_edge.video.recorded import File, decoded, open_file, open_object
+from vljepa_edge.video.stretch import FramePlan, check_plan
 
 MOTIONS = {
     "left": ("The camera pans left.", "The camera moves to the left.", "The camera turns left."),

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from vljepa_edge.errors import DataError, InputError
+from vljepa_edge.evaluation.cider import cider
+from vljepa_edge.evaluation.ranks import percent
 from vljepa_edge.model import Model
 from vljepa_edge.training.everyday.truth import caption_is_right
 from vljepa_edge.training.figures.captioned import Captioned, read_captioned
-from vljepa_edge.training.figures.captioning import cider
 from vljepa_edge.training.figures.is_there import is_there_figures
 from vljepa_edge.training.figures.kept import decode_items, embed_captions, embed_items
 from vljepa_edge.training.figures.search import search_figures
 from vljepa_edge.training.figures.sure import sure_figures
-from vljepa_edge.training.metrics import percent
 
 FETCH = "vljepa data fetch everyday"
 PHOTOGRAPHS = ("coco-val", "flickr8k-test")

@@ -29,13 +29,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from vljepa_edge.errors import DataError
+from vljepa_edge.evaluation.ranks import best_cut, first, percent
 from vljepa_edge.model import Model
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.training.confidence import expected_calibration_error
 from vljepa_edge.training.figures.captioned import Captioned
 from vljepa_edge.training.figures.kept import Array, embed_items, keep, progress
 from vljepa_edge.training.figures.objects import OBJECTS, named, unclear
-from vljepa_edge.training.metrics import best_cut, first, percent
 
 ANSWERS = ("Yes.", "No.")
 

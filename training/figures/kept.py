@@ -6,13 +6,10 @@ was asked, so whatever changes is measured again, and so is what a damaged file 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,9 +17,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
+from vljepa_edge.evaluation import kept
 from vljepa_edge.model import Model
-from vljepa_edge.support.atomic import replacing
-from vljepa_edge.support.cache import cache_dir
 from vljepa_edge.training.figures.captioned import Captioned
 
 Array = NDArray[np.float32]
@@ -63,18 +59,4 @@ def decode_items(model: Model, table: Captioned, embeddings: Array) -> list[str]
 
 def keep(model: Model, table: Captioned, what: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """The array that `make` gives, from the cache if it was made before of the same bundle and table for `what`."""
-    named = (model.bundle.digest, model.engine, version("vljepa-edge"), table.digest, what)
-    file = folder() / f"{hashlib.sha256(json.dumps(named).encode()).hexdigest()}.npy"
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        kept: NDArray[Any] = np.load(file, allow_pickle=False)
-        return kept
-    made = make()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as part:
-        np.save(part, made, allow_pickle=False)
-    return made
-
-
-def folder() -> Path:
-    """Where it is kept. May be deleted at any time."""
-    return cache_dir() / "figures"
+    return kept.keep((model.bundle.digest, model.engine, table.digest, what), make)

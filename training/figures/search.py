@@ -2,16 +2,16 @@
 
 As captioning data sets are searched everywhere (CLIP, section 3.1.3; VL-JEPA, section 4.1): every caption asks once,
 and only the item that it was written for is right, whatever else it would fit. The other way round an item asks, and
-any of its captions is right. Ties never go to the right one (training.metrics).
+any of its captions is right. Ties never go to the right one (evaluation.ranks).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from vljepa_edge.evaluation.ranks import percent, ranks
 from vljepa_edge.training.figures.captioned import Captioned
 from vljepa_edge.training.figures.kept import Array
-from vljepa_edge.training.metrics import percent, ranks
 
 TOPS = (1, 5, 10)
 

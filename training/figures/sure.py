@@ -15,12 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import BundleError
+from vljepa_edge.evaluation.ranks import percent
 from vljepa_edge.model import Model
 from vljepa_edge.training.confidence import auc, expected_calibration_error, reliability
 from vljepa_edge.training.everyday.truth import caption_is_right, general_is_right
 from vljepa_edge.training.figures.captioned import Captioned
 from vljepa_edge.training.figures.kept import Array, decode_items, embed_items, keep, progress
-from vljepa_edge.training.metrics import percent
 
 BINS = 10
 _EMPTY = "."  # for a text that can't be embedded; its confidence is 0

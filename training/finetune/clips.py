@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from vljepa_edge.errors import FrameError, InputError, VideoError, VideoWarning
 from vljepa_edge.perception.perception import Perception
 from vljepa_edge.perception.window_encoder import WindowEncoder
-from vljepa_edge.training.data.sample import FramePlan, Sample, Source
+from vljepa_edge.training.data.sample import Sample, Source
+from vljepa_edge.video.stretch import FramePlan
 
 WINDOWS = 3
 """Windows of each clip: its beginning, its middle and its end. They overlap where the clip is short."""

@@ -7,7 +7,7 @@ What is measured follows from the table:
 * answers: the right one is ahead of all other answers to that question, or of all answers where the question is asked
   once only (`answers`).
 
-A tie is wrong (see training.metrics).
+A tie is wrong (see evaluation.ranks).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from math import comb
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.evaluation.ranks import percent, ranks
 from vljepa_edge.training.data.sample import Sample
-from vljepa_edge.training.metrics import percent, ranks
 
 TIMES = 3
 """Captions that come this often on average are classes."""

@@ -18,12 +18,12 @@ from rich.progress import track
 
 from vljepa_edge.bundle.store import default_bundle
 from vljepa_edge.errors import BundleError, DataError, InputError, VideoError
+from vljepa_edge.evaluation.ranks import best_threshold, first, percent, winner
 from vljepa_edge.model import Model, load
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, GRID_WIDTH
 from vljepa_edge.support.assets import AssetError
 from vljepa_edge.training.everyday.fetch import default_folder
 from vljepa_edge.training.figures import everyday
-from vljepa_edge.training.metrics import best_threshold, first, percent, winner
 from vljepa_edge.training.tiny import assets, captions, drawn_figures, photographs, real_sets
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.cutouts import held_out, load_backgrounds, load_cutouts

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, VideoError
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.tiny import assets
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.captions import Scene
@@ -24,6 +24,7 @@ from vljepa_edge.training.tiny.renaming import Concepts
 from vljepa_edge.training.tiny.scenes import FPS, FRAMES, Painter, random_scene
 from vljepa_edge.training.tiny.variation import Variation, said
 from vljepa_edge.video.preprocess import ResizeMode, resize
+from vljepa_edge.video.stretch import FramePlan
 
 PAIRS, GROUPS, MOVING = 0.2, 0.2, 0.25
 """Shares of clips that show two different objects, two or three of a kind, and a camera that moves."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.training.metrics import first, percent, ranks
+from vljepa_edge.evaluation.ranks import first, percent, ranks
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.captions import Scene
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from rich.progress import Progress
 from torch import nn
 
+from vljepa_edge.evaluation.ranks import first
 from vljepa_edge.nn.tiny_streams import MotionStem
-from vljepa_edge.training.metrics import first
 from vljepa_edge.training.precision import autocast
 from vljepa_edge.training.steps import Steps
 from vljepa_edge.training.tiny.captions import BACKWARDS, MAX_COUNT, MOTIONS, Scene

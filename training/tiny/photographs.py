@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.evaluation.ranks import percent, winner
 from vljepa_edge.model import Model
 from vljepa_edge.nn.tiny_streams import GRID_WIDTH
 from vljepa_edge.training.everyday.queries import OBJECT_QUERIES
-from vljepa_edge.training.metrics import percent, winner
 from vljepa_edge.training.tiny import captions, real_sets
 
 WORDINGS = ("A {label}.", "A photo of a {label}.", "There is a {label} in the scene.")

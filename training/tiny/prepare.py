@@ -23,7 +23,6 @@ from vljepa_edge.nn.tiny_streams import AppearanceStream
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.data.cache import FeatureCache
 from vljepa_edge.training.data.fill import fill
-from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.training.frame_encoder import FrameEncoder
 from vljepa_edge.training.tiny import assets, captions, vocabulary
 from vljepa_edge.training.tiny.captions import Scene
@@ -34,6 +33,7 @@ from vljepa_edge.training.tiny.recipe import Recipe
 from vljepa_edge.training.tiny.renaming import Concepts
 from vljepa_edge.training.tiny.scenes import FRAMES, SIZE, Painter, random_scene
 from vljepa_edge.training.tiny.texts import SentenceBank, SentenceEncoder
+from vljepa_edge.video.stretch import FramePlan
 
 FEATURES = "features"
 """In the work folder: what the frozen encoder makes of clips, which the run reads too."""

@@ -22,8 +22,9 @@ from vljepa_edge.training.data.cache import FeatureCache
 from vljepa_edge.training.data.collate import Collate
 from vljepa_edge.training.data.fill import fill
 from vljepa_edge.training.data.loader import batches, in_order
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.listed import Listed
+from vljepa_edge.video.stretch import FramePlan
 
 PLAN = FramePlan(count=2, width=16, height=16)
 COUNT = 12

@@ -14,10 +14,9 @@ from tests.media import cut, flat, write_png, write_video
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.training.data.check import check
 from vljepa_edge.training.data.cut import cut_out
-from vljepa_edge.training.data.frames import read_frames
 from vljepa_edge.training.data.pack import pack
-from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.training.data.sources import open_source
+from vljepa_edge.video.stretch import FramePlan, read_frames
 
 PLAN = FramePlan(count=5, width=24, height=16)
 

@@ -28,8 +28,9 @@ from vljepa_edge.training.data import loader as module
 from vljepa_edge.training.data.collate import Collate
 from vljepa_edge.training.data.loader import Batches, batches, in_order
 from vljepa_edge.training.data.plan import Plan
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.listed import Listed
+from vljepa_edge.video.stretch import FramePlan
 
 PLAN = FramePlan(count=2, width=16, height=16)
 COUNT = 30
@@ -282,7 +283,8 @@ from tokenizers import Tokenizer, models
 from vljepa_edge.training.data import loader as module
 from vljepa_edge.training.data.collate import Collate
 from vljepa_edge.training.data.loader import batches
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
+from vljepa_edge.video.stretch import FramePlan
 from vljepa_edge.training.data.sources.listed import Listed
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ from vljepa_edge.training.data.collate import Collate, key_of_text
 from vljepa_edge.training.data.feature_augment import FeatureAugmentations
 from vljepa_edge.training.data.loader import Batches, batches, in_order
 from vljepa_edge.training.data.plan import Plan
-from vljepa_edge.training.data.sample import FramePlan, Sample, Varied
+from vljepa_edge.training.data.sample import Sample, Varied
 from vljepa_edge.training.data.sources.asked import Unasked
+from vljepa_edge.video.stretch import FramePlan
 
 PLAN = FramePlan(count=2, width=16, height=16)
 COUNT, LEVELS = 10, 16

@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from vljepa_edge.errors import DataError
-from vljepa_edge.training.data.sample import FramePlan, Varied
+from vljepa_edge.training.data.sample import Varied
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.data.sources.asked import Unasked
 from vljepa_edge.training.everyday.captioned import Captioned
 from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
+from vljepa_edge.video.stretch import FramePlan
 
 PLAN = FramePlan(8, 32, 32)
 TEXTS = ("A red square.", "A square that is red.", "A green square.")

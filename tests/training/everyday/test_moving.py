@@ -14,10 +14,10 @@ from PIL import Image
 
 from vljepa_edge.errors import InputError, VideoError
 from vljepa_edge.training.data.cache import FeatureCache
-from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.everyday.moving import MOTIONS, NOTHING, SOMETHING, MovingCrops
 from vljepa_edge.training.everyday.queries import CAMERA_QUERIES, CAPTION_QUERIES, STILL_QUERIES
+from vljepa_edge.video.stretch import FramePlan
 
 KIND = "vljepa_edge.training.everyday.moving:MovingCrops"
 PLAN = FramePlan(6, 64, 48)

@@ -14,7 +14,8 @@ import vljepa_edge
 from tests.toy_bundle import write_toy_bundle
 from tests.training.figures.tables import vector, write_table
 from vljepa_edge.errors import DataError
-from vljepa_edge.training.figures import is_there, kept
+from vljepa_edge.evaluation import kept as kept_arrays
+from vljepa_edge.training.figures import is_there
 from vljepa_edge.training.figures.captioned import Captioned, read_captioned
 from vljepa_edge.training.figures.is_there import Asked, ask, chooses, draw, is_there_figures, question_text
 
@@ -126,6 +127,6 @@ def test_what_is_asked_is_what_model_answer_and_classify_compare(
         assert np.log(chances["Yes."] / chances["No."]) == pytest.approx(prompts.scale * (yes - no), abs=1e-3)
         label = model.embed_text([prompts.classify.replace("{label}", question.thing)])[0]
         assert cosines[row] == pytest.approx(float(model.embed_video(item, prompts.classify_query) @ label), abs=1e-5)
-    assert len(list(kept.folder().iterdir())) == 2
+    assert len(list(kept_arrays.folder().iterdir())) == 2
     again = ask(model, table, asked)
     assert np.array_equal(again[0], cosines) and np.array_equal(again[1], answers)

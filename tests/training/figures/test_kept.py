@@ -12,6 +12,7 @@ import pytest
 import vljepa_edge
 from tests.toy_bundle import write_toy_bundle
 from tests.training.figures.tables import write_table
+from vljepa_edge.evaluation import kept as kept_arrays
 from vljepa_edge.model import Model
 from vljepa_edge.training.figures import kept
 from vljepa_edge.training.figures.captioned import Captioned, read_captioned
@@ -69,13 +70,13 @@ def test_another_bundle_table_or_photograph_is_measured_anew(
     changed = before[other]()
     arguments = (changed, table) if other == "bundle" else (model, changed)
     kept.embed_items(*arguments)
-    assert len(list(kept.folder().iterdir())) == 2
+    assert len(list(kept_arrays.folder().iterdir())) == 2
 
 
 @pytest.mark.parametrize("damage", [b"", b"\x93NUMPY not an array", b"\x80\x04\x8c\x02os\x94."])
 def test_a_damaged_file_is_made_again_and_never_unpickled(model: Model, table: Captioned, damage: bytes) -> None:
     seen = kept.embed_items(model, table)
-    (file,) = kept.folder().iterdir()
+    (file,) = kept_arrays.folder().iterdir()
     file.write_bytes(damage)
     assert np.array_equal(kept.embed_items(model, table), seen)
     assert np.array_equal(np.load(file, allow_pickle=False), seen)

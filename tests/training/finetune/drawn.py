@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tests.media import write_video
-from vljepa_edge.training.data.frames import read_frames
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
+from vljepa_edge.video.stretch import FramePlan, read_frames
 
 COLOURS = {"a red ball": (200, 40, 40), "a green box": (40, 190, 40), "a blue cup": (40, 40, 200)}
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.training.tiny.fakes import CLASSES, NAMES, NOUNS, cutout, fake_concepts, fake_features, grey_background
 from vljepa_edge.errors import InputError, VideoError
-from vljepa_edge.training.data.sample import FramePlan, Sample, Varied
+from vljepa_edge.training.data.sample import Sample, Varied
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.data.sources.asked import Unasked
 from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
@@ -19,6 +19,7 @@ from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny import drawn
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.drawn import DrawnClips
+from vljepa_edge.video.stretch import FramePlan
 
 KIND = "vljepa_edge.training.tiny.drawn:DrawnClips"
 PLAN = FramePlan(4, 48, 32)

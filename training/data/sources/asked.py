@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.training.data.sample import FramePlan, Sample, Source, Varied
+from vljepa_edge.training.data.sample import Sample, Source, Varied
+from vljepa_edge.video.stretch import FramePlan
 
 
 class Unasked:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import DataError, VideoError
-from vljepa_edge.training.data.frames import duration_of, read_frames
 from vljepa_edge.training.data.rows import Rows
-from vljepa_edge.training.data.sample import FramePlan, Sample, Source
+from vljepa_edge.training.data.sample import Sample, Source
+from vljepa_edge.video.stretch import FramePlan, duration_of, read_frames
 
 _MOST_ALSO = 16  # more texts that are right for one stretch: a long list costs every batch a column
 

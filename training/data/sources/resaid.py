@@ -7,8 +7,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.listed import FileSource
+from vljepa_edge.video.stretch import FramePlan
 
 
 class Resaid:

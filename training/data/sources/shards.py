@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import DataError, VideoError
-from vljepa_edge.training.data.frames import duration_of, read_frames
 from vljepa_edge.training.data.rows import Rows
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import checked
 from vljepa_edge.training.data.sources.folder import IMAGES, VIDEOS
 from vljepa_edge.training.data.tar_index import Member, MemberFile, members_of, read_member
+from vljepa_edge.video.stretch import FramePlan, duration_of, read_frames
 
 _MEDIA = VIDEOS | IMAGES
 _MOST_TEXT = 2**20  # bytes of a .json or .txt member

@@ -15,10 +15,10 @@ import webdataset
 
 from tests.media import number_of, write_png, write_video
 from vljepa_edge.errors import DataError, VideoError
-from vljepa_edge.training.data.frames import read_frames
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.shards import read_shards
 from vljepa_edge.training.data.tar_index import MemberFile, members_of, write_index
+from vljepa_edge.video.stretch import FramePlan, read_frames
 
 PLAN = FramePlan(count=2, width=16, height=16)
 

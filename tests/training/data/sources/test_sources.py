@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 
 from tests.media import flat, number_of, write_png, write_video
 from vljepa_edge.errors import DataError, InputError
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import kind_of, open_source
 from vljepa_edge.training.data.sources.action100m import read_action100m
 from vljepa_edge.training.data.sources.folder import read_folder
 from vljepa_edge.training.data.sources.future import Future
 from vljepa_edge.training.data.sources.lerobot import read_lerobot
 from vljepa_edge.training.data.sources.listed import Listed
+from vljepa_edge.video.stretch import FramePlan
 
 PLAN = FramePlan(count=2, width=16, height=16)
 

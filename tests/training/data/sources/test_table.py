@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from tests.media import number_of, write_video
 from vljepa_edge.errors import DataError, VideoError
-from vljepa_edge.training.data.sample import FramePlan, Sample
+from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources.table import read_table
+from vljepa_edge.video.stretch import FramePlan
 
 PLAN = FramePlan(count=2, width=16, height=16)
 

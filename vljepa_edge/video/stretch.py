@@ -1,7 +1,7 @@
-"""The frames of a training sample, decoded, turned, coloured and scaled by the runtime's own code.
+"""The frames of a stretch of a video, or of an image: a clip for a model to see.
 
-Which frame is due at a time: the first one at or after it, as in the runtime's grid, or, where the stretch has none,
-the one that is on show then.
+They are decoded, turned, coloured and scaled by the runtime's own code. Which frame is due at a time: the first one at
+or after it, as in the runtime's grid, or, where the stretch has none, the one that is on show then.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -18,7 +19,6 @@ from av.error import FFmpegError
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError, VideoError
-from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Image, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode, Scaler, check_fit
@@ -30,6 +30,21 @@ Media: TypeAlias = str | Path | BinaryIO
 
 _WORTH = 2.0  # seconds: a shorter way is decoded rather than sought
 _MARGIN = 0.25  # seconds before a due time that are sought: indices go by decoding times, which are a few frames early
+
+
+@dataclass(frozen=True)
+class FramePlan:
+    """Which frames of a stretch are taken and what is made of them, by the runtime's own preprocessing.
+
+    count: frames of a clip. rate: frames a second, taken from a stretch of count / rate seconds; None: evenly over the
+    complete stretch. width, height, resize: as in a bundle's manifest (`cover` or `stretch`).
+    """
+
+    count: int
+    width: int
+    height: int
+    resize: str = "cover"
+    rate: float | None = None
 
 
 def check_plan(plan: FramePlan) -> None:

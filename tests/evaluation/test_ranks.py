@@ -12,7 +12,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import top_k_accuracy_score
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.training import metrics
+from vljepa_edge.evaluation import ranks as ranking
 
 SCORES = st.one_of(st.integers(-3, 3).map(float), st.sampled_from([math.nan, math.inf, -math.inf]))
 TABLES = st.tuples(st.integers(1, 4), st.integers(1, 6)).flatmap(
@@ -35,7 +35,7 @@ def counted(scores: np.ndarray, right: np.ndarray) -> list[int]:
 def test_a_rank_counts_the_wrong_candidates_that_are_not_below_the_best_right_one(
     table: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    assert metrics.ranks(*table).tolist() == counted(*table)
+    assert ranking.ranks(*table).tolist() == counted(*table)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(3, 40), st.integers(1, 5))
@@ -44,26 +44,26 @@ def test_without_ties_the_share_within_the_first_k_is_that_of_scikit_learn(seed:
     scores = np.stack([rng.permutation(wide) for _ in range(20)]).astype(float)
     right = rng.integers(0, wide, 20)
     expected = 1.0 if k >= wide else top_k_accuracy_score(right, scores, k=k, labels=range(wide))
-    assert np.mean(metrics.ranks(scores, right) < k) == pytest.approx(expected)
+    assert np.mean(ranking.ranks(scores, right) < k) == pytest.approx(expected)
 
 
 def test_one_number_a_row_and_a_mask_with_one_true_are_the_same() -> None:
     scores = np.random.default_rng(0).normal(size=(30, 7))
     right = np.arange(30) % 7
-    assert metrics.ranks(scores, right).tolist() == metrics.ranks(scores, np.eye(7, dtype=bool)[right]).tolist()
+    assert ranking.ranks(scores, right).tolist() == ranking.ranks(scores, np.eye(7, dtype=bool)[right]).tolist()
 
 
 def test_a_tie_between_right_candidates_is_none() -> None:
-    assert metrics.first([[2.0, 2.0, 1.0]], np.array([[True, True, False]])).tolist() == [True]
-    assert metrics.first([[2.0, 2.0, 2.0]], np.array([[True, True, False]])).tolist() == [False]
+    assert ranking.first([[2.0, 2.0, 1.0]], np.array([[True, True, False]])).tolist() == [True]
+    assert ranking.first([[2.0, 2.0, 2.0]], np.array([[True, True, False]])).tolist() == [False]
 
 
 @pytest.mark.parametrize("right", range(3))
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0, math.nan, math.inf, -math.inf])
 def test_equal_scores_are_never_right(value: float, right: int) -> None:
     scores = np.full((4, 3), value)
-    assert not metrics.first(scores, [right] * 4).any()
-    assert not (metrics.ranks(scores, [right] * 4) < 2).any()
+    assert not ranking.first(scores, [right] * 4).any()
+    assert not (ranking.ranks(scores, [right] * 4) < 2).any()
 
 
 @pytest.mark.parametrize("count", [2, 5, 17, 33, 1000])
@@ -72,28 +72,28 @@ def test_equal_embeddings_tie_though_their_products_are_rounded_differently(coun
     texts = np.tile(rng.normal(size=384).astype(np.float32), (count, 1))
     scores = rng.normal(size=(50, 384)).astype(np.float32) @ texts.T
     scores[:, 0] = np.nextafter(scores[:, 0], np.inf)
-    assert not metrics.first(scores, np.zeros(50, int)).any()
+    assert not ranking.first(scores, np.zeros(50, int)).any()
 
 
 def test_half_of_the_candidates_tied_with_the_right_one_is_wrong() -> None:
     scores = np.array([[3.0, 3.0, 1.0, 0.0], [3.0, 2.0, 1.0, 0.0]])
-    assert metrics.ranks(scores, [0, 0]).tolist() == [1, 0]
+    assert ranking.ranks(scores, [0, 0]).tolist() == [1, 0]
 
 
 def test_a_single_candidate_is_first_unless_its_score_is_not_finite() -> None:
-    assert metrics.first([[0.0], [math.nan]], [0, 0]).tolist() == [True, False]
+    assert ranking.first([[0.0], [math.nan]], [0, 0]).tolist() == [True, False]
 
 
 @pytest.mark.parametrize(
     ("right", "share"), [([True], 100.0), ([False, True], 50.0), ([True, False, False], 33.3), (np.zeros(4, bool), 0.0)]
 )
 def test_percent(right: list[bool], share: float) -> None:
-    assert metrics.percent(right) == share
+    assert ranking.percent(right) == share
 
 
 def test_a_share_of_nothing_is_an_error_and_no_number() -> None:
     with pytest.raises(InputError, match="at least one answer, got none"):
-        metrics.percent([])
+        ranking.percent([])
 
 
 @given(st.lists(st.tuples(SCORES, st.booleans()), min_size=1, max_size=12))
@@ -103,11 +103,11 @@ def test_the_best_threshold_is_the_best_of_all(pairs: list[tuple[float, bool]]) 
         sum(math.isfinite(score) and (score > threshold) == answer for score, answer in pairs) / len(pairs)
         for threshold in (-9.0, *scores[np.isfinite(scores)])
     ]
-    assert metrics.best_threshold(scores, yes) == round(100 * max(tried), 1)
+    assert ranking.best_threshold(scores, yes) == round(100 * max(tried), 1)
 
 
 @pytest.mark.parametrize("order", [1, -1])
 def test_no_threshold_tells_equal_scores_apart(order: int) -> None:
     yes = np.repeat([True, False], 8)[::order]
-    assert metrics.best_threshold(np.ones(16), yes) == 50.0
-    assert metrics.best_threshold(np.full(16, math.nan), yes) == 0.0
+    assert ranking.best_threshold(np.ones(16), yes) == 50.0
+    assert ranking.best_threshold(np.full(16, math.nan), yes) == 0.0

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from tests.media import cut, flat, number_of, write_audio, write_png, write_video
 from vljepa_edge.errors import InputError, VideoError
-from vljepa_edge.training.data import frames as module
-from vljepa_edge.training.data.frames import due_times, duration_of, read_frames
-from vljepa_edge.training.data.sample import FramePlan
 from vljepa_edge.video import open_source
+from vljepa_edge.video import stretch as module
+from vljepa_edge.video.stretch import FramePlan, due_times, duration_of, read_frames
 
 PLAN = FramePlan(count=4, width=32, height=32)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.training.figures.captioning import cider
+from vljepa_edge.evaluation.cider import cider
 
 SAID = ["a dog runs on the beach", "two men ride bikes", "a plate of food"]
 REFERENCES = [
