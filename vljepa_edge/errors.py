@@ -94,6 +94,14 @@ class DataError(VLJepaError):
         self.place = place
 
 
+class LayoutError(DataError):
+    """A folder or table is not laid out as a benchmark's is. `tree` shows, in several lines, how it must be."""
+
+    def __init__(self, file: object, reason: str, tree: str) -> None:
+        super().__init__(file, f"{reason}; it must be laid out as\n{tree}")
+        self.tree = tree
+
+
 class ProcessError(VLJepaError):
     """A model or stream is used in a forked child of the process that made it, or while the interpreter shuts down."""
 

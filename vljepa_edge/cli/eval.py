@@ -1,4 +1,4 @@
-"""`vljepa eval`: how good a bundle is. Needs the training extra."""
+"""`vljepa eval`: how good a bundle is. Its card needs the training extra."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from vljepa_edge.cli.benchmarks import RUN, Named, print_list, run
 from vljepa_edge.cli.options import Debug, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.support.atomic import replacing
@@ -15,9 +16,30 @@ from vljepa_edge.support.install import require
 
 CARD_MODULES = ("torch", "transformers", "PIL", "skimage", "sklearn", "pyarrow")
 _ROWS = ("rows", "ways", "bins", "missing")  # of the figures, what is too long for a line
-evaluate_app = typer.Typer(
-    help="Measure a bundle's quality.\n\n\b\nExamples:\n  vljepa eval card\n  vljepa eval card --only coco-val"
-)
+evaluate_app = typer.Typer(cls=Named)
+evaluate_app.command(RUN)(run)
+
+
+@evaluate_app.callback(invoke_without_command=True)
+def describe(
+    ctx: typer.Context,
+    listed: Annotated[
+        bool, typer.Option("--list", help="Every benchmark, what the paper reports, and what it expects on disk.")
+    ] = False,
+) -> None:
+    """Measure a model's quality: on the benchmarks of the paper, a table of your own, or the model card's figures.
+
+    \b
+    Examples:
+      vljepa eval --list
+      vljepa eval sugarcrepe_pp --data scpp
+      vljepa eval classification --csv mine.csv
+      vljepa eval card
+    """
+    if listed:
+        print_list()
+    elif ctx.invoked_subcommand is None:
+        console().print(ctx.get_help())
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

@@ -26,6 +26,7 @@ from vljepa_edge.errors import (
     HeadError,
     IndexFileError,
     InputError,
+    LayoutError,
     QuantizationError,
     StoreError,
     VideoError,
@@ -47,7 +48,10 @@ def exit_status(error: Exception) -> int:
 
 
 def describe(error: Exception) -> str:
-    """The error as one line. One that this package did not raise on purpose is named, and points at --debug."""
+    """The error as one line, and below it the tree of a LayoutError. One that this package did not raise on purpose is
+    named, and points at --debug."""
+    if isinstance(error, LayoutError):
+        return f"{' '.join(str(error).removesuffix(error.tree).split())}\n{error.tree}"
     text = " ".join(str(error).split())
     if isinstance(error, VLJepaError):
         return text

@@ -19,7 +19,7 @@ from vljepa_edge.support.cache import cache_dir
 
 def keep(made_of: Sequence[object], make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """The array that `make` gives, from the cache if it was made before of the same things by the same version of this
-    package; a damaged file is made anew.
+    package; a damaged file is made again.
 
     made_of: JSON values that name all that the array depends on: the model, its input files with their sizes and
     times, what was asked.

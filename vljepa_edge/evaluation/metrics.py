@@ -37,7 +37,8 @@ def top_k(scores: ArrayLike, right: ArrayLike, k: int) -> float:
 
 
 def class_mean_recall(scores: ArrayLike, right: ArrayLike, k: int) -> float:
-    """Mean over the classes that occur of the share of their items that have them among the top k (EPIC-KITCHENS-100)."""
+    """Recall@k of EPIC-KITCHENS-100: for each class that occurs the share of its items that have it among the top k;
+    of those shares the mean."""
     wanted = np.asarray(right)
     hit = ranks(scores, wanted) < k
     share(hit)
@@ -72,7 +73,8 @@ def hard_negatives(first_: NDArray[Any], second: NDArray[Any], negative: NDArray
     """
     p1, p2, n = (_unit(rows) for rows in (first_, second, negative))
     together, one, two = ((a * b).sum(1) for a, b in ((p1, p2), (p1, n), (p2, n)))
-    return (together > one + _ROUNDING) & (together > two + _ROUNDING)
+    right: NDArray[np.bool_] = (together > one + _ROUNDING) & (together > two + _ROUNDING)
+    return right
 
 
 def answers(scores: Sequence[NDArray[Any]], right: Sequence[int]) -> NDArray[np.bool_]:

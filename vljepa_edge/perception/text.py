@@ -77,15 +77,17 @@ class Text:
             mask = np.zeros_like(mask)  # which no graph can tell from no token at all
         return Query(text, tokens, mask)
 
-    def embed(self, texts: Iterable[str], report: OnTexts | None = None) -> NDArray[np.float32]:
-        """Target embeddings [N, E] of unit norm, in the order of `texts`, each behind the manifest's `target_prompt`;
-        tokens beyond `target_tokens` are cut off.
+    def embed(
+        self, texts: Iterable[str], report: OnTexts | None = None, *, prompt: bool = True
+    ) -> NDArray[np.float32]:
+        """Target embeddings [N, E] of unit norm, in the order of `texts`, each behind the manifest's `target_prompt`,
+        or alone without `prompt`; tokens beyond `target_tokens` are cut off.
 
         Texts of similar length run together, so that padding costs little. report: called after each batch with how
         many are embedded, and how many there are. Raises InputError when one is empty or not a text, EngineError when
         an embedding is not finite or zero.
         """
-        return embed_texts(self._manifest, self._tokenizers.target, self._y_encoder, texts, report)
+        return embed_texts(self._manifest, self._tokenizers.target, self._y_encoder, texts, report, prompt=prompt)
 
     def decode(self, embedding: NDArray[np.float32]) -> str:
         """Read an embedding [E] out as text: greedy, until the end token or the manifest's `decoder_tokens`.

@@ -56,9 +56,12 @@ def embed_texts(
     graph: Graph,
     texts: Iterable[str],
     report: OnTexts | None = None,
+    *,
+    prompt: bool = True,
 ) -> NDArray[np.float32]:
     """What `Text.embed` gives, of a bundle's target tokenizer and its Y-encoder."""
-    encoded = tokenizer.encode([manifest.text.target_prompt + text for text in as_texts(texts, "texts")])
+    before = manifest.text.target_prompt if prompt else ""
+    encoded = tokenizer.encode([before + text for text in as_texts(texts, "texts")])
     found = np.empty((len(encoded), manifest.embedding.width), np.float32)
     order = sorted(range(len(encoded)), key=lambda i: len(encoded[i]))
     for first in range(0, len(order), TEXT_BATCH):

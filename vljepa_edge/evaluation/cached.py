@@ -1,0 +1,63 @@
+"""An embedder that keeps what it has embedded, so that a run that was stopped goes on where it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from vljepa_edge.evaluation.embedder import Array, Embedder, Look
+from vljepa_edge.evaluation.items import Change, Media
+from vljepa_edge.evaluation.kept import keep
+
+Report: TypeAlias = Callable[[str, int, int], object]
+"""Called with what is embedded, how many are done and how many there are."""
+_LOOKS, _TEXTS = 64, 1024  # of one kept array
+
+
+class Cached:
+    """Another embedder, asked for 64 clips or 1,024 texts at a time. Each such part is kept under the embedder's digest
+    and the names, sizes and times of the files: a file that changes is embedded again."""
+
+    def __init__(self, embedder: Embedder, report: Report = lambda what, done, total: None) -> None:
+        self._embedder = embedder
+        self._report = report
+
+    @property
+    def digest(self) -> str:
+        return self._embedder.digest
+
+    def embed_media(self, looks: Sequence[Look]) -> Array:
+        def part(own: Sequence[Look]) -> Array:
+            return keep((self.digest, "media", [_named(look) for look in own]), lambda: self._embedder.embed_media(own))
+
+        return self._parts("videos and images", looks, _LOOKS, part)
+
+    def embed_texts(self, texts: Sequence[str], prompt: bool = True) -> Array:
+        def part(own: Sequence[str]) -> Array:
+            return keep((self.digest, "texts", prompt, list(own)), lambda: self._embedder.embed_texts(own, prompt))
+
+        return self._parts("texts", texts, _TEXTS, part)
+
+    def decode(self, embeddings: Array) -> list[str]:
+        return self._embedder.decode(embeddings)
+
+    def _parts(self, what: str, asked: Sequence[Any], size: int, part: Callable[[Sequence[Any]], Array]) -> Array:
+        found = []
+        for begin in range(0, len(asked), size):
+            self._report(what, begin, len(asked))
+            found.append(part(asked[begin : begin + size]))
+        self._report(what, len(asked), len(asked))
+        return np.concatenate(found)
+
+
+def _named(look: Look) -> list[object]:
+    states = [look.seen.before, look.seen.after] if isinstance(look.seen, Change) else [look.seen]
+    return [look.query, *(_stamp(media) for media in states)]
+
+
+def _stamp(media: Media) -> dict[str, object]:
+    status = media.path.stat()
+    return {**asdict(media), "path": media.path.name, "size": status.st_size, "time": status.st_mtime_ns}

@@ -1,0 +1,65 @@
+"""One benchmark on one model: read, select, measure, and put beside what the paper reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from vljepa_edge.errors import LayoutError
+from vljepa_edge.evaluation.benchmark import Benchmark
+from vljepa_edge.evaluation.cached import Cached, Report
+from vljepa_edge.evaluation.embedder import Embedder
+from vljepa_edge.evaluation.items import Questions, Triplets
+from vljepa_edge.evaluation.measure import measure
+from vljepa_edge.evaluation.selection import drawn, there
+
+
+@dataclass(frozen=True)
+class Result:
+    """figures: per cent, by name, the most important one first. items: how many were evaluated. missing: how many were
+    left out because a file is not there. complete: whether these are all items of the benchmark."""
+
+    benchmark: Benchmark
+    figures: dict[str, float]
+    items: int
+    missing: int
+    complete: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        papers = [{"table": p.table, "figure": p.figure, "values": dict(p.values)} for p in self.benchmark.papers]
+        return {
+            "benchmark": self.benchmark.name, "figures": self.figures, "items": self.items, "missing": self.missing,
+            "complete": self.complete, "paper": papers, "ours": list(self.benchmark.ours),
+        }  # fmt: skip
+
+
+def evaluate(
+    benchmark: Benchmark,
+    data: Path,
+    embedder: Embedder,
+    *,
+    limit: int | None = None,
+    query: str | None = None,
+    report: Report = lambda what, done, total: None,
+) -> Result:
+    """Evaluate a benchmark whose files lie in `data`.
+
+    limit: how many items at most, for a first look. query: what is asked of the videos, instead of what the benchmark
+    or the model asks; of no use for questions. What is embedded is kept in the cache: a run that was stopped goes on.
+
+    Raises LayoutError for a folder that is not laid out as the benchmark's `tree`, or without a single one of its
+    videos, DataError for annotations that can't be read.
+    """
+    task = benchmark.task(data)
+    if query is not None and not isinstance(task, Questions | Triplets):
+        task = replace(task, query=query)
+    found, missing = there(task)
+    if not found.items:
+        where = next((item.seen()[0].path for item in task.items), data)
+        why = f"holds none of the files of the {len(task.items)} items, e.g. {where}"
+        raise LayoutError(data, why, benchmark.tree)
+    chosen = drawn(found, limit)
+    figures = measure(chosen, Cached(embedder, report))
+    return Result(benchmark, figures, len(chosen.items), missing, not missing and len(chosen.items) == len(task.items))

@@ -1,0 +1,41 @@
+"""Which items of a task are evaluated: those whose files are there, and of those as many as asked for."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from vljepa_edge.evaluation.items import Media, Task
+
+T = TypeVar("T", bound=Task)
+
+
+def there(task: T) -> tuple[T, int]:
+    """The task without the items whose videos or images are not there, and how many those are."""
+    known: dict[object, bool] = {}
+
+    def is_there(media: Media) -> bool:
+        if media.path not in known:
+            known[media.path] = media.path.is_file()
+        return known[media.path]
+
+    kept = tuple(item for item in task.items if all(map(is_there, item.seen())))
+    return _with(task, kept), len(task.items) - len(kept)
+
+
+def drawn(task: T, limit: int | None) -> T:
+    """`limit` of the items, all for None, drawn as if at random, the same ones each time: those of a lower limit are
+    among them. Items of one file follow each other, so that it is decoded once."""
+    order: list[Any] = list(task.items)
+    random.Random(0).shuffle(order)
+    chosen = order[:limit]
+    files: dict[object, list[Any]] = {}
+    for item in chosen:
+        files.setdefault(next((media.path for media in item.seen()), None), []).append(item)
+    return _with(task, tuple(item for own in files.values() for item in own))
+
+
+def _with(task: T, items: tuple[Any, ...]) -> T:
+    changed: T = replace(task, items=items)  # type: ignore[arg-type]  # of a union
+    return changed

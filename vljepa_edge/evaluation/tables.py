@@ -1,0 +1,111 @@
+"""Reading annotation files: JSON, JSON lines and CSV, with errors that name the file and the place in it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from vljepa_edge.errors import DataError
+
+
+def json_of(file: Path) -> Any:
+    """What a JSON file holds. Raises DataError."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise DataError(file, f"must be JSON in UTF-8: {error}") from error
+
+
+def json_object(file: Path) -> dict[str, Any]:
+    """A JSON file that holds an object. Raises DataError."""
+    found = json_of(file)
+    if not isinstance(found, dict):
+        raise DataError(file, f"must hold a JSON object, got {type(found).__name__}")
+    return found
+
+
+def json_list(file: Path) -> Iterator[tuple[str, Any]]:
+    """The place and value of each entry of a JSON list. Raises DataError."""
+    found = json_of(file)
+    if not isinstance(found, list):
+        raise DataError(file, f"must hold a JSON list, got {type(found).__name__}")
+    yield from ((f"entry {number}", value) for number, value in enumerate(found))
+
+
+def json_lines(file: Path) -> Iterator[tuple[str, Any]]:
+    """The place and value of each line of JSON. Raises DataError."""
+    for number, line in enumerate(_text(file).split("\n"), 1):
+        if line.strip():
+            try:
+                yield f"line {number}", json.loads(line)
+            except ValueError as error:
+                raise DataError(file, f"must be JSON: {error}", f"line {number}") from error
+
+
+def csv_rows(
+    file: Path, *columns: str, delimiter: str = ",", quoted: bool = True
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """The place and the cells of each row of a table with a header that has these columns. Raises DataError."""
+    lines = io.StringIO(_text(file), newline="")
+    quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    reader = csv.DictReader(lines, delimiter=delimiter, quoting=quoting, strict=quoted)
+    try:
+        missing = [name for name in columns if name not in (reader.fieldnames or ())]
+        if missing:
+            raise DataError(file, f"must have the columns {', '.join(columns)}, lacks {', '.join(missing)}")
+        for number, row in enumerate(reader, 1):
+            if None in row or any(row[name] is None for name in columns):
+                raise DataError(file, f"must have {len(reader.fieldnames or ())} cells", f"row {number}")
+            yield f"row {number}", row
+    except csv.Error as error:
+        raise DataError(file, f"must be CSV: {error}") from error
+
+
+def csv_lists(file: Path, width: int) -> Iterator[tuple[str, list[str]]]:
+    """The place and the cells of each row of a table without a header, `width` cells wide. Raises DataError."""
+    try:
+        for number, row in enumerate(csv.reader(io.StringIO(_text(file), newline=""), strict=True), 1):
+            if len(row) != width:
+                raise DataError(file, f"must have {width} cells, got {len(row)}", f"row {number}")
+            yield f"row {number}", row
+    except csv.Error as error:
+        raise DataError(file, f"must be CSV: {error}") from error
+
+
+def field_of(file: Path, place: str, row: Any, name: str) -> Any:
+    """A value of an entry. Raises DataError for an entry that is no object or lacks it."""
+    if not isinstance(row, Mapping) or name not in row:
+        raise DataError(file, f"must be an object with {name!r}", place)
+    return row[name]
+
+
+def texts_of(file: Path, place: str, row: Any, *names: str) -> list[str]:
+    """Values of an entry that are texts with at least one letter. Raises DataError."""
+    found = [field_of(file, place, row, name) for name in names]
+    for name, value in zip(names, found, strict=True):
+        if not isinstance(value, str) or not value.strip():
+            raise DataError(file, f"{name} must be a text with at least one letter, got {value!r}", place)
+    return found
+
+
+def number_of(file: Path, place: str, value: object) -> float:
+    """A finite number, which may be written as text. Raises DataError."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = float("nan")
+    if not abs(number) < float("inf"):
+        raise DataError(file, f"must have a number, got {value!r}", place)
+    return number
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as opened:
+            return opened.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(file, f"must be text in UTF-8: {error}") from error
