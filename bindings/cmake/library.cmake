@@ -32,6 +32,7 @@ vljepa_objects(vljepa_runtime
   src/text/texts.cpp
   src/text/tokenizer.cpp
   src/video/fit.cpp
+  src/video/rows.cpp
   src/video/scale.cpp
   src/video/taps.cpp
   src/vision/shots.cpp

@@ -1,7 +1,7 @@
 // Scales pictures, for tests/video/test_pixels_in_cpp.py: the pixels must be those of Python.
 //
 // In, for each picture: a line `format width height to_width to_height mode matrix range pad`, then its planes, rows padded by
-// `pad` bytes. Out: to_width x to_height x 3 bytes.
+// `pad` bytes. Out: to_width x to_height x 3 bytes. With the argument `plain`, without what only some processors have.
 
 #include <cstdio>
 #include <iostream>
@@ -10,14 +10,16 @@
 #include <string>
 #include <vector>
 
+#include "video/rows.hpp"
 #include "vljepa/pixels.hpp"
 
-int main() {
+int main(int argc, char** argv) {
     using vljepa::PixelFormat;
     const std::map<std::string, PixelFormat> formats{
         {"rgb", PixelFormat::rgb},   {"bgr", PixelFormat::bgr},   {"rgba", PixelFormat::rgba}, {"bgra", PixelFormat::bgra},
         {"grey", PixelFormat::grey}, {"nv12", PixelFormat::nv12}, {"yuyv", PixelFormat::yuyv}, {"i420", PixelFormat::i420}};
-    vljepa::Scaler scaler;
+    const bool is_plain = argc > 1 && std::string(argv[1]) == "plain";
+    vljepa::Scaler scaler(is_plain ? vljepa::row_steps().front() : vljepa::row_steps().back());
     std::string line;
     while (std::getline(std::cin, line)) {
         std::istringstream words(line);

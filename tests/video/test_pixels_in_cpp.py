@@ -34,10 +34,10 @@ def picture(width: int, height: int, channels: int, seed: int = 0) -> Image:
 
 
 @cache
-def scaler() -> subprocess.Popen[bytes]:
+def scaler(*arguments: str) -> subprocess.Popen[bytes]:
     """One process for all cases."""
     pipe = subprocess.PIPE
-    return subprocess.Popen([program("scale_pictures")], stdin=pipe, stdout=pipe)
+    return subprocess.Popen([program("scale_pictures"), *arguments], stdin=pipe, stdout=pipe)
 
 
 def scaled(
@@ -46,7 +46,7 @@ def scaled(
     """What C++ makes of a picture of width x height whose planes are rows of bytes."""
     to_width, to_height, mode = case
     pad = about.get("pad", 0)
-    process = scaler()
+    process = scaler(*about.get("arguments", ()))
     assert process.stdin is not None and process.stdout is not None
     about_colour = f"{about.get('matrix', 'auto')} {about.get('range', 'limited')}"
     line = f"{format} {width} {height} {to_width} {to_height} {mode} {about_colour} {pad}\n"
@@ -111,3 +111,15 @@ def test_the_matrix_and_the_range_of_yuv(matrix: str, colorspace: int, range_: s
     expected = Scaler().fit(frame, (96, 64), "cover")
     found = scaled("nv12", planes, 320, 180, (96, 64, "cover"), matrix=matrix, range=range_)
     np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("arguments", [(), ("plain",)], ids=["this processor", "every processor"])
+def test_any_size(arguments: tuple[str, ...]) -> None:
+    """With the vectors of this processor, and with those that each one has."""
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        width, height, *to = (int(side) for side in rng.integers(1, (400, 400, 130, 130)))
+        mode: Literal["cover", "stretch"] = "cover" if rng.integers(2) else "stretch"
+        image = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+        found = scaled("rgb", [image], width, height, (*to, mode), arguments=arguments)
+        np.testing.assert_array_equal(found, resize(image, to[0], to[1], mode), str((width, height, to, mode)))

@@ -9,6 +9,8 @@
 
 namespace vljepa {
 
+struct RowSteps;
+
 enum class PixelFormat { rgb, bgr, rgba, bgra, grey, nv12, yuyv, i420 };
 
 constexpr bool is_yuv(PixelFormat format) {
@@ -40,17 +42,25 @@ void check_picture(const Picture& picture);
 /// which has libswscale do it. Keeps its tables and buffers between pictures; one thread uses it at a time.
 class Scaler {
   public:
+    Scaler();
+    /// With one of several ways to compute the same, for tests.
+    explicit Scaler(const RowSteps& steps) : steps_(&steps) {}
+
     /// `out` holds width x height x 3 bytes. cover: scales until both sides are filled and keeps the centre; stretch
     /// ignores the proportions. Throws FrameError.
     void fit(const Picture& picture, int width, int height, Resize mode, std::uint8_t* out);
 
   private:
-    /// The filter of one direction: for each output pixel, the first input pixel and `size` weights.
+    using Samples = std::vector<std::int16_t>;
+
+    /// The filter of one direction: for each output pixel, the first input pixel and `size` weights, then zeros up to
+    /// `stride`.
     struct Taps {
         int from = 0;
         int to = 0;
         int from_place = -1;
         std::size_t size = 0;
+        std::size_t stride = 0;
         std::vector<std::int32_t> first;
         std::vector<std::int16_t> weights;
 
@@ -67,10 +77,12 @@ class Scaler {
     const Taps& taps(std::size_t which, int from, int to, int place, int align, int one);
 
     std::array<Taps, 4> taps_;  // luma across, luma down, chroma across, chroma down
-    std::vector<std::uint16_t> row_;
-    std::vector<std::int16_t> luma_;
-    std::vector<std::int16_t> u_;
-    std::vector<std::int16_t> v_;
+    const RowSteps* steps_;
+    Samples row_;
+    Samples luma_;
+    Samples u_;
+    Samples v_;
+    std::vector<std::int32_t> sums_;
 };
 
 }  // namespace vljepa

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdlib>
 
+#include "video/rows.hpp"
 #include "vljepa/pixels.hpp"
 
 namespace vljepa {
@@ -159,7 +160,8 @@ void Scaler::Taps::make(int from_size, int to_size, int place, int align, int on
 
     size = rows.size;
     first = rows.first;
-    weights.resize(rows.weights.size());
+    stride = (size + kBlock - 1) / kBlock * kBlock;
+    weights.assign(first.size() * stride, 0);
     for (std::size_t i = 0; i < first.size(); ++i) {
         const std::int64_t* row = rows.row(i);
         std::int64_t sum = 0;
@@ -169,7 +171,7 @@ void Scaler::Taps::make(int from_size, int to_size, int place, int align, int on
         for (std::size_t j = 0; j < size; ++j) {
             const std::int64_t value = row[j] + error;
             const std::int64_t integer = rounded(value, sum);
-            weights[i * size + j] = static_cast<std::int16_t>(integer);
+            weights[i * stride + j] = static_cast<std::int16_t>(integer);
             error = value - integer * sum;
         }
     }
