@@ -63,16 +63,16 @@ def run(
     """
     from vljepa_edge.evaluation.adapters import benchmark_of
     from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
-    from vljepa_edge.evaluation.run import evaluate
+    from vljepa_edge.evaluation.run import select
 
     benchmark = benchmark_of(name)
     given, option, other = (table, "--csv FILE", data) if benchmark.is_file else (data, "--data DIR", table)
     if given is None or other is not None:
         raise InputError(f"{name} must be given {option}, and no other data; `vljepa eval --list` shows what it holds")
-    benchmark.task(given)  # a folder that is not laid out so costs no load of a model
+    selection = select(benchmark, given, limit=limit, query=query)  # what is wrong with it costs no load of a model
     embedder = BundleEmbedder(load_model(model, engine, threads, precision), views)
     with step_bars() as bars:
-        result = evaluate(benchmark, given, embedder, limit=limit, query=query, report=bars)
+        result = selection.measure(embedder, bars)
     if as_json:
         print_json(result.as_dict())
     else:

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vljepa_edge.errors import LayoutError
+from vljepa_edge.evaluation.items import Media
 from vljepa_edge.support.media_files import PHOTOS, VIDEOS
 
 
@@ -36,9 +37,15 @@ class Layout:
         """The error of a folder that is not laid out so."""
         return LayoutError(self.data, why, self.tree)
 
-    def media(self, stem: str, suffix: str = ".mp4") -> Path:
-        """The video or image of this stem, at any depth; `stem` and `suffix` in the folder where there is none."""
-        return self._by_stem.get(stem, self.data / f"{stem}{suffix}")
+    def media(self, stem: str, suffix: str = ".mp4", start: float | None = None, end: float | None = None) -> Media:
+        """The video or image of this stem, at any depth, or a stretch of it; where there is none, `stem` and `suffix`
+        in the folder."""
+        return Media(self._by_stem.get(stem, self.data / f"{stem}{suffix}"), start, end)
+
+    def at(self, name: str, *folders: str) -> Media:
+        """The video or image `name` in the first of these folders that has it, else in the first."""
+        paths = [self.data / folder / name for folder in folders]
+        return Media(next((path for path in paths if path.is_file()), paths[0]))
 
     @cached_property
     def _by_stem(self) -> dict[str, Path]:

@@ -10,7 +10,7 @@ from vljepa_edge.errors import LayoutError
 from vljepa_edge.evaluation.benchmark import Benchmark
 from vljepa_edge.evaluation.cached import Cached, Report
 from vljepa_edge.evaluation.embedder import Embedder
-from vljepa_edge.evaluation.items import Questions, Triplets
+from vljepa_edge.evaluation.items import Questions, Task, Triplets
 from vljepa_edge.evaluation.measure import measure
 from vljepa_edge.evaluation.selection import drawn, there
 
@@ -35,19 +35,27 @@ class Result:
         }  # fmt: skip
 
 
-def evaluate(
-    benchmark: Benchmark,
-    data: Path,
-    embedder: Embedder,
-    *,
-    limit: int | None = None,
-    query: str | None = None,
-    report: Report = lambda what, done, total: None,
-) -> Result:
-    """Evaluate a benchmark whose files lie in `data`.
+@dataclass(frozen=True)
+class Selection:
+    """What of a benchmark is evaluated. missing: how many items lack a file. total: how many items it has."""
 
-    limit: how many items at most, for a first look. query: what is asked of the videos, instead of what the benchmark
-    or the model asks; of no use for questions. What is embedded is kept in the cache: a run that was stopped goes on.
+    benchmark: Benchmark
+    task: Task
+    missing: int
+    total: int
+
+    def measure(self, embedder: Embedder, report: Report = lambda what, done, total: None) -> Result:
+        """Its figures. What is embedded is kept in the cache, so a run that was stopped goes on."""
+        figures = measure(self.task, Cached(embedder, report))
+        count = len(self.task.items)
+        return Result(self.benchmark, figures, count, self.missing, count == self.total)
+
+
+def select(benchmark: Benchmark, data: Path, *, limit: int | None = None, query: str | None = None) -> Selection:
+    """The items of a benchmark whose files lie in `data`.
+
+    limit: how many at most, for a first look. query: what is asked of the videos, instead of what the benchmark or the
+    model asks; of no use for questions.
 
     Raises LayoutError for a folder that is not laid out as the benchmark's `tree`, or without a single one of its
     videos, DataError for annotations that can't be read.
@@ -60,6 +68,4 @@ def evaluate(
         where = next((item.seen()[0].path for item in task.items), data)
         why = f"holds none of the files of the {len(task.items)} items, e.g. {where}"
         raise LayoutError(data, why, benchmark.tree)
-    chosen = drawn(found, limit)
-    figures = measure(chosen, Cached(embedder, report))
-    return Result(benchmark, figures, len(chosen.items), missing, not missing and len(chosen.items) == len(task.items))
+    return Selection(benchmark, drawn(found, limit), missing, len(task.items))

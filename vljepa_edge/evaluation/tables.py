@@ -38,7 +38,7 @@ def json_list(file: Path) -> Iterator[tuple[str, Any]]:
 
 def json_lines(file: Path) -> Iterator[tuple[str, Any]]:
     """The place and value of each line of JSON. Raises DataError."""
-    for number, line in enumerate(_text(file).split("\n"), 1):
+    for number, line in enumerate(text_of(file).split("\n"), 1):
         if line.strip():
             try:
                 yield f"line {number}", json.loads(line)
@@ -50,7 +50,7 @@ def csv_rows(
     file: Path, *columns: str, delimiter: str = ",", quoted: bool = True
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """The place and the cells of each row of a table with a header that has these columns. Raises DataError."""
-    lines = io.StringIO(_text(file), newline="")
+    lines = io.StringIO(text_of(file), newline="")
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     reader = csv.DictReader(lines, delimiter=delimiter, quoting=quoting, strict=quoted)
     try:
@@ -68,7 +68,7 @@ def csv_rows(
 def csv_lists(file: Path, width: int) -> Iterator[tuple[str, list[str]]]:
     """The place and the cells of each row of a table without a header, `width` cells wide. Raises DataError."""
     try:
-        for number, row in enumerate(csv.reader(io.StringIO(_text(file), newline=""), strict=True), 1):
+        for number, row in enumerate(csv.reader(io.StringIO(text_of(file), newline=""), strict=True), 1):
             if len(row) != width:
                 raise DataError(file, f"must have {width} cells, got {len(row)}", f"row {number}")
             yield f"row {number}", row
@@ -103,7 +103,26 @@ def number_of(file: Path, place: str, value: object) -> float:
     return number
 
 
-def _text(file: Path) -> str:
+def seconds_of(file: Path, place: str, stamp: str) -> float:
+    """Seconds of a time such as 00:01:02.35. Raises DataError."""
+    found = 0.0
+    for part in stamp.split(":"):
+        found = 60 * found + number_of(file, place, part)
+    return found
+
+
+def stretch_of(file: Path, place: str, values: object) -> tuple[float, float]:
+    """A start and an end after it, in seconds. Raises DataError."""
+    if not isinstance(values, list | tuple) or len(values) != 2:
+        raise DataError(file, f"must have a start and an end, got {values!r}", place)
+    start, end = (number_of(file, place, value) for value in values)
+    if not 0 <= start < end:
+        raise DataError(file, f"must have an end after its start, got {start:g} to {end:g} s", place)
+    return start, end
+
+
+def text_of(file: Path) -> str:
+    """All of a text file, its line ends as they are. Raises DataError."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             return opened.read()

@@ -3,10 +3,29 @@
 from __future__ import annotations
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.evaluation.adapters.clevr import CLEVR
+from vljepa_edge.evaluation.adapters.coin import COIN_STEPS, COIN_TASKS
+from vljepa_edge.evaluation.adapters.crosstask import CROSSTASK_STEPS, CROSSTASK_TASKS
+from vljepa_edge.evaluation.adapters.egoexo4d import EGOEXO4D
+from vljepa_edge.evaluation.adapters.epic_kitchens import EPIC_KITCHENS_100
+from vljepa_edge.evaluation.adapters.gqa import GQA
+from vljepa_edge.evaluation.adapters.kinetics400 import KINETICS_400
+from vljepa_edge.evaluation.adapters.own_table import CLASSIFICATION, QUESTIONS, RETRIEVAL
+from vljepa_edge.evaluation.adapters.pope import POPE
+from vljepa_edge.evaluation.adapters.popev2 import POPEV2
+from vljepa_edge.evaluation.adapters.ssv2 import SSV2
 from vljepa_edge.evaluation.adapters.sugarcrepe_pp import SUGARCREPE_PP
+from vljepa_edge.evaluation.adapters.tallyqa import TALLYQA
+from vljepa_edge.evaluation.adapters.visla import VISLA
 from vljepa_edge.evaluation.benchmark import Benchmark
 
-BENCHMARKS: dict[str, Benchmark] = {one.name: one for one in (SUGARCREPE_PP,)}
+_ALL = (
+    *(SSV2, EPIC_KITCHENS_100, EGOEXO4D, KINETICS_400, COIN_STEPS, COIN_TASKS, CROSSTASK_STEPS, CROSSTASK_TASKS),
+    *(GQA, TALLYQA, POPE, POPEV2, CLEVR),
+    *(SUGARCREPE_PP, VISLA),
+    *(CLASSIFICATION, RETRIEVAL, QUESTIONS),
+)
+BENCHMARKS: dict[str, Benchmark] = {one.name: one for one in _ALL}
 
 
 def benchmark_of(name: str) -> Benchmark:

@@ -1,0 +1,69 @@
+"""Any user's own table: clips with labels, videos with texts, or questions about images and videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vljepa_edge.errors import DataError
+from vljepa_edge.evaluation.benchmark import Benchmark
+from vljepa_edge.evaluation.classes import Classes
+from vljepa_edge.evaluation.items import Classification, Described, Labelled, Media, Question, Questions, Retrieval
+from vljepa_edge.evaluation.layout import Layout
+from vljepa_edge.evaluation.tables import csv_rows, stretch_of, texts_of
+
+_MEDIA = "path (from the table's folder), and for a stretch of a video start and end in seconds"
+
+
+def read_classification(layout: Layout) -> Classification:
+    """A row a clip; the classes are the labels that occur."""
+    classes, items = Classes(), []
+    for place, row in csv_rows(layout.data, "path", "label"):
+        (label,) = texts_of(layout.data, place, row, "label")
+        items.append(Labelled(_media(layout.data, place, row), classes.number(label)))
+    return Classification(classes.labels, tuple(items))
+
+
+def read_retrieval(layout: Layout) -> Retrieval:
+    """A row a text; rows of the same clip are texts of one video."""
+    texts: dict[Media, list[str]] = {}
+    for place, row in csv_rows(layout.data, "path", "text"):
+        texts.setdefault(_media(layout.data, place, row), []).extend(texts_of(layout.data, place, row, "text"))
+    return Retrieval(tuple(Described(media, tuple(own)) for media, own in texts.items()))
+
+
+def read_questions(layout: Layout) -> Questions:
+    """A row a question; its candidates are parted by |, and the answer is one of them."""
+    items = []
+    for place, row in csv_rows(layout.data, "path", "question", "answer", "candidates"):
+        question, answer, given = texts_of(layout.data, place, row, "question", "answer", "candidates")
+        candidates = tuple(name.strip() for name in given.split("|"))
+        if answer.strip() not in candidates or len(set(candidates)) != len(candidates) or "" in candidates:
+            raise DataError(layout.data, "candidates must differ, and the answer be one of them", place)
+        media = _media(layout.data, place, row)
+        items.append(Question(media, question, candidates, candidates.index(answer.strip())))
+    return Questions(tuple(items))
+
+
+def _media(table: Path, place: str, row: dict[str, str]) -> Media:
+    (path,) = texts_of(table, place, row, "path")
+    times = [row.get("start") or None, row.get("end") or None]
+    if times == [None, None]:
+        return Media(table.parent / path)
+    return Media(table.parent / path, *stretch_of(table, place, times))
+
+
+CLASSIFICATION = Benchmark(
+    "classification", "a table of your own", "zero-shot classification",
+    f"FILE, a CSV with the columns\n  {_MEDIA}\n  label",
+    read_classification, is_file=True,
+)  # fmt: skip
+RETRIEVAL = Benchmark(
+    "retrieval", "a table of your own", "text-to-video retrieval",
+    f"FILE, a CSV with the columns\n  {_MEDIA}\n  text; several rows of one path are several texts of it",
+    read_retrieval, is_file=True,
+)  # fmt: skip
+QUESTIONS = Benchmark(
+    "questions", "a table of your own", "discriminative VQA",
+    f"FILE, a CSV with the columns\n  {_MEDIA}\n  question, answer, candidates (parted by |, the answer among them)",
+    read_questions, is_file=True,
+)  # fmt: skip
