@@ -23,7 +23,7 @@ _ELSEWHERE = ("builtins", "collections", "os", "pathlib", "numpy", "typing", "ty
 _INTERNAL = {
     *("Model.__init__", "Perception.__init__", "Labels.__init__", "StreamOptions.changed", "StreamOptions.filled"),
     *("Manifest.entries", "Manifest.x_encoders"),
-    *(f"{policy}.start" for policy in ("Policy", "LocalVariance", "RunningWard", "Uniform")),
+    *(f"{policy}.start" for policy in ("Policy", "Budget", "LocalVariance", "RunningWard", "Uniform")),
 }
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.async_reader import AsyncEventReader
     from vljepa_edge.streaming.event import Event
     from vljepa_edge.streaming.options import StreamOptions
-    from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard, Uniform, parse_policy
+    from vljepa_edge.streaming.policy import Budget, LocalVariance, Policy, RunningWard, Uniform, parse_policy
     from vljepa_edge.streaming.reader import EventReader
     from vljepa_edge.streaming.segmentation import Segment, segment
     from vljepa_edge.streaming.stats import Stats
@@ -57,6 +57,7 @@ __all__ = [
     "Answer",
     "AsyncEventReader",
     "Bag",
+    "Budget",
     "Bundle",
     "BundleError",
     "Clip",
@@ -116,6 +117,7 @@ _HOMES = {
     "Hit": "tasks.retrieve",
     "Index": "tasks.retrieve",
     "Labels": "perception.labels",
+    "Budget": "streaming.policy",
     "LocalVariance": "streaming.policy",
     "Manifest": "bundle.manifest",
     "Model": "model",

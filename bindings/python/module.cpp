@@ -40,13 +40,12 @@ Floats as_floats(const py::object& object, py::ssize_t dimensions, const std::st
 }
 
 Floats as_embedding(const py::object& object, std::size_t width) {
-    const std::string wanted = "(" + std::to_string(width) + ",)";
-    Floats array = as_floats(object, 1, wanted);
-    if (static_cast<std::size_t>(array.size()) != width) {
-        throw vljepa::InputError("embedding is " + describe(object) + "; pass a C-contiguous float32 array of shape " +
-                                 wanted);
+    if (py::isinstance<Floats>(object)) {
+        Floats array = py::reinterpret_borrow<Floats>(object);
+        if (array.ndim() == 1 && static_cast<std::size_t>(array.size()) == width) return array;
     }
-    return array;
+    throw vljepa::InputError("embedding is " + describe(object) + "; pass a C-contiguous float32 array of shape (" +
+                             std::to_string(width) + ",)");
 }
 
 template <typename T>
@@ -176,12 +175,22 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
         py::arg("min_duration"));
     m.def(
         "running_ward",
-        [](std::size_t width, double threshold, std::size_t smooth, double min_duration, double max_duration) {
-            const vljepa::RunningWardOptions options{threshold, smooth, min_duration, max_duration};
+        [](std::size_t width, double threshold, std::size_t smooth, double min_duration, double max_duration,
+           double back) {
+            const vljepa::RunningWardOptions options{threshold, smooth, min_duration, max_duration, back};
             return std::make_unique<PolicyState>(std::make_unique<vljepa::RunningWard>(width, options));
         },
         py::arg("width"), py::kw_only(), py::arg("threshold"), py::arg("smooth"), py::arg("min_duration"),
-        py::arg("max_duration"));
+        py::arg("max_duration"), py::arg("back"));
+    m.def(
+        "budget",
+        [](std::size_t width, double per_minute, std::size_t burst, double least, std::size_t smooth,
+           double min_duration, double back) {
+            const vljepa::BudgetOptions options{per_minute, burst, least, smooth, min_duration, back};
+            return std::make_unique<PolicyState>(std::make_unique<vljepa::Budget>(width, options));
+        },
+        py::arg("width"), py::kw_only(), py::arg("per_minute"), py::arg("burst"), py::arg("least"), py::arg("smooth"),
+        py::arg("min_duration"), py::arg("back"));
 
     py::class_<Stats>(m, "SlidingStats")
         .def(py::init<std::size_t, std::size_t>(), py::arg("width"), py::arg("window"))

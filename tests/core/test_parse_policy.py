@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard, Uniform, parse_policy
+from vljepa_edge.streaming.policy import Budget, LocalVariance, Policy, RunningWard, Uniform, parse_policy
 
 seconds = st.floats(0, 86400)
 policies = st.one_of(
@@ -29,7 +29,9 @@ policies = st.one_of(
         smooth=st.integers(1, 1024),
         min_duration=st.floats(0, 100),
         max_duration=st.one_of(st.just(math.inf), st.floats(101, 86400)),
+        back=st.floats(0, 1, exclude_min=True),
     ),
+    st.builds(Budget, per_minute=st.floats(0, 6000, exclude_min=True), burst=st.integers(1, 1024)),
 )
 
 
@@ -47,6 +49,8 @@ def test_round_trip(policy: Policy) -> None:
         (" running-ward : threshold = .2 , max_duration = inf ", RunningWard(threshold=0.2)),
         ("running-ward:smooth=2,threshold=1e-1", RunningWard(0.1, smooth=2)),
         ("local-variance:window=4", LocalVariance(window=4)),
+        ("budget:per_minute=6,burst=3", Budget(6, burst=3)),
+        ("running-ward:back=0.5", RunningWard(back=0.5)),
     ],
 )
 def test_forms_that_are_read(text: str, policy: Policy) -> None:
@@ -63,7 +67,7 @@ def test_the_text_shows_what_matters() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("ward", "policy must be one of uniform, local-variance, running-ward, e.g. running.*, got 'ward'"),
+        ("ward", "policy must be one of uniform, local-variance, running-ward, budget, e.g. running.*, got 'ward'"),
         ("", "policy must be one of .*, got ''"),
         ("running-ward:limit=1", "a key must be one of threshold, smooth, min_duration, max.*, got 'limit'"),
         ("running-ward:threshold", "threshold must be a number, above 0 and at most 4.*, got ''"),
@@ -75,6 +79,10 @@ def test_the_text_shows_what_matters() -> None:
         ("running-ward:max_duration=-1", "above 0 and at most 86400 seconds, or inf"),
         ("local-variance:window=1", "window must be an integer, 2 to 1024 hops, got 1"),
         ("local-variance:smooth=1.5", "smooth must be an integer, 1 to 1024 hops, got '1.5'"),
+        ("running-ward:back=1.1", "back must be a number, above 0 and at most 1, a share of the threshold, got 1.1"),
+        ("budget:per_minute=0", "per_minute must be a number, above 0 and at most 6000 segments a minute, got 0.0"),
+        ("budget:burst=0", "burst must be an integer, 1 to 1024 segments, got 0"),
+        ("budget:threshold=0.3", "a key must be one of per_minute, burst, least, .*, got 'threshold'"),
         ("uniform:period=1,period=2", "period is given twice"),
         ("uniform:period=1,", "a key must be one of period, each as key=value, got ''"),
     ],

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge._core import Decision, PolicyState, Segment
 from vljepa_edge.errors import InputError
-from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard, Uniform
+from vljepa_edge.streaming.policy import Budget, LocalVariance, Policy, RunningWard, Uniform
 
 WIDTH = 6
 
@@ -33,6 +33,15 @@ policies = st.one_of(
         smooth=st.integers(1, 4),
         min_duration=st.floats(0, 2),
         max_duration=st.one_of(st.just(math.inf), st.floats(2.1, 6)),
+        back=st.floats(0.1, 1),
+    ),
+    st.builds(
+        Budget,
+        per_minute=st.floats(1, 200),
+        burst=st.integers(1, 5),
+        least=st.floats(0.01, 1),
+        min_duration=st.floats(0, 2),
+        back=st.floats(0.1, 1),
     ),
 )
 
@@ -138,7 +147,7 @@ def ward_oracle(policy: RunningWard, stream: Stream) -> list[list[int]]:
         n = len(segment)
         cost = n / (n + 1) * np.sum((rows[segment].mean(0) - pooled) ** 2)
         full = has_lasted(times, i, segment[0], policy.max_duration)
-        if cost <= policy.threshold:
+        if cost <= policy.threshold * (policy.back if candidate else 1):
             segment, candidate = segment + candidate, []
             if not full:
                 segment.append(i)
@@ -160,6 +169,7 @@ def ward_oracle(policy: RunningWard, stream: Stream) -> list[list[int]]:
         smooth=st.integers(1, 4),
         min_duration=st.sampled_from([0.0, 0.3, 0.5, 1.0]),
         max_duration=st.sampled_from([1.5, 4.0, math.inf]),
+        back=st.sampled_from([0.3, 0.7, 1.0]),
     ),
     streams(),
 )

@@ -26,7 +26,7 @@ from tests.video.lerobot_data import write_dataset
 from vljepa_edge.bundle.manifest import Manifest
 from vljepa_edge.bundle.store import default_bundle
 from vljepa_edge.cli import app
-from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard, Uniform
+from vljepa_edge.streaming.policy import Budget, LocalVariance, Policy, RunningWard, Uniform
 from vljepa_edge.streaming.stats import Counts
 
 ROOT = Path(__file__).parents[2]
@@ -253,7 +253,7 @@ def test_every_count_and_field_of_an_event_is_documented() -> None:
     assert [name for name in names if f"`{name}`" not in rows] == []
 
 
-@pytest.mark.parametrize("kind", [RunningWard, LocalVariance, Uniform], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [RunningWard, Budget, LocalVariance, Uniform], ids=lambda kind: kind.name)
 def test_policies_are_documented_with_their_defaults(kind: type[Policy]) -> None:
     section = read("docs/streaming.md").partition(f"**`{kind.name}`**")[2].partition("\n**`")[0]
     for key in fields(kind):

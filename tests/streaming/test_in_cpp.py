@@ -215,7 +215,7 @@ def test_what_the_c_api_refuses_is_an_error_with_a_reason(toys: dict[str, Path])
     toy = str(toys["frames"])
     assert told("/nowhere", "uniform", "-1", "0").startswith("error\t3 /nowhere: does not exist")
     assert told(toy, "waves", "-1", "0").startswith(
-        "error\t1 policy must be one of uniform, local-variance, running-ward"
+        "error\t1 policy must be one of uniform, local-variance, running-ward, budget"
     )
     assert told(toy, "uniform:period=0", "-1", "0").startswith(
         "error\t1 uniform: period must be a number, above 0 and at most"

@@ -66,7 +66,7 @@ Policy = Annotated[
         "--policy",
         "-p",
         metavar="POLICY",
-        help="When to decode: uniform:period=1, local-variance:threshold=0.15 or running-ward:threshold=0.3.",
+        help="When to decode: uniform:period=1, running-ward:threshold=0.3 or budget:per_minute=6,burst=3.",
     ),
 ]
 Open = Annotated[bool, typer.Option("--open", help="Print a segment when it opens, too: --decode both.")]

@@ -51,6 +51,7 @@ _DAY = 86400
 _COST = _Range(0, 4, ", the most that two unit embeddings can differ by", above=True)
 _HOPS = _Range(1, 1024, " hops", integer=True)
 _MIN_DURATION = _Range(0, _DAY, " seconds")
+_BACK = _Range(0, 1, ", a share of the threshold", above=True)
 
 
 @dataclass(frozen=True)
@@ -122,9 +123,10 @@ class RunningWard(Policy):
     An embedding, average-pooled over the last `smooth` hops, joins the open segment of n embeddings unless Ward's cost
     of that, n/(n+1) * |segment mean - embedding|^2, exceeds `threshold`. Then it starts a candidate, which becomes the
     open segment once it has lasted `min_duration` seconds; if the stream returns before, the candidate joins the open
-    segment, so that a noisy hop doesn't split. At a hard cut, where the window restarts, a tenth of the threshold is
-    enough. While the windows of a new segment hold frames from before it, they are left out of its mean and cannot
-    split it. A segment is split anyway after `max_duration` seconds. Score: Ward's cost.
+    segment, so that a noisy hop doesn't split. It has returned when the cost is at most `back` of the threshold: below
+    1 that is hysteresis, one threshold to leave and another to come back. At a hard cut, where the window restarts, a
+    tenth of the threshold is enough. While the windows of a new segment hold frames from before it, they are left out
+    of its mean and cannot split it. A segment is split anyway after `max_duration` seconds. Score: Ward's cost.
     """
 
     name: ClassVar[str] = "running-ward"
@@ -132,6 +134,7 @@ class RunningWard(Policy):
     smooth: int = _number(1, _HOPS)
     min_duration: float = _number(0.5, _MIN_DURATION)
     max_duration: float = _number(math.inf, _Range(0, _DAY, " seconds", above=True, endless=True))
+    back: float = _number(1.0, _BACK)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -148,10 +151,42 @@ class RunningWard(Policy):
             smooth=self.smooth,
             min_duration=self.min_duration,
             max_duration=self.max_duration,
+            back=self.back,
         )
 
 
-_POLICIES: dict[str, type[Policy]] = {kind.name: kind for kind in (Uniform, LocalVariance, RunningWard)}
+@dataclass(frozen=True)
+class Budget(Policy):
+    """RunningWard that sets its own threshold so that `per_minute` segments open a minute, where that much changes.
+
+    The threshold rises by a third with each segment and falls by as much in the time in which one may open, down to
+    `least`, below which a change is noise; it begins at 0.3. So it settles where just so many changes cost more, with
+    no look at the future. A token bucket makes it a bound: of any stretch of t seconds at most `burst` + t / 60 *
+    `per_minute` segments open. A change that finds the bucket empty waits as a candidate, and is dated to where it
+    began. After a gap the bucket is full. `smooth`, `min_duration`, `back` and the score are RunningWard's.
+    """
+
+    name: ClassVar[str] = "budget"
+    per_minute: float = _number(6.0, _Range(0, 6000, " segments a minute", above=True))
+    burst: int = _number(3, _Range(1, 1024, " segments", integer=True))
+    least: float = _number(0.1, _Range(0, 2, ", the least threshold", above=True))
+    smooth: int = _number(1, _HOPS)
+    min_duration: float = _number(0.5, _MIN_DURATION)
+    back: float = _number(1.0, _BACK)
+
+    def start(self, width: int) -> _core.PolicyState:
+        return _core.budget(
+            width,
+            per_minute=self.per_minute,
+            burst=self.burst,
+            least=self.least,
+            smooth=self.smooth,
+            min_duration=self.min_duration,
+            back=self.back,
+        )
+
+
+_POLICIES: dict[str, type[Policy]] = {kind.name: kind for kind in (Uniform, LocalVariance, RunningWard, Budget)}
 
 
 def parse_policy(text: str | Policy) -> Policy:

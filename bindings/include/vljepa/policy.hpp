@@ -37,8 +37,9 @@ class SegmentMean {
     void add(const float* embedding);
     void add(const SegmentMean& other);
     std::int64_t count() const { return count_; }
-    /// Squared distance of the mean to `point`, `width` doubles.
+    /// Squared distance of the mean to `point`, `width` numbers.
     double squared_distance_to(const double* point) const;
+    double squared_distance_to(const float* point) const;
     std::vector<float> unit_mean() const;
 
   private:
@@ -52,7 +53,8 @@ class SegmentMean {
 /// it, too, and their embeddings may be like neither. A policy that is told of `since` knows which these are.
 ///
 /// Segments tile the time line: each push belongs to exactly one segment and a segment ends where the next starts. The
-/// first push opens a segment. A policy holds O(width) memory and is used by one thread at a time.
+/// first push opens a segment. A policy holds O(width) memory, a push allocates none but the mean of a segment that it
+/// closes, and one thread at a time uses it.
 ///
 /// Durations are compared with the times of hops, which jitter: one counts as reached when it falls short by at most a
 /// quarter of the last hop, or of itself if that is less.
@@ -93,6 +95,8 @@ class Policy {
     bool has_lasted(double elapsed, double duration) const;
     /// Seconds by which `duration` may fall short.
     double slack(double duration) const;
+    /// Seconds between the last two pushes.
+    double hop() const { return hop_; }
 
     double start_ = 0.0;        // of the open segment
     double start_since_ = 0.0;  // what it is about began after this
@@ -151,23 +155,31 @@ struct RunningWardOptions {
     std::size_t smooth = 1;
     double min_duration = 0.5;
     double max_duration = std::numeric_limits<double>::infinity();
+    double back = 1.0;
 };
 
 /// Causal Ward: the embedding, average-pooled over the last `smooth` hops, joins the open segment unless Ward's cost of
 /// that, n/(n+1) * |mean - embedding|^2, exceeds `threshold`, or a tenth of it where the window restarted, at a hard
 /// cut. Then it starts a candidate, which becomes the open segment once it has lasted `min_duration` seconds; if the
-/// stream returns before, the candidate joins the open segment, so that a noisy hop doesn't split. While the windows of
+/// stream returns before, the candidate joins the open segment, so that a noisy hop doesn't split. It has returned when
+/// the cost is at most `back` of what started the candidate: below 1, that is hysteresis. While the windows of
 /// a new segment hold what was before it, each embedding takes the place of its mean and none splits it. A change began
 /// after the last hop that cost at most half the threshold. A segment is split anyway after `max_duration` seconds.
 /// Score: Ward's cost.
-class RunningWard final : public Policy {
+class RunningWard : public Policy {
   public:
     RunningWard(std::size_t width, const RunningWardOptions& options);
 
-  private:
+  protected:
     void begin(const float* embedding) override;
     Decision step(const float* embedding, double time) override;
+
+    double threshold_;
+    bool may_split_ = true;  // else a candidate waits, however long it has lasted
+
+  private:
     void settle() override;
+    double cost_of(const float* embedding);
     void pool_from(const float* embedding);
 
     RunningWardOptions options_;
@@ -178,6 +190,35 @@ class RunningWard final : public Policy {
     double alike_ = 0.0;    // seconds, the last hop that was as the open segment
     bool candidate_cut_ = false;  // it began at a hard cut
     bool turning_ = false;  // the open segment has no embedding yet that speaks of nothing before it
+};
+
+struct BudgetOptions {
+    double per_minute = 6.0;
+    std::size_t burst = 3;
+    double least = 0.1;
+    std::size_t smooth = 1;
+    double min_duration = 0.5;
+    double back = 1.0;
+};
+
+/// RunningWard that sets its own threshold so that `per_minute` segments open a minute, where that much changes. The
+/// threshold rises by a step with each segment and falls by as much in the time in which one may open, down to `least`;
+/// it begins at RunningWard's default. Hence it settles where just so many changes cost more. A token bucket makes the
+/// budget a bound: of any stretch of t seconds at most `burst` + t / 60 * `per_minute` segments open. A change that finds
+/// the bucket empty is a candidate until there is a token. Score: Ward's cost.
+class Budget final : public RunningWard {
+  public:
+    Budget(std::size_t width, const BudgetOptions& options);
+
+  private:
+    void begin(const float* embedding) override;
+    Decision step(const float* embedding, double time) override;
+
+    double rate_;   // segments a second
+    double burst_;
+    double least_;  // logarithm of the least threshold
+    double level_ = 0.0;  // logarithm of the threshold
+    double tokens_ = 0.0;
 };
 
 }  // namespace vljepa

@@ -13,7 +13,8 @@ inline double squared_norm(const float* x, std::size_t width) {
 }
 
 /// Squared distance between `a * scale_a` and `b * scale_b`.
-inline double squared_distance(const double* a, double scale_a, const double* b, double scale_b, std::size_t width) {
+template <typename B>
+double squared_distance(const double* a, double scale_a, const B* b, double scale_b, std::size_t width) {
     double sum = 0.0;
 #pragma omp simd reduction(+ : sum)
     for (std::size_t i = 0; i < width; ++i) {

@@ -18,6 +18,10 @@ constexpr double kShortBy = 0.25;
 constexpr double kAlike = 0.5;
 // The share of the threshold that is enough at a hard cut, where the frames themselves say that something else began.
 constexpr double kAtCut = 0.1;
+// The step of a budget's threshold, as a logarithm: a third more a segment. Smaller ones learn a scene for minutes.
+constexpr double kStep = 0.3;
+// The largest cost that two unit embeddings can have, four, as a logarithm.
+const double kMost = std::log(4.0);
 // Timestamps are sums of floating-point frame times: 0.25 * 4 may be a few ulps short of 1.
 constexpr double kRounding = 1e-9;  // seconds
 
@@ -43,6 +47,10 @@ void SegmentMean::add(const SegmentMean& other) {
 }
 
 double SegmentMean::squared_distance_to(const double* point) const {
+    return squared_distance(sum_.data(), 1.0 / static_cast<double>(count_), point, 1.0, sum_.size());
+}
+
+double SegmentMean::squared_distance_to(const float* point) const {
     return squared_distance(sum_.data(), 1.0 / static_cast<double>(count_), point, 1.0, sum_.size());
 }
 
@@ -178,13 +186,14 @@ void LocalVariance::observe(const float* embedding) {
 }
 
 RunningWard::RunningWard(std::size_t width, const RunningWardOptions& options)
-    : Policy(width), options_(options), pool_(width, options.smooth), candidate_(width) {
+    : Policy(width), threshold_(options.threshold), options_(options), pool_(width, options.smooth), candidate_(width) {
     require(std::isfinite(options.threshold) && options.threshold > 0.0, "threshold", options.threshold,
             "a number above 0");
     require(std::isfinite(options.min_duration) && options.min_duration >= 0.0, "min_duration", options.min_duration,
             "0 seconds or more");
     require(options.max_duration > options.min_duration, "max_duration", options.max_duration,
             "more than min_duration, or inf");
+    require(options.back > 0.0 && options.back <= 1.0, "back", options.back, "a share above 0 and at most 1");
 }
 
 void RunningWard::begin(const float* embedding) {
@@ -194,11 +203,10 @@ void RunningWard::begin(const float* embedding) {
 }
 
 Decision RunningWard::step(const float* embedding, double time) {
-    pool_.push(embedding);
-    const double cost =
-        ward_cost(static_cast<double>(open_.count()), 1.0, open_.squared_distance_to(pool_.mean().data()));
-    const bool at_cut = cut_ || (candidate_.count() > 0 && candidate_cut_);
-    const bool differs = cost > options_.threshold * (at_cut ? kAtCut : 1.0);
+    const double cost = cost_of(embedding);
+    const bool waits = candidate_.count() > 0;
+    const bool at_cut = cut_ || (waits && candidate_cut_);
+    const bool differs = cost > threshold_ * (at_cut ? kAtCut : 1.0) * (waits ? options_.back : 1.0);
     const bool full = has_lasted(time - start_, options_.max_duration);
     if (turning_ && !full) {
         turning_ = since_ < start_;
@@ -210,7 +218,7 @@ Decision RunningWard::step(const float* embedding, double time) {
             return stay(cost);
         }
     }
-    if (cost <= kAlike * options_.threshold) alike_ = time;
+    if (cost <= kAlike * threshold_) alike_ = time;
     if (!differs) settle();
     if (!differs && !full) {
         open_.add(embedding);
@@ -223,7 +231,7 @@ Decision RunningWard::step(const float* embedding, double time) {
         pool_from(embedding);
     }
     candidate_.add(embedding);
-    if (!full && !has_lasted(time - candidate_start_, options_.min_duration)) return stay(cost);
+    if (!may_split_ || (!full && !has_lasted(time - candidate_start_, options_.min_duration))) return stay(cost);
     Decision decision = split(candidate_start_, candidate_since_, cost);
     settle();
     alike_ = start_;
@@ -231,7 +239,15 @@ Decision RunningWard::step(const float* embedding, double time) {
     return decision;
 }
 
+double RunningWard::cost_of(const float* embedding) {
+    if (options_.smooth > 1) pool_.push(embedding);
+    const double distance2 = options_.smooth > 1 ? open_.squared_distance_to(pool_.mean().data())
+                                                 : open_.squared_distance_to(embedding);
+    return ward_cost(static_cast<double>(open_.count()), 1.0, distance2);
+}
+
 void RunningWard::pool_from(const float* embedding) {
+    if (options_.smooth == 1) return;
     pool_.clear();
     pool_.push(embedding);
 }
@@ -240,6 +256,37 @@ void RunningWard::settle() {
     if (candidate_.count() == 0) return;
     open_.add(candidate_);
     candidate_.clear();
+}
+
+Budget::Budget(std::size_t width, const BudgetOptions& options)
+    : RunningWard(width, {RunningWardOptions{}.threshold, options.smooth, options.min_duration,
+                          std::numeric_limits<double>::infinity(), options.back}),
+      rate_(options.per_minute / 60.0),
+      burst_(static_cast<double>(options.burst)),
+      least_(std::log(options.least)) {
+    require(std::isfinite(rate_) && rate_ > 0.0, "per_minute", options.per_minute, "a number above 0");
+    require(options.burst >= 1, "burst", burst_, "at least 1");
+    require(least_ < kMost, "least", options.least, "a number above 0 and below 4");  // not of a NaN either
+}
+
+void Budget::begin(const float* embedding) {
+    level_ = std::max(least_, std::log(RunningWardOptions{}.threshold));
+    tokens_ = burst_ - 1.0;  // the first segment takes one
+    RunningWard::begin(embedding);
+}
+
+Decision Budget::step(const float* embedding, double time) {
+    const double earned = rate_ * hop();
+    tokens_ = std::min(burst_, tokens_ + earned);
+    level_ = std::max(least_, level_ - kStep * earned);
+    threshold_ = std::exp(level_);
+    may_split_ = tokens_ >= 1.0 - kRounding;
+    Decision decision = RunningWard::step(embedding, time);
+    if (decision.opened) {
+        tokens_ -= 1.0;
+        level_ = std::min(kMost, level_ + kStep);
+    }
+    return decision;
 }
 
 }  // namespace vljepa

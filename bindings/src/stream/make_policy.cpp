@@ -65,7 +65,15 @@ std::vector<Named> policies() {
          {{"threshold", 0.3, 0.0, 4.0, true},
           {"smooth", 1, 1, 1024, false, true},
           {"min_duration", 0.5, 0.0, kDay},
-          {"max_duration", kEndless, 0.0, kDay, true, false, true}}},
+          {"max_duration", kEndless, 0.0, kDay, true, false, true},
+          {"back", 1.0, 0.0, 1.0, true}}},
+        {"budget",
+         {{"per_minute", 6.0, 0.0, 6000.0, true},
+          {"burst", 3, 1, 1024, false, true},
+          {"least", 0.1, 0.0, 2.0, true},
+          {"smooth", 1, 1, 1024, false, true},
+          {"min_duration", 0.5, 0.0, kDay},
+          {"back", 1.0, 0.0, 1.0, true}}},
     };
 }
 
@@ -122,8 +130,12 @@ std::unique_ptr<Policy> make_policy(const std::string& text, std::size_t width) 
         return std::make_unique<LocalVariance>(
             width, LocalVarianceOptions{keys[0].value, hops(1), hops(2), keys[3].value});
     }
-    return std::make_unique<RunningWard>(width,
-                                         RunningWardOptions{keys[0].value, hops(1), keys[2].value, keys[3].value});
+    if (name == "budget") {
+        return std::make_unique<Budget>(
+            width, BudgetOptions{keys[0].value, hops(1), keys[2].value, hops(3), keys[4].value, keys[5].value});
+    }
+    return std::make_unique<RunningWard>(
+        width, RunningWardOptions{keys[0].value, hops(1), keys[2].value, keys[3].value, keys[4].value});
 }
 
 }  // namespace vljepa
