@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ from tests.store.events import event, pair, taken, unit
 from vljepa_edge.errors import InputError, StoreError
 from vljepa_edge.model import Model
 from vljepa_edge.store.database import check_file
-from vljepa_edge.store.entry import Entry
+from vljepa_edge.store.entry import Entry, write
 from vljepa_edge.store.keep import Keep
 from vljepa_edge.store.reader import StoreReader
 from vljepa_edge.store.store import WAITING, EventStore
@@ -245,6 +246,26 @@ def test_the_oldest_make_way_where_it_grows_too_large(model: Model, tmp_path: Pa
     assert kept == list(range(kept[0], 201)) and 100 < kept[0] < 140
     assert largest < 12_000_000 and taken(tmp_path) <= 8_000_000
     assert sum(1 for found in store.reader.events(limit=10_000) if store.reader.picture(found["id"])) == len(kept)
+
+
+def test_it_grows_no_larger_where_events_come_faster_than_they_are_written(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(*given: Any) -> None:
+        time.sleep(0.003)
+        write(*given)
+
+    monkeypatch.setattr("vljepa_edge.store.store.write", slowly)
+    store = EventStore(tmp_path, model, Keep(size=8_000_000))
+    largest = 0
+    for number in range(1, 501, 2):
+        for entry in pair(number, number, number + 1.0, picture=os.urandom(120_000)):
+            store.put(entry)
+        until(lambda: len(store._waiting) < WAITING // 4)
+        largest = max(largest, taken(tmp_path))
+    store.close()
+    assert largest < 16_000_000 and taken(tmp_path) <= 8_000_000 and store.lost == 0
+    assert [found["id"] for found in store.reader.events(limit=10_000)][-1] == 500
 
 
 @pytest.mark.parametrize("given", [{"age": 0}, {"age": -1.0}, {"size": 1000}])

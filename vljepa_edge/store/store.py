@@ -35,6 +35,7 @@ WAITING_CLIPS = 4  # the same of clips; each may have 64 MB
 WAITING = 512  # events that may wait for the disk; with pictures about 15 MB
 _RETRY = 2.0  # seconds after which a store that could not be written is tried again
 _SEEN = 10.0  # seconds between two notes of how far the streams have come
+_AT_ONCE = 64  # events that are written before it is looked again at what is too old or too much
 _FORGET = 60.0  # seconds between two looks at what is too old
 _LAST = 10.0  # seconds that close() gives the disk
 _log = logging.getLogger(__name__)
@@ -146,8 +147,7 @@ class EventStore:
         return connection
 
     def _run(self) -> None:
-        stopping = False
-        while not stopping:
+        while True:
             stopping = self._stopping  # before the work: what waits when it is set is written, or tried to be
             trouble = False
             try:
@@ -156,6 +156,8 @@ class EventStore:
             except (sqlite3.Error, OSError, StoreError) as error:
                 trouble = True
                 self._trouble(error)
+            if stopping and (trouble or not self._waiting):
+                break
             with self._changed:
                 if trouble:
                     self._changed.wait_for(lambda: self._stopping, _RETRY)
@@ -164,7 +166,9 @@ class EventStore:
         self._end()
 
     def _write(self, connection: sqlite3.Connection) -> None:
-        while self._waiting:
+        for _ in range(_AT_ONCE):
+            if not self._waiting:
+                break
             entry = self._waiting[0]
             try:
                 write(connection, entry, self._row)
