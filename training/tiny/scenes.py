@@ -18,6 +18,7 @@ from vljepa_edge.training.tiny.captions import COUNTED_MOTIONS, DIRECTIONS, MAX_
 SIZE = 224
 FRAMES, FPS = 8, 4.0
 _SHAKE = 6  # px; a third of the clips are hand-held
+BACKGROUND = SIZE + _SHAKE  # px of the photograph behind a scene
 _WORLD = 320  # px of the photograph that a moving camera passes over
 _PAN = (48.0, 24.0)  # px to each side of the middle, the farthest that it goes
 _ZOOM = 0.15
@@ -119,7 +120,7 @@ class Painter:
     ) -> None:
         self.cutouts, self.backgrounds, self.moving = cutouts, backgrounds, moving
 
-    def background(self, rng: random.Random, size: int = SIZE + _SHAKE) -> Image.Image:
+    def background(self, rng: random.Random, size: int = BACKGROUND) -> Image.Image:
         """A random crop, perhaps mirrored, brighter or darker."""
         photo = rng.choice([photo for photo in rng.choice(self.backgrounds) if min(photo.size) >= size])
         x, y = rng.randint(0, photo.width - size), rng.randint(0, photo.height - size)

@@ -1,0 +1,58 @@
+"""Two clocks that are never mixed, and how annotations and decodes meet on one.
+
+log: a decode stands for the middle of its segment, as in the paper: good for a record that is read afterwards.
+live: a decode counts from when it was decided: what someone who watches has to go by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.evaluation.selective.decodes import Decode
+
+Clock = Literal["log", "live"]
+CLOCKS: tuple[Clock, ...] = ("log", "live")
+
+
+def times_on(clock: Clock, decodes: Sequence[Decode]) -> NDArray[np.float64]:
+    """The seconds of each decode on a clock. Raises InputError for one on the live clock that saw the future."""
+    if clock == "log":
+        return np.array([decode.middle for decode in decodes])
+    times = [decode.decided for decode in decodes if decode.decided is not None]
+    if len(times) < len(decodes):
+        raise InputError("the live clock must have decodes that were decided without the future, got one that saw it")
+    return np.array(times)
+
+
+def nearest(annotated: Sequence[float], decoded: NDArray[np.float64]) -> NDArray[np.int64]:
+    """[annotations]: the place of the decode that is nearest in time to each (section 4.6), of two the earlier one.
+
+    decoded: in any order. Raises InputError where there is none.
+    """
+    if not len(decoded):
+        raise InputError("annotations must be paired with at least one decode, got none")
+    order = np.argsort(decoded, kind="stable")
+    times, wanted = decoded[order], np.asarray(annotated, np.float64)
+    after = np.clip(np.searchsorted(times, wanted, "left"), 0, len(times) - 1)
+    before = np.maximum(after - 1, 0)
+    chosen = np.where(np.abs(wanted - times[before]) <= np.abs(times[after] - wanted), before, after)
+    found: NDArray[np.int64] = order[chosen].astype(np.int64)
+    return found
+
+
+def delays(starts: Sequence[float], decoded: NDArray[np.float64]) -> list[float]:
+    """Seconds from the start of each event to the first decode that is decided while it lasts; events without one have
+    none. The first event starts with the stream, the last one has no end: both are left out."""
+    times = np.sort(decoded)
+    found = []
+    for start, end in pairwise(starts[1:]):
+        place = int(np.searchsorted(times, start, "left"))
+        if place < len(times) and times[place] < end:
+            found.append(float(times[place] - start))
+    return found

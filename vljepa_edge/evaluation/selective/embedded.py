@@ -1,0 +1,55 @@
+"""The embedding of each hop of a stream, as the runtime predicts it, kept in the cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vljepa_edge.evaluation.kept import keep
+from vljepa_edge.perception.window_encoder import WindowEncoder
+
+if TYPE_CHECKING:
+    from vljepa_edge.evaluation.selective.streams import Stream
+    from vljepa_edge.perception.perception import Perception
+
+
+class Embedded(NamedTuple):
+    """times [N]: seconds of each hop's newest frame. since [N]: of the oldest frame in its window, which restarts at a
+    hard cut. rows float32 [N, E]: what is predicted, unit norm."""
+
+    times: NDArray[np.float64]
+    since: NDArray[np.float64]
+    rows: NDArray[np.float32]
+
+    @property
+    def middles(self) -> NDArray[np.float64]:
+        """Seconds, the middle of each hop's window: what its embedding speaks of."""
+        return (self.since + self.times) / 2
+
+    @property
+    def seconds(self) -> float:
+        """How long the stream is."""
+        return float(self.times[-1] - self.times[0] + np.median(np.diff(self.times)))
+
+
+def embed(model: Perception, stream: Stream, query: str | None = None) -> Embedded:
+    """A stream through the frame encoder, the window and the predictor, hop by hop, as a Stream of the runtime does it.
+
+    query: what is asked, None for the model's default. What was embedded before comes from the cache. Raises
+    VideoError for a file that can't be read, EngineError where a graph fails.
+    """
+    asked = model.text.query(model.manifest.text.default_query if query is None else query)
+
+    def make() -> NDArray[np.float64]:
+        encoder, hop = WindowEncoder(model.vision, cuts=True), model.manifest.video.hop
+        found = []
+        for number, (frame, time) in enumerate(stream.frames(model.open)):
+            encoder.push(model.vision.prepare(frame), time)
+            if number % hop == 0:
+                found.append(np.concatenate([[time, encoder.times[0]], encoder.embed(asked)]))
+        return np.stack(found)
+
+    kept = keep(("selective", model.bundle.digest, model.engine, asked.text, dict(stream.recipe)), make)
+    return Embedded(kept[:, 0], kept[:, 1], kept[:, 2:].astype(np.float32))

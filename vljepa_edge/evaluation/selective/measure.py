@@ -1,0 +1,184 @@
+"""The measurement: tuned on some streams, reported on others, at each level of noise, on both clocks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+from typing import TYPE_CHECKING, Any
+
+from vljepa_edge.evaluation.selective.clocks import CLOCKS, Clock
+from vljepa_edge.evaluation.selective.consensus import Cider
+from vljepa_edge.evaluation.selective.curve import Point, cider_at, rate_for
+from vljepa_edge.evaluation.selective.embedded import embed
+from vljepa_edge.evaluation.selective.items import MakeItems
+from vljepa_edge.evaluation.selective.streams import Stream, recorded, strung
+from vljepa_edge.evaluation.selective.sweep import Curves, as_json, pooled, sweep
+from vljepa_edge.evaluation.selective.ways import (
+    BASE,
+    POLICIES,
+    RATES,
+    all_ways,
+    described,
+    fixed_ways,
+    policy_ways,
+    row,
+)
+from vljepa_edge.evaluation.selective.words import Words
+
+if TYPE_CHECKING:
+    from vljepa_edge.model import Model
+
+PAPER = 2.85
+"""Uniform decoding at 1 Hz against offline Ward at 0.35 Hz on EgoExo4D (section 4.6)."""
+Say = Callable[[str], None]
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The streams of a measurement. tuning: may be empty. reported: by kind and level of noise, one a seed."""
+
+    tuning: tuple[Stream, ...]
+    reported: Mapping[tuple[str, str], tuple[Stream, ...]]
+
+
+def recordings(folder: Path) -> Groups:
+    """A user's own videos, with nothing to tune on. Raises DataError."""
+    return Groups((), {("recordings", "as recorded"): tuple(recorded(folder))})
+
+
+def made(kinds: Mapping[str, MakeItems], fps: float, *, seeds: int, noises: Sequence[str]) -> Groups:
+    """Streams strung together of each kind of items, at the levels of noise. Raises what `strung` raises."""
+    tuning = tuple(strung(kind, make, 1, "middle", fps, tuning=True) for kind, make in kinds.items())
+    reported = {
+        (kind, noise): tuple(strung(kind, make, seed, noise, fps) for seed in range(1, seeds + 1))
+        for kind, make in kinds.items()
+        for noise in noises
+    }
+    return Groups(tuning, reported)
+
+
+def measure(model: Model, streams: Groups, say: Say = lambda line: None) -> Figures:
+    """All figures, ready for JSON. say: told what is being done. What was embedded and decoded before comes from the
+    cache, so a run that was stopped goes on where it was. Raises what embedding and decoding raise."""
+    query = model.text.query(model.manifest.text.default_query)
+    with Words(model) as words:
+
+        def curves_of(stream: Stream, ways: Sequence[Any], cider: Cider) -> Curves:
+            say(f"{stream.name}, {stream.recipe.get('noise', 'as recorded')}: embedding")
+            embedded = embed(model, stream)
+            return sweep(stream, embedded, ways, words.read, cider)
+
+        chosen = _tune(streams.tuning, query, curves_of, say)
+        ways = all_ways([(name, variant) for name, (variant, _) in chosen.items()], query)
+        reported = [stream for own in _once(streams).values() for stream in own]
+        cider = Cider(annotation.text for stream in reported for annotation in stream.annotations)
+        tables = [
+            _table(kind, noise, [curves_of(stream, ways, cider) for stream in own], chosen)
+            for (kind, noise), own in streams.reported.items()
+        ]
+    return {
+        "model": f"{model.manifest.name} {model.manifest.version}",
+        "engine": model.engine,
+        "query": query.text,
+        "paper": PAPER,
+        "streams": {
+            kind: {"count": len(own), "annotations": sum(len(stream.annotations) for stream in own)}
+            for kind, own in _once(streams).items()
+        },
+        "tuned": {
+            name: described(name, variant, thresholds.get("log", POLICIES[name].values[0]))
+            for name, (variant, thresholds) in chosen.items()
+            if thresholds
+        },
+        "tables": tables,
+    }
+
+
+def _once(streams: Groups) -> dict[str, tuple[Stream, ...]]:
+    """The streams of each kind at one level of noise: the annotations of all levels are the same."""
+    return {kind: own for (kind, _), own in reversed(streams.reported.items())}
+
+
+Chosen = dict[str, tuple[str, dict[Clock, float]]]
+"""Of each policy the variant, and by clock the threshold at which it reaches the CIDEr of uniform decoding at 1 Hz."""
+
+
+def _tune(tuning: Sequence[Stream], query: Any, curves_of: Callable[..., Curves], say: Say) -> Chosen:
+    """The variant of each policy that saves most on the streams for tuning, on both clocks together."""
+    if not tuning:
+        return {name: (swept.variants[0], {}) for name, swept in POLICIES.items()}
+    cider = Cider(annotation.text for stream in tuning for annotation in stream.annotations)
+    base = fixed_ways(ceiling=False)
+    found: Chosen = {}
+    for name, swept in POLICIES.items():
+        best = -1.0
+        for variant in swept.variants:
+            curves = pooled([curves_of(stream, base + policy_ways(name, variant, query), cider) for stream in tuning])
+            log = _saving(curves, "log", name, True) or 0.0
+            live = _saving(curves, "live", name, False) or 0.0
+            say(f"tuning {name}:{variant}: saves {log:.2f} on the log clock, {live:.2f} on the live clock")
+            if log + live > best:
+                thresholds = {
+                    clock: threshold
+                    for clock, is_mean in (("log", True), ("live", False))
+                    if (threshold := _threshold(curves, clock, name, is_mean)) is not None  # type: ignore[arg-type]
+                }
+                best, found[name] = log + live, (variant, thresholds)  # type: ignore[assignment]
+    return found
+
+
+def _saving(curves: Curves, clock: Clock, name: str, is_mean: bool, *, strict: bool = False) -> float | None:
+    """How many times fewer decodes reach the CIDEr of uniform decoding at 1 Hz: like with like or, to be strict, of
+    single hops or means, whichever are better."""
+    target = curves.target(clock, mean=is_mean)
+    if strict and target is not None:
+        target = max(target, curves.target(clock, mean=not is_mean) or 0.0)
+    rate = None if target is None else rate_for(curves.points[clock, row(name, is_mean)], target)
+    return None if rate is None else BASE / rate
+
+
+def _threshold(curves: Curves, clock: Clock, name: str, is_mean: bool) -> float | None:
+    """The setting of the least rate that reaches the target."""
+    target = curves.target(clock, mean=is_mean)
+    reaching = [p for p in curves.points[clock, row(name, is_mean)] if target is not None and p.cider >= target]
+    return min(reaching, key=lambda point: point.rate).setting if reaching else None
+
+
+def _table(kind: str, noise: str, own: Sequence[Curves], chosen: Chosen) -> Figures:
+    together = pooled(own)
+    rows = []
+    for (clock, key), points in together.points.items():
+        name, _, pooling = key.partition(", ")
+        is_mean = pooling == "mean"
+        each = [_saving(curves, clock, name, is_mean) for curves in own]
+        known = [saving for saving in each if saving is not None]
+        figures: Figures = {
+            "clock": clock, "way": name, "decodes": pooling,
+            "saving": _saving(together, clock, name, is_mean),
+            "saving_strict": _saving(together, clock, name, is_mean, strict=True),
+            "saving_mean": mean(known) if known else None,
+            "saving_spread": stdev(known) if len(known) > 1 else None,
+            "seeds_reached": len(known), "seeds": len(own), "by_seed": each,
+            "best_cider": max(point.cider for point in points),
+            "curve": as_json(points),
+        }  # fmt: skip
+        threshold = chosen[name][1].get(clock) if name in chosen and is_mean == (clock == "log") else None
+        if threshold is not None:
+            figures["set_before"] = _operating(points, together.points[clock, row("uniform", is_mean)], threshold)
+        rows.append(figures)
+    targets = {clock: {p: together.target(clock, mean=p == "mean") for p in ("exact", "mean")} for clock in CLOCKS}
+    return {"kind": kind, "noise": noise, "uniform_1hz": targets, "rows": rows}
+
+
+def _operating(points: Sequence[Point], uniform: Sequence[Point], threshold: float) -> Figures:
+    """What the threshold that tuning chose gives here, and what uniform decoding needs for the same CIDEr."""
+    point = next(point for point in points if point.setting == threshold)
+    needed = rate_for(uniform, point.cider)
+    return {
+        "threshold": threshold, "rate": point.rate, "cider": point.cider, "delay": point.delay, "found": point.found,
+        "uniform_at_this_rate": cider_at(uniform, min(max(point.rate, min(RATES)), max(RATES))),
+        "saving": None if needed is None else needed / point.rate,
+    }  # fmt: skip

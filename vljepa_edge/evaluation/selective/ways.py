@@ -1,0 +1,113 @@
+"""The rows of the table: ways to choose what is decoded, each over its settings, on a clock where it may stand."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from vljepa_edge.evaluation.selective.clocks import Clock
+from vljepa_edge.evaluation.selective.decodes import Decode, closed, kernel_cpd, opened, uniform, ward
+from vljepa_edge.streaming.policy import parse_policy
+
+if TYPE_CHECKING:
+    from vljepa_edge.evaluation.selective.embedded import Embedded
+    from vljepa_edge.perception.text import Query
+
+RATES = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.03, 0.01)
+"""Decodes a second that are asked for: from 2.0 to 0.01, as in Fig. 4 of the paper."""
+BASE = 1.0  # Hz, the rate of uniform decoding whose CIDEr is to be reached
+_CEILING = tuple(rate for rate in RATES if rate <= BASE)  # an exact search for more segments takes minutes
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A causal policy as it is swept. key: its threshold, over `values`. variants: its other settings, of which one is
+    chosen on the streams for tuning; the first is the default."""
+
+    key: str
+    values: tuple[float, ...]
+    variants: tuple[str, ...]
+
+
+def _between(low: float, high: float, count: int = 14) -> tuple[float, ...]:
+    return tuple(float(f"{value:.4g}") for value in np.geomspace(low, high, count))
+
+
+POLICIES = {
+    "running-ward": Swept(
+        "threshold", _between(0.004, 2.5),
+        ("min_duration=0.5", "min_duration=0.25", "min_duration=0", "min_duration=0.5,smooth=2"),
+    ),
+    "local-variance": Swept(
+        "threshold", _between(0.003, 0.6),
+        ("window=8,smooth=2", "window=4,smooth=1", "window=4,smooth=2", "window=3,smooth=1,min_duration=0.25"),
+    ),
+}  # fmt: skip
+"""By their names in the core."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """A row. pooled: decodes means over segments, and is compared with uniform decoding of means; else the embedding of
+    one hop. settings: rates or thresholds. decode: the decodes of a stream for each of them."""
+
+    name: str
+    clock: Clock
+    pooled: bool
+    settings: tuple[float, ...]
+    decode: Callable[[Embedded], list[list[Decode]]]
+
+    @property
+    def key(self) -> str:
+        return row(self.name, self.pooled)
+
+
+def row(name: str, mean: bool) -> str:
+    """What a row is called."""
+    return f"{name}, {'mean' if mean else 'exact'}"
+
+
+def fixed_ways(*, ceiling: bool) -> list[Way]:
+    """What needs no tuning. ceiling: with the exact segmentation, where ruptures is installed."""
+
+    def each(
+        decode: Callable[..., list[Decode]], mean: bool, stream: Embedded
+    ) -> list[list[Decode]]:  # fmt: skip
+        return [decode(stream, rate, mean=mean) for rate in RATES]
+
+    found = [Way("uniform", "log", mean, RATES, partial(each, uniform, mean)) for mean in (False, True)]
+    found += [Way("ward", "log", mean, RATES, partial(each, ward, mean)) for mean in (False, True)]
+    if ceiling and importlib.util.find_spec("ruptures") is not None:
+        found.append(Way("kernel-cpd", "log", True, _CEILING, partial(kernel_cpd, rates=_CEILING)))
+    return found + [Way("uniform", "live", mean, RATES, partial(each, uniform, mean)) for mean in (False, True)]
+
+
+def policy_ways(name: str, variant: str, query: Query) -> list[Way]:
+    """A causal policy: on the log clock the means of closed segments, on the live clock those and what is seen when a
+    segment opens."""
+    swept = POLICIES[name]
+    policies = [parse_policy(f"{name}:{swept.key}={value!r},{variant}") for value in swept.values]
+
+    def each(decode: Callable[..., list[Decode]], stream: Embedded) -> list[list[Decode]]:
+        return [decode(stream, policy, query) for policy in policies]
+
+    return [
+        Way(name, "log", True, swept.values, partial(each, closed)),
+        Way(name, "live", True, swept.values, partial(each, closed)),
+        Way(name, "live", False, swept.values, partial(each, opened)),
+    ]
+
+
+def described(name: str, variant: str, threshold: float) -> str:
+    """A policy as parse_policy reads it."""
+    return str(parse_policy(f"{name}:{POLICIES[name].key}={threshold!r},{variant}"))
+
+
+def all_ways(variants: Sequence[tuple[str, str]], query: Query) -> list[Way]:
+    """Every row, with the chosen variant of each policy."""
+    return fixed_ways(ceiling=True) + [way for name, variant in variants for way in policy_ways(name, variant, query)]
