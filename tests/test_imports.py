@@ -41,7 +41,7 @@ FLOORS: dict[str, set[str]] = {
     "nn": {"errors", "support", "kernels"},
     "onnx_graphs": {"errors", "support"},
     "export": RUNTIME | {"model", "nn", "onnx_graphs", "kernels", "kernels.tensorrt"},
-    "evaluation": RUNTIME | {"model", "nn"},
+    "evaluation": RUNTIME | {"streaming", "model", "nn"},
     "training": RUNTIME | {"model", "tasks", "evaluation", "nn", "onnx_graphs", "kernels", "export"},
     "cli": RUNTIME
     | {"streaming", "sinks", "tasks", "model", "store", "serve", "_core", "vljepa_edge"}

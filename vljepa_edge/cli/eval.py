@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from vljepa_edge.cli.benchmarks import RUN, Named, print_list, run
+from vljepa_edge.cli.eval_selective import selective
 from vljepa_edge.cli.options import Debug, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.support.atomic import replacing
@@ -18,6 +19,7 @@ CARD_MODULES = ("torch", "transformers", "PIL", "skimage", "sklearn", "pyarrow")
 _ROWS = ("rows", "ways", "bins", "missing")  # of the figures, what is too long for a line
 evaluate_app = typer.Typer(cls=Named)
 evaluate_app.command(RUN)(run)
+evaluate_app.command()(selective)
 
 
 @evaluate_app.callback(invoke_without_command=True)

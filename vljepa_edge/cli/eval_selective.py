@@ -26,7 +26,8 @@ def selective(
     data: Annotated[
         Path | None,
         typer.Option(
-            "--data", metavar="DIR",
+            "--data",
+            metavar="DIR",
             help="What `vljepa data fetch everyday` made; or your videos, with annotations.csv (path, time, text) or "
             "EgoExo4D's atomic descriptions.",
             show_default="everyday in the cache",

@@ -27,11 +27,12 @@ def cider(said: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     for place, own in enumerate(references):
         if not own:
             raise InputError(f"each text must have a reference, text {place} has none")
-    found = {place: [_words(text)] for place, text in enumerate(said)}
-    truth = {place: [_words(text) for text in own] for place, own in enumerate(references)}
+    found = {place: [words(text)] for place, text in enumerate(said)}
+    truth = {place: [words(text) for text in own] for place, own in enumerate(references)}
     score, _ = Cider().compute_score(truth, found)
     return 100.0 * float(score)
 
 
-def _words(text: str) -> str:
+def words(text: str) -> str:
+    """The words of a text in small letters, a space between two."""
     return " ".join(_WORD.findall(text.lower()))

@@ -50,8 +50,8 @@ def read_table(table: Path) -> dict[str, list[Annotation]]:
 def read_atomic(file: Path) -> dict[str, list[Annotation]]:
     """The atomic descriptions of each take by its uid, in the order of time.
 
-    What was rejected as a whole, and descriptions that their annotator was unsure of, are left out. All annotators of a
-    take count, as the paper says nothing else. Raises DataError that names the take.
+    Annotators whose work was rejected are left out, and so are descriptions that their annotator was unsure of. All
+    other annotators of a take count, as the paper says nothing else. Raises DataError that names the take.
     """
     try:
         takes = json.loads(file.read_text(encoding="utf-8"))["annotations"]

@@ -30,7 +30,7 @@ class BatchDecoder:
     def __init__(self, model: Perception) -> None:
         self._model, self._text = model, model.manifest.text
         self._tokenizer = read_tokenizers(model.bundle).decoder
-        self._graph = self._compile() if model.engine == "openvino" else None
+        self._graph: Any = self._compile() if model.engine == "openvino" else None
         self._checked = 0
 
     def __call__(self, rows: Sequence[NDArray[np.float32]]) -> list[str]:

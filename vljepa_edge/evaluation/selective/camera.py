@@ -63,7 +63,8 @@ class Camera:
         seen = seen * (self._light[number] * self._flicker[number])[:, None, None].astype(np.float32)
         seen *= self._tint[number].astype(np.float32)
         seen += self._noise.grain * self._rng.standard_normal(seen.shape, np.float32)
-        return np.clip(seen + 0.5, 0, 255).astype(np.uint8)
+        frame: NDArray[np.uint8] = np.clip(seen + 0.5, 0, 255).astype(np.uint8)
+        return frame
 
 
 def _wander(rng: np.random.Generator, count: int, memory: float, width: int) -> NDArray[np.float64]:

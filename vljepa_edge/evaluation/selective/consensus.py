@@ -8,28 +8,27 @@ with pycocoevalcap.
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable
 from functools import cache
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.evaluation.cider import words
 
-_WORD = re.compile(r"\w+(?:'\w+)?")
 _LENGTHS, _SIGMA = 4, 6.0
 _Vector = list[dict[tuple[str, ...], float]]
 
 
 class Cider:
-    """CIDEr-D times 100, as papers print it. Words are what a regular expression finds, in small letters."""
+    """CIDEr-D times 100, as papers print it, of the words that evaluation.cider finds."""
 
     def __init__(self, documents: Iterable[str]) -> None:
         """documents: every annotation of the set, those that come twice as often as they come."""
-        words = [_words(document) for document in documents]
-        if not words:
+        said = [words(document).split() for document in documents]
+        if not said:
             raise InputError("document frequencies must come of at least one annotation, got none")
-        self._frequencies = Counter(gram for said in words for gram in set(_grams(said)))
-        self._most = math.log(len(words))
+        self._frequencies = Counter(gram for own in said for gram in set(_grams(own)))
+        self._most = math.log(len(said))
         self.score = cache(self._score)
         self._vector = cache(self._weighed)
 
@@ -46,18 +45,14 @@ class Cider:
 
     def _weighed(self, text: str) -> tuple[_Vector, list[float], int]:
         """Weights of n-grams by n, their norms, and how many pairs of words there are."""
-        words = _words(text)
+        said = words(text).split()
         weights: _Vector = [{} for _ in range(_LENGTHS)]
-        for gram, count in Counter(_grams(words)).items():
+        for gram, count in Counter(_grams(said)).items():
             rarity = self._most - math.log(max(1.0, self._frequencies.get(gram, 0)))
             weights[len(gram) - 1][gram] = count * rarity
         norms = [math.sqrt(sum(weight**2 for weight in own.values())) for own in weights]
-        return weights, norms, max(0, len(words) - 1)
+        return weights, norms, max(0, len(said) - 1)
 
 
-def _words(text: str) -> list[str]:
-    return _WORD.findall(text.lower())
-
-
-def _grams(words: list[str]) -> list[tuple[str, ...]]:
-    return [tuple(words[i : i + n]) for n in range(1, _LENGTHS + 1) for i in range(len(words) - n + 1)]
+def _grams(said: list[str]) -> list[tuple[str, ...]]:
+    return [tuple(said[i : i + n]) for n in range(1, _LENGTHS + 1) for i in range(len(said) - n + 1)]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vljepa_edge.evaluation.selective.clocks import CLOCKS, Clock
 from vljepa_edge.evaluation.selective.consensus import Cider
@@ -19,7 +20,7 @@ from vljepa_edge.evaluation.selective.ways import (
     BASE,
     POLICIES,
     RATES,
-    all_ways,
+    Way,
     described,
     fixed_ways,
     policy_ways,
@@ -29,6 +30,7 @@ from vljepa_edge.evaluation.selective.words import Words
 
 if TYPE_CHECKING:
     from vljepa_edge.model import Model
+    from vljepa_edge.perception.text import Query
 
 PAPER = 2.85
 """Uniform decoding at 1 Hz against offline Ward at 0.35 Hz on EgoExo4D (section 4.6)."""
@@ -66,17 +68,22 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None) -> Figu
     query = model.text.query(model.manifest.text.default_query)
     with Words(model) as words:
 
-        def curves_of(stream: Stream, ways: Sequence[Any], cider: Cider) -> Curves:
-            say(f"{stream.name}, {stream.recipe.get('noise', 'as recorded')}: embedding")
-            embedded = embed(model, stream)
-            return sweep(stream, embedded, ways, words.read, cider)
+        def curves_of(stream: Stream, ways: Sequence[Way], cider: Cider) -> Curves:
+            return sweep(stream, embed(model, stream), ways, words.read, cider)
 
         chosen = _tune(streams.tuning, query, curves_of, say)
-        ways = all_ways([(name, variant) for name, (variant, _) in chosen.items()], query)
+        ways = fixed_ways(ceiling=True)
+        for (name, clock), settings in chosen.items():
+            ways += policy_ways(name, clock, settings.variant, query)
         reported = [stream for own in _once(streams).values() for stream in own]
         cider = Cider(annotation.text for stream in reported for annotation in stream.annotations)
+
+        def reported_curves(stream: Stream, noise: str) -> Curves:
+            say(f"{stream.name}, noise {noise}")
+            return curves_of(stream, ways, cider)
+
         tables = [
-            _table(kind, noise, [curves_of(stream, ways, cider) for stream in own], chosen)
+            _table(kind, noise, [reported_curves(stream, noise) for stream in own], chosen)
             for (kind, noise), own in streams.reported.items()
         ]
     return {
@@ -89,9 +96,12 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None) -> Figu
             for kind, own in _once(streams).items()
         },
         "tuned": {
-            name: described(name, variant, thresholds.get("log", POLICIES[name].values[0]))
-            for name, (variant, thresholds) in chosen.items()
-            if thresholds
+            clock: {
+                name: described(name, settings.variant, settings.threshold)
+                for (name, own), settings in chosen.items()
+                if own == clock and settings.threshold is not None
+            }
+            for clock in CLOCKS
         },
         "tables": tables,
     }
@@ -99,34 +109,35 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None) -> Figu
 
 def _once(streams: Groups) -> dict[str, tuple[Stream, ...]]:
     """The streams of each kind at one level of noise: the annotations of all levels are the same."""
-    return {kind: own for (kind, _), own in reversed(streams.reported.items())}
+    return {kind: own for (kind, _), own in streams.reported.items()}
 
 
-Chosen = dict[str, tuple[str, dict[Clock, float]]]
-"""Of each policy the variant, and by clock the threshold at which it reaches the CIDEr of uniform decoding at 1 Hz."""
+class Settings(NamedTuple):
+    """Of a policy on a clock. threshold: where it reaches the CIDEr of uniform decoding at 1 Hz, None for nowhere."""
+
+    variant: str
+    threshold: float | None
 
 
-def _tune(tuning: Sequence[Stream], query: Any, curves_of: Callable[..., Curves], say: Say) -> Chosen:
-    """The variant of each policy that saves most on the streams for tuning, on both clocks together."""
-    if not tuning:
-        return {name: (swept.variants[0], {}) for name, swept in POLICIES.items()}
-    cider = Cider(annotation.text for stream in tuning for annotation in stream.annotations)
-    base = fixed_ways(ceiling=False)
+Chosen = dict[tuple[str, Clock], Settings]
+_HEADLINE: dict[Clock, bool] = {"log": True, "live": False}
+"""Whether what counts on a clock are means: of segments that closed, on the live clock what is seen when they open."""
+
+
+def _tune(tuning: Sequence[Stream], query: Query, curves_of: Callable[..., Curves], say: Say) -> Chosen:
+    """The variant of each policy that saves most on the streams for tuning; the default where there are none."""
     found: Chosen = {}
-    for name, swept in POLICIES.items():
-        best = -1.0
-        for variant in swept.variants:
-            curves = pooled([curves_of(stream, base + policy_ways(name, variant, query), cider) for stream in tuning])
-            log = _saving(curves, "log", name, True) or 0.0
-            live = _saving(curves, "live", name, False) or 0.0
-            say(f"tuning {name}:{variant}: saves {log:.2f} on the log clock, {live:.2f} on the live clock")
-            if log + live > best:
-                thresholds = {
-                    clock: threshold
-                    for clock, is_mean in (("log", True), ("live", False))
-                    if (threshold := _threshold(curves, clock, name, is_mean)) is not None  # type: ignore[arg-type]
-                }
-                best, found[name] = log + live, (variant, thresholds)  # type: ignore[assignment]
+    cider = Cider(said.text for stream in tuning for said in stream.annotations) if tuning else None
+    for (name, swept), (clock, is_mean) in product(POLICIES.items(), _HEADLINE.items()):
+        best, found[name, clock] = 0.0, Settings(swept.variants[0], None)
+        for variant in swept.variants if tuning else ():
+            ways = fixed_ways(ceiling=False) + policy_ways(name, clock, variant, query)
+            curves = pooled([curves_of(stream, ways, cider) for stream in tuning])
+            saving = _saving(curves, clock, name, is_mean) or 0.0
+            say(f"tuning {name}:{variant} on the {clock} clock: saves {saving:.2f}")
+            if saving > best:
+                threshold = _threshold(curves, clock, name, is_mean)
+                best, found[name, clock] = saving, Settings(variant, threshold)
     return found
 
 
@@ -165,9 +176,10 @@ def _table(kind: str, noise: str, own: Sequence[Curves], chosen: Chosen) -> Figu
             "best_cider": max(point.cider for point in points),
             "curve": as_json(points),
         }  # fmt: skip
-        threshold = chosen[name][1].get(clock) if name in chosen and is_mean == (clock == "log") else None
-        if threshold is not None:
-            figures["set_before"] = _operating(points, together.points[clock, row("uniform", is_mean)], threshold)
+        settings = chosen.get((name, clock)) if is_mean == _HEADLINE[clock] else None
+        if settings is not None and settings.threshold is not None:
+            uniform = together.points[clock, row("uniform", is_mean)]
+            figures["set_before"] = _operating(points, uniform, settings.threshold)
         rows.append(figures)
     targets = {clock: {p: together.target(clock, mean=p == "mean") for p in ("exact", "mean")} for clock in CLOCKS}
     return {"kind": kind, "noise": noise, "uniform_1hz": targets, "rows": rows}

@@ -30,8 +30,8 @@ Frames = Iterator[tuple[NDArray[np.uint8], float]]
 @dataclass(frozen=True)
 class Stream:
     """A stream to be embedded. recipe: whatever changes its frames changes this. starts: seconds, when each event
-    begins, in their order; empty where nobody knows. frames(open): RGB frames and their seconds, anew at each call;
-    open: how a model opens a file, Perception.open."""
+    begins, in their order; empty where nobody knows. frames(open): RGB frames and their seconds, from the first at each
+    call; open: how a model opens a file, Perception.open."""
 
     name: str
     recipe: Mapping[str, object]
@@ -73,11 +73,14 @@ def strung(
 def _play(events: Sequence[Event], shown: Sequence[Item], camera: Camera, fps: float) -> Frames:
     @lru_cache(8)
     def frames(item: int) -> NDArray[np.float32]:
-        return shown[item].frames(fps).astype(np.float32)
+        return np.asarray(shown[item].frames(fps), np.float32)
 
     def picture(event: Event, time: float) -> NDArray[np.float32]:
         seen = frames(event.item)
-        return seen[0 if event.still else min(int((time - event.start) * fps + 1e-6), len(seen) - 1)]
+        frame: NDArray[np.float32] = seen[
+            0 if event.still else min(int((time - event.start) * fps + 1e-6), len(seen) - 1)
+        ]
+        return frame
 
     place = 0
     for number in range(round(events[-1].end * fps)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -87,27 +87,19 @@ def fixed_ways(*, ceiling: bool) -> list[Way]:
     return found + [Way("uniform", "live", mean, RATES, partial(each, uniform, mean)) for mean in (False, True)]
 
 
-def policy_ways(name: str, variant: str, query: Query) -> list[Way]:
-    """A causal policy: on the log clock the means of closed segments, on the live clock those and what is seen when a
-    segment opens."""
+def policy_ways(name: str, clock: Clock, variant: str, query: Query) -> list[Way]:
+    """A causal policy on a clock: the means of segments when they close and, on the live clock, what is seen when they
+    open too."""
     swept = POLICIES[name]
-    policies = [parse_policy(f"{name}:{swept.key}={value!r},{variant}") for value in swept.values]
+    policies = [parse_policy(described(name, variant, value)) for value in swept.values]
 
     def each(decode: Callable[..., list[Decode]], stream: Embedded) -> list[list[Decode]]:
         return [decode(stream, policy, query) for policy in policies]
 
-    return [
-        Way(name, "log", True, swept.values, partial(each, closed)),
-        Way(name, "live", True, swept.values, partial(each, closed)),
-        Way(name, "live", False, swept.values, partial(each, opened)),
-    ]
+    found = [Way(name, clock, True, swept.values, partial(each, closed))]
+    return found if clock == "log" else [*found, Way(name, clock, False, swept.values, partial(each, opened))]
 
 
 def described(name: str, variant: str, threshold: float) -> str:
     """A policy as parse_policy reads it."""
-    return str(parse_policy(f"{name}:{POLICIES[name].key}={threshold!r},{variant}"))
-
-
-def all_ways(variants: Sequence[tuple[str, str]], query: Query) -> list[Way]:
-    """Every row, with the chosen variant of each policy."""
-    return fixed_ways(ceiling=True) + [way for name, variant in variants for way in policy_ways(name, variant, query)]
+    return f"{name}:{POLICIES[name].key}={threshold!r},{variant}"

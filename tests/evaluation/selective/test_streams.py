@@ -1,0 +1,180 @@
+"""Streams: what they are like, that a seed makes the same one again, and annotations in both layouts."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from vljepa_edge.errors import DataError, InputError
+from vljepa_edge.evaluation.selective.annotations import Annotation, read_atomic, read_table
+from vljepa_edge.evaluation.selective.camera import LEVELS, MARGIN, SIDE, SIZE, Camera
+from vljepa_edge.evaluation.selective.items import Item, everyday, is_for_tuning
+from vljepa_edge.evaluation.selective.streams import Stream, has_annotations, recorded, strung
+from vljepa_edge.evaluation.selective.timeline import DURATION, EVENTS, STILL, Event, script
+
+CAPTIONS = [(f"thing {k}", f"it is thing {k}") for k in range(300)]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Something of one grey that says which."""
+
+    number: int
+
+    @property
+    def captions(self) -> Sequence[str]:
+        return CAPTIONS[self.number]
+
+    def frames(self, fps: float) -> NDArray[np.uint8]:
+        return np.full((2, SIDE, SIDE, 3), 40 + self.number % 160, np.uint8)
+
+
+def plain_items(rng: random.Random, tuning: bool) -> tuple[list[Item], str]:
+    found: list[Item] = [Plain(k) for k in range(150 * tuning, 150 + 150 * tuning)]
+    rng.shuffle(found)
+    return found, "plain"
+
+
+def stream(seed: int = 1, noise: str = "middle", *, tuning: bool = False, duration: float = 20.0) -> Stream:
+    return strung("plain", plain_items, seed, noise, 4.0, tuning=tuning, duration=duration, count=8)
+
+
+@pytest.fixture(scope="module")
+def scripts() -> list[list[Event]]:
+    return [script(random.Random(seed), CAPTIONS) for seed in range(20)]
+
+
+def test_a_stream_has_about_the_length_and_annotations_of_egoexo4d(scripts: list[list[Event]]) -> None:
+    assert all(events[0].start == 0 and events[-1].end == DURATION for events in scripts)
+    assert all(one.end == other.start for events in scripts for one, other in pairwise(events))
+    assert np.mean([len(events) for events in scripts]) == pytest.approx(EVENTS, rel=0.06)
+    assert all(event.start <= event.at <= event.end for events in scripts for event in events)
+
+
+def test_durations_are_heavy_tailed(scripts: list[list[Event]]) -> None:
+    lengths = np.array([event.end - event.start for events in scripts for event in events])
+    assert np.median(lengths) < 0.75 * lengths.mean()
+    assert np.quantile(lengths, 0.98) > 3.5 * lengths.mean()
+
+
+def test_events_come_again_and_some_fade_and_some_stand_still(scripts: list[list[Event]]) -> None:
+    for events in scripts:
+        again = [event.item in {old.item for old in events[:k]} for k, event in enumerate(events)]
+        assert 0.12 < np.mean(again) < 0.4
+        assert all(one.item != other.item for one, other in pairwise(events))
+        assert {caption for event in events for caption in CAPTIONS[event.item]} >= {event.text for event in events}
+    every = [event for events in scripts for event in events]
+    assert np.mean([event.still for event in every]) == pytest.approx(STILL, abs=0.03)
+    assert 0.1 < np.mean([event.fade > 0 for event in every]) < 0.2
+    assert all(event.pan == (0, 0) for event in every if event.still)
+
+
+def frames_of(found: Stream) -> NDArray[np.uint8]:
+    return np.stack([frame for frame, _ in found.frames(lambda path: pytest.fail("no file is opened"))])
+
+
+def test_a_seed_makes_the_same_stream_again_and_another_one_another() -> None:
+    first = frames_of(stream())
+    assert first.shape == (80, SIZE, SIZE, 3)
+    assert np.array_equal(first, frames_of(stream())) and stream().digest == stream().digest
+    assert not np.array_equal(first, frames_of(stream(2)))
+    others = [stream(2), stream(noise="low"), stream(tuning=True), stream(duration=21.0)]
+    assert len({one.digest for one in (stream(), *others)}) == 5
+
+
+def test_levels_of_noise_show_the_same_events_and_tuning_shows_other_things() -> None:
+    assert stream(noise="low").annotations == stream(noise="high").annotations
+    tuned, reported = ({said.text.split()[-1] for said in stream(tuning=part).annotations} for part in (True, False))
+    assert not tuned & reported
+    with pytest.raises(InputError, match="noise must be one of low, middle, high, got 'loud'"):
+        stream(noise="loud")
+
+
+def test_more_noise_is_more_of_everything() -> None:
+    picture = np.random.default_rng(0).uniform(60, 180, (SIDE, SIDE, 3)).astype(np.float32)
+    picture = np.repeat(np.repeat(picture[::16, ::16], 16, 0), 16, 1)[:SIDE, :SIDE]
+    moved = []
+    for noise in LEVELS.values():
+        camera = Camera(noise, 3, 60, 4.0)
+        seen = np.stack([camera.look(k, picture, (0, 0), False) for k in range(60)]).astype(float)
+        moved.append(np.abs(np.diff(seen, axis=0)).mean())
+    assert moved[0] < moved[1] / 1.5 < moved[2] / 2
+
+
+def test_a_camera_that_stands_sees_grain_and_light_but_no_motion() -> None:
+    picture = np.zeros((SIDE, SIDE, 3), np.float32)
+    picture[:, MARGIN + SIZE // 2 :] = 100
+    camera = Camera(LEVELS["middle"], 1, 40, 4.0)
+    standing = [camera.look(k, picture, (0, 0), True).astype(float).mean((0, 2)) for k in range(20)]
+    assert {int(np.abs(np.diff(columns)).argmax()) for columns in standing} == {SIZE // 2 - 1}
+    held = [camera.look(k, picture, (0, 0), False).astype(float).mean((0, 2)) for k in range(20, 40)]
+    assert len({int(np.abs(np.diff(columns)).argmax()) for columns in held}) > 1
+
+
+def test_everyday_items_are_photographs_and_clips_of_one_part(tmp_path: Path) -> None:
+    for name in ("coco-val", "flickr8k-test", "robot-test"):
+        rows = [{"path": f"{name}/{k}.webp", "caption": f"{name} {k}"} for k in range(60)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    parts = [everyday(tmp_path, random.Random(0), tuning)[0] for tuning in (True, False)]
+    texts = [{caption for item in part for caption in item.captions} for part in parts]
+    assert not texts[0] & texts[1]
+    kept = {f"{name} {k}" for k in range(60) if is_for_tuning(f"{k}.webp") for name in ("coco-val", "flickr8k-test")}
+    assert kept <= texts[0] and 0.15 < len(kept) / 120 < 0.45
+    (tmp_path / "robot-test.jsonl").unlink()
+    with pytest.raises(DataError, match="run: vljepa data fetch everyday"):
+        everyday(tmp_path, random.Random(0), True)
+
+
+ATOMIC = {
+    "take": [
+        {"rejected": False, "descriptions": [
+            {"text": "C moves.", "timestamp": 2.5, "unsure": "0", "ego_visible": "1", "narration_subject": "C"},
+            {"text": "C may move.", "timestamp": 1.0, "unsure": "1"},
+            {"text": "C stands.", "timestamp": 0.5, "unsure": False, "subject": "C"}]},
+        {"rejected": True, "descriptions": [{"text": "No.", "timestamp": 1.0, "unsure": False}]},
+    ]
+}  # fmt: skip
+
+
+def test_egoexo4d_s_flags_are_booleans_or_texts(tmp_path: Path) -> None:
+    file = tmp_path / "atomic_descriptions_val.json"
+    file.write_text(json.dumps({"annotations": ATOMIC}))
+    assert read_atomic(file) == {"take": [Annotation(0.5, "C stands."), Annotation(2.5, "C moves.")]}
+    file.write_text(json.dumps({"annotations": {"take": [{"rejected": "no", "descriptions": []}]}}))
+    with pytest.raises(DataError, match=r"take take.*rejected must be true, false.*got 'no'"):
+        read_atomic(file)
+
+
+def test_a_folder_s_table_names_its_videos(tmp_path: Path) -> None:
+    assert not has_annotations(tmp_path)
+    (tmp_path / "annotations.csv").write_text("path,time,text\na.mp4,3,later\na.mp4,1.5,first\nb.mp4,0,other\n")
+    assert has_annotations(tmp_path)
+    assert read_table(tmp_path / "annotations.csv")["a.mp4"] == [Annotation(1.5, "first"), Annotation(3.0, "later")]
+    with pytest.raises(DataError, match=r"a\.mp4.*is not there"):
+        recorded(tmp_path)
+    wrong = {"path,time\n": "columns path, time, text", "path,time,text\na.mp4,x,y\n": "line 2.*time must"}
+    for text, message in wrong.items():
+        (tmp_path / "annotations.csv").write_text(text)
+        with pytest.raises(DataError, match=message):
+            read_table(tmp_path / "annotations.csv")
+
+
+def test_takes_of_egoexo4d_are_found_by_their_name(tmp_path: Path) -> None:
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/atomic_descriptions_val.json").write_text(json.dumps({"annotations": ATOMIC}))
+    with pytest.raises(DataError, match=r"must hold a video of take take"):
+        recorded(tmp_path)
+    video = tmp_path / "takes/bike_1/frame_aligned_videos/aria01_214-1.mp4"
+    video.parent.mkdir(parents=True)
+    video.write_bytes(b"")
+    (tmp_path / "takes.json").write_text(json.dumps([{"take_uid": "take", "take_name": "bike_1"}]))
+    (found,) = recorded(tmp_path)
+    assert found.recipe["file"] == str(video.resolve()) and len(found.annotations) == 2 and not found.starts
