@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -30,6 +30,28 @@ class Graph(Protocol):
 
         Raises EngineError that names the graph and the input when a name, shape or type is not what the graph takes.
         """
+
+
+@runtime_checkable
+class RowsGraph(Protocol):
+    """A graph that takes several calls at once where that is faster."""
+
+    def run_many(
+        self, calls: Sequence[Mapping[str, NDArray[Any]]], once: Collection[str] = ()
+    ) -> list[dict[str, NDArray[Any]]]:
+        """What each call gives alone, to the bit or to rounding. Raises what one of them raises.
+
+        once: inputs for which several calls hold the very same arrays; what depends on these alone is computed once.
+        """
+
+
+def run_many(
+    graph: Graph, calls: Sequence[Mapping[str, NDArray[Any]]], once: Collection[str] = ()
+) -> list[dict[str, NDArray[Any]]]:
+    """As RowsGraph.run_many, for any graph."""
+    if len(calls) > 1 and isinstance(graph, RowsGraph):
+        return graph.run_many(calls, once)
+    return [graph(call) for call in calls]
 
 
 class Engine(Protocol):

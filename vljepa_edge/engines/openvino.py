@@ -1,7 +1,9 @@
 """OpenVINO on the CPU, x86 and Arm: the default engine.
 
-One stream, tuned for latency: a graph runs one call at a time on all its threads. OpenVINO's
-telemetry is not imported: see support/quiet_openvino.py.
+One stream, tuned for latency: a graph runs one call at a time on all its threads. Several calls at once run on graphs
+that are made for them (openvino_many.py, openvino_rows.py).
+
+OpenVINO's telemetry is not imported: see support/quiet_openvino.py.
 
 Compiled graphs are kept (engines/compiled_cache.py). OpenVINO's own CACHE_DIR would do less: it parses each ONNX file
 to find what it compiled, believes what it finds there, and is never tidied.
@@ -13,7 +15,7 @@ import hashlib
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from threading import Lock
@@ -25,10 +27,13 @@ from numpy.typing import NDArray
 from vljepa_edge.bundle.onnx_bytes import declared_inputs
 from vljepa_edge.engines.base import Port, Precision, check_inputs, failed, refused
 from vljepa_edge.engines.compiled_cache import CompiledCache, compiled_root
+from vljepa_edge.engines.openvino_many import Call, Check, Found, Later, ManyCalls, Part
+from vljepa_edge.engines.openvino_rows import cut, with_rows
 from vljepa_edge.errors import EngineError
 from vljepa_edge.support.quiet_openvino import openvino as ov
 from vljepa_edge.support.quiet_openvino import shared_core
 
+_RECIPE = 1  # counts changes of how graphs for several calls are made
 _SINK = "/sink_port_0"  # the ONNX frontend calls the node of output `x` `x/sink_port_0`
 
 
@@ -46,17 +51,18 @@ class OpenVinoGraph:
         """held: what `compiled` points into, to live as long as this."""
         self._name = name
         self._held = held
-        self._ports = [_port(item, declared) for item in compiled.inputs]
+        self.ports = [_port(item, declared) for item in compiled.inputs]
+        self.many: ManyCalls | None = None
         self.inputs = tuple(declared)
         self.outputs = outputs
         # OpenVINO drops inputs that no node uses; other engines want them, so callers give them.
-        self._unused = frozenset(declared) - {port.name for port in self._ports}
+        self._unused = frozenset(declared) - {port.name for port in self.ports}
         self._request = compiled.create_infer_request()
         self._lock = Lock()  # there is one stream, so a second request would only wait inside OpenVINO
         self._usable = True
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        arrays = check_inputs(self._name, self._ports, inputs, self._unused)
+        arrays = check_inputs(self._name, self.ports, inputs, self._unused)
         with self._lock:
             if not self._usable:
                 raise EngineError(f"{self._name}: an earlier failure left it unusable; load the model again")
@@ -64,7 +70,11 @@ class OpenVinoGraph:
                 return self._infer(arrays)
             except RuntimeError as error:
                 self._recover()
-                raise failed(self._name, "OpenVINO", error, self._ports, arrays) from error
+                raise failed(self._name, "OpenVINO", error, self.ports, arrays) from error
+
+    def run_many(self, calls: Sequence[Call], once: Collection[str] = ()) -> list[Found]:
+        """See engines.base.RowsGraph."""
+        return [self(call) for call in calls] if self.many is None else self.many(calls, once)
 
     def _infer(self, arrays: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
         for index, array in enumerate(arrays):
@@ -80,8 +90,8 @@ class OpenVinoGraph:
         """
         try:
             for size in (1, 2):
-                shapes = [[n if isinstance(n, int) else size for n in port.shape] for port in self._ports]
-                self._infer([np.zeros(s, port.dtype) for s, port in zip(shapes, self._ports, strict=True)])
+                shapes = [[n if isinstance(n, int) else size for n in port.shape] for port in self.ports]
+                self._infer([np.zeros(s, port.dtype) for s, port in zip(shapes, self.ports, strict=True)])
         except RuntimeError:
             self._usable = False
 
@@ -95,6 +105,7 @@ class OpenVinoEngine:
         self.precision = precision
         self._core = core
         self._cache = cache
+        self._later = Later()
         self._config: dict[str, Any] = {
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
@@ -108,29 +119,69 @@ class OpenVinoEngine:
     def compile(self, model: bytes, name: str) -> OpenVinoGraph:
         """See engines.base.Engine."""
         try:
-            return self._compile(model, name, declared_inputs(model), None)
+            return self._open(model, name, None)
         except (RuntimeError, ValueError) as error:
             raise refused(name, "OpenVINO", error) from error
 
     def compile_known(self, model: memoryview, digest: str, name: str) -> OpenVinoGraph:
         """See engines.base.KeepingEngine."""
         try:
-            declared = declared_inputs(model)
-            key = hashlib.sha256(json.dumps([digest, self._config], sort_keys=True).encode()).hexdigest()
-            return self._import(key, name, declared) or self._compile(model, name, declared, key)
+            return self._open(model, name, digest)
         except (RuntimeError, ValueError) as error:
             raise refused(name, "OpenVINO", error) from error
 
-    def _compile(
-        self, model: bytes | memoryview, name: str, declared: Mapping[str, tuple[str | None, ...]], key: str | None
+    def settle(self) -> None:
+        """Wait until the graphs for several calls that were wanted so far are made."""
+        self._later.wait()
+
+    def _open(self, model: bytes | memoryview, name: str, digest: str | None) -> OpenVinoGraph:
+        declared = declared_inputs(model)
+
+        def make(part: Part, rows: int, late: Collection[str], check: Check) -> OpenVinoGraph:
+            def build() -> Any:
+                network = self._core.read_model(bytes(model), b"")
+                chosen = network if part == "all" else getattr(cut(network, late), part)
+                return with_rows(chosen, rows)
+
+            taken = declared
+            if part == "early":
+                taken = {port: symbols for port, symbols in declared.items() if port not in late}
+            elif part == "late":
+                taken = {port: symbols for port, symbols in declared.items() if port in late}
+            about = [digest, self._config, part, rows, sorted(late), _RECIPE]
+            return self._graph(None if digest is None else about, f"{name}, {rows} at once", taken, build, check)
+
+        about = None if digest is None else [digest, self._config]
+        graph = self._graph(about, name, declared, lambda: self._core.read_model(bytes(model), b""), None)
+        graph.many = ManyCalls(graph, make, self._later)
+        return graph
+
+    def _graph(
+        self,
+        about: list[Any] | None,
+        name: str,
+        declared: Mapping[str, tuple[str | None, ...]],
+        build: Callable[[], Any],
+        check: Check | None,
     ) -> OpenVinoGraph:
-        """Compile, and keep what comes of it where there is a key to keep it by."""
-        network = self._core.read_model(bytes(model), b"")
-        compiled = self._core.compile_model(network, "CPU", self._config)
+        """The graph that was compiled before, or else compiled now, checked, and kept where there is something to tell
+        it by: `about`."""
+        key = None if about is None else hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+        kept = None if key is None else self._import(key, name, declared)
+        if kept is not None:
+            return kept
+        network = build()
+        compiled = self._compile(network)
         outputs = tuple(item.node.friendly_name.removesuffix(_SINK) for item in network.outputs)
+        graph = OpenVinoGraph(compiled, name, outputs, declared)
+        if check is not None and not check(graph):
+            raise ValueError("it computes something else")
         if self._cache is not None and key is not None:
             self._cache.put(key, _exported(compiled), {"outputs": outputs})
-        return OpenVinoGraph(compiled, name, outputs, declared)
+        return graph
+
+    def _compile(self, network: Any) -> Any:
+        return self._core.compile_model(network, "CPU", self._config)
 
     def _import(self, key: str, name: str, declared: Mapping[str, tuple[str | None, ...]]) -> OpenVinoGraph | None:
         """A graph that was compiled before; None where there is none that can be used."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from vljepa_edge.perception.shots import ShotDetector
 from vljepa_edge.perception.still import Repeats
+from vljepa_edge.perception.together import Look, alone
+from vljepa_edge.perception.vision import Asked, Clip, Frame, Questions
 from vljepa_edge.perception.window import Window
 
 if TYPE_CHECKING:
@@ -46,11 +49,15 @@ class WindowEncoder:
 
     def push(self, frame: NDArray[np.uint8], time: float) -> None:
         """Encode a prepared frame (see Vision.prepare), uint8 (H, W, 3), and add it. Raises EngineError."""
+        alone(self._vision.answer, self.pushing(frame, time))
+
+    def pushing(self, frame: NDArray[np.uint8], time: float) -> Look[Asked, None]:
+        """push() as a look, for Vision.together."""
         repeats = self._repeats.is_repeated(frame)
         encoded = self._repeats.encoded(time) if repeats else None
         if encoded is None:
             own = self._repeats.own(frame)
-            encoded = self._vision.encode_frame(own)
+            encoded = yield Frame(own)
             self._repeats.keep(own, time, encoded)
             self._forget_window()
             self.runs += 1
@@ -78,8 +85,12 @@ class WindowEncoder:
 
         Raises InputError when no frame was pushed, EngineError when a graph fails.
         """
+        return alone(self._vision.answer, self.looking())
+
+    def looking(self) -> Look[Asked, Features]:
+        """features() as a look, for Vision.together."""
         if self._features is None:
-            self._features = self._vision.encode_clip(self._vision.gather(self._window))
+            self._features = yield Clip(self._vision.gather(self._window))
             self.runs += 1
         return self._features
 
@@ -94,25 +105,33 @@ class WindowEncoder:
 
         Raises as features() does.
         """
+        return alone(self._vision.answer, self.pooling())
+
+    def pooling(self) -> Look[Asked, NDArray[np.float32]]:
+        """pooled() as a look, for Vision.together."""
         if self._pooled is None:
             if self._shots is not None and self._across is None:
                 self._across = self._window.copy()
             if self._across is None or np.array_equal(self._across.times, self._window.times):
-                features = self.features()
+                features = yield from self.looking()
             else:
-                features = self._vision.encode_clip(self._vision.gather(self._across))
+                features = yield Clip(self._vision.gather(self._across))
                 self.runs += 1
             self._pooled = self._vision.pool(features)
         return self._pooled
 
     def embed(self, query: Query) -> NDArray[np.float32]:
         """The embedding [E] that is predicted for a query: unit norm, read-only. Raises as features() does."""
-        features = self.features()
-        found = self._embeddings.get(query)
-        if found is None:
-            found = self._embeddings[query] = self._vision.predict(features, query)
-            self.runs += 1
-        return found
+        return alone(self._vision.answer, self.asking([query]))[0]
+
+    def asking(self, queries: Sequence[Query]) -> Look[Asked, list[NDArray[np.float32]]]:
+        """embed() of several queries as a look, for Vision.together. What does not depend on them is computed once."""
+        features = yield from self.looking()
+        new = list(dict.fromkeys(query for query in queries if query not in self._embeddings))
+        if new:
+            self._embeddings |= zip(new, (yield Questions(features, new)), strict=True)
+            self.runs += len(new)
+        return [self._embeddings[query] for query in queries]
 
     def clear(self) -> None:
         """Forget the frames and keep the memory."""

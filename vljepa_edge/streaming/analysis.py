@@ -22,7 +22,9 @@ from vljepa_edge.support.ending import native
 
 if TYPE_CHECKING:
     from vljepa_edge.perception.labels import Labels
-    from vljepa_edge.perception.vision import Vision
+    from vljepa_edge.perception.text import Query
+    from vljepa_edge.perception.together import Look
+    from vljepa_edge.perception.vision import Asked, Vision
     from vljepa_edge.streaming.options import FilledOptions
 
 
@@ -90,43 +92,60 @@ class Analysis:
         self._tally.add("encoded")
 
     def _step(self, item: Item, output: Output) -> None:
-        """Take one frame: resize, encode, and at a hop predict, decide and decode."""
+        """Take one frame: resize and encode it, and at a hop predict, decide and decode."""
         begun = perf_counter()
         self._follow_clock(item, output)
-        marks = [perf_counter()]
+        clocked = perf_counter()
         frame = self._vision.prepare(item.image)
-        marks.append(perf_counter())
-        runs = self._encoder.runs
-        self._encoder.push(frame, item.time)
-        marks.append(perf_counter())
-        self.last = item.time
-        is_hop = self._is_hop(item.time, begun - item.admitted, marks[2] - marks[0])
-        spent = {"scale": marks[1] - marks[0] + item.admitted - item.called, "encode": marks[2] - marks[1]}
+        scaled = perf_counter()
+        spent = {"scale": scaled - clocked + item.admitted - item.called}
         if self._waiting is not None:
             spent["queue"] = begun - item.admitted
-        if is_hop:
-            self._hopped = item.time
-            self._hop_begun = encoding = perf_counter()
-            self._encoder.features()
-            if self.heads:
-                self._encoder.pooled()
-            spent["encode"] += perf_counter() - encoding
+        runs = self._encoder.runs
+        look = self._look(frame, item.time, begun - item.admitted, scaled - clocked, spent)
+        made = self._vision.together.run(look)
+        if made is not None:
             failures: list[Exception] = []
-            cuts, sightings, happened = self._decide(item.time, spent, output, failures)
-            spent["hop"] = perf_counter() - marks[0] + item.admitted - item.called
+            cuts, sightings, happened = self._decide(made, item.time, spent, output, failures)
+            spent["hop"] = perf_counter() - clocked + item.admitted - item.called
             spent["overhead"] = spent["hop"] - spent["scale"] - spent["encode"] - spent["predict"]
             self._tally.add("hops")
         idle = self._encoder.runs == runs
-        if is_hop and idle:
+        if made is not None and idle:
             self._tally.add("hops_idle")
         milliseconds = {stage: 1e3 * seconds for stage, seconds in spent.items()}
         self._latencies.record({s: value for s, value in milliseconds.items() if not idle or s in ("scale", "queue")})
-        if is_hop:
+        if made is not None:
             self._emitter.emit_sightings(sightings, item.time, item.called, milliseconds, output)
             self._emitter.emit_happened(happened, item.time, item.called, milliseconds, output)
             self._emitter.emit(cuts, item.time, item.called, milliseconds, output)
             if failures:
                 raise failures[0]
+
+    def _look(
+        self, frame: NDArray[np.uint8], time: float, waited: float, scaling: float, spent: dict[str, float]
+    ) -> Look[Asked, dict[Query, NDArray[np.float32]] | None]:
+        """Encode a frame, which waited and was scaled for so many seconds; at a hop what is predicted for all queries,
+        None at others. Other streams' looks go on meanwhile, so this does nothing else."""
+        begun = perf_counter()
+        yield from self._encoder.pushing(frame, time)
+        spent["encode"] = perf_counter() - begun
+        self.last = time
+        if not self._is_hop(time, waited, scaling + spent["encode"]):
+            return None
+        self._hopped = time
+        self._hop_begun = encoding = perf_counter()
+        yield from self._encoder.looking()
+        if self.heads:
+            yield from self._encoder.pooling()
+        predicting = perf_counter()
+        spent["encode"] += predicting - encoding
+        queries = [track.query for track in self.tracks]
+        if self.watch is not None and self._watched_query(self.watch) not in queries:
+            queries.append(self._watched_query(self.watch))
+        found = yield from self._encoder.asking(queries)
+        spent["predict"] = perf_counter() - predicting
+        return dict(zip(queries, found, strict=True))
 
     def _is_hop(self, time: float, waited: float, spent: float) -> bool:
         """Whether a hop is due at a frame, which waited and was encoded for so many seconds, and can be afforded."""
@@ -170,26 +189,24 @@ class Analysis:
 
     def _decide(
         self,
+        made: Mapping[Query, NDArray[np.float32]],
         time: float,
         spent: dict[str, float],
         output: Output,
         failures: list[Exception],
     ) -> tuple[list[tuple[Track, Cut]], list[Sighting], list[Sighting]]:
-        """Predict each query's embedding, then ask the policies: a prediction that fails moves none of them.
+        """Ask the policies about what was predicted for each query.
 
         Returns cuts, sightings of labels, and of taught events."""
-        begun = perf_counter()
-        made = {track: self._encoder.embed(track.query) for track in self.tracks}
-        watched = None if self.watch is None else self._embed_for(self.watch, made)
         predicted = perf_counter()
         since = float(self._encoder.times[0])
-        cuts = _ask(made, lambda track: track.push(made[track], time, since), failures)
-        sightings = [] if self.watch is None or watched is None else self.watch.push(watched, time, since)
+        cuts = _ask(self.tracks, lambda track: track.push(made[track.query], time, since), failures)
+        watch = self.watch
+        sightings = [] if watch is None else watch.push(made[self._watched_query(watch)], time, since)
         happened = self._recognise(time)
-        spent["predict"] = predicted - begun
         spent["policy"] = perf_counter() - predicted
         if self._listeners.wants_embeddings:
-            output.embeddings += [(time, embedding, track.query.text) for track, embedding in made.items()]
+            output.embeddings += [(time, made[track.query], track.query.text) for track in self.tracks]
         return cuts, sightings, happened
 
     def _recognise(self, time: float) -> list[Sighting]:
@@ -202,12 +219,10 @@ class Analysis:
     def _watches(self) -> list[Watch[Any]]:
         return [*self.heads, *([] if self.watch is None else [self.watch])]
 
-    def _embed_for(self, watch: Watch[Labels], made: Mapping[Track, NDArray[np.float32]]) -> NDArray[np.float32]:
-        """The prediction for what is watched: that of a track with the same query, or one more."""
+    def _watched_query(self, watch: Watch[Labels]) -> Query:
+        """What the predictor is asked for what is watched: the query of a track with the same text, or one more."""
         asked = watch.labels.asked
-        same = (embedding for track, embedding in made.items() if track.query.text == asked.text)
-        found = next(same, None)
-        return self._encoder.embed(asked) if found is None else found
+        return next((track.query for track in self.tracks if track.query.text == asked.text), asked)
 
     def end_all(self, last: float, decided_at: float, output: Output) -> None:
         """Close all open segments, and let go what is seen. Arguments and errors are those of end_segments()."""
