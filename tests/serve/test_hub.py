@@ -205,6 +205,20 @@ def test_a_source_that_fails_says_why(hub: Hub) -> None:
     assert channel.error is not None and health(hub)["status"] == "degraded"
 
 
+def test_an_iterable_that_raises_what_nobody_foresaw_fails_as_others_do(
+    hub: Hub, caplog: pytest.LogCaptureFixture
+) -> None:
+    def frames() -> Iterator[Any]:
+        yield from camera(1.0)
+        raise ZeroDivisionError("a fault of the driver")
+
+    ear = Ear(hub)
+    channel = hub.add(frames(), "door")
+    until(lambda: channel.state == "failed")
+    assert channel.error == "ZeroDivisionError: a fault of the driver" and "stream door failed" in caplog.text
+    assert len(ear.events("open")) == len(ear.events("closed")) > 0
+
+
 @pytest.fixture
 def rtsp(tmp_path: Path) -> Iterator[RtspServer]:
     pytest.importorskip("aio_rtsp_toolkit")

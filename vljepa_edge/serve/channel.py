@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 from collections.abc import Callable
@@ -28,6 +29,7 @@ _TIMEOUT, _RETRY_FOR = 5.0, 3.0  # seconds; see open_source
 _SILENT = 3.0  # seconds without a frame
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to open a source, doubling
 _ENDING = 3.0  # seconds that close() waits for a source that hangs
+_log = logging.getLogger(__name__)
 
 
 class Channel:
@@ -124,6 +126,10 @@ class Channel:
             except VLJepaError as error:
                 frames = 0
                 self.error = str(error)
+            except Exception as error:  # of an iterable, or a fault of ours: the thread must not end unsaid
+                frames = 0
+                self.error = f"{type(error).__name__}: {error}"
+                _log.exception("stream %s failed", self.name)
             self._finish()
             if not self._again:
                 self._state = "ended" if self.error is None else "failed"

@@ -293,6 +293,26 @@ def test_a_broker_that_is_not_there_is_said_and_no_camera_waits_for_it(
     nowhere.close()
 
 
+def test_a_fault_is_said_and_publishing_goes_on(
+    hub: Hub, broker: Mosquitto, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right, faults = Publisher._look, [KeyError("a fault of ours")]
+
+    def look(self: Publisher) -> object:
+        if faults:
+            raise faults.pop()
+        return right(self)
+
+    monkeypatch.setattr(Publisher, "_look", look)
+    told: list[BrokerError | None] = []
+    publisher = publish(hub, broker.url(), told=told.append)
+    hub.add(camera(), "door")
+    until(lambda: len(told) == 3 and publisher.connected)
+    assert told[0] is None and "publishing failed (KeyError" in str(told[1]) and told[2] is None
+    until(lambda: hub.feed.newest >= hub.feed.first and publisher.waiting == 0)
+    publisher.close()
+
+
 def test_what_is_no_broker_is_said(hub: Hub) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         found = publish(hub, f"mqtt://127.0.0.1:{server.getsockname()[1]}")

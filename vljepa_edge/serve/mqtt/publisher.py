@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Callable
@@ -30,6 +31,7 @@ _STEADY = 10.0  # seconds after which a connection counts as one, and pauses beg
 _LOOK = 1.0  # seconds between two looks at what changes without an event: streams that come and go, cameras lost
 _WINDOW = 16  # messages that may wait for the broker's confirmation
 _GRACE = 3.0  # seconds that the last messages may take
+_log = logging.getLogger(__name__)
 
 
 class Publisher:
@@ -118,6 +120,9 @@ class Publisher:
                 self._serve()
             except BrokerError as error:
                 self._say(error)
+            except Exception as error:  # a fault of ours or of the client library must not end publishing for good
+                _log.exception("publishing to %s failed", self.broker)
+                self._say(BrokerError(self.broker, f"publishing failed ({type(error).__name__}: {error})"))
             if monotonic() - begun > _STEADY:
                 pause = _FIRST_PAUSE
             self._wait(pause * random.uniform(0.5, 1.0))  # so that all clients of a broker don't come back at once
