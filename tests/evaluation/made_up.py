@@ -186,7 +186,8 @@ def visla(folder: Path) -> None:
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     "ssv2": ssv2, "epic_kitchens_100": epic_kitchens_100, "egoexo4d": egoexo4d, "kinetics400": kinetics400,
-    "coin_steps": coin, "coin_tasks": coin, "crosstask_steps": crosstask, "crosstask_tasks": crosstask,
+    "coin_steps": coin, "coin_tasks": coin, "coin_next": coin,
+    "crosstask_steps": crosstask, "crosstask_tasks": crosstask,
     "gqa": gqa, "tallyqa": tallyqa, "pope": pope, "popev2": popev2, "clevr": clevr,
     "sugarcrepe_pp": sugarcrepe_pp, "visla": visla,
 }  # fmt: skip

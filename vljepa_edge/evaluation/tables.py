@@ -38,12 +38,18 @@ def json_list(file: Path) -> Iterator[tuple[str, Any]]:
 
 def json_lines(file: Path) -> Iterator[tuple[str, Any]]:
     """The place and value of each line of JSON. Raises DataError."""
+    for place, line in lines_of(file):
+        try:
+            yield place, json.loads(line)
+        except ValueError as error:
+            raise DataError(file, f"must be JSON: {error}", place) from error
+
+
+def lines_of(file: Path) -> Iterator[tuple[str, str]]:
+    """The place and the text of each line that isn't blank, without blanks around it. Raises DataError."""
     for number, line in enumerate(text_of(file).split("\n"), 1):
         if line.strip():
-            try:
-                yield f"line {number}", json.loads(line)
-            except ValueError as error:
-                raise DataError(file, f"must be JSON: {error}", f"line {number}") from error
+            yield f"line {number}", line.strip()
 
 
 def csv_rows(
@@ -81,6 +87,14 @@ def field_of(file: Path, place: str, row: Any, name: str) -> Any:
     if not isinstance(row, Mapping) or name not in row:
         raise DataError(file, f"must be an object with {name!r}", place)
     return row[name]
+
+
+def list_of(file: Path, place: str, row: Any, name: str) -> list[Any]:
+    """A value of an entry that is a list. Raises DataError."""
+    found = field_of(file, place, row, name)
+    if not isinstance(found, list):
+        raise DataError(file, f"{name} must be a list, got {type(found).__name__}", place)
+    return found
 
 
 def texts_of(file: Path, place: str, row: Any, *names: str) -> list[str]:

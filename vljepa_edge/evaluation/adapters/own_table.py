@@ -7,7 +7,8 @@ from pathlib import Path
 from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.benchmark import Benchmark
 from vljepa_edge.evaluation.classes import Classes
-from vljepa_edge.evaluation.items import Classification, Described, Labelled, Media, Question, Questions, Retrieval
+from vljepa_edge.evaluation.gathered import each_text
+from vljepa_edge.evaluation.items import Classification, Labelled, Media, Question, Questions, Retrieval
 from vljepa_edge.evaluation.layout import Layout
 from vljepa_edge.evaluation.tables import csv_rows, stretch_of, texts_of
 
@@ -28,7 +29,7 @@ def read_retrieval(layout: Layout) -> Retrieval:
     texts: dict[Media, list[str]] = {}
     for place, row in csv_rows(layout.data, "path", "text"):
         texts.setdefault(_media(layout.data, place, row), []).extend(texts_of(layout.data, place, row, "text"))
-    return Retrieval(tuple(Described(media, tuple(own)) for media, own in texts.items()))
+    return each_text(texts)
 
 
 def read_questions(layout: Layout) -> Questions:
