@@ -76,6 +76,8 @@ def test_a_model_that_sees_every_event_decodes_each_once(model: Model) -> None:
     per_second = len(stream.annotations) / SECONDS
     saved = measure._saving(curves, "log", "ward", True)
     assert saved is not None and 0.9 / per_second < saved < 1.3 / per_second
+    perfect = measure._saving(curves, "log", "events", True)
+    assert perfect is not None and perfect == pytest.approx(1 / per_second, rel=0.05)
     causal = measure._saving(curves, "live", "running-ward", False)
     assert causal is not None and causal > 1.5
     for clock in ("log", "live"):

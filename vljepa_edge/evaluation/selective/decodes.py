@@ -77,6 +77,11 @@ def kernel_cpd(stream: Embedded, rates: Sequence[float]) -> list[list[Decode]]:
     ][:: 1 if counts == sorted(counts, reverse=True) else -1]
 
 
+def events(stream: Embedded, starts: Sequence[float], *, mean: bool) -> list[Decode]:
+    """Segments that begin where the events do, those without a hop's middle left out."""
+    return _segments(stream, sorted({0, *np.searchsorted(stream.middles, starts).tolist()} - {len(stream.rows)}), mean)
+
+
 def closed(stream: Embedded, policy: Policy, query: Query) -> list[Decode]:
     """The segments of a causal policy, run as a stream of the runtime runs it: the mean of each when it closes."""
     return [decode for is_closed, decode in _cuts(stream, policy, query) if is_closed]

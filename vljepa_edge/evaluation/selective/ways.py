@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vljepa_edge.evaluation.selective.clocks import Clock
-from vljepa_edge.evaluation.selective.decodes import Decode, closed, kernel_cpd, opened, uniform, ward
+from vljepa_edge.evaluation.selective.decodes import Decode, closed, events, kernel_cpd, opened, uniform, ward
 from vljepa_edge.streaming.policy import parse_policy
 
 if TYPE_CHECKING:
@@ -26,29 +26,39 @@ _CEILING = tuple(rate for rate in RATES if rate <= BASE)  # an exact search for 
 
 @dataclass(frozen=True)
 class Swept:
-    """A causal policy as it is swept. key: its threshold, over `values`. variants: its other settings, of which one is
-    chosen on the streams for tuning; the first is the default."""
+    """A causal policy as it is swept: its `key` over `values`. variants: its other settings, of which one is chosen on
+    the streams for tuning; the first is taken where there are none."""
 
+    policy: str
     key: str
     values: tuple[float, ...]
     variants: tuple[str, ...]
 
 
-def _between(low: float, high: float, count: int = 14) -> tuple[float, ...]:
+def _between(low: float, high: float, count: int) -> tuple[float, ...]:
     return tuple(float(f"{value:.4g}") for value in np.geomspace(low, high, count))
 
 
+_COSTS = _between(0.004, 2.5, 14)
 POLICIES = {
     "running-ward": Swept(
-        "threshold", _between(0.004, 2.5),
+        "running-ward", "threshold", _COSTS,
         ("min_duration=0.5", "min_duration=0.25", "min_duration=0", "min_duration=0.5,smooth=2"),
     ),
+    "hysteresis": Swept(
+        "running-ward", "threshold", _COSTS,
+        ("back=0.5,min_duration=0.5", "back=0.5,min_duration=0.25", "back=0.25,min_duration=0.25"),
+    ),
+    "budget": Swept(
+        "budget", "per_minute", _between(1.5, 120, 12),
+        ("least=0.1", "least=0.02,min_duration=0.25", "least=0.02,min_duration=0", "least=0.02,min_duration=0,burst=9"),
+    ),
     "local-variance": Swept(
-        "threshold", _between(0.003, 0.6),
+        "local-variance", "threshold", _between(0.003, 0.6, 14),
         ("window=8,smooth=2", "window=4,smooth=1", "window=4,smooth=2", "window=3,smooth=1,min_duration=0.25"),
     ),
 }  # fmt: skip
-"""By their names in the core."""
+"""The causal rows by name. Hysteresis is running-ward with a lower threshold to come back."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,15 @@ def fixed_ways(*, ceiling: bool) -> list[Way]:
     return found + [Way("uniform", "live", mean, RATES, partial(each, uniform, mean)) for mean in (False, True)]
 
 
+def event_ways(starts: Sequence[float]) -> list[Way]:
+    """Segments cut where events begin, where somebody knows: what perfect cuts would give."""
+
+    def once(mean: bool, stream: Embedded) -> list[list[Decode]]:
+        return [events(stream, starts, mean=mean)]
+
+    return [Way("events", "log", mean, (0.0,), partial(once, mean)) for mean in (False, True) if starts]
+
+
 def policy_ways(name: str, clock: Clock, variant: str, query: Query) -> list[Way]:
     """A causal policy on a clock: the means of segments when they close and, on the live clock, what is seen when they
     open too."""
@@ -102,4 +121,5 @@ def policy_ways(name: str, clock: Clock, variant: str, query: Query) -> list[Way
 
 def described(name: str, variant: str, threshold: float) -> str:
     """A policy as parse_policy reads it."""
-    return f"{name}:{POLICIES[name].key}={threshold!r},{variant}"
+    swept = POLICIES[name]
+    return f"{swept.policy}:{swept.key}={threshold!r},{variant}"
