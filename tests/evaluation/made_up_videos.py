@@ -107,6 +107,22 @@ def pvd_bench(folder: Path) -> None:
     write_csv(folder / "imago15k.csv", [["video_id", "sentence"], *rows])
 
 
+def pvd_bench_shards(folder: Path) -> None:
+    for n, thing in enumerate(THINGS):
+        row = {"video_id": n, "human_caption": f"The video shows a {thing}, and then a hand.", "model_caption": "x"}
+        write(folder / "test" / f"00000{n % 2}" / f"{n:08x}.json", row)
+    write(folder / "test/000001/ff.json", {"human_caption": None, "model_caption": "x"})
+
+
+def dream1k_list(folder: Path) -> None:
+    rows = [
+        {"idx": str(n), "video_file": f"video/{n}.mp4", "source": "youtube", "duration": 5.1,
+         "description": f"A person lifts a {thing}.", "events": ["x"], "n_subjects": 1, "n_shots": 1, "n_events": 1}
+        for n, thing in enumerate(THINGS, 1)
+    ]  # fmt: skip
+    write(folder / "json/metadata.json", rows)
+
+
 def dream1k(folder: Path) -> None:
     def entry(number: int, thing: str) -> dict[str, Any]:
         video = {"reference": None, "text": None, "type": "video", "video": {"video_file": "<placeholder>"}}

@@ -47,6 +47,8 @@ OTHERS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "MSR-VTT's other header": ("msrvtt", lambda folder: made.msrvtt(folder, "sentences")),
     "MSVD's table": ("msvd", made.msvd_table),
     "YouCook2's database": ("youcook2", made.youcook2_database),
+    "PVD-Bench's shards": ("pvd_bench", made.pvd_bench_shards),
+    "DREAM-1K's list": ("dream1k", made.dream1k_list),
     "VDC of aurora": ("vdc", made.vdc_of_aurora),
 }
 
@@ -127,6 +129,14 @@ def test_endings_of_didemo_are_not_part_of_a_video_s_name(tmp_path: Path) -> Non
         "10@N00_3.5_0ab.mp4", "11@N00_3.5_1ab.", "14@N00_3.5_4ab.WMV", "15@N00_3.5_5ab"
     ]  # fmt: skip
     assert len(found) == COUNT, "two endings of one name are one video"
+
+
+def test_a_preview_is_not_taken_for_its_video(tmp_path: Path) -> None:
+    made.pvd_bench(tmp_path)
+    for name in ("previews/00000000.jpg", "videos/00000000.mp4", "videos/00000000.webp", "videos/00000001.png"):
+        write(tmp_path / name, "")
+    found = [item.media.path.name for item in BENCHMARKS["pvd_bench"].task(tmp_path).items]
+    assert found[:3] == ["00000000.mp4", "00000001.png", "00000002.mp4"]
 
 
 def test_a_video_of_msvd_without_a_caption_is_named(tmp_path: Path) -> None:
@@ -232,14 +242,17 @@ def spoilt(value: Any, data: st.DataObject) -> Any:
     return changed
 
 
-@settings(max_examples=25)
-@pytest.mark.parametrize("name", [*made.WRITERS, "coin_next"])
+FOLDERS = {**made.WRITERS, "coin_next": coin, **{layout: writer for layout, (_, writer) in OTHERS.items()}}
+
+
+@settings(max_examples=20)
+@pytest.mark.parametrize("layout", FOLDERS)
 @given(data=st.data())
 def test_odd_annotations_are_read_or_refused_but_never_crash(
-    name: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
+    layout: str, data: st.DataObject, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("odd")
-    (made.WRITERS | {"coin_next": coin})[name](folder)
+    FOLDERS[layout](folder)
     file = data.draw(st.sampled_from(sorted(path for path in folder.rglob("*") if path.is_file())))
     text = file.read_text()
     if file.suffix == ".json":
@@ -257,7 +270,7 @@ def test_odd_annotations_are_read_or_refused_but_never_crash(
         begin = data.draw(st.integers(0, len(text)))
         write(file, text[:begin] + data.draw(st.text(max_size=3)) + text[begin + data.draw(st.integers(0, 9)) :])
     try:
-        task = BENCHMARKS[name].task(folder)
+        task = BENCHMARKS[OTHERS[layout][0] if layout in OTHERS else layout].task(folder)
     except DataError:
         return
     assert all(isinstance(media, Media) for item in task.items for media in item.seen())

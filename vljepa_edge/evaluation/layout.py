@@ -49,12 +49,15 @@ class Layout:
 
     @cached_property
     def _by_stem(self) -> dict[str, Path]:
-        found: dict[str, Path] = {}
+        """Of a video and a photo of one stem the video: players and downloaders leave previews beside videos."""
+        photos: dict[str, Path] = {}
+        others: dict[str, Path] = {}
         for folder, folders, files in os.walk(self.data, followlinks=True):
             folders.sort()
             for name in sorted(files):
+                found = photos if name.lower().endswith(PHOTOS) else others
                 found.setdefault(stem_of(name), Path(folder, name))
-        return found
+        return photos | others
 
 
 def stem_of(name: str) -> str:

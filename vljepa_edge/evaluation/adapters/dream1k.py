@@ -2,33 +2,50 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.benchmark import Benchmark, paper
 from vljepa_edge.evaluation.gathered import each_text
 from vljepa_edge.evaluation.items import Media, Retrieval
-from vljepa_edge.evaluation.layout import Layout
-from vljepa_edge.evaluation.tables import field_of, json_lines, list_of, texts_of
+from vljepa_edge.evaluation.layout import Layout, stem_of
+from vljepa_edge.evaluation.tables import field_of, json_lines, json_list, list_of, texts_of
 
-TREE = """\
+_LINES, _LIST = "DREAM-1k.jsonl", "json/metadata.json"
+TREE = f"""\
 DIR/
-  DREAM-1k.jsonl     {"vid", "messages": [{"role", "content": [{"reference", ...}, ...]}, ...], ...} a line
+  {_LIST}   of omni-research/DREAM-1K: [{{"video_file": "video/<n>.mp4", "description", ...}}, ...]
+                       or {_LINES}, of bytedance/tarsier, a line each:
+                       {{"vid": <n>, "messages": [{{"role", "content": [{{"reference"}}, ...]}}, ...]}}
   video/
-    <vid>.mp4        at any depth"""
+    <n>.mp4            at any depth"""
 
 
 def read(layout: Layout) -> Retrieval:
     """The videos with the descriptions that models are judged by."""
-    file = layout.file("DREAM-1k.jsonl", "data/annotations/DREAM-1k.jsonl")
+    file = layout.file(_LIST, _LINES, f"data/annotations/{_LINES}")
     texts: dict[Media, list[str]] = {}
+    for name, text in _list(file) if file.suffix == ".json" else _lines(file):
+        texts.setdefault(layout.media(name), []).append(text)
+    return each_text(texts)
+
+
+def _list(file: Path) -> Iterator[tuple[str, str]]:
+    """Name and description of each video."""
+    for place, row in json_list(file):
+        video, text = texts_of(file, place, row, "video_file", "description")
+        yield stem_of(PurePosixPath(video).name), text
+
+
+def _lines(file: Path) -> Iterator[tuple[str, str]]:
+    """The same of each line."""
     for place, row in json_lines(file):
         number = field_of(file, place, row, "vid")
         if not isinstance(number, int | str):
             raise DataError(file, f"vid must be a number or a text, got {type(number).__name__}", place)
-        texts.setdefault(layout.media(str(number)), []).append(_reference(file, place, row))
-    return each_text(texts)
+        yield str(number), _reference(file, place, row)
 
 
 def _reference(file: Path, place: str, row: Any) -> str:

@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 from vljepa_edge.evaluation.benchmark import Benchmark, paper
 from vljepa_edge.evaluation.gathered import each_text
 from vljepa_edge.evaluation.items import Media, Retrieval
 from vljepa_edge.evaluation.layout import Layout
-from vljepa_edge.evaluation.tables import csv_rows, texts_of
+from vljepa_edge.evaluation.tables import csv_rows, json_object, texts_of
 
-TREE = """\
+_TABLE = "imago15k.csv"
+TREE = f"""\
 DIR/
-  imago15k.csv        video_id, sentence; as the repository perception_models reads it
-  videos/
-    <video_id>.mp4    at any depth"""
+  test/                 the shards of facebook/PE-Video, test, unpacked
+    <video_id>.json     {{"human_caption", ...}}; one without a caption is left out
+    <video_id>.mp4
+  {_TABLE}          or a table for all: video_id, sentence; as the repository perception_models reads it"""
 
 
 def read(layout: Layout) -> Retrieval:
-    """The pairs of the table."""
-    file = layout.file("imago15k.csv")
+    """The videos that people described; those of the table, where there is one."""
+    table, shards = layout.data / _TABLE, layout.data / "test"
+    pairs = _unpacked(shards) if shards.is_dir() and not table.is_file() else _table(layout.file(_TABLE))
     texts: dict[Media, list[str]] = {}
-    for place, row in csv_rows(file, "video_id", "sentence"):
-        name, text = texts_of(file, place, row, "video_id", "sentence")
+    for name, text in pairs:
         texts.setdefault(layout.media(name), []).append(text)
     return each_text(texts)
+
+
+def _table(file: Path) -> Iterator[tuple[str, str]]:
+    """Name and text of each row."""
+    for place, row in csv_rows(file, "video_id", "sentence"):
+        name, text = texts_of(file, place, row, "video_id", "sentence")
+        yield name, text
+
+
+def _unpacked(folder: Path) -> Iterator[tuple[str, str]]:
+    """The same of each file that has a caption."""
+    for file in sorted(folder.rglob("*.json")):
+        row = json_object(file)
+        if row.get("human_caption") is not None:
+            yield file.stem, texts_of(file, "the file", row, "human_caption")[0]
 
 
 PVD_BENCH = Benchmark(

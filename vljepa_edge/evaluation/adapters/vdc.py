@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from vljepa_edge.evaluation.benchmark import Benchmark, paper
 from vljepa_edge.evaluation.gathered import each_text
 from vljepa_edge.evaluation.items import Media, Retrieval
@@ -24,7 +26,7 @@ def read(layout: Layout) -> Retrieval:
         captions = row.get("captions", row) if isinstance(row, dict) else row
         (text,) = texts_of(file, place, captions, "detailed_caption")
         (name,) = texts_of(file, place, row, "video_name" if "video_name" in row else "video_id")
-        texts.setdefault(layout.media(stem_of(name.rsplit("/", 1)[-1])), []).append(text)
+        texts.setdefault(layout.media(stem_of(PurePosixPath(name).name)), []).append(text)
     return each_text(texts)
 
 
