@@ -5,8 +5,10 @@ include(CMakePackageConfigHelpers)
 
 vljepa_objects(vljepa_runtime
   src/api/common.cpp
+  src/api/event.cpp
   src/api/model.cpp
   src/api/stream.cpp
+  src/api/watching.cpp
   src/bundle/bundle.cpp
   src/bundle/fields.cpp
   src/bundle/json.cpp
@@ -19,22 +21,34 @@ vljepa_objects(vljepa_runtime
   src/bundle/zip.cpp
   src/engine/engine.cpp
   src/model.cpp
+  src/model_files.cpp
+  src/stream/analysis.cpp
+  src/stream/emitter.cpp
   src/stream/event.cpp
   src/stream/make_policy.cpp
+  src/stream/options.cpp
+  src/stream/pace.cpp
   src/stream/sampler.cpp
+  src/stream/session.cpp
   src/stream/stream.cpp
+  src/stream/tally.cpp
+  src/stream/teller.cpp
   src/stream/track.cpp
+  src/stream/watch.cpp
+  src/stream/watched.cpp
   src/text/byte_level.cpp
   src/text/confidence.cpp
   src/text/detokenizer.cpp
+  src/text/labels.cpp
   src/text/npy.cpp
-  src/text/query_file.cpp
+  src/text/npz.cpp
   src/text/texts.cpp
   src/text/tokenizer.cpp
   src/video/fit.cpp
   src/video/rows.cpp
   src/video/scale.cpp
   src/video/taps.cpp
+  src/vision/pooling.cpp
   src/vision/shots.cpp
   src/vision/vision.cpp
   src/vision/window.cpp
@@ -56,6 +70,7 @@ else()
   vljepa_objects(vljepa_engine src/engine/no_openvino.cpp)
 endif()
 
+find_package(Threads REQUIRED)
 target_compile_definitions(vljepa_runtime PRIVATE VLJEPA_BUILDS_LIBRARY VLJEPA_VERSION="${PROJECT_VERSION}")
 
 add_library(vljepa SHARED $<TARGET_OBJECTS:vljepa_core> $<TARGET_OBJECTS:vljepa_runtime>
@@ -72,7 +87,7 @@ if(UNIX AND NOT APPLE)  # templates of other libraries would be exported, hidden
 endif()
 foreach(library vljepa vljepa_static)
   target_compile_features(${library} INTERFACE cxx_std_17)
-  target_link_libraries(${library} PRIVATE ${VLJEPA_ENGINE})
+  target_link_libraries(${library} PRIVATE ${VLJEPA_ENGINE} Threads::Threads)
   target_include_directories(${library} INTERFACE $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
                                                   $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 endforeach()

@@ -1,11 +1,14 @@
-/* What happens in a video, a line of JSON a segment: stream_y4m MODEL CLIP.y4m [POLICY]
+/* What happens in a video, a line of JSON a segment: stream_y4m [--live] MODEL CLIP.y4m [POLICY]
  *
  * CLIP is a .y4m file, or - for one that comes by a pipe:
  *     ffmpeg -i clip.mp4 -pix_fmt yuv420p -f yuv4mpegpipe - | stream_y4m tiny.vljepa -
+ * --live gives the frames at the pace of the video, as a camera does, and a worker of the stream does the work.
  */
+#define _POSIX_C_SOURCE 199309L /* nanosleep */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <vljepa.h>
 
@@ -30,18 +33,31 @@ static int fail(const char* what) {
     return 1;
 }
 
-static void print_events(vljepa_stream* stream) {
-    vljepa_event* event;
-    while (vljepa_stream_poll(stream, &event) == VLJEPA_OK && event != NULL) {
-        printf("%s\n", vljepa_event_json(event));
-        vljepa_event_free(event);
-    }
+static void print_event(const vljepa_event* event, void* user) {
+    (void)user;
+    printf("%s\n", vljepa_event_json(event));
     fflush(stdout);
 }
 
+static void print_events(vljepa_stream* stream) {
+    vljepa_event* event;
+    while (vljepa_stream_poll(stream, &event) == VLJEPA_OK && event != NULL) {
+        print_event(event, NULL);
+        vljepa_event_free(event);
+    }
+}
+
+static void wait_for(double seconds) {
+    const struct timespec time = {(time_t)seconds, (long)(1e9 * (seconds - (double)(time_t)seconds))};
+    nanosleep(&time, NULL);
+}
+
 int main(int argc, char** argv) {
+    const int is_live = argc > 1 && strcmp(argv[1], "--live") == 0;
+    argv += is_live;
+    argc -= is_live;
     if (argc < 3) {
-        fprintf(stderr, "usage: %s MODEL CLIP.y4m [POLICY]\n", argv[0]);
+        fprintf(stderr, "usage: stream_y4m [--live] MODEL CLIP.y4m [POLICY]\n");
         return 2;
     }
     FILE* file = strcmp(argv[2], "-") == 0 ? stdin : fopen(argv[2], "rb");
@@ -57,7 +73,9 @@ int main(int argc, char** argv) {
     vljepa_stream_params params = vljepa_stream_default_params();
     if (argc > 3) params.policy = argv[3];
     vljepa_stream* stream = NULL;
-    if (vljepa_stream_open(model, &params, &stream) != VLJEPA_OK) return fail("opening a stream");
+    const vljepa_status opened = is_live ? vljepa_stream_open_live(model, &params, print_event, NULL, &stream)
+                                         : vljepa_stream_open(model, &params, &stream);
+    if (opened != VLJEPA_OK) return fail("opening a stream");
 
     const size_t luma = (size_t)width * (size_t)height;
     const size_t chroma = (size_t)((width + 1) / 2) * (size_t)((height + 1) / 2);
@@ -71,10 +89,17 @@ int main(int argc, char** argv) {
     for (long number = 0; fgets(line, sizeof line, file) != NULL; ++number) {
         if (fread(pixels, 1, luma + 2 * chroma, file) != luma + 2 * chroma) break;
         if (vljepa_stream_push(stream, &frame, (double)number * period) != VLJEPA_OK) fail("a frame");
-        print_events(stream);
+        if (is_live) wait_for(period);
+        else print_events(stream);
     }
     if (vljepa_stream_flush(stream) != VLJEPA_OK) fail("the end");
-    print_events(stream);
+    vljepa_stats stats;
+    if (is_live && vljepa_stream_get_stats(stream, &stats) == VLJEPA_OK) {
+        fprintf(stderr, "%lld frames, %lld encoded, %lld hops, %lld dropped, %lld stale, %lld errors\n", (long long)stats.frames,
+                (long long)stats.encoded, (long long)stats.hops, (long long)stats.dropped, (long long)stats.stale,
+                (long long)stats.errors);
+    }
+    if (!is_live) print_events(stream);
 
     free(pixels);
     if (file != stdin) fclose(file);

@@ -90,6 +90,33 @@ VLJEPA_API const char* vljepa_model_version(const vljepa_model* model); /* of th
 VLJEPA_API double vljepa_model_fps(const vljepa_model* model);          /* frames a second that the model sees */
 VLJEPA_API size_t vljepa_model_width(const vljepa_model* model);        /* numbers in an embedding */
 
+/* --- queries, labels and heads ------------------------------------------------------------------------------------ */
+
+/* A question, embedded for one model. */
+typedef struct vljepa_query vljepa_query;
+/* Labels to watch for, embedded for one model. */
+typedef struct vljepa_labels vljepa_labels;
+/* Events that a user has taught. */
+typedef struct vljepa_head vljepa_head;
+
+/* A text in ASCII. Free *query with vljepa_query_free(). */
+VLJEPA_API vljepa_status vljepa_query_make(const vljepa_model* model, const char* text, vljepa_query** query);
+/* Any text, in a file that `vljepa query TEXT --out FILE` wrote. Free *query with vljepa_query_free(). */
+VLJEPA_API vljepa_status vljepa_query_read(const vljepa_model* model, const char* path, vljepa_query** query);
+/* A file that `vljepa labels A,B --out FILE` wrote. Free *labels with vljepa_labels_free(). */
+VLJEPA_API vljepa_status vljepa_labels_read(const vljepa_model* model, const char* path, vljepa_labels** labels);
+/* A file that `vljepa teach` or Head.save of Python wrote, for the X-encoder of this model. Free *head with
+ * vljepa_head_free(). */
+VLJEPA_API vljepa_status vljepa_head_read(const vljepa_model* model, const char* path, vljepa_head** head);
+
+/* Streams that use them keep them until they are freed. */
+VLJEPA_API void vljepa_query_free(vljepa_query* query);
+VLJEPA_API void vljepa_labels_free(vljepa_labels* labels);
+VLJEPA_API void vljepa_head_free(vljepa_head* head);
+
+VLJEPA_API size_t vljepa_labels_count(const vljepa_labels* labels);
+VLJEPA_API const char* vljepa_labels_name(const vljepa_labels* labels, size_t which); /* NULL where there is none */
+
 /* --- frames ------------------------------------------------------------------------------------------------------- */
 
 typedef enum {
@@ -127,9 +154,9 @@ VLJEPA_API vljepa_frame vljepa_frame_default(int32_t format, int32_t width, int3
 
 /* --- streams ------------------------------------------------------------------------------------------------------ */
 
-/* Frames in, events out. A stream is used by one thread at a time; different streams by different threads. */
+/* Frames in, events out. Any thread may call any function of a stream, but vljepa_stream_free() must be its last one. */
 typedef struct vljepa_stream vljepa_stream;
-/* What a stream tells: a segment that opened or closed. */
+/* What a stream tells: a segment that opened or closed, or another vljepa_event_status. */
 typedef struct vljepa_event vljepa_event;
 
 typedef enum {
@@ -149,9 +176,10 @@ typedef struct {
     double gap;            /* seconds without a frame that end the segments; 0: the window's length, at least 2 */
     double min_confidence; /* 0 to 1: from which probability on a text is shown; below 0: the model's */
     int32_t decode;        /* a vljepa_decode */
-    int32_t reserved0;
-    double max_idle; /* seconds for which hops of a still scene cost nothing; 0: each is computed */
-    uint64_t reserved[5];
+    int32_t queue;         /* live: frames that may wait for the worker; 0: as many as the model's window has */
+    double max_idle;       /* seconds for which hops of a still scene cost nothing; 0: each is computed */
+    double max_staleness;  /* live: seconds that a frame may wait before it is dropped; INFINITY: no bound, 0: 2 */
+    uint64_t reserved[4];
 } vljepa_stream_params;
 
 VLJEPA_API vljepa_stream_params vljepa_stream_default_params(void);
@@ -159,42 +187,117 @@ VLJEPA_API vljepa_stream_params vljepa_stream_default_params(void);
 /* `params` NULL: the defaults. Free *stream with vljepa_stream_free(). */
 VLJEPA_API vljepa_status vljepa_stream_open(const vljepa_model* model, const vljepa_stream_params* params,
                                             vljepa_stream** stream);
+
+/* Called with each event of a live stream, on its worker, with no lock held: it may call any function of the stream but
+ * vljepa_stream_free(). `event` is valid during the call. */
+typedef void (*vljepa_event_callback)(const vljepa_event* event, void* user);
+
+/* A stream with a worker of its own: vljepa_stream_push() copies a frame that is due into a queue and returns, and where the
+ * worker can't keep up the latest frames win. When no frame comes for longer than `gap` of the machine's clock, the open
+ * segments close and an event VLJEPA_STALLED follows. A frame that fails is counted in `errors`, and told of by the log and
+ * vljepa_stream_last_error(). Events go to `callback`, which may be NULL, and to vljepa_stream_poll(). */
+VLJEPA_API vljepa_status vljepa_stream_open_live(const vljepa_model* model, const vljepa_stream_params* params,
+                                                 vljepa_event_callback callback, void* user, vljepa_stream** stream);
+
+/* Closes the stream first. Not to be called by its own callback. */
 VLJEPA_API void vljepa_stream_free(vljepa_stream* stream);
 
-/* Take a frame at `time` seconds, on whatever clock, and do the work. A frame that fails is lost, the stream goes on. */
+/* Take a frame at `time` seconds, on whatever clock, and do the work or, live, leave it to the worker. A frame that fails is
+ * lost, the stream goes on. */
 VLJEPA_API vljepa_status vljepa_stream_push(vljepa_stream* stream, const vljepa_frame* frame, double time);
-/* Close the open segments at the last frame. The stream can go on. */
+/* Finish the frames pushed so far and close the open segments at the last one. The stream can go on. */
 VLJEPA_API vljepa_status vljepa_stream_flush(vljepa_stream* stream);
-/* Forget frames, segments, events not polled and counts. Queries stay. */
+/* Forget frames, segments, events not polled and counts. Queries, labels and heads stay. */
 VLJEPA_API vljepa_status vljepa_stream_reset(vljepa_stream* stream);
+/* Stop, and drop what waits: vljepa_stream_flush() first has the last segment closed. Events stay to be polled; frames are
+ * refused from now on. Can be called twice, and by the callback. */
+VLJEPA_API vljepa_status vljepa_stream_close(vljepa_stream* stream);
+
+/* From the next hop on, while the stream runs. Segments that end by it close at the last frame, what was seen of labels and
+ * heads that go is gone with it; these events are polled as all others. */
+VLJEPA_API vljepa_status vljepa_stream_set_queries(vljepa_stream* stream, const vljepa_query* const* queries,
+                                                   size_t count); /* 0: ask nothing */
+/* `policy` NULL: the stream's. */
+VLJEPA_API vljepa_status vljepa_stream_add_query(vljepa_stream* stream, const vljepa_query* query, const char* policy);
+VLJEPA_API vljepa_status vljepa_stream_remove_query(vljepa_stream* stream, const char* text);
+VLJEPA_API vljepa_status vljepa_stream_set_policy(vljepa_stream* stream, const char* policy); /* of every query */
+/* Tell when labels appear and when they are gone, in place of those before; NULL: of none any more. thresholds: for each label
+ * the probability at which it appears, or NULL for 0.6; it is gone below two thirds of that. hold: seconds that a label must
+ * be seen before it has appeared, and not be seen before it is gone; 0.5 is usual. */
+VLJEPA_API vljepa_status vljepa_stream_watch(vljepa_stream* stream, const vljepa_labels* labels, const double* thresholds,
+                                             double hold);
+/* Tell when the events of a head begin and end. `hold` is that of vljepa_stream_watch(). */
+VLJEPA_API vljepa_status vljepa_stream_add_head(vljepa_stream* stream, const vljepa_head* head, double hold);
+VLJEPA_API vljepa_status vljepa_stream_remove_head(vljepa_stream* stream, const vljepa_head* head);
+
 /* The oldest event that was not polled yet, or NULL in *event when there is none. Free it with vljepa_event_free(). Events
  * wait until they are polled; the latest 256 are kept, and all that one call made. */
 VLJEPA_API vljepa_status vljepa_stream_poll(vljepa_stream* stream, vljepa_event** event);
 
-/* Counts so far. Every pushed frame is in one of the first six. */
+/* Counts so far. Every pushed frame is in one of the first six, `dropped` or `stale`. */
 typedef struct {
     int64_t encoded, skipped, repeated, backwards, bad_times, errors;
     int64_t frames, restarts, gaps, resized, hops, decodes, events;
     int64_t hops_idle; /* hops that cost nothing: the window was that of the hop before, pixel for pixel */
-    uint64_t reserved[7];
+    int64_t dropped;         /* live: frames that made way in a full queue for newer ones, or waited when it was closed */
+    int64_t stale;           /* live: frames that waited for longer than max_staleness */
+    int64_t hops_put_off;    /* live: frames at which a hop was due and was not made, as newer ones waited */
+    int64_t stalls;          /* live: times that no frame came for longer than the gap */
+    int64_t callback_errors; /* exceptions of callbacks that are written in C++ */
+    int64_t unpolled;        /* events that fell out of those kept for polling, and went to no callback */
+    uint64_t reserved[1];
 } vljepa_stats;
 
 VLJEPA_API vljepa_status vljepa_stream_get_stats(const vljepa_stream* stream, vljepa_stats* stats);
+
+typedef enum {
+    VLJEPA_STAGE_HOP = 0,     /* frame in, decision out, without decoding */
+    VLJEPA_STAGE_QUEUE = 1,   /* live: the wait for the worker */
+    VLJEPA_STAGE_SCALE = 2,
+    VLJEPA_STAGE_ENCODE = 3,  /* X-encoder graphs */
+    VLJEPA_STAGE_PREDICT = 4, /* of all queries */
+    VLJEPA_STAGE_POLICY = 5,
+    VLJEPA_STAGE_OVERHEAD = 6, /* of the hop outside scaling and graphs */
+    VLJEPA_STAGE_DECODE = 7    /* one text */
+} vljepa_stage;
+
+/* Percentiles of the last 4096 durations of a stage, in milliseconds. */
+typedef struct {
+    int64_t count; /* how many there were in all; 0: the others say nothing */
+    double p50, p90, p99;
+    uint64_t reserved[4];
+} vljepa_latency;
+
+VLJEPA_API vljepa_status vljepa_stream_get_latency(const vljepa_stream* stream, int32_t stage, vljepa_latency* latency);
+/* The latest error that was counted and that no call returned; "" for none. Valid until this thread asks again. */
+VLJEPA_API const char* vljepa_stream_last_error(const vljepa_stream* stream);
 
 /* --- events ------------------------------------------------------------------------------------------------------- */
 
 VLJEPA_API void vljepa_event_free(vljepa_event* event);
 
-VLJEPA_API int vljepa_event_is_open(const vljepa_event* event);          /* 1: it opened, 0: it closed */
+typedef enum {
+    VLJEPA_OPEN = 0, /* a segment opened */
+    VLJEPA_CLOSED = 1,
+    VLJEPA_APPEARED = 2, /* a label that is watched for; its text is the label */
+    VLJEPA_GONE = 3,
+    VLJEPA_BEGAN = 4, /* an event that was taught; its text is its name */
+    VLJEPA_ENDED = 5,
+    VLJEPA_STALLED = 6 /* no frame came; no text, no query, segment -1 */
+} vljepa_event_status;
+
+VLJEPA_API int32_t vljepa_event_get_status(const vljepa_event* event);   /* a vljepa_event_status */
+VLJEPA_API int vljepa_event_is_open(const vljepa_event* event);          /* 1: a segment opened, 0: another status */
 VLJEPA_API double vljepa_event_start(const vljepa_event* event);         /* seconds */
-VLJEPA_API double vljepa_event_end(const vljepa_event* event);           /* seconds; NaN while it is open */
+VLJEPA_API double vljepa_event_end(const vljepa_event* event);           /* seconds; NaN while it is open, or seen */
 VLJEPA_API double vljepa_event_decided_at(const vljepa_event* event);    /* time of the newest frame at the cut */
 VLJEPA_API const char* vljepa_event_text(const vljepa_event* event);     /* UTF-8; "" where nothing is sure enough */
 VLJEPA_API double vljepa_event_confidence(const vljepa_event* event);    /* 0 to 1; NaN where the model can't say */
 VLJEPA_API double vljepa_event_change(const vljepa_event* event);        /* how much changed, by the policy's measure */
 VLJEPA_API const char* vljepa_event_query(const vljepa_event* event);
 VLJEPA_API int64_t vljepa_event_segment(const vljepa_event* event);      /* counts the segments of a query from 0 */
-/* vljepa_model_width() floats of unit norm. */
+VLJEPA_API double vljepa_event_latency_ms(const vljepa_event* event);    /* from the push of its frame to the event */
+/* vljepa_model_width() floats of unit norm; zeros of taught events and stalls. */
 VLJEPA_API const float* vljepa_event_embedding(const vljepa_event* event);
 /* The event as one line of JSON, with the keys of `vljepa stream --json` but type and latencies. */
 VLJEPA_API const char* vljepa_event_json(const vljepa_event* event);

@@ -42,13 +42,16 @@ Model::Model(Bundle bundle) : bundle_(std::move(bundle)) {}
 Model::~Model() = default;
 
 std::shared_ptr<const Model> Model::load(const std::string& path, const ModelOptions& options) {
-    const std::unique_ptr<Engine> engine = open_engine(options.engine, options.threads, options.precision);
+    return load(path, *open_engine(options.engine, options.threads, options.precision));
+}
+
+std::shared_ptr<const Model> Model::load(const std::string& path, Engine& engine) {
     const std::shared_ptr<Model> model(new Model(Bundle::open(path)));
     std::map<std::string, std::shared_ptr<Graph>> files;
     std::map<std::string, std::shared_ptr<Graph>> graphs;
     for (const GraphEntry& entry : model->manifest().graphs) {
         std::shared_ptr<Graph>& graph = files[entry.file];
-        if (!graph) graph = engine->compile(model->bundle_.read(entry.file), graph_name(entry.file));
+        if (!graph) graph = engine.compile(model->bundle_.read(entry.file), graph_name(entry.file));
         check_fit(entry, *graph);
         graphs[entry.role] = graph;
     }

@@ -58,3 +58,7 @@ def test_the_example_says_of_a_video_what_python_says(toy: Path, tmp_path: Path)
     example = BUILD / program("stream_y4m", folder="")
     assert events(example, toy, clip, "running-ward:threshold=0.05") == expected
     assert events(example, toy, "-", "running-ward:threshold=0.05", given=clip.read_bytes()) == expected
+
+    live = events(example, "--live", toy, clip, "running-ward:threshold=0.05")
+    assert [event["start"] for event in live[:1]] == [0.0]  # a busy machine may leave out hops
+    assert [event["status"] for event in live[-1:]] == ["closed"]

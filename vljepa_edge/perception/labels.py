@@ -45,6 +45,7 @@ class Labels:
     names   the labels as they were given
     query   what the predictor is to be asked: the manifest's prompt "classify_query", else its default query
     asked   the same, embedded
+    rows    the embeddings of the labels, then of the 80 names: float32 [N + 80, E], unit norm
     """
 
     def __init__(self, text: Text, manifest: Manifest, labels: Mapping[str, Sequence[str]]) -> None:
@@ -57,14 +58,14 @@ class Labels:
         self.asked = text.query(self.query)
         told = [list(texts) or wordings(name, prompts.classify) for name, texts in labels.items()]
         bank = [wordings(name, prompts.classify) for name in COCO_80]
-        self._rows = np.concatenate((_means(text, told), _means(text, bank)))  # one matrix product gives all cosines
+        self.rows = np.concatenate((_means(text, told), _means(text, bank)))  # one matrix product gives all cosines
 
     def scores(self, embedding: NDArray[np.float32]) -> NDArray[np.float32]:
         """The score of each label, float32 [N], on a prediction [E] of unit norm for `query`.
 
         Raises InputError when `embedding` has another shape, or is not finite.
         """
-        cosines = self._rows @ self._checked(embedding)
+        cosines = self.rows @ self._checked(embedding)
         bank = cosines[len(self.names) :]
         spread = max(float(bank.std()), _LEAST_SPREAD)
         found: NDArray[np.float32] = (cosines[: len(self.names)] - bank.mean()) / np.float32(spread)
@@ -85,7 +86,7 @@ class Labels:
         return {name: chance for name, chance in likely if chance >= least}
 
     def _checked(self, embedding: object) -> NDArray[np.float32]:
-        width = self._rows.shape[1]
+        width = self.rows.shape[1]
         try:
             given = np.asarray(embedding)
             if given.shape == (width,) and given.dtype.kind in "fiu":

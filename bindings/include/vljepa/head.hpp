@@ -31,6 +31,8 @@ class Hysteresis {
     std::optional<Occurrence> push(double probability, double time, double at);
     /// End it at the last hop at which it was seen: the stream has ended. Nothing when it had not begun.
     std::optional<Occurrence> finish();
+    /// The next hop may have any time. What has begun should be finished first.
+    void restart_clock() { newest_.reset(); }
     /// Forget everything.
     void reset();
 

@@ -34,6 +34,8 @@ struct ModelOptions {
     Precision precision = Precision::automatic;
 };
 
+class Labels;
+struct TaughtHead;
 class Texts;
 class Vision;
 
@@ -42,6 +44,8 @@ class Model {
   public:
     /// Throws BundleError, EngineError, or InputError for an option that is not allowed.
     static std::shared_ptr<const Model> load(const std::string& path, const ModelOptions& options = {});
+    /// The same on an engine of the caller's, which is not kept. Throws BundleError, and what the engine throws.
+    static std::shared_ptr<const Model> load(const std::string& path, Engine& engine);
     ~Model();
 
     const Bundle& bundle() const { return bundle_; }
@@ -52,6 +56,10 @@ class Model {
     Query query(const std::string& text) const;
     /// A query as `vljepa query TEXT --out FILE` writes it, for this bundle. Throws InputError.
     Query read_query(const std::string& path) const;
+    /// Labels as `vljepa labels A,B --out FILE` writes them, for this bundle. Throws InputError.
+    std::shared_ptr<const Labels> read_labels(const std::string& path) const;
+    /// A head as `vljepa teach` or Head.save of Python writes it. Throws InputError for one of another X-encoder, too.
+    std::shared_ptr<const TaughtHead> read_head(const std::string& path) const;
 
     /// What the Y-encoder makes of a text: width() floats of unit norm. Throws as query() does.
     std::vector<float> embed_text(const std::string& text) const;

@@ -38,6 +38,9 @@ constexpr std::int64_t kMostPixels = std::int64_t{1} << 27;
 /// Throws FrameError unless the picture has pixels, not over kMostPixels of them, and planes whose strides hold a row.
 void check_picture(const Picture& picture);
 
+/// The same picture with its pixels in `memory`, row after row, which grows where it must. Throws as check_picture() does.
+Picture copied(const Picture& picture, std::vector<std::uint8_t>& memory);
+
 /// Scales pictures to RGB of the model's size, bicubic with antialiasing, to the same pixels as vljepa-edge in Python,
 /// which has libswscale do it. Keeps its tables and buffers between pictures; one thread uses it at a time.
 class Scaler {

@@ -12,6 +12,14 @@ inline double squared_norm(const float* x, std::size_t width) {
     return sum;
 }
 
+/// Product of two rows of floats, summed in double.
+inline double dot(const float* a, const float* b, std::size_t width) {
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (std::size_t i = 0; i < width; ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+    return sum;
+}
+
 /// Squared distance between `a * scale_a` and `b * scale_b`.
 template <typename B>
 double squared_distance(const double* a, double scale_a, const B* b, double scale_b, std::size_t width) {

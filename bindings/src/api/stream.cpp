@@ -1,17 +1,15 @@
 #include "vljepa/stream.hpp"
 
-#include <algorithm>
-#include <limits>
-
 #include "api/guard.hpp"
 #include "api/handles.hpp"
+#include "api/log.hpp"
 
 using vljepa::guarded;
 using vljepa::required;
 
-namespace {
+static_assert(static_cast<int>(vljepa::Stage::decode) == VLJEPA_STAGE_DECODE, "both enums have one order");
 
-constexpr std::size_t kKept = 256;
+namespace {
 
 void require_within(const char* name, std::int64_t value, std::int64_t most) {
     if (value < 0 || value > most) {
@@ -47,19 +45,30 @@ std::vector<vljepa::Query> queries_of(const vljepa::Model& model, const vljepa_s
     return queries;
 }
 
-// Takes what the stream has made, also when it failed on the way.
-void collect(vljepa_stream& stream) {
-    std::vector<vljepa::Event> made = stream.stream.poll();
-    for (vljepa::Event& event : made) stream.events.push_back(std::move(event));
-    const std::size_t most = std::max(kKept, made.size());
-    while (stream.events.size() > most) stream.events.pop_front();
+vljepa::StreamOptions options_of(const vljepa_stream_params& params) {
+    require_within("decode", params.decode, VLJEPA_DECODE_NONE);
+    vljepa::StreamOptions options;
+    options.policy = &required(params.policy, "policy");
+    options.decode = static_cast<vljepa::Decode>(params.decode);
+    options.max_idle = params.max_idle;
+    if (params.hop != 0.0) options.hop = params.hop;
+    if (params.gap != 0.0) options.gap = params.gap;
+    if (!(params.min_confidence < 0.0)) options.min_confidence = params.min_confidence;
+    if (params.queue != 0) options.queue = params.queue;
+    if (params.max_staleness != 0.0) options.max_staleness = params.max_staleness;
+    return options;
 }
 
-template <typename F>
-vljepa_status with_stream(vljepa_stream* stream, F&& work) {
-    const vljepa_status status = guarded([&] { work(required(stream, "stream").stream); });
-    const vljepa_status collected = stream == nullptr ? status : guarded([&] { collect(*stream); });
-    return status == VLJEPA_OK ? collected : status;
+vljepa_status open(const vljepa_model* model, const vljepa_stream_params* params, bool live, vljepa::Listeners listeners,
+                   vljepa_stream** stream) {
+    return guarded([&] {
+        required(stream, "stream") = nullptr;
+        const std::shared_ptr<const vljepa::Model>& shared = required(model, "model").model;
+        const vljepa_stream_params given = params == nullptr ? vljepa_stream_default_params() : *params;
+        vljepa::StreamOptions options = options_of(given);
+        options.live = live;
+        *stream = new vljepa_stream{vljepa::Stream(shared, queries_of(*shared, given), options, std::move(listeners))};
+    });
 }
 
 }  // namespace
@@ -78,86 +87,72 @@ vljepa_stream_params vljepa_stream_default_params(void) {
     params.policy = "running-ward";
     params.min_confidence = -1.0;
     params.max_idle = 10.0;
+    params.max_staleness = 2.0;
     return params;
 }
 
 vljepa_status vljepa_stream_open(const vljepa_model* model, const vljepa_stream_params* params, vljepa_stream** stream) {
-    return guarded([&] {
-        required(stream, "stream") = nullptr;
-        const std::shared_ptr<const vljepa::Model>& shared = required(model, "model").model;
-        const vljepa_stream_params given = params == nullptr ? vljepa_stream_default_params() : *params;
-        require_within("decode", given.decode, VLJEPA_DECODE_NONE);
-        vljepa::StreamOptions options;
-        options.policy = &required(given.policy, "policy");
-        options.decode = static_cast<vljepa::Decode>(given.decode);
-        options.max_idle = given.max_idle;
-        if (given.hop != 0.0) options.hop = given.hop;
-        if (given.gap != 0.0) options.gap = given.gap;
-        if (!(given.min_confidence < 0.0)) options.min_confidence = given.min_confidence;
-        *stream = new vljepa_stream{vljepa::Stream(shared, queries_of(*shared, given), options), {}};
-    });
+    return open(model, params, false, {}, stream);
+}
+
+vljepa_status vljepa_stream_open_live(const vljepa_model* model, const vljepa_stream_params* params,
+                                      vljepa_event_callback callback, void* user, vljepa_stream** stream) {
+    vljepa::Listeners listeners;
+    listeners.on_error = [](const std::string& what) { vljepa::log(VLJEPA_LOG_ERROR, what); };
+    if (callback != nullptr) {
+        listeners.on_event = [callback, user](const vljepa::Event& event) {
+            const vljepa_event told(event);
+            callback(&told, user);
+        };
+    }
+    return open(model, params, true, std::move(listeners), stream);
 }
 
 void vljepa_stream_free(vljepa_stream* stream) { delete stream; }
 
 vljepa_status vljepa_stream_push(vljepa_stream* stream, const vljepa_frame* frame, double time) {
-    return with_stream(stream, [&](vljepa::Stream& s) { s.push(picture_of(required(frame, "frame")), time); });
+    return guarded([&] { required(stream, "stream").stream.push(picture_of(required(frame, "frame")), time); });
 }
 
 vljepa_status vljepa_stream_flush(vljepa_stream* stream) {
-    return with_stream(stream, [](vljepa::Stream& s) { s.flush(); });
+    return guarded([&] { required(stream, "stream").stream.flush(); });
 }
 
 vljepa_status vljepa_stream_reset(vljepa_stream* stream) {
-    return with_stream(stream, [&](vljepa::Stream& s) {
-        s.reset();
-        stream->events.clear();
-    });
+    return guarded([&] { required(stream, "stream").stream.reset(); });
+}
+
+vljepa_status vljepa_stream_close(vljepa_stream* stream) {
+    return guarded([&] { required(stream, "stream").stream.close(); });
 }
 
 vljepa_status vljepa_stream_poll(vljepa_stream* stream, vljepa_event** event) {
     return guarded([&] {
         required(event, "event") = nullptr;
-        std::deque<vljepa::Event>& events = required(stream, "stream").events;
-        if (events.empty()) return;
-        auto made = std::make_unique<vljepa_event>(vljepa_event{events.front(), events.front().to_json()});
-        events.pop_front();
-        *event = made.release();
+        std::optional<vljepa::Event> oldest = required(stream, "stream").stream.poll_one();
+        if (oldest) *event = new vljepa_event(std::move(*oldest));
     });
 }
 
 vljepa_status vljepa_stream_get_stats(const vljepa_stream* stream, vljepa_stats* stats) {
     return guarded([&] {
-        const vljepa::StreamStats& s = required(stream, "stream").stream.stats();
-        required(stats, "stats") = {s.encoded,  s.skipped, s.repeated, s.backwards, s.bad_times, s.errors, s.frames,
-                                    s.restarts, s.gaps,    s.resized,  s.hops,      s.decodes,   s.events, s.hops_idle, {}};
+        const vljepa::StreamStats s = required(stream, "stream").stream.stats();
+        required(stats, "stats") = {s.encoded,  s.skipped, s.repeated,     s.backwards, s.bad_times,       s.errors,   s.frames,
+                                    s.restarts, s.gaps,    s.resized,      s.hops,      s.decodes,         s.events,   s.hops_idle,
+                                    s.dropped,  s.stale,   s.hops_put_off, s.stalls,    s.callback_errors, s.unpolled, {}};
     });
 }
 
-void vljepa_event_free(vljepa_event* event) { delete event; }
-
-int vljepa_event_is_open(const vljepa_event* event) { return event->event.status == vljepa::Status::open ? 1 : 0; }
-
-double vljepa_event_start(const vljepa_event* event) { return event->event.start; }
-
-double vljepa_event_end(const vljepa_event* event) {
-    return event->event.end.value_or(std::numeric_limits<double>::quiet_NaN());
+vljepa_status vljepa_stream_get_latency(const vljepa_stream* stream, int32_t stage, vljepa_latency* latency) {
+    return guarded([&] {
+        require_within("stage", stage, VLJEPA_STAGE_DECODE);
+        const vljepa::Latency found = required(stream, "stream").stream.latency(static_cast<vljepa::Stage>(stage));
+        required(latency, "latency") = {found.count, found.p50, found.p90, found.p99, {}};
+    });
 }
 
-double vljepa_event_decided_at(const vljepa_event* event) { return event->event.decided_at; }
-
-const char* vljepa_event_text(const vljepa_event* event) { return event->event.text.c_str(); }
-
-double vljepa_event_confidence(const vljepa_event* event) {
-    return event->event.confidence.value_or(std::numeric_limits<double>::quiet_NaN());
+const char* vljepa_stream_last_error(const vljepa_stream* stream) {
+    thread_local std::string text;
+    guarded([&] { text = required(stream, "stream").stream.last_error(); });
+    return text.c_str();
 }
-
-double vljepa_event_change(const vljepa_event* event) { return event->event.change; }
-
-const char* vljepa_event_query(const vljepa_event* event) { return event->event.query.c_str(); }
-
-int64_t vljepa_event_segment(const vljepa_event* event) { return event->event.segment; }
-
-const float* vljepa_event_embedding(const vljepa_event* event) { return event->event.embedding.data(); }
-
-const char* vljepa_event_json(const vljepa_event* event) { return event->json.c_str(); }

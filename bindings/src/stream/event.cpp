@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "vljepa/stream.hpp"
+#include "vljepa/event.hpp"
 
 namespace vljepa {
 
@@ -46,8 +46,9 @@ std::string quoted(const std::string& text) {
 }  // namespace
 
 std::string Event::to_json() const {
+    static const std::array<const char*, 7> kStatuses{"open", "closed", "appeared", "gone", "began", "ended", "stalled"};
     static const std::array<const char*, 3> kWordings{"specific", "general", "none"};
-    std::string json = std::string("{\"status\": ") + (status == Status::open ? "\"open\"" : "\"closed\"");
+    std::string json = std::string("{\"status\": \"") + kStatuses[static_cast<std::size_t>(status)] + "\"";
     json += ", \"start\": " + number(start, 6);
     json += ", \"end\": " + (end ? number(*end, 6) : "null");
     json += ", \"decided_at\": " + number(decided_at, 6);

@@ -4,7 +4,8 @@
 
 namespace vljepa {
 
-std::vector<Cut> Track::push(const std::vector<float>& embedding, double time, double since) {
+std::vector<Cut> Track::push(double time, double since) {
+    const std::vector<float>& embedding = prediction_.embedding;
     const double earliest = earliest_.value_or(time);
     Decision decision = policy_->push(embedding.data(), embedding.size(), time, std::max(since, earliest));
     const double before = hop_;

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "vision/window_encoder.hpp"
 #include "vljepa/model.hpp"
 #include "vljepa/policy.hpp"
 
@@ -24,11 +25,16 @@ struct Cut {
 /// frame in the window of that hop, or a later hop that was as the old segment. Each cut lies after the one before it.
 class Track {
   public:
-    Track(Query query, std::unique_ptr<Policy> policy) : query_(std::move(query)), policy_(std::move(policy)) {}
+    Track(std::shared_ptr<const Query> query, std::unique_ptr<Policy> policy)
+        : query_(std::move(query)), policy_(std::move(policy)) {}
 
-    const Query& query() const { return query_; }
-    /// Tells the policy of a hop; what closed and what opened, in this order. `since`: the oldest frame of its window.
-    std::vector<Cut> push(const std::vector<float>& embedding, double time, double since);
+    const Query& query() const { return *query_; }
+    const std::shared_ptr<const Query>& shared_query() const { return query_; }
+    /// What is predicted for the query.
+    Prediction& prediction() { return prediction_; }
+    /// Tells the policy of a hop, whose embedding is in prediction(); what closed and what opened, in this order. `since`:
+    /// the oldest frame of its window.
+    std::vector<Cut> push(double time, double since);
     /// The stream ended at its last frame: closes the open segment there and starts afresh.
     std::vector<Cut> end(double time);
     /// The next hop may have any time, and the next segment starts no earlier than it.
@@ -39,7 +45,8 @@ class Track {
   private:
     Cut close(double end, std::vector<float> mean, double change);
 
-    Query query_;
+    std::shared_ptr<const Query> query_;
+    Prediction prediction_;
     std::unique_ptr<Policy> policy_;
     std::int64_t segment_ = -1;
     std::optional<double> start_;

@@ -8,6 +8,7 @@
 #include "text/npy.hpp"
 #include "text/texts.hpp"
 #include "vljepa/error.hpp"
+#include "vljepa/vector_math.hpp"
 
 namespace vljepa {
 
@@ -83,12 +84,6 @@ std::vector<float> read_halves(const std::string& file, const std::string& data,
     return found;
 }
 
-double dot(const float* a, const float* b, std::size_t width) {
-    double sum = 0.0;
-    for (std::size_t i = 0; i < width; ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
-    return sum;
-}
-
 }  // namespace
 
 void Texts::read_general() {
@@ -114,8 +109,7 @@ void Texts::read_general() {
     for (std::size_t row = 0; row < sentences_.size(); ++row) {
         float* place = general_.data() + row * width;
         try {
-            const std::vector<float> scaled = unit("general sentences", place, width);
-            std::copy(scaled.begin(), scaled.end(), place);
+            unit("general sentences", place, width, place);
         } catch (const EngineError&) {
             throw BundleError(entry.embeddings, "must be finite numbers, no row all zero");
         }

@@ -55,7 +55,8 @@ Npy parse_npy(const std::string& data) {
     if (found.type.size() < 3 || std::isdigit(static_cast<unsigned char>(found.type[2])) == 0) {
         throw std::runtime_error("a .npy is of the type " + found.type + ", which has no size");
     }
-    const std::size_t bytes = static_cast<std::size_t>(std::stoul(found.type.substr(2, 4)));
+    const std::size_t size = static_cast<std::size_t>(std::stoul(found.type.substr(2, 6)));
+    const std::size_t bytes = found.type[1] == 'U' ? 4 * size : size;  // of letters
     if (found.data.size() != element_count(found.shape) * bytes) throw std::runtime_error("a .npy has another length");
     return found;
 }

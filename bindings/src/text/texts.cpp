@@ -28,7 +28,7 @@ void run_ids(Graph& graph, const TokenIds& ids, Outputs& outputs) {
 
 }  // namespace
 
-std::vector<float> unit(const std::string& graph, const float* embedding, std::size_t width) {
+void unit(const std::string& graph, const float* embedding, std::size_t width, float* scaled) {
     double squares = 0.0;
     for (std::size_t i = 0; i < width; ++i) {
         if (!std::isfinite(embedding[i])) throw EngineError(not_finite(graph, "embedding is"));
@@ -38,10 +38,8 @@ std::vector<float> unit(const std::string& graph, const float* embedding, std::s
         throw EngineError(graph + ": the embedding is zero, so it has no direction; its numbers underflow, or the model is "
                                   "broken");
     }
-    std::vector<float> scaled(width);
     const double norm = std::sqrt(squares);
     for (std::size_t i = 0; i < width; ++i) scaled[i] = static_cast<float>(static_cast<double>(embedding[i]) / norm);
-    return scaled;
 }
 
 Texts::Texts(const Bundle& bundle, std::shared_ptr<Graph> query, std::shared_ptr<Graph> encoder,
@@ -90,7 +88,9 @@ std::vector<float> Texts::embed(const std::string& text) const {
     if (text.find_first_not_of(" \t\r\n") == std::string::npos) throw InputError("a text must not be empty");
     Outputs outputs{{"embedding", {}}};
     run_ids(*encoder_, target_tokenizer().encode(manifest_.text.target_prompt + text), outputs);
-    return unit("y_encoder", outputs.begin()->second.floats(), static_cast<std::size_t>(manifest_.embedding_width));
+    std::vector<float> scaled(static_cast<std::size_t>(manifest_.embedding_width));
+    unit("y_encoder", outputs.begin()->second.floats(), scaled.size(), scaled.data());
+    return scaled;
 }
 
 std::string Texts::decode(const std::vector<float>& embedding) const { return detokenizer_.decode(greedy(embedding)); }

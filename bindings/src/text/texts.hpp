@@ -13,8 +13,9 @@
 
 namespace vljepa {
 
-/// Scales an embedding of a graph to unit norm. Throws EngineError, naming the graph, when it is not finite or zero.
-std::vector<float> unit(const std::string& graph, const float* embedding, std::size_t width);
+/// Scales an embedding of a graph to unit norm; `scaled` may be where it is. Throws EngineError, naming the graph, when it
+/// is not finite or zero.
+void unit(const std::string& graph, const float* embedding, std::size_t width, float* scaled);
 
 /// Tokenizers, text graphs and calibrators of one bundle. Safe from many threads.
 class Texts {

@@ -36,6 +36,11 @@ std::size_t row_bytes(const Picture& picture, std::size_t plane) {
     return 0;
 }
 
+std::size_t row_count(const Picture& picture, std::size_t plane) {
+    const auto height = static_cast<std::size_t>(picture.height);
+    return is_yuv(picture.format) && plane > 0 ? (height + 1) / 2 : height;
+}
+
 Picture rgb_picture(const std::uint8_t* rgb, int width, int height) {
     Picture picture;
     picture.width = width;
@@ -107,6 +112,28 @@ void check_picture(const Picture& picture) {
                              " bytes for frames of " + size + ", got " + std::to_string(picture.strides[plane]));
         }
     }
+}
+
+Picture copied(const Picture& picture, std::vector<std::uint8_t>& memory) {
+    check_picture(picture);
+    std::size_t size = 0;
+    for (std::size_t plane = 0; plane < plane_count(picture.format); ++plane) {
+        size += row_bytes(picture, plane) * row_count(picture, plane);
+    }
+    memory.resize(size);
+    Picture copy = picture;
+    std::uint8_t* to = memory.data();
+    for (std::size_t plane = 0; plane < plane_count(picture.format); ++plane) {
+        const std::size_t bytes = row_bytes(picture, plane);
+        const std::size_t stride = picture.strides[plane] == 0 ? bytes : picture.strides[plane];
+        const std::uint8_t* from = picture.planes[plane];
+        copy.planes[plane] = to;
+        copy.strides[plane] = bytes;
+        for (std::size_t row = 0; row < row_count(picture, plane); ++row, from += stride, to += bytes) {
+            std::memcpy(to, from, bytes);
+        }
+    }
+    return copy;
 }
 
 void Scaler::fit(const Picture& picture, int width, int height, Resize mode, std::uint8_t* out) {

@@ -29,27 +29,29 @@ double cosine_distance(const std::vector<float>& a, const std::vector<float>& b)
     return norms > 0.0 && std::isfinite(norms) ? 1.0 - both / norms : 0.0;
 }
 
-std::vector<float> as_floats(const Output& feature) {
-    if (feature.type == DataType::f32) return {feature.floats(), feature.floats() + feature.count()};
-    std::vector<float> found;
-    for (const std::byte value : feature.bytes) found.push_back(static_cast<float>(std::to_integer<int>(value)));
-    return found;
+void as_floats(const Output& feature, std::vector<float>& row) {
+    row.clear();
+    if (feature.type == DataType::f32) {
+        row.insert(row.end(), feature.floats(), feature.floats() + feature.count());
+        return;
+    }
+    for (const std::byte value : feature.bytes) row.push_back(static_cast<float>(std::to_integer<int>(value)));
 }
 
 }  // namespace
 
 bool ShotDetector::begins(const std::uint8_t* frame, const Outputs& features) {
-    std::vector<std::uint8_t> pixels;
+    new_pixels_.clear();
     for (int y = kCell / 2; y < height_; y += kCell) {
         for (int x = kCell / 2; x < width_; x += kCell) {
             const std::uint8_t* pixel = frame + 3 * (static_cast<std::size_t>(y) * static_cast<std::size_t>(width_) + static_cast<std::size_t>(x));
-            pixels.insert(pixels.end(), pixel, pixel + 3);
+            new_pixels_.insert(new_pixels_.end(), pixel, pixel + 3);
         }
     }
-    std::map<std::string, std::vector<float>> rows;
-    for (const auto& [name, feature] : features) rows[name] = as_floats(feature);
-    pixels_.swap(pixels);
-    features_.swap(rows);
+    for (const auto& [name, feature] : features) as_floats(feature, new_features_[name]);
+    pixels_.swap(new_pixels_);
+    features_.swap(new_features_);
+    const std::vector<std::uint8_t>& pixels = new_pixels_;  // now of the frame before
     if (pixels.empty()) return false;
 
     std::size_t changed = 0;
@@ -59,18 +61,17 @@ bool ShotDetector::begins(const std::uint8_t* frame, const Outputs& features) {
         changed += most > kChanged ? 1 : 0;
     }
     double distance = 0.0;
-    for (const auto& [name, row] : rows) distance = std::max(distance, cosine_distance(row, features_[name]));
+    for (const auto& [name, row] : new_features_) distance = std::max(distance, cosine_distance(row, features_[name]));
     const double change = static_cast<double>(changed) / (static_cast<double>(pixels.size()) / 3.0) * distance;
     const double motion = changes_.empty() ? 0.0 : *std::max_element(changes_.begin(), changes_.end());
     if (change >= std::min(kCertain, kLeast + kMotion * motion)) return true;
     changes_.push_back(change);
-    if (changes_.size() > frames_) changes_.pop_front();
+    if (changes_.size() > frames_) changes_.erase(changes_.begin());
     return false;
 }
 
 void ShotDetector::clear() {
     pixels_.clear();
-    features_.clear();
     changes_.clear();
 }
 

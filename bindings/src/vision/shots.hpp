@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <string>
 #include <vector>
@@ -27,7 +26,9 @@ class ShotDetector {
     std::size_t frames_;
     std::vector<std::uint8_t> pixels_;  // of the frame before, one of each cell
     std::map<std::string, std::vector<float>> features_;
-    std::deque<double> changes_;
+    std::vector<std::uint8_t> new_pixels_;  // of the newest frame
+    std::map<std::string, std::vector<float>> new_features_;
+    std::vector<double> changes_;  // oldest first
 };
 
 }  // namespace vljepa

@@ -12,6 +12,15 @@
 
 namespace vljepa {
 
+/// What calls of one stream take and give: kept, so that they take no memory once they have run.
+struct Calls {
+    std::vector<Input> frame;
+    std::vector<std::vector<Input>> clips;  // of each clip graph
+    std::vector<Input> predictor;
+    Outputs predicted;
+    Input pooled;
+};
+
 /// X-encoder and predictor graphs of one bundle. Holds no state; safe from many threads.
 class Vision {
   public:
@@ -22,11 +31,15 @@ class Vision {
     const std::vector<std::string>& kept() const { return kept_; }
 
     /// What the window keeps of a frame, uint8 (height, width, 3).
-    void encode_frame(const std::uint8_t* frame, Outputs& features) const;
+    void encode_frame(const std::uint8_t* frame, Outputs& features, Calls& calls) const;
     /// The outputs of the clip graphs on a window, whose features are [1, window, ...].
-    void encode_clip(const std::vector<Input>& window, Outputs& features) const;
+    void encode_clip(const std::vector<Input>& window, Outputs& features, Calls& calls) const;
     /// The embedding of unit norm that is predicted for a query. Throws EngineError when it is not finite or zero.
-    std::vector<float> predict(const std::vector<Input>& window, const Outputs& clip, const Query& query) const;
+    void predict(const std::vector<Input>& window, const Outputs& clip, const Query& query, std::vector<float>& embedding,
+                 Calls& calls) const;
+    /// What the predictor takes of vision as one row of numbers, which heads read: see pooling.hpp. Throws EngineError when
+    /// it is not finite.
+    void pool(const std::vector<Input>& window, const Outputs& clip, std::vector<float>& row, Calls& calls) const;
 
   private:
     struct Call {
@@ -40,6 +53,7 @@ class Vision {
     std::vector<Call> clip_graphs_;
     Call predictor_;
     std::vector<std::string> kept_;
+    Shape frame_shape_;
 };
 
 }  // namespace vljepa

@@ -26,14 +26,24 @@ void Window::push(const Outputs& features, double time) {
     count_ = std::min(count_ + 1, size_);
 }
 
-std::vector<Input> Window::stacked() const {
-    std::vector<Input> found;
+bool Window::has_times_of(const Window& other) const {
+    const auto first = times_.begin() + static_cast<std::ptrdiff_t>(newest_ + 1);
+    const auto others = other.times_.begin() + static_cast<std::ptrdiff_t>(other.newest_ + 1);
+    return std::equal(first, first + static_cast<std::ptrdiff_t>(size_), others);
+}
+
+const std::vector<Input>& Window::stacked() {
+    stacked_.resize(rings_.size());
+    auto place = stacked_.begin();
     for (const auto& [name, ring] : rings_) {
-        Shape shape{1, static_cast<std::int64_t>(size_)};
-        shape.insert(shape.end(), ring.shape.begin(), ring.shape.end());
-        found.push_back({name, ring.type, std::move(shape), ring.data.data() + (newest_ + 1) * ring.bytes});
+        place->name = name;
+        place->type = ring.type;
+        place->shape.assign({1, static_cast<std::int64_t>(size_)});
+        place->shape.insert(place->shape.end(), ring.shape.begin(), ring.shape.end());
+        place->data = ring.data.data() + (newest_ + 1) * ring.bytes;
+        ++place;
     }
-    return found;
+    return stacked_;
 }
 
 }  // namespace vljepa

@@ -1,8 +1,7 @@
 #pragma once
 
 #include <cstdint>
-#include <map>
-#include <string>
+#include <optional>
 #include <vector>
 
 #include "vision/shots.hpp"
@@ -10,6 +9,12 @@
 #include "vision/window.hpp"
 
 namespace vljepa {
+
+/// What is predicted for one query, kept by whoever asks.
+struct Prediction {
+    std::vector<float> embedding;  // unit norm
+    std::int64_t window = -1;      // of which window it is; see WindowEncoder
+};
 
 /// The last frames of one stream, each encoded once, and what is predicted of their window. The window restarts with the
 /// frame after a hard cut.
@@ -22,10 +27,17 @@ class WindowEncoder {
 
     /// Encodes a frame, uint8 (height, width, 3), and adds it. Throws EngineError.
     void push(const std::uint8_t* frame, double time);
-    /// The embedding of unit norm that is predicted for a query, by its text. Throws EngineError.
-    const std::vector<float>& embed(const Query& query);
-    /// Seconds of the window's oldest frame.
+    /// Runs the clip graphs on the window, once a push. Throws EngineError.
+    void encode();
+    /// Predicts for a query, unless `kept` is of this window already. Throws EngineError.
+    void embed(const Query& query, Prediction& kept);
+    /// Vision::pool of the last frames, also of those before a hard cut: it may be the very thing that is looked for. Where
+    /// a cut lies among them clip graphs run a second time. Throws EngineError.
+    const std::vector<float>& pooled();
+
+    /// Seconds of the window's oldest frame, and of the oldest of pooled().
     double oldest() const { return window_.oldest(); }
+    double pooled_oldest() const { return across_ ? across_->oldest() : oldest(); }
     /// How often graphs were run.
     std::int64_t runs() const { return runs_; }
     /// Forgets the frames and keeps the memory.
@@ -39,14 +51,19 @@ class WindowEncoder {
     double max_idle_;
     std::size_t size_;
     Window window_;
+    std::optional<Window> across_;  // the same frames, and those before a hard cut; kept once it is asked for
     ShotDetector shots_;
-    Outputs features_;                // of the newest frame that was encoded
+    Calls calls_;
+    Outputs features_;                  // of the newest frame that was encoded
     std::vector<std::uint8_t> newest_;  // that frame; empty where there is none
-    double encoded_at_ = 0.0;         // its time
-    std::size_t same_ = 0;            // how many of the newest frames are one and the same; the first fills the window
-    bool is_encoded_ = false;         // whether clip_ is of the window as it is
+    double encoded_at_ = 0.0;           // its time
+    std::size_t same_ = 0;         // how many of the newest frames are one and the same; the first fills the window
+    std::int64_t window_number_ = 0;  // counts the windows that differ
+    std::int64_t encoded_ = -1;       // of which window clip_ is
     Outputs clip_;
-    std::map<std::string, std::vector<float>> embeddings_;  // of clip_
+    std::int64_t pooled_of_ = -1;  // of which window pooled_ is
+    std::vector<float> pooled_;
+    Outputs clip_across_;
     std::int64_t runs_ = 0;
 };
 

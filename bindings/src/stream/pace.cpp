@@ -1,0 +1,38 @@
+#include "stream/pace.hpp"
+
+#include <algorithm>
+
+namespace vljepa {
+
+namespace {
+
+// The share of the time between two frames that encoding one may take. What is left is for hops.
+constexpr double kKeepsUp = 0.8;
+
+}  // namespace
+
+Pace::Pace(double period, double patience) : limit_(kKeepsUp * period), patience_(patience) {}
+
+void Pace::restart() { *this = Pace(limit_ / kKeepsUp, patience_); }
+
+void Pace::note_frame(double seconds) {
+    before_ = newest_;
+    newest_ = seconds;
+    since_hop_ += seconds;
+}
+
+void Pace::note_hop(double seconds) {
+    hop_ = seconds;
+    since_hop_ = 0.0;
+}
+
+bool Pace::keeps_up() const { return std::min(before_, newest_) <= limit_; }
+
+bool Pace::can_hop(double waited, std::size_t waiting) {
+    if (waiting == 0) catches_up_ = false;
+    else if (waited > patience_) catches_up_ = true;
+    if (!keeps_up() && waiting > 0) return since_hop_ >= hop_;
+    return !catches_up_;
+}
+
+}  // namespace vljepa
