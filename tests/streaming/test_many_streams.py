@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.streaming.scenes import BLUE, GREEN, RED, scenes
 from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.engines import open_engine
-from vljepa_edge.errors import FrameError
+from vljepa_edge.errors import FrameError, InputError
 from vljepa_edge.model import Model
 from vljepa_edge.streaming.event import Event
 
@@ -79,3 +79,15 @@ def test_one_that_fails_or_is_closed_does_not_hurt_the_others(ready: Model) -> N
         assert [told(one.result()) for one in good] == [expected] * 4
         for one in bad:
             one.result()
+
+
+def test_texts_that_are_decoded_together_are_those_decoded_alone(ready: Model) -> None:
+    rows = np.random.default_rng(0).standard_normal((12, 16)).astype(np.float32)
+    alone = [ready.decode_text(row) for row in rows]
+    assert len(set(alone)) > 1
+    rows[5] = np.nan
+    ends = ready.text.decode_each(rows)
+    assert [end.value for end in ends if end.error is None] == alone[:5] + alone[6:]
+    assert isinstance(ends[5].error, InputError)
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(ready.decode_text, [*rows[:5], *rows[6:]])) == alone[:5] + alone[6:]

@@ -107,7 +107,10 @@ class Confidence:
 
         Raises what decoding and embedding a text raise.
         """
-        decoded = text.decode(embedding)
+        return self.word(text, text.decode(embedding), embedding, query, least)
+
+    def word(self, text: Text, decoded: str, embedding: NDArray[np.float32], query: str, least: float) -> Words:
+        """As say(), where the embedding is decoded already."""
         sure = self._of_decoded(text, decoded, embedding, query)
         if sure is None or (decoded and sure >= least):
             return Words(decoded, sure, "specific" if decoded else "none")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.engines.base import run_many
 from vljepa_edge.errors import InputError
 from vljepa_edge.perception.finite import check_finite, not_finite
 from vljepa_edge.perception.text_encoder import bundle_tokenizer, embed_texts, pad
 from vljepa_edge.perception.text_sets import OnTexts, TextSets
+from vljepa_edge.perception.together import End, Look, Together, alone
 from vljepa_edge.perception.tokenizer import BundleTokenizer
 from vljepa_edge.support.arguments import as_text, shown
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from vljepa_edge.bundle.manifest import GraphEntry, Manifest, TextEntry
     from vljepa_edge.bundle.store import Bundle
     from vljepa_edge.engines.base import Graph
+
+Call = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,8 @@ class Text:
         self._query, self._y_encoder, self._y_decoder = graphs["query"], graphs["y_encoder"], graphs["y_decoder"]
         self._width = manifest.embedding.width
         self._decoder_entry, self._limits = manifest.graphs["y_decoder"], manifest.text
+        takes_many = getattr(self._y_decoder, "takes_many", False)
+        self._together: Together[Call] = Together(self._step, 1, 8) if takes_many else Together(self._step, None, 1)
         self.sets = TextSets(self.embed)
 
     def query(self, text: str) -> Query:
@@ -95,8 +101,22 @@ class Text:
         Raises InputError when `embedding` has another shape, or is zero or not finite, EngineError when the Y-decoder's
         numbers are not finite.
         """
+        (end,) = self.decode_each([embedding])
+        if end.error is not None:
+            raise end.error
+        return end.value
+
+    def decode_each(self, embeddings: Sequence[NDArray[np.float32]]) -> list[End[str]]:
+        """What decode() gives, or raises, for each. They are read out together, a token of each at a time, and with
+        those of other streams that wait."""
+        return self._together.run_each([self._decoding(embedding) for embedding in embeddings])
+
+    def _step(self, calls: Sequence[Call]) -> list[dict[str, NDArray[Any]]]:
+        return run_many(self._y_decoder, calls)
+
+    def _decoding(self, embedding: NDArray[np.float32]) -> Look[Call, str]:
         vector = _vector(embedding, self._width)
-        ids = greedy(self._y_decoder, self._decoder_entry, self._limits, vector[None])
+        ids = yield from _reading(self._decoder_entry, self._limits, vector[None])
         return self._tokenizers.decoder.decode(ids).strip()
 
 
@@ -107,6 +127,11 @@ def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[
     values of what it has read, so each step gives it one token; one without reads the complete text again. Raises
     EngineError when the logits are not finite.
     """
+    return alone(lambda calls: run_many(graph, calls), _reading(entry, text, embedding))
+
+
+def _reading(entry: GraphEntry, text: TextEntry, embedding: NDArray[np.float32]) -> Look[Call, list[int]]:
+    """greedy() as a look, which asks for what the graph gives for a call."""
     start = text.decoder_end if text.decoder_start is None else text.decoder_start
     given: dict[str, NDArray[Any]] = {"embedding": embedding, "ids": np.array([[start]], np.int64)}
     past = entry.input("past")
@@ -114,7 +139,7 @@ def greedy(graph: Graph, entry: GraphEntry, text: TextEntry, embedding: NDArray[
         given["past"] = np.zeros((1, past.shape[1], 0, past.shape[3]), np.float32)
     said: list[int] = []
     while len(said) < text.decoder_tokens:
-        out = graph(given)
+        out = yield given
         logits = out["logits"][0]
         token = int(logits.argmax())  # the first NaN, if there is one
         if not np.isfinite(logits[token]):

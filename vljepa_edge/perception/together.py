@@ -11,12 +11,19 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 A = TypeVar("A")
 T = TypeVar("T")
 Look = Generator[A, Any, T]
 Answer = Callable[[Sequence[A]], Sequence[Any]]
+
+
+class End(NamedTuple, Generic[T]):
+    """How a look ended: its value, or the error that it raised."""
+
+    value: T
+    error: BaseException | None
 
 
 class Together(Generic[A]):
@@ -36,23 +43,29 @@ class Together(Generic[A]):
 
     def run(self, look: Look[A, T]) -> T:
         """What the look returns. Raises what it raises, and what answering it raises."""
-        turn: _Turn[A] = _Turn(look)
+        (end,) = self.run_each([look])
+        if end.error is not None:
+            raise end.error
+        return end.value
+
+    def run_each(self, looks: Sequence[Look[A, T]]) -> list[End[T]]:
+        """How each of several looks of one caller ends. They wait one behind the other."""
+        turns: list[_Turn[A]] = [_Turn(look) for look in looks]
         try:
             with self._lock:
-                self._waiting.append(turn)
+                self._waiting += turns
                 self._start()
-            turn.wait()
-            while not turn.over:
-                self._step(turn.group)
+            for turn in turns:
+                turn.wait()
+                while not turn.over:
+                    self._step(turn.group)
+                self._leave(turn)
         except BaseException:  # Ctrl-C
-            self._withdraw(turn)
+            for turn in turns:
+                self._withdraw(turn)
+                self._leave(turn)
             raise
-        finally:
-            self._leave(turn)
-        if turn.error is not None:
-            raise turn.error
-        value: T = turn.value
-        return value
+        return [End(turn.value, turn.error) for turn in turns]
 
     def _start(self) -> None:
         """Make the oldest that wait a group, if one may run. To be called with the lock."""

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.perception.confidence import Words
+from vljepa_edge.perception.together import End
 from vljepa_edge.streaming.event import Event, Status
 
 if TYPE_CHECKING:
@@ -60,14 +61,15 @@ class Emitter:
         latency_ms: of the stages before this one. Raises the first error of decoding once all events are out.
         """
         failures: list[BaseException] = []
-        for track, cut in cuts:
+        for _, cut in cuts:
             cut.embedding.flags.writeable = False
-            words, decode = NO_WORDS, {}
-            if self._decode_open if cut.end is None else self._decode_closed:
-                begun = perf_counter()
-                words = self._decode(track, cut, failures)
-                decode = {"decode": 1e3 * (perf_counter() - begun)}
-                self._latencies.record(decode)
+        wanted = [self._decode_open if cut.end is None else self._decode_closed for _, cut in cuts]
+        begun = perf_counter()
+        said = iter(self._decode([pair for pair, is_wanted in zip(cuts, wanted, strict=True) if is_wanted], failures))
+        took = {"decode": 1e3 * (perf_counter() - begun)}
+        for (track, cut), is_wanted in zip(cuts, wanted, strict=True):
+            words, decode = (next(said), took) if is_wanted else (NO_WORDS, {})
+            self._latencies.record(decode)
             event = Event(
                 status="open" if cut.end is None else "closed",
                 start=cut.start,
@@ -136,15 +138,24 @@ class Emitter:
             self._pending.clear()
         return events
 
-    def _decode(self, track: Track, cut: Cut, failures: list[BaseException]) -> Words:
-        model = self._model
+    def _decode(self, cuts: Sequence[tuple[Track, Cut]], failures: list[BaseException]) -> list[Words]:
+        """The words of cuts, which are decoded together; of one that fails there are none."""
+        model, said = self._model, []
         try:
-            words = model.confidence.say(model.text, cut.embedding, track.query.text, self._least)
-        except (Exception, KeyboardInterrupt) as error:
-            failures.append(error)
-            return NO_WORDS
-        self._tally.add("decodes")
-        return words
+            ends = model.text.decode_each([cut.embedding for _, cut in cuts])
+        except KeyboardInterrupt as error:
+            ends = [End("", error)] * len(cuts)
+        for (track, cut), end in zip(cuts, ends, strict=True):
+            try:
+                if end.error is not None:
+                    raise end.error
+                words = model.confidence.word(model.text, end.value, cut.embedding, track.query.text, self._least)
+                self._tally.add("decodes")
+            except (Exception, KeyboardInterrupt) as error:
+                failures.append(error)
+                words = NO_WORDS
+            said.append(words)
+        return said
 
     def _nothing(self) -> NDArray[np.float32]:
         nothing = np.zeros(self._model.manifest.embedding.width, np.float32)
