@@ -26,6 +26,8 @@ from tests.video.lerobot_data import write_dataset
 from vljepa_edge.bundle.manifest import Manifest
 from vljepa_edge.bundle.store import default_bundle
 from vljepa_edge.cli import app
+from vljepa_edge.cli.benchmarks import RUN as ANY_BENCHMARK
+from vljepa_edge.evaluation.adapters import BENCHMARKS
 from vljepa_edge.streaming.policy import Budget, LocalVariance, Policy, RunningWard, Uniform
 from vljepa_edge.streaming.stats import Counts
 
@@ -135,6 +137,8 @@ def check_vljepa(words: list[str]) -> None:
             break
         if word == "COMMAND":  # any
             return
+        if word in BENCHMARKS and ANY_BENCHMARK in command.commands:
+            word = ANY_BENCHMARK
         assert word in command.commands, f"there is no command {word!r}"
         command = command.commands[word]
     known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

@@ -17,6 +17,7 @@ from vljepa_edge.support.media_files import PHOTOS
 
 def show(wanted: Iterable[Media], folder: Path) -> None:
     """Write each of the files that isn't there: a colour of its own, as long as its last stretch asks for."""
+    folder.mkdir(parents=True, exist_ok=True)
     ends: dict[Path, float] = {}
     for media in wanted:
         ends[media.path] = max(ends.get(media.path, 2.0), media.end or 0.0)

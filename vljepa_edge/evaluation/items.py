@@ -146,6 +146,11 @@ class Triplet:
     negative: str
     group: str = ""
 
+    @property
+    def texts(self) -> tuple[str, str, str]:
+        """All three, the negative last."""
+        return (self.first, self.second, self.negative)
+
     def seen(self) -> tuple[Media, ...]:
         return ()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from vljepa_edge.evaluation import metrics
 from vljepa_edge.evaluation.embedder import Embedder
 from vljepa_edge.evaluation.items import Triplets
@@ -13,11 +15,11 @@ def measure(task: Triplets, embedder: Embedder) -> dict[str, float]:
 
     The texts are read without the Y-encoder's prompt, as the official code reads them.
     """
-    texts = sorted({text for item in task.items for text in (item.first, item.second, item.negative)})
-    places = {text: place for place, text in enumerate(texts)}
-    rows = embedder.embed_texts(texts, prompt=False)
-    first, second, negative = (
-        rows[[places[getattr(item, part)] for item in task.items]] for part in ("first", "second", "negative")
-    )
-    right = metrics.hard_negatives(first, second, negative)
-    return metrics.by_group({g or "all": metrics.share(right[rows_]) for g, rows_ in grouped(task.items).items()})
+    found = {}
+    for group, places in grouped(task.items).items():
+        items = [task.items[place] for place in places]
+        rows = {text: row for row, text in enumerate(dict.fromkeys(text for item in items for text in item.texts))}
+        embedded = embedder.embed_texts(list(rows), prompt=False)
+        own = np.array([[rows[text] for text in item.texts] for item in items])
+        found[group or "all"] = metrics.share(metrics.hard_negatives(*(embedded[part] for part in own.T)))
+    return metrics.by_group(found)

@@ -1,0 +1,58 @@
+"""`vljepa eval NAME`: what it prints, lists and refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Vljepa
+from tests.evaluation.made_up import WRITERS, write_csv
+from tests.evaluation.shown import show
+from vljepa_edge.evaluation.adapters import BENCHMARKS
+from vljepa_edge.evaluation.items import Media
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "cache"))
+
+
+def test_the_list_shows_protocol_paper_choices_and_tree_of_each(vljepa: Vljepa) -> None:
+    run = vljepa("eval", "--list")
+    assert run.status == 0
+    for benchmark in BENCHMARKS.values():
+        assert f"{benchmark.name}  {benchmark.title}: {benchmark.protocol}" in run.out
+        assert all(choice in run.out for choice in benchmark.ours)
+        assert benchmark.tree.splitlines()[-1] in run.out
+
+
+def test_figures_stand_beside_the_paper_s(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:
+    WRITERS["sugarcrepe_pp"](tmp_path / "scpp")
+    run = vljepa("eval", "sugarcrepe_pp", "--data", tmp_path / "scpp", "--model", toy, "--threads", "1")
+    assert run.status == 0, run.err
+    (mean,) = [line for line in run.out.splitlines() if line.startswith("mean")]
+    assert "VL-JEPA Base 63.9" in mean and "(Table 6)" in mean
+    assert "ours: similarities" in run.out and "warning" not in run.err
+    part = vljepa("eval", "sugarcrepe_pp", "--data", tmp_path / "scpp", "--model", toy, "--limit", "3", "--json").json
+    assert part["items"] == 3 and part["complete"] is False and part["benchmark"] == "sugarcrepe_pp"
+
+
+def test_a_table_of_one_s_own(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:
+    rows = [["a.png", "red"], ["b.png", "blue"], ["gone.png", "blue"]]
+    write_csv(tmp_path / "own.csv", [["path", "label"], *rows])
+    show([Media(tmp_path / "a.png"), Media(tmp_path / "b.png")], tmp_path / "made")
+    run = vljepa("eval", "classification", "--csv", tmp_path / "own.csv", "--model", toy, "--query", "Which colour?")
+    assert run.status == 0, run.err
+    assert run.out.startswith("top-1") and "1 items were left out" in run.err
+
+
+def test_what_cannot_be_measured_is_refused_before_a_model_is_loaded(vljepa: Vljepa, tmp_path: Path) -> None:
+    for arguments, why in (
+        (("imagenet", "--data", tmp_path), "a benchmark must be one of ssv2"),
+        (("ssv2",), "must be given --data DIR"),
+        (("classification", "--data", tmp_path), "must be given --csv FILE"),
+        (("ssv2", "--data", tmp_path), "20bn-something-something-v2/"),
+    ):
+        run = vljepa("eval", *arguments, "--model", tmp_path / "none")
+        assert run.status == 2 and why in run.err and not run.out

@@ -1,0 +1,139 @@
+"""What embedders give: a bundle's and a PyTorch model's, and what is kept of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vljepa_edge
+from tests.evaluation.embedders import Knows, Same
+from tests.media import write_video
+from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
+from vljepa_edge.evaluation.cached import Cached
+from vljepa_edge.evaluation.embedder import Array, Look
+from vljepa_edge.evaluation.items import Change, Media
+from vljepa_edge.model import Model
+from vljepa_edge.video.stretch import FramePlan, read_frames
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Twelve seconds of colours, 4 frames a second."""
+    return write_video(tmp_path / "clip.mp4", 48, fps=4)
+
+
+def colour(shade: int) -> np.ndarray:
+    return np.full((32, 32, 3), (shade, 255 - shade, 40), np.uint8)
+
+
+def photo(path: Path, shade: int) -> Path:
+    from PIL import Image
+
+    Image.fromarray(colour(shade)).save(path)
+    return path
+
+
+def test_a_stretch_of_one_window_is_what_the_model_sees_there(model: Model, clip: Path) -> None:
+    (row,) = BundleEmbedder(model).embed_media([Look(Media(clip, 4.0, 6.0), "what?")])
+    frames = read_frames(clip, FramePlan(8, 32, 32, "cover", 4.0), 4.0, 6.0)
+    assert np.allclose(row, model.embed_video(frames, "what?"), atol=1e-6)
+    assert np.linalg.norm(row) == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_long_clip_is_the_mean_of_windows_evenly_over_it(model: Model, clip: Path) -> None:
+    (row,) = BundleEmbedder(model, views=3).embed_media([Look(Media(clip))])
+    starts = (0.0, 5.0, 10.0)  # of windows of two seconds
+    windows = [
+        model.embed_video(read_frames(clip, FramePlan(8, 32, 32, "cover", 4.0), start, start + 2.0)) for start in starts
+    ]
+    mean = np.mean(windows, 0)
+    assert row @ (mean / np.linalg.norm(mean)) > 0.9999
+    assert not np.allclose(row, BundleEmbedder(model, views=1).embed_media([Look(Media(clip))])[0], atol=1e-3)
+
+
+def test_a_photo_is_embedded_as_by_the_model(model: Model, tmp_path: Path) -> None:
+    path = photo(tmp_path / "a.png", 90)
+    (row,) = BundleEmbedder(model).embed_media([Look(Media(path))])
+    assert np.allclose(row, model.embed_video(path), atol=1e-5)
+
+
+def test_a_change_shows_the_state_before_in_the_first_half(model: Model, tmp_path: Path) -> None:
+    before, after = photo(tmp_path / "a.png", 0), photo(tmp_path / "b.png", 200)
+    change = Change(Media(before), Media(after))
+    (row,) = BundleEmbedder(model).embed_media([Look(change)])
+    frames = np.stack([colour(0)] * 4 + [colour(200)] * 4)
+    assert np.allclose(row, model.embed_video(frames), atol=1e-4)
+
+
+def test_what_cannot_be_read_is_nan_and_nothing_else_is(model: Model, clip: Path, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    looks = [Look(Media(broken)), Look(Media(clip, 0.0, 2.0)), Look(Media(clip, 30.0, 31.0))]
+    rows = BundleEmbedder(model).embed_media(looks)
+    assert np.isnan(rows[[0, 2]]).all() and np.isfinite(rows[1]).all()
+    assert BundleEmbedder(model).decode(rows)[0] == "" and BundleEmbedder(model).decode(rows)[1]
+
+
+def test_texts_may_stand_without_the_prompt(toy: Path, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    folder = tmp_path / "prompted"
+    shutil.copytree(toy, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["text"]["target_prompt"] = "a red "
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    embedder = BundleEmbedder(vljepa_edge.load(folder, threads=1, precision="f32"))
+    assert np.allclose(embedder.embed_texts(["a red cup"], prompt=False), embedder.embed_texts(["cup"]), atol=1e-6)
+    assert not np.allclose(embedder.embed_texts(["cup"], prompt=False), embedder.embed_texts(["cup"]), atol=1e-3)
+
+
+class Counts(Same):
+    """Counts what it is asked."""
+
+    digest = "counts"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = 0
+
+    def embed_media(self, looks: list[Look]) -> Array:  # type: ignore[override]
+        self.asked += len(looks)
+        return super().embed_media(looks)
+
+
+def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "cache"))
+    files = [tmp_path / f"{number}.mp4" for number in range(100)]
+    for file in files:
+        file.write_bytes(b"x")
+    looks = [Look(Media(file)) for file in files]
+    first, seen = Counts(), []
+
+    def stop(what: str, done: int, total: int) -> None:
+        seen.append((done, total))
+        if done == 64:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Cached(first, stop).embed_media(looks)
+    assert first.asked == 64 and seen == [(0, 100), (64, 100)]
+    again = Counts()
+    rows = Cached(again).embed_media(looks)
+    assert again.asked == 36 and rows.shape == (100, 32)
+    files[0].write_bytes(b"another")  # its part is embedded again, the other is not
+    Cached(third := Counts()).embed_media(looks)
+    assert third.asked == 64
+
+
+def test_another_model_or_query_is_embedded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "cache"))
+    file = tmp_path / "a.mp4"
+    file.write_bytes(b"x")
+    media = Media(file)
+    knows = Knows({(media, "colour?"): "red", (media, "size?"): "large"})
+    both = [Cached(knows).embed_media([Look(media, query)]) for query in ("colour?", "size?")]
+    assert not np.allclose(*both)
+    assert not np.allclose(Cached(Same()).embed_media([Look(media, "size?")]), both[1])

@@ -1,0 +1,111 @@
+"""Which items are evaluated: those whose files are there, and no more than asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.evaluation.embedders import Same
+from tests.evaluation.made_up import WRITERS, write_csv
+from tests.evaluation.shown import show
+from vljepa_edge.errors import DataError
+from vljepa_edge.evaluation.adapters import BENCHMARKS
+from vljepa_edge.evaluation.items import Labelled, Media
+from vljepa_edge.evaluation.layout import Layout, stem_of
+from vljepa_edge.evaluation.run import select
+from vljepa_edge.evaluation.selection import drawn, there
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "cache"))
+
+
+def table(folder: Path, rows: int) -> Path:
+    names = [f"{n % 5}.mp4" for n in range(rows)]
+    write_csv(folder / "own.csv", [["path", "label"], *([name, f"label {n % 3}"] for n, name in enumerate(names))])
+    return folder / "own.csv"
+
+
+def test_items_without_a_file_are_left_out_and_counted(tmp_path: Path) -> None:
+    own = table(tmp_path, 10)
+    show([Media(tmp_path / f"{n}.mp4") for n in range(3)], tmp_path / "made")
+    selection = select(BENCHMARKS["classification"], own)
+    assert (len(selection.task.items), selection.missing, selection.total) == (6, 4, 10)
+    result = selection.measure(Same())
+    assert not result.complete and result.missing == 4 and result.as_dict()["items"] == 6
+
+
+def test_a_lower_limit_takes_a_part_of_a_higher_one(tmp_path: Path) -> None:
+    show([Media(tmp_path / f"{n}.mp4") for n in range(5)], tmp_path / "made")
+    task, missing = there(BENCHMARKS["classification"].task(table(tmp_path, 50)))
+    assert missing == 0
+    few, more = (drawn(task, limit).items for limit in (7, 20))
+    assert len(few) == 7 and set(few) < set(more) and few == drawn(task, 7).items
+    assert len(drawn(task, None).items) == 50
+    files = [item.seen()[0].path for item in more]
+    assert len({*files}) == sum(here != before for here, before in zip(files, [None, *files], strict=False)), "by file"
+
+
+def test_a_query_is_passed_on_but_never_to_questions(tmp_path: Path) -> None:
+    WRITERS["gqa"](tmp_path / "gqa")
+    show([Media(tmp_path / "gqa/images/n1.jpg"), Media(tmp_path / "gqa/images/n2.jpg")], tmp_path / "made")
+    asked = select(BENCHMARKS["gqa"], tmp_path / "gqa", query="What?").task
+    assert {item.text for item in asked.items} == {"Is it red?", "What is it?"}  # type: ignore[union-attr]
+    show([Media(tmp_path / f"{n}.mp4") for n in range(5)], tmp_path / "made")
+    assert select(BENCHMARKS["classification"], table(tmp_path, 5), query="What?").task.query == "What?"  # type: ignore[union-attr]
+
+
+def test_tables_of_one_s_own(tmp_path: Path) -> None:
+    write_csv(tmp_path / "r.csv", [["path", "text", "start", "end"], ["a.mp4", "one", "", ""], ["a.mp4", "two", "", ""],
+                                   ["a.mp4", "three", "1", "2.5"]])  # fmt: skip
+    items = BENCHMARKS["retrieval"].task(tmp_path / "r.csv").items
+    assert [(item.media, item.texts) for item in items] == [  # type: ignore[union-attr]
+        (Media(tmp_path / "a.mp4"), ("one", "two")), (Media(tmp_path / "a.mp4", 1.0, 2.5), ("three",))
+    ]  # fmt: skip
+    head = ["path", "question", "answer", "candidates"]
+    write_csv(tmp_path / "q.csv", [head, ["a.jpg", "Which?", "red", "blue | red"]])
+    (question,) = BENCHMARKS["questions"].task(tmp_path / "q.csv").items
+    assert question.candidates == ("blue", "red") and question.answer == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "why"),
+    [
+        ("questions", [["path", "question", "answer", "candidates"], ["a.jpg", "Which?", "red", "blue|green"]],
+         "row 1: candidates must differ"),
+        ("classification", [["path", "name"], ["a.mp4", "x"]], "must have the columns path, label, lacks label"),
+        ("classification", [["path", "label"], ["a.mp4", " "]], "row 1: label must be a text"),
+        ("retrieval", [["path", "text", "start", "end"], ["a.mp4", "x", "3", "2"]], "row 1: must have an end after"),
+        ("retrieval", [["path", "text", "start", "end"], ["a.mp4", "x", "nan", "2"]], "row 1: must have a number"),
+        ("retrieval", [["path", "text", "start", "end"], ["a.mp4", "x", "3", ""]], "row 1: must have a number"),
+    ],
+)  # fmt: skip
+def test_a_row_that_cannot_be_used_is_named(name: str, rows: list[list[str]], why: str, tmp_path: Path) -> None:
+    write_csv(tmp_path / "own.csv", rows)
+    with pytest.raises(DataError, match=why):
+        BENCHMARKS[name].task(tmp_path / "own.csv")
+
+
+def test_media_are_found_by_stem_at_any_depth(tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    for name in ("1.2@N03_9.MOV", "dotted.", "x.y.z", "x.json"):
+        (tmp_path / "a/b" / name).write_bytes(b"")
+    layout = Layout(tmp_path, "tree")
+    assert layout.media("1.2@N03_9").path == tmp_path / "a/b/1.2@N03_9.MOV"
+    assert layout.media("dotted").path == tmp_path / "a/b/dotted."
+    assert layout.media("x.y.z").path == tmp_path / "a/b/x.y.z"
+    assert layout.media("x", ".webm", 1.0, 2.0) == Media(tmp_path / "x.webm", 1.0, 2.0)
+    assert [stem_of(name) for name in ("a.mp4", "a.b", "a.")] == ["a", "a.b", "a"]
+
+
+def test_an_item_is_there_only_with_all_its_files(tmp_path: Path) -> None:
+    from vljepa_edge.evaluation.items import Change, Transition, Transitions
+
+    for name in ("a.png", "b.png", "c.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    change = Change(Media(tmp_path / "a.png"), Media(tmp_path / "b.png"))
+    items = tuple(Transition(change, (Media(tmp_path / name),), 0) for name in ("c.mp4", "d.mp4"))
+    assert there(Transitions(items)) == (Transitions(items[:1]), 1)
+    assert Labelled(Media(tmp_path), 0).seen() == (Media(tmp_path),)

@@ -1,0 +1,1 @@
+"""Tables of the paper, measured: each module is a command that writes its document in docs/reproduction."""
