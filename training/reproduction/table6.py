@@ -11,11 +11,11 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-import vljepa_edge
 from vljepa_edge.evaluation.adapters import BENCHMARKS
 from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
 from vljepa_edge.evaluation.embedder import Embedder
 from vljepa_edge.evaluation.measure import measure
+from vljepa_edge.model import load
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.reproduction.text_encoders import BagOfWords, SentenceModel
 from vljepa_edge.training.tiny.assets import minilm_dir
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/reproduction/table6.md"), metavar="FILE")
     given = parser.parse_args()
     folders = {"sugarcrepe_pp": given.sugarcrepe, "visla": given.visla}
-    model = vljepa_edge.load(given.model)
+    model = load(given.model)
     manifest = model.manifest
     rows = {
         "a bag of words": measured(BagOfWords(), folders),
