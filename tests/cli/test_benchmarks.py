@@ -47,6 +47,16 @@ def test_a_table_of_one_s_own(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None
     assert run.out.startswith("top-1") and "1 items were left out" in run.err
 
 
+def test_captions_of_one_s_own_videos_are_scored_and_kept(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pycocoevalcap")
+    texts = [["a.png", "a red ball moves"], ["a.png", "a ball"], ["b.png", "the cup is green"]]
+    write_csv(tmp_path / "own.csv", [["path", "text"], *texts])
+    show([Media(tmp_path / "a.png"), Media(tmp_path / "b.png")], tmp_path / "made")
+    first = vljepa("eval", "captioning", "--csv", tmp_path / "own.csv", "--model", toy, "--json").json
+    assert first["figures"]["CIDEr"] >= 0 and first["items"] == 2
+    assert vljepa("eval", "captioning", "--csv", tmp_path / "own.csv", "--model", toy, "--json").json == first
+
+
 def test_what_cannot_be_measured_is_refused_before_a_model_is_loaded(vljepa: Vljepa, tmp_path: Path) -> None:
     for arguments, why in (
         (("imagenet", "--data", tmp_path), "a benchmark must be one of ssv2"),

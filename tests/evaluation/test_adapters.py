@@ -20,7 +20,7 @@ from vljepa_edge.evaluation.run import select
 from vljepa_edge.model import Model
 
 WRITERS = made_up.WRITERS | made_up_videos.WRITERS
-OWN = {"classification", "retrieval", "questions"}
+OWN = {"classification", "retrieval", "questions", "captioning"}
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,9 @@ def run(
     ] = None,
     table: Annotated[
         Path | None,
-        typer.Option("--csv", metavar="FILE", help="A table of your own, for classification, retrieval and questions."),
+        typer.Option(
+            "--csv", metavar="FILE", help="A table of your own: classification, retrieval, questions, captioning."
+        ),
     ] = None,
     model: ModelPath = None,
     limit: Annotated[

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vljepa_edge.evaluation.embedder import Array, Embedder, Look
 from vljepa_edge.evaluation.items import Change, Media
@@ -14,6 +17,7 @@ from vljepa_edge.evaluation.kept import keep
 
 Report: TypeAlias = Callable[[str, int, int], object]
 """Called with what is embedded, how many are done and how many there are."""
+T = TypeVar("T")
 _LOOKS, _TEXTS = 64, 1024  # of one kept array
 
 
@@ -42,15 +46,28 @@ class Cached:
         return self._parts("texts", texts, _TEXTS, part)
 
     def decode(self, embeddings: Array) -> list[str]:
-        return self._embedder.decode(embeddings)
+        def part(own: Array) -> list[str]:
+            given = hashlib.sha256(np.ascontiguousarray(own).tobytes()).hexdigest()
+            made = keep((self.digest, "decoded", given), lambda: _bytes_of(self._embedder.decode(own)))
+            said: list[str] = json.loads(made.tobytes())
+            return said
+
+        return [text for own in self._each("decoded texts", embeddings, _LOOKS, part) for text in own]
 
     def _parts(self, what: str, asked: Sequence[Any], size: int, part: Callable[[Sequence[Any]], Array]) -> Array:
+        return np.concatenate(self._each(what, asked, size, part))
+
+    def _each(self, what: str, asked: Any, size: int, part: Callable[[Any], T]) -> list[T]:
         found = []
         for begin in range(0, len(asked), size):
             self._report(what, begin, len(asked))
             found.append(part(asked[begin : begin + size]))
         self._report(what, len(asked), len(asked))
-        return np.concatenate(found)
+        return found
+
+
+def _bytes_of(texts: list[str]) -> NDArray[np.uint8]:
+    return np.frombuffer(json.dumps(texts).encode(), np.uint8)
 
 
 def _named(look: Look) -> list[object]:

@@ -17,7 +17,7 @@ from vljepa_edge.evaluation.adapters.gqa import GQA
 from vljepa_edge.evaluation.adapters.kinetics400 import KINETICS_400
 from vljepa_edge.evaluation.adapters.msrvtt import MSRVTT, MSRVTT_FULL
 from vljepa_edge.evaluation.adapters.msvd import MSVD
-from vljepa_edge.evaluation.adapters.own_table import CLASSIFICATION, QUESTIONS, RETRIEVAL
+from vljepa_edge.evaluation.adapters.own_table import CAPTIONING, CLASSIFICATION, QUESTIONS, RETRIEVAL
 from vljepa_edge.evaluation.adapters.pope import POPE
 from vljepa_edge.evaluation.adapters.popev2 import POPEV2
 from vljepa_edge.evaluation.adapters.pvd_bench import PVD_BENCH
@@ -36,7 +36,7 @@ _ALL = (
     *(GQA, TALLYQA, POPE, POPEV2, CLEVR),
     *(WORLDPREDICTION_WM, EPIC_ANTICIPATION, COIN_NEXT),
     *(SUGARCREPE_PP, VISLA),
-    *(CLASSIFICATION, RETRIEVAL, QUESTIONS),
+    *(CLASSIFICATION, RETRIEVAL, QUESTIONS, CAPTIONING),
 )
 BENCHMARKS: dict[str, Benchmark] = {one.name: one for one in _ALL}
 

@@ -8,7 +8,7 @@ from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.benchmark import Benchmark
 from vljepa_edge.evaluation.classes import Classes
 from vljepa_edge.evaluation.gathered import each_text
-from vljepa_edge.evaluation.items import Classification, Labelled, Media, Question, Questions, Retrieval
+from vljepa_edge.evaluation.items import Captioning, Classification, Labelled, Media, Question, Questions, Retrieval
 from vljepa_edge.evaluation.layout import Layout
 from vljepa_edge.evaluation.tables import csv_rows, stretch_of, texts_of
 
@@ -30,6 +30,11 @@ def read_retrieval(layout: Layout) -> Retrieval:
     for place, row in csv_rows(layout.data, "path", "text"):
         texts.setdefault(_media(layout.data, place, row), []).extend(texts_of(layout.data, place, row, "text"))
     return each_text(texts)
+
+
+def read_captioning(layout: Layout) -> Captioning:
+    """As for retrieval; the texts of a clip are its references."""
+    return Captioning(read_retrieval(layout).items)
 
 
 def read_questions(layout: Layout) -> Questions:
@@ -62,6 +67,11 @@ RETRIEVAL = Benchmark(
     "retrieval", "a table of your own", "text-to-video retrieval",
     f"FILE, a CSV with the columns\n  {_MEDIA}\n  text; several rows of one path are several texts of it",
     read_retrieval, is_file=True,
+)  # fmt: skip
+CAPTIONING = Benchmark(
+    "captioning", "a table of your own", "captioning (CIDEr)",
+    f"FILE, a CSV with the columns\n  {_MEDIA}\n  text; several rows of one path are several references",
+    read_captioning, is_file=True,
 )  # fmt: skip
 QUESTIONS = Benchmark(
     "questions", "a table of your own", "discriminative VQA",
