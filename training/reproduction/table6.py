@@ -43,8 +43,8 @@ triplets. One model alone: `vljepa eval sugarcrepe_pp --data scpp`, `vljepa eval
 |---|---|---|---|---|---|---|---|---|---|
 """
 _TAIL = """
-* The paper calls its averages micro averages. Weighed by triplets, its row of VL-JEPA Base would not give 63.9; the
-  plain mean of its five columns does.
+* The paper calls its averages micro averages. Weighed by triplets, its row of VL-JEPA Base would give 69.6, not
+  63.9; the plain mean of its five columns does.
 * No code of VISLA is published. The rule is that of SugarCrepe++; the positives are `caption` and `second positive`,
   `sent1` and `sent2`, the negative is `negative_caption`, and "Best reference". Twelve spatial rows without a negative
   are left out.
