@@ -64,6 +64,7 @@ class Model(Perception):
         decode: Decode | None = None,
         max_idle: float | None = None,
         min_confidence: float | None = None,
+        reuse: float | None = None,
     ) -> Stream:
         """A Stream to push frames into; see `vljepa_edge.Stream` for `query`, `live` and `callback`.
 
@@ -75,7 +76,7 @@ class Model(Perception):
 
         chosen = as_options(options).changed(
             policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
-            max_idle=max_idle, min_confidence=min_confidence,
+            max_idle=max_idle, min_confidence=min_confidence, reuse=reuse,
         )  # fmt: skip
         return Stream(self, query, chosen, live=live, callback=callback)
 
@@ -94,6 +95,7 @@ class Model(Perception):
         decode: Decode | None = None,
         max_idle: float | None = None,
         min_confidence: float | None = None,
+        reuse: float | None = None,
     ) -> EventReader:
         """Iterate over what happens in a source, as it happens: `for event in model.stream("clip.mp4"): ...`.
 
@@ -108,7 +110,7 @@ class Model(Perception):
 
         chosen = as_options(options).changed(
             policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
-            max_idle=max_idle, min_confidence=min_confidence,
+            max_idle=max_idle, min_confidence=min_confidence, reuse=reuse,
         )  # fmt: skip
         opened = source if isinstance(source, Source) else self.open(source, live=live)
         try:
@@ -132,6 +134,7 @@ class Model(Perception):
         decode: Decode | None = None,
         max_idle: float | None = None,
         min_confidence: float | None = None,
+        reuse: float | None = None,
     ) -> AsyncEventReader:
         """`stream` for asyncio: `async for event in model.astream("clip.mp4"): ...`, with the same arguments.
 
@@ -143,7 +146,7 @@ class Model(Perception):
 
         chosen = as_options(options).changed(
             policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
-            max_idle=max_idle, min_confidence=min_confidence,
+            max_idle=max_idle, min_confidence=min_confidence, reuse=reuse,
         )  # fmt: skip
         return AsyncEventReader(partial(self.stream, source, query, live=live, options=chosen))
 

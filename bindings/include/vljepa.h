@@ -299,7 +299,7 @@ VLJEPA_API int64_t vljepa_event_segment(const vljepa_event* event);      /* coun
 VLJEPA_API double vljepa_event_latency_ms(const vljepa_event* event);    /* from the push of its frame to the event */
 /* vljepa_model_width() floats of unit norm; zeros of taught events and stalls. */
 VLJEPA_API const float* vljepa_event_embedding(const vljepa_event* event);
-/* The event as one line of JSON, with the keys of `vljepa stream --json` but type and latencies. */
+/* The event as one line of JSON, with the keys of `vljepa stream --json` but type, reused and latencies. */
 VLJEPA_API const char* vljepa_event_json(const vljepa_event* event);
 
 #ifdef __cplusplus

@@ -30,7 +30,7 @@ EVENT = Event(
 def test_an_event_is_ready_for_json() -> None:
     assert json.dumps(EVENT.to_dict(), allow_nan=False) == (
         '{"status": "open", "start": 0.0, "end": null, "decided_at": 0.333333, "text": "a \\"dog\\"", '
-        '"confidence": 0.1235, "wording": "specific", "change": null, "query": "What?", "segment": 7, '
+        '"confidence": 0.1235, "wording": "specific", "reused": false, "change": null, "query": "What?", "segment": 7, '
         '"latency_ms": {"total": 1.235}}'
     )
 

@@ -69,6 +69,14 @@ Policy = Annotated[
         help="When to decode: uniform:period=1, running-ward:threshold=0.3 or budget:per_minute=6,burst=3.",
     ),
 ]
+Reuse = Annotated[
+    float | None,
+    typer.Option(
+        "--reuse",
+        metavar="DISTANCE",
+        help="Use a text again where the embedding is as near to one that was decoded: 0.02. Default: decode each.",
+    ),
+]
 Open = Annotated[bool, typer.Option("--open", help="Print a segment when it opens, too: --decode both.")]
 Decode = Annotated[
     str | None,

@@ -112,6 +112,7 @@ def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:
         "hops": stats.hops,
         "hops_idle": stats.hops_idle,
         "decodes": stats.decodes,
+        "reuses": stats.reuses,
         "dropped": events.source.stats.dropped + stats.dropped + stats.stale,
         "realtime_factor": number(stats.seconds / seconds, 2) if stats.seconds > 0 else None,
         "latency_ms": stats.percentiles(STAGES),
@@ -131,6 +132,8 @@ def print_event(out: Console, event: Event, several: bool, names: dict[str, floa
     asked = f"  [{event.query}]" if several and event.is_segment else ""
     style = "dim" if event.status in ("open", "stalled") else "bold"
     notes = ["in general words"] if event.wording == "general" and names is None else []
+    if event.reused and names is None:
+        notes.append("as before")
     if event.confidence is not None and names is None:
         notes.append(f"{100 * event.confidence:.0f} % sure")
     if event.is_segment:
@@ -150,4 +153,6 @@ def print_summary(out: Console, summary: dict[str, Any]) -> None:
     counts = ", ".join(f"{summary[name]} {name}" for name in ("frames", "hops", "decodes", "dropped"))
     if summary["hops_idle"]:
         counts = counts.replace(" hops", f" hops ({summary['hops_idle']} idle)", 1)
+    if summary["reuses"]:
+        counts = counts.replace(" decodes", f" decodes ({summary['reuses']} texts used again)", 1)
     out.print(counts + speed, style="dim")

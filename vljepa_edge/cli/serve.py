@@ -18,6 +18,7 @@ from vljepa_edge.cli.options import (
     Policy,
     Precision,
     Queries,
+    Reuse,
     Threads,
     load_model,
 )
@@ -72,6 +73,7 @@ def serve(
         typer.Option("--decode", metavar="WHEN", help="When a segment is put into words: closed, open, both or none."),
     ] = "both",
     min_confidence: MinConfidence = None,
+    reuse: Reuse = None,
     store: StoreFolder = None,
     keep: KeepAge = None,
     keep_size: KeepSize = None,
@@ -146,7 +148,9 @@ def serve(
     from vljepa_edge.streaming.options import Decode, StreamOptions
 
     wanted = read_wanted(watch, hold, None, head)
-    options = StreamOptions(policy=policy, hop=hop, decode=cast(Decode, decode), min_confidence=min_confidence)
+    options = StreamOptions(
+        policy=policy, hop=hop, decode=cast(Decode, decode), min_confidence=min_confidence, reuse=reuse or 0.0
+    )
     given = name_heads(wanted.heads)
     stored = read_store(store, keep, keep_size, record, record_before, record_after)
     check_token(token, host)  # before a model is loaded

@@ -21,6 +21,7 @@ from vljepa_edge.cli.options import (
     Policy,
     Precision,
     Queries,
+    Reuse,
     Source,
     Threads,
     decode_mode,
@@ -60,6 +61,7 @@ def stream(
     also_open: Open = False,
     decode: Decode = None,
     min_confidence: MinConfidence = None,
+    reuse: Reuse = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -111,7 +113,7 @@ def stream(
     if wanted and not query and decode is None and not also_open:
         decode = "none"  # labels are all that is asked for
     when = cast("Decoded", decode_mode(decode, also_open))
-    options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence)
+    options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence, reuse=reuse or 0.0)
     chosen = read_source(source, topic, clock, episode, camera)
     stored = read_store(store, keep, keep_size, record, record_before, record_after)
     sinks: list[Sink] = [] if out is None else [read_out(out, source)]

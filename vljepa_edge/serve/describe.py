@@ -40,6 +40,7 @@ def describe(channel: Channel, shelf: HeadShelf) -> dict[str, Any]:
         "hops_idle": stats.hops_idle,
         "hops_put_off": stats.hops_put_off,
         "decodes": stats.decodes,
+        "reuses": stats.reuses,
         "events": stats.events,
         "dropped": channel.dropped + stats.dropped + stats.stale,
         "errors": stats.errors,

@@ -25,6 +25,7 @@ _COUNTS = {
     "hops_idle": "Looks that cost nothing, as the window was that of the look before",
     "hops_put_off": "Frames at which a look was due and was not made, as newer frames waited",
     "decodes": "Texts that were decoded",
+    "reuses": "Texts that were used again in place of a decode",
     "errors": "Frames that failed",
     "gaps": "Times that no frame came for longer than the gap, by the times of frames",
     "stalls": "Times that no frame came for longer than the gap, by the clock",

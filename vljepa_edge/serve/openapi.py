@@ -156,15 +156,16 @@ def _schemas() -> dict[str, Any]:
         "error": _or_null(_TEXT), "reopened": _COUNT, "query": _list_of(_TEXT), "watch": _list_of(_TEXT),
         "heads": _list_of(_object({"name": _or_null(_TEXT), "events": _list_of(_TEXT)}, "A taught head.")),
         "policy": _TEXT, "threshold": _or_null(_NUMBER), "time": _or_null(_NUMBER),
-        **dict.fromkeys(("frames", "hops", "hops_idle", "hops_put_off", "decodes"), _COUNT),
+        **dict.fromkeys(("frames", "hops", "hops_idle", "hops_put_off", "decodes", "reuses"), _COUNT),
         **dict.fromkeys(("events", "dropped", "errors"), _COUNT),
         "latency_ms": _object(dict.fromkeys(STAGES, p), "By stage."),
     }
     event = {
         "id": _COUNT, "begun": _or_null(_COUNT), "stream": _TEXT, "at": _NUMBER, "picture": _or_null(_TEXT),
         "status": {"enum": list(get_args(Status))}, **times, "text": _TEXT, "confidence": _or_null(_NUMBER),
-        "wording": {"enum": ["specific", "general", "none"]}, "change": _or_null(_NUMBER), "query": _TEXT,
-        "segment": {"type": "integer"}, "latency_ms": {"type": "object", "additionalProperties": _NUMBER},
+        "wording": {"enum": ["specific", "general", "none"]}, "reused": {"type": "boolean"},
+        "change": _or_null(_NUMBER), "query": _TEXT, "segment": {"type": "integer"},
+        "latency_ms": {"type": "object", "additionalProperties": _NUMBER},
     }
     hop = {"stream": _TEXT, "time": _NUMBER, "query": _TEXT, "change": _or_null(_NUMBER)}
     ill = "Streams in each state; degraded: one is silent, waiting or failed, the store not ok, or the broker away."

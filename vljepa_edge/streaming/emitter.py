@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from vljepa_edge.perception.confidence import Words
 from vljepa_edge.perception.together import End
 from vljepa_edge.streaming.event import Event, Status
+from vljepa_edge.streaming.said import Said
 
 if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
@@ -41,6 +43,8 @@ class Emitter:
         self._decode_open = options.decode in ("open", "both")
         self._decode_closed = options.decode in ("closed", "both")
         self._least = model.confidence.least(options.min_confidence)
+        self._reuse = options.reuse
+        self._said: WeakKeyDictionary[Track, Said] = WeakKeyDictionary()
         self._tally = tally
         self._latencies = latencies
         self._lock = threading.Lock()  # pending
@@ -64,11 +68,13 @@ class Emitter:
         for _, cut in cuts:
             cut.embedding.flags.writeable = False
         wanted = [self._decode_open if cut.end is None else self._decode_closed for _, cut in cuts]
+        found = [self._before(*pair) if is_wanted else None for pair, is_wanted in zip(cuts, wanted, strict=True)]
+        new = [is_wanted and words is None for is_wanted, words in zip(wanted, found, strict=True)]
         begun = perf_counter()
-        said = iter(self._decode([pair for pair, is_wanted in zip(cuts, wanted, strict=True) if is_wanted], failures))
+        said = iter(self._decode([pair for pair, is_new in zip(cuts, new, strict=True) if is_new], failures))
         took = {"decode": 1e3 * (perf_counter() - begun)}
-        for (track, cut), is_wanted in zip(cuts, wanted, strict=True):
-            words, decode = (next(said), took) if is_wanted else (NO_WORDS, {})
+        for (track, cut), is_new, before in zip(cuts, new, found, strict=True):
+            words, decode = (next(said), took) if is_new else (before or NO_WORDS, {})
             self._latencies.record(decode)
             event = Event(
                 status="open" if cut.end is None else "closed",
@@ -83,6 +89,7 @@ class Emitter:
                 latency_ms=_stages(latency_ms) | decode | {"total": 1e3 * (perf_counter() - called)},
                 confidence=words.confidence,
                 wording=words.wording,
+                reused=before is not None,
             )
             self._keep(event, output)
         if failures:
@@ -131,6 +138,11 @@ class Emitter:
         )
         self._keep(event, output)
 
+    def forget(self) -> None:
+        """Use no text again that was decoded before now, and drop the events kept."""
+        self._said.clear()
+        self.take()
+
     def take(self) -> list[Event]:
         """The events kept since the last call, oldest first."""
         with self._lock:
@@ -151,11 +163,21 @@ class Emitter:
                     raise end.error
                 words = model.confidence.word(model.text, end.value, cut.embedding, track.query.text, self._least)
                 self._tally.add("decodes")
+                if self._reuse > 0:
+                    self._said.setdefault(track, Said(self._reuse)).keep(cut.embedding, cut.end is not None, words)
             except (Exception, KeyboardInterrupt) as error:
                 failures.append(error)
                 words = NO_WORDS
             said.append(words)
         return said
+
+    def _before(self, track: Track, cut: Cut) -> Words | None:
+        """A text to use again; counts it."""
+        said = self._said.get(track)
+        words = None if said is None else said.find(cut.embedding, cut.end is not None)
+        if words is not None:
+            self._tally.add("reuses")
+        return words
 
     def _nothing(self) -> NDArray[np.float32]:
         nothing = np.zeros(self._model.manifest.embedding.width, np.float32)

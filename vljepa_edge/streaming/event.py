@@ -52,6 +52,8 @@ class Event:
     confidence  the probability that `text` is right, calibrated on held-out data. Where it was too low to show a text,
                 that of the text that isn't shown; None where nothing was decoded, and for bundles without calibrators.
                 Of a label or a taught event: the largest probability so far that it was there
+    reused      whether `text` was decoded for an earlier event of this query, whose embedding was nearly the same: see
+                StreamOptions.reuse
     wording     "specific": `text` is the model's own words. "general": they were less sure than `min_confidence`, and
                 `text` is a general sentence ("an animal moves") that is sure enough. "none": there is no text
     """
@@ -68,6 +70,7 @@ class Event:
     latency_ms: dict[str, float] = field(repr=False, compare=False)
     confidence: float | None = None
     wording: Literal["specific", "general", "none"] = "none"
+    reused: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """All but the embedding, ready for JSON: times and `change` to six digits behind the point, `latency_ms` to
@@ -80,6 +83,7 @@ class Event:
             "text": self.text,
             "confidence": number(self.confidence, 4),
             "wording": self.wording,
+            "reused": self.reused,
             "change": number(self.change, 6),
             "query": self.query,
             "segment": self.segment,

@@ -39,6 +39,10 @@ class StreamOptions:
                    and so its embeddings, are the same and used again. After so long they are computed again. 0: always
     min_confidence 0 to 1: a text that is right with a lower probability gives way to a general sentence or, where that
                    is not sure enough either, to none; see Event.confidence. 0 shows every text. None: the manifest's
+    reuse          0 to 1: a text is used again, not decoded, where the embedding lies within this cosine distance of
+                   one that it was decoded from for the same query: scenes that return cost no text. 0: every text is
+                   decoded. The last 64 texts of a query are kept. A closed segment uses none that was decoded when one
+                   opened. What radius leaves texts as they are depends on the model, so it is off by default
     """
 
     policy: str | Policy = "running-ward"
@@ -49,6 +53,7 @@ class StreamOptions:
     decode: Decode = "both"
     max_idle: float = 10.0
     min_confidence: float | None = None
+    reuse: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", parse_policy(self.policy))
@@ -81,6 +86,7 @@ class StreamOptions:
         )
         if self.min_confidence is not None:
             object.__setattr__(self, "min_confidence", as_probability(self.min_confidence, "min_confidence"))
+        object.__setattr__(self, "reuse", as_probability(self.reuse, "reuse"))
         known = get_args(Decode)
         _require(
             isinstance(self.decode, str) and self.decode in known, "decode", self.decode, f"one of {', '.join(known)}"
@@ -108,6 +114,7 @@ class StreamOptions:
             decode=self.decode,
             max_idle=float(self.max_idle),
             min_confidence=self.min_confidence,
+            reuse=self.reuse,
         )
 
 
@@ -124,6 +131,7 @@ class FilledOptions:
     decode: Decode
     max_idle: float
     min_confidence: float | None
+    reuse: float
 
 
 def as_options(value: object) -> StreamOptions:

@@ -27,6 +27,7 @@ class Counts:
     hops_idle        of these, those that cost nothing: the window was that of the hop before, pixel for pixel
     hops_put_off     frames at which a hop was due and was not made, as newer frames waited (live)
     decodes          texts decoded
+    reuses           texts used again in place of a decode (see StreamOptions.reuse)
     events           events made
     gaps             times that no frame came for longer than the gap, by the times of frames: the window starts again
     restarts         times that the clock jumped back: the window starts again
@@ -51,6 +52,7 @@ class Counts:
     hops_idle: int = 0
     hops_put_off: int = 0
     decodes: int = 0
+    reuses: int = 0
     events: int = 0
     gaps: int = 0
     restarts: int = 0

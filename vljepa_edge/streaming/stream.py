@@ -138,7 +138,7 @@ class Stream(Asking):
                 self._background.expect_nothing()
             self._admission.restart()
             session.analysis.reset()
-            session.emitter.take()
+            session.emitter.forget()
             session.tally.clear()
             session.latencies.clear()
             session.listeners.last_error = None
