@@ -65,6 +65,7 @@ class Model(Perception):
         max_idle: float | None = None,
         min_confidence: float | None = None,
         reuse: float | None = None,
+        still: float | None = None,
     ) -> Stream:
         """A Stream to push frames into; see `vljepa_edge.Stream` for `query`, `live` and `callback`.
 
@@ -76,7 +77,7 @@ class Model(Perception):
 
         chosen = as_options(options).changed(
             policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
-            max_idle=max_idle, min_confidence=min_confidence, reuse=reuse,
+            max_idle=max_idle, min_confidence=min_confidence, reuse=reuse, still=still,
         )  # fmt: skip
         return Stream(self, query, chosen, live=live, callback=callback)
 
@@ -96,6 +97,7 @@ class Model(Perception):
         max_idle: float | None = None,
         min_confidence: float | None = None,
         reuse: float | None = None,
+        still: float | None = None,
     ) -> EventReader:
         """Iterate over what happens in a source, as it happens: `for event in model.stream("clip.mp4"): ...`.
 
@@ -110,7 +112,7 @@ class Model(Perception):
 
         chosen = as_options(options).changed(
             policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
-            max_idle=max_idle, min_confidence=min_confidence, reuse=reuse,
+            max_idle=max_idle, min_confidence=min_confidence, reuse=reuse, still=still,
         )  # fmt: skip
         opened = source if isinstance(source, Source) else self.open(source, live=live)
         try:
@@ -135,6 +137,7 @@ class Model(Perception):
         max_idle: float | None = None,
         min_confidence: float | None = None,
         reuse: float | None = None,
+        still: float | None = None,
     ) -> AsyncEventReader:
         """`stream` for asyncio: `async for event in model.astream("clip.mp4"): ...`, with the same arguments.
 
@@ -146,7 +149,7 @@ class Model(Perception):
 
         chosen = as_options(options).changed(
             policy=policy, hop=hop, queue=queue, max_staleness=max_staleness, gap=gap, decode=decode,
-            max_idle=max_idle, min_confidence=min_confidence, reuse=reuse,
+            max_idle=max_idle, min_confidence=min_confidence, reuse=reuse, still=still,
         )  # fmt: skip
         return AsyncEventReader(partial(self.stream, source, query, live=live, options=chosen))
 

@@ -69,6 +69,14 @@ Policy = Annotated[
         help="When to decode: uniform:period=1, running-ward:threshold=0.3 or budget:per_minute=6,burst=3.",
     ),
 ]
+Still = Annotated[
+    float | None,
+    typer.Option(
+        "--still",
+        metavar="LEVELS",
+        help="Encode nothing while no part of the picture changes by so many of 255 levels: 3. Default: no pixel.",
+    ),
+]
 Reuse = Annotated[
     float | None,
     typer.Option(

@@ -109,6 +109,7 @@ def summary_json(events: EventReader, seconds: float) -> dict[str, Any]:
     return {
         "type": "summary",
         "frames": stats.frames,
+        "still": stats.still,
         "hops": stats.hops,
         "hops_idle": stats.hops_idle,
         "decodes": stats.decodes,
@@ -151,6 +152,8 @@ def print_summary(out: Console, summary: dict[str, Any]) -> None:
     if hop["p50"] is not None:
         speed += f", a hop takes {hop['p50']:.1f} ms (p99 {hop['p99']:.1f} ms)"
     counts = ", ".join(f"{summary[name]} {name}" for name in ("frames", "hops", "decodes", "dropped"))
+    if summary["still"]:
+        counts = counts.replace(" frames", f" frames ({summary['still']} still)", 1)
     if summary["hops_idle"]:
         counts = counts.replace(" hops", f" hops ({summary['hops_idle']} idle)", 1)
     if summary["reuses"]:

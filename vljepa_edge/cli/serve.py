@@ -19,6 +19,7 @@ from vljepa_edge.cli.options import (
     Precision,
     Queries,
     Reuse,
+    Still,
     Threads,
     load_model,
 )
@@ -74,6 +75,7 @@ def serve(
     ] = "both",
     min_confidence: MinConfidence = None,
     reuse: Reuse = None,
+    still: Still = None,
     store: StoreFolder = None,
     keep: KeepAge = None,
     keep_size: KeepSize = None,
@@ -149,7 +151,12 @@ def serve(
 
     wanted = read_wanted(watch, hold, None, head)
     options = StreamOptions(
-        policy=policy, hop=hop, decode=cast(Decode, decode), min_confidence=min_confidence, reuse=reuse or 0.0
+        policy=policy,
+        hop=hop,
+        decode=cast(Decode, decode),
+        min_confidence=min_confidence,
+        reuse=reuse or 0.0,
+        still=still or 0.0,
     )
     given = name_heads(wanted.heads)
     stored = read_store(store, keep, keep_size, record, record_before, record_after)

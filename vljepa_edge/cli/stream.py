@@ -23,6 +23,7 @@ from vljepa_edge.cli.options import (
     Queries,
     Reuse,
     Source,
+    Still,
     Threads,
     decode_mode,
     open_and_load,
@@ -62,6 +63,7 @@ def stream(
     decode: Decode = None,
     min_confidence: MinConfidence = None,
     reuse: Reuse = None,
+    still: Still = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -113,7 +115,9 @@ def stream(
     if wanted and not query and decode is None and not also_open:
         decode = "none"  # labels are all that is asked for
     when = cast("Decoded", decode_mode(decode, also_open))
-    options = StreamOptions(policy=policy, hop=hop, decode=when, min_confidence=min_confidence, reuse=reuse or 0.0)
+    options = StreamOptions(
+        policy=policy, hop=hop, decode=when, min_confidence=min_confidence, reuse=reuse or 0.0, still=still or 0.0
+    )
     chosen = read_source(source, topic, clock, episode, camera)
     stored = read_store(store, keep, keep_size, record, record_before, record_after)
     sinks: list[Sink] = [] if out is None else [read_out(out, source)]

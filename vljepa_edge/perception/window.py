@@ -56,6 +56,14 @@ class Window:
             self._times[self._newest] = self._times[self._newest + self.size] = time
         self._count = min(self._count + 1, self.size)
 
+    def renew(self, features: Mapping[str, NDArray[Any]], count: int) -> None:
+        """Put one frame's features in place of those of the newest `count` frames, at most `size`. Times stay."""
+        self._check_started()
+        self._check(features)
+        places = (self._newest - np.arange(min(count, self.size))) % self.size
+        for name, feature in features.items():
+            self._rings[name][places] = self._rings[name][places + self.size] = feature[0]
+
     def stacked(self, name: str) -> NDArray[Any]:
         """Feature `name` of the window, oldest first, contiguous (1, size, ...). A view: valid until the next push."""
         self._check_started()

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.perception.shots import ShotDetector
-from vljepa_edge.perception.still import Repeats
+from vljepa_edge.perception.still import Still
 from vljepa_edge.perception.together import Look, alone
 from vljepa_edge.perception.vision import Asked, Clip, Frame, Questions
 from vljepa_edge.perception.window import Window
@@ -25,17 +25,18 @@ class WindowEncoder:
     Not for use from several threads at once. It holds all the state there is: `vision` is shared.
     """
 
-    def __init__(self, vision: Vision, *, cuts: bool = False, max_idle: float = 0.0) -> None:
+    def __init__(self, vision: Vision, *, cuts: bool = False, max_idle: float = 0.0, still: float = 0.0) -> None:
         """cuts: whether the window restarts with the frame after a hard cut, as a stream's does.
 
-        max_idle: seconds for which what was computed of a still scene is given again, as long as every pixel of every
-        frame stays the same; then it is computed again. 0: it is computed at each frame.
+        max_idle: seconds for which what was computed of a still scene is given again; then it is computed again. 0: it
+        is computed at each frame. still: levels of 255 by which a block of a frame may differ in a scene that is still
+        (see Still); 0: none, every pixel of every frame is the same.
         """
         self._vision = vision
         self._window = Window(vision.video.window)
         self.runs = 0  # how often graphs were run
-        self._repeats = Repeats(max_idle)
-        self._same = 0  # how many of the newest frames are one and the same; the first fills the window
+        self._still = Still(max_idle, still)
+        self._same = 0  # how many of the newest frames are as one; the first fills the window
         self._features: Features | None = None
         self._embeddings: dict[Query, NDArray[np.float32]] = {}  # of _features
         self._across: Window | None = None  # the same frames, and those before a hard cut; kept once it is asked for
@@ -53,21 +54,26 @@ class WindowEncoder:
 
     def pushing(self, frame: NDArray[np.uint8], time: float) -> Look[Asked, None]:
         """push() as a look, for Vision.together."""
-        repeats = self._repeats.is_repeated(frame)
-        encoded = self._repeats.encoded(time) if repeats else None
+        repeats = self._still.is_repeated(frame)
+        given = self._still.encoded(time) if repeats else None
+        encoded = given
         if encoded is None:
-            own = self._repeats.own(frame)
+            own = self._still.own(frame)
             encoded = yield Frame(own)
-            self._repeats.keep(own, time, encoded)
+            self._still.keep(own, time, encoded)
             self._forget_window()
             self.runs += 1
         if self._shots is not None and self._shots.begins(frame, encoded):
             self._window.clear()
         self._add(encoded, time, repeats)
+        if repeats and given is None:  # the window stays that of one frame, which is the new one
+            self._window.renew(encoded, self._same)
+            if self._across is not None:
+                self._across.renew(encoded, self._same)
 
     def push_encoded(self, encoded: Features, time: float) -> None:
         """Add a frame that Vision.encode_frame has encoded."""
-        self._repeats.forget()
+        self._still.forget()
         self._add(encoded, time, repeats=False)
 
     def _add(self, encoded: Features, time: float, repeats: bool) -> None:
@@ -139,7 +145,7 @@ class WindowEncoder:
         if self._across is not None:
             self._across.clear()
         self._same = 0
-        self._repeats.forget()
+        self._still.forget()
         self._forget_window()
         if self._shots is not None:
             self._shots.clear()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _COUNTS = {
     "frames": "Frames that came",
     "encoded": "Frames that were encoded",
+    "still": "Frames that were not encoded, as they were as one before",
     "skipped": "Frames between two due times",
     "hops": "Looks of the model: windows that were encoded and predicted",
     "hops_idle": "Looks that cost nothing, as the window was that of the look before",

@@ -74,7 +74,7 @@ class Analysis:
         self._hop = options.hop
         self._half_period = 0.5 / video.fps
         self._window_length = video.window / video.fps
-        self._encoder = WindowEncoder(vision, cuts=True, max_idle=options.max_idle)
+        self._encoder = WindowEncoder(vision, cuts=True, max_idle=options.max_idle, still=options.still)
         self._size: tuple[int, ...] | None = None
         self._hopped: float | None = None  # time of the last hop
         self._hop_begun: float | None = None  # when (perf_counter) the hop in work began
@@ -127,8 +127,10 @@ class Analysis:
     ) -> Look[Asked, dict[Query, NDArray[np.float32]] | None]:
         """Encode a frame, which waited and was scaled for so many seconds; at a hop what is predicted for all queries,
         None at others. Other streams' looks go on meanwhile, so this does nothing else."""
-        begun = perf_counter()
+        begun, runs = perf_counter(), self._encoder.runs
         yield from self._encoder.pushing(frame, time)
+        if self._encoder.runs == runs:
+            self._tally.add("still")
         spent["encode"] = perf_counter() - begun
         self.last = time
         if not self._is_hop(time, waited, scaling + spent["encode"]):

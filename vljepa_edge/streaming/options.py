@@ -35,8 +35,11 @@ class StreamOptions:
                    (when it begins, from its newest embedding), "both" or "none". Every segment has both events either
                    way. "both" by default: a program that acts on what begins can't wait for its end, which may be
                    minutes away. A text costs more than a hop: "closed" halves that, "none" leaves it to the program
-    max_idle       seconds. While each scaled frame is the one before, pixel for pixel, hops cost nothing: the window,
-                   and so its embeddings, are the same and used again. After so long they are computed again. 0: always
+    max_idle       seconds. While the scene is still, nothing is encoded and hops cost nothing: the window, and so its
+                   embeddings, are the same and used again. After so long they are computed again. 0: always
+    still          0 to 255: levels by which the mean luma of a block of 8 x 8 pixels of the scaled frame may differ
+                   from that of the frame encoded last, in a scene that is still. 2 to 4 ignore the noise of a camera; a
+                   fade or a slow pan adds up. 0: no pixel differs, and events are those of computing every hop
     min_confidence 0 to 1: a text that is right with a lower probability gives way to a general sentence or, where that
                    is not sure enough either, to none; see Event.confidence. 0 shows every text. None: the manifest's
     reuse          0 to 1: a text is used again, not decoded, where the embedding lies within this cosine distance of
@@ -54,10 +57,11 @@ class StreamOptions:
     max_idle: float = 10.0
     min_confidence: float | None = None
     reuse: float = 0.0
+    still: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "policy", parse_policy(self.policy))
-        for name in ("hop", "max_staleness", "gap", "max_idle"):
+        for name in ("hop", "max_staleness", "gap", "max_idle", "still"):
             value = getattr(self, name)
             if not isinstance(value, bool) and isinstance(value, Real):
                 object.__setattr__(self, name, as_number(value, name))  # an integer may be larger than any float
@@ -83,6 +87,9 @@ class StreamOptions:
             "max_idle",
             self.max_idle,
             "a number of seconds, at least 0, or inf for no bound",
+        )
+        _require(
+            _is_number(self.still) and 0 <= self.still <= 255, "still", self.still, "a number of levels, 0 to 255"
         )
         if self.min_confidence is not None:
             object.__setattr__(self, "min_confidence", as_probability(self.min_confidence, "min_confidence"))
@@ -115,6 +122,7 @@ class StreamOptions:
             max_idle=float(self.max_idle),
             min_confidence=self.min_confidence,
             reuse=self.reuse,
+            still=float(self.still),
         )
 
 
@@ -132,6 +140,7 @@ class FilledOptions:
     max_idle: float
     min_confidence: float | None
     reuse: float
+    still: float
 
 
 def as_options(value: object) -> StreamOptions:

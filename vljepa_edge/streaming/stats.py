@@ -15,6 +15,7 @@ class Counts:
 
     frames           pushed
     encoded          taken into the window
+    still            of these, those that no graph was run for: they were as a frame before (see StreamOptions.still)
     skipped          came between two due times of the model's frame rate; cost nothing
     repeated         had the time of the frame before
     backwards        were older than the frame before, by less than a restart of the clock
@@ -24,7 +25,7 @@ class Counts:
     errors           were no frame, or a graph or the policy failed on them
 
     hops             times that the policies were told what the window holds (once a hop, however many queries)
-    hops_idle        of these, those that cost nothing: the window was that of the hop before, pixel for pixel
+    hops_idle        of these, those that cost nothing: the window was that of the hop before
     hops_put_off     frames at which a hop was due and was not made, as newer frames waited (live)
     decodes          texts decoded
     reuses           texts used again in place of a decode (see StreamOptions.reuse)
@@ -41,6 +42,7 @@ class Counts:
 
     frames: int = 0
     encoded: int = 0
+    still: int = 0
     skipped: int = 0
     repeated: int = 0
     backwards: int = 0
