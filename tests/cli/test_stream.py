@@ -26,10 +26,13 @@ from vljepa_edge.perception.perception import Perception
 from vljepa_edge.video.source import Source
 
 EVENT = [
-    *("type", "status", "start", "end", "decided_at", "text", "confidence", "wording", "change", "query", "segment"),
-    "latency_ms",
+    *("type", "status", "start", "end", "decided_at", "text", "confidence", "wording"),
+    *("reused", "change", "query", "segment", "latency_ms"),
 ]
-SUMMARY = ["type", "frames", "hops", "hops_idle", "decodes", "dropped", "realtime_factor", "latency_ms", "warnings"]
+SUMMARY = [
+    *("type", "frames", "still", "hops", "hops_idle", "decodes", "reuses", "dropped", "realtime_factor", "latency_ms"),
+    "warnings",
+]
 Spawn = Callable[..., "subprocess.Popen[str]"]
 
 
@@ -129,7 +132,7 @@ def test_lines_for_people_have_times_and_a_summary_and_no_colour_in_a_pipe(vljep
     assert run.status == 0, run.err
     *events, summary = run.out.splitlines()
     assert all(re.match(r" +\d+\.\d\d - +(\d+\.\d\d|\.\.\.) s  \w", line) for line in events)
-    assert re.search(r"36 frames, \d+ hops \(\d+ idle\), \d+ decodes, 0 dropped, .*x real time", summary)
+    assert re.search(r"36 frames \(\d+ still\), \d+ hops \(\d+ idle\), \d+ decodes, 0 dropped, .*x real time", summary)
     assert "\x1b" not in run.out
 
 

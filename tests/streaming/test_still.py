@@ -116,7 +116,7 @@ def test_a_slow_fade_opens_it_again_and_again(model: Model, per_second: float) -
     assert stats.still > 60
 
 
-@given(st.lists(st.tuples(st.sampled_from([RED, GREEN, BLUE]), st.integers(10, 30)), min_size=1, max_size=4))
+@given(scenes=st.lists(st.tuples(st.sampled_from([RED, GREEN, BLUE]), st.integers(10, 30)), min_size=1, max_size=4))
 @settings(max_examples=10)
 def test_no_event_of_what_changes_is_lost(scenes: list[tuple[tuple[int, int, int], int]], model: Model) -> None:
     pictures = [flat(colour) for colour, count in scenes for _ in range(count)]

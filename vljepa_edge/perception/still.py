@@ -22,7 +22,7 @@ class Still:
 
     Frames are compared with that one, not with the one before, so that a slow fade or pan adds up until it counts.
 
-    longest: seconds for which what it was encoded to is given again; then the frame is to be encoded anew. 0: nothing
+    longest: seconds for which what it was encoded to is given again; then the frame is to be encoded again. 0: nothing
     is compared. levels: of 255, by which the mean luma of a block of 8 x 8 pixels may differ; 0: no pixel may differ.
     """
 

@@ -32,8 +32,8 @@ _TABLES = (
     """CREATE TABLE event (
         id INTEGER PRIMARY KEY, begun INTEGER, stream TEXT NOT NULL, at REAL NOT NULL,
         began_at REAL NOT NULL, ended_at REAL, status TEXT NOT NULL, start REAL NOT NULL, "end" REAL,
-        decided_at REAL NOT NULL, text TEXT NOT NULL, confidence REAL, wording TEXT NOT NULL, change REAL,
-        query TEXT NOT NULL, segment INTEGER NOT NULL, latency_ms TEXT NOT NULL,
+        decided_at REAL NOT NULL, text TEXT NOT NULL, confidence REAL, wording TEXT NOT NULL,
+        reused INTEGER NOT NULL, change REAL, query TEXT NOT NULL, segment INTEGER NOT NULL, latency_ms TEXT NOT NULL,
         interrupted INTEGER NOT NULL DEFAULT 0, model INTEGER NOT NULL REFERENCES model (id), embedding BLOB,
         clip INTEGER REFERENCES clip (id)
     )""",

@@ -17,7 +17,10 @@ from vljepa_edge.streaming.openings import ENDINGS
 from vljepa_edge.support.json_numbers import number
 
 # Columns of `event` that a record for programs has, in its order, beside its id, its stream and its picture.
-_TOLD = ("status", "start", "end", "decided_at", "text", "confidence", "wording", "change", "query", "segment")
+_TOLD = (
+    *("status", "start", "end", "decided_at", "text", "confidence", "wording", "reused"),
+    *("change", "query", "segment"),
+)
 _SELECTED = ", ".join(f'event."{name}"' for name in ("id", "begun", "stream", "at", *_TOLD, "latency_ms"))
 RECORDS = f"SELECT {_SELECTED}, event.interrupted, picture.event FROM event LEFT JOIN picture ON picture.event = "
 RECORDS += "coalesce(event.begun, event.id)"
@@ -106,6 +109,7 @@ def as_record(row: tuple[Any, ...]) -> dict[str, Any]:
     picture = None if pictured is None else f"/events/{ident}.jpg"
     record = {"id": ident, "begun": begun, "stream": stream, "at": number(at, 3), "picture": picture}
     record |= dict(zip(_TOLD, told, strict=True)) | {"latency_ms": json.loads(latency)}
+    record["reused"] = bool(record["reused"])
     return record | {"interrupted": True} if interrupted else record
 
 

@@ -17,7 +17,7 @@ class Said:
     """The last texts of one query that were decoded, each beside its embedding; the least recently used makes way.
 
     What is used again lies within `radius` (cosine distance) of the embedding that was decoded, not of one that used
-    it: a stream that drifts is decoded anew. Not for use from several threads at once.
+    it: a stream that drifts is decoded again. Not for use from several threads at once.
     """
 
     def __init__(self, radius: float) -> None:
