@@ -25,7 +25,7 @@ from vljepa_edge.evaluation.selective.measure import Groups
 from vljepa_edge.evaluation.selective.report import lines
 from vljepa_edge.evaluation.selective.streams import Stream
 from vljepa_edge.evaluation.selective.sweep import Curves, pooled, sweep
-from vljepa_edge.evaluation.selective.ways import POLICIES, Way, fixed_ways, policy_ways
+from vljepa_edge.evaluation.selective.ways import POLICIES, Way, fixed_ways, policy_way
 from vljepa_edge.evaluation.selective.words import Words
 from vljepa_edge.model import Model
 
@@ -54,10 +54,7 @@ def ways_of(model: Model, variant: int) -> list[Way]:
     """Every row, with one variant of each policy."""
     query = model.text.query("what?")
     return fixed_ways(ceiling=True) + [
-        way
-        for name, swept in POLICIES.items()
-        for clock in CLOCKS
-        for way in policy_ways(name, clock, swept.variants[variant], query)
+        policy_way(name, clock, swept.variants[variant], query) for name, swept in POLICIES.items() for clock in CLOCKS
     ]
 
 

@@ -16,7 +16,7 @@ from vljepa_edge.evaluation.cider import cider
 from vljepa_edge.evaluation.selective.clocks import delays, nearest, times_on
 from vljepa_edge.evaluation.selective.consensus import Cider
 from vljepa_edge.evaluation.selective.curve import Point, cider_at, is_earned, rate_for, rising, shifted
-from vljepa_edge.evaluation.selective.decodes import Decode, kernel_cpd, uniform, ward
+from vljepa_edge.evaluation.selective.decodes import Decode, kernel_cpd, reused, uniform, ward
 from vljepa_edge.evaluation.selective.embedded import Embedded
 
 SECONDS = some.floats(0, 400, allow_nan=False)
@@ -148,3 +148,12 @@ def test_chance_moves_annotations_round_the_stream() -> None:
     decoded = np.arange(8.0) + 0.5
     found = shifted(np.array([0.5, 7.5]), decoded, 8.0)
     assert [places.tolist() for places in found] == [[k, (7 + k) % 8] for k in range(1, 8)]
+
+
+def test_what_lies_near_something_decoded_before_has_its_text_and_costs_nothing() -> None:
+    angles = [0.0, 0.1, 1.5, 0.2, 0.45, 1.45]  # radians: within 0.02 of cosine lie 0.2 radians
+    decodes = [Decode(k, k, np.array([math.cos(a), math.sin(a)], np.float32)) for k, a in enumerate(angles)]
+    found = reused(decodes, 1 - math.cos(0.201), mean=True)
+    assert [decode.is_reused for decode in found] == [False, True, False, True, False, True]
+    assert [decodes[k].embedding.tolist() for k in (0, 0, 2, 0, 4, 2)] == [d.embedding.tolist() for d in found]
+    assert [(d.middle, d.decided) for d in found] == [(d.middle, d.decided) for d in decodes]

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.streaming.said import Said
 from vljepa_edge.streaming.segmentation import segment
 from vljepa_edge.streaming.track import Track
 from vljepa_edge.support.install import install_extra
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
 
 class Decode(NamedTuple):
     """middle: seconds, of what it stands for: a hop's window, or a segment. decided: seconds, the newest frame when it
-    was decided, None where that took a look at the future. embedding: float32 [E], what is decoded."""
+    was decided, None where that took a look at the future. embedding: float32 [E], what is decoded. is_reused: it was
+    decoded before, and costs nothing."""
 
     middle: float
     decided: float | None
     embedding: NDArray[np.float32]
+    is_reused: bool = False
 
 
 def uniform(stream: Embedded, rate: float, *, mean: bool) -> list[Decode]:
@@ -90,6 +93,21 @@ def closed(stream: Embedded, policy: Policy, query: Query) -> list[Decode]:
 def opened(stream: Embedded, policy: Policy, query: Query) -> list[Decode]:
     """The same when each opens: the newest embedding."""
     return [decode for is_closed, decode in _cuts(stream, policy, query) if not is_closed]
+
+
+def reused(decodes: Sequence[Decode], radius: float, *, mean: bool) -> list[Decode]:
+    """The same with the runtime's cache of texts (StreamOptions.reuse): what lies within `radius` of something decoded
+    before has its text."""
+    said = Said(radius)
+    found = []
+    for decode in decodes:
+        text_of: Any = said.find(decode.embedding, mean)
+        if text_of is None:
+            said.keep(decode.embedding, mean, cast("Any", decode.embedding))  # in place of its words
+            found.append(decode)
+        else:
+            found.append(decode._replace(embedding=text_of, is_reused=True))
+    return found
 
 
 def _cuts(stream: Embedded, policy: Policy, query: Query) -> list[tuple[bool, Decode]]:

@@ -18,12 +18,14 @@ from vljepa_edge.evaluation.selective.streams import Stream, recorded, strung
 from vljepa_edge.evaluation.selective.sweep import Curves, as_json, pooled, sweep
 from vljepa_edge.evaluation.selective.ways import (
     BASE,
+    HEADLINE,
     POLICIES,
     RATES,
     Way,
     described,
     fixed_ways,
-    policy_ways,
+    policy_way,
+    reuse_ways,
     row,
 )
 from vljepa_edge.evaluation.selective.words import Words
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from vljepa_edge.model import Model
     from vljepa_edge.perception.text import Query
 
+DEFAULT_RADIUS, RADII_TRIED = 0.1, (0.05, 0.1, 0.15, 0.2)
+"""Of the cache of texts beside a policy."""
 PAPER = 2.85
 """Uniform decoding at 1 Hz against offline Ward at 0.35 Hz on EgoExo4D (section 4.6)."""
 Say = Callable[[str], None]
@@ -72,9 +76,10 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None) -> Figu
             return sweep(stream, embed(model, stream), ways, words.read, cider)
 
         chosen = _tune(streams.tuning, query, curves_of, say)
-        ways = fixed_ways(ceiling=True)
+        ways = fixed_ways(ceiling=True) + reuse_ways()
         for (name, clock), settings in chosen.items():
-            ways += policy_ways(name, clock, settings.variant, query)
+            ways.append(policy_way(name, clock, settings.variant, query))
+            ways.append(policy_way(name, clock, settings.variant, query, settings.radius))
         reported = [stream for own in _once(streams).values() for stream in own]
         cider = Cider(annotation.text for stream in reported for annotation in stream.annotations)
 
@@ -113,31 +118,40 @@ def _once(streams: Groups) -> dict[str, tuple[Stream, ...]]:
 
 
 class Settings(NamedTuple):
-    """Of a policy on a clock. threshold: where it reaches the CIDEr of uniform decoding at 1 Hz, None for nowhere."""
+    """Of a policy on a clock. threshold: where it reaches the CIDEr of uniform decoding at 1 Hz, None for nowhere.
+    radius: of the cache of texts beside it."""
 
     variant: str
     threshold: float | None
+    radius: float = DEFAULT_RADIUS
 
 
 Chosen = dict[tuple[str, Clock], Settings]
-_HEADLINE: dict[Clock, bool] = {"log": True, "live": False}
-"""Whether what counts on a clock are means: of segments that closed, on the live clock what is seen when they open."""
 
 
 def _tune(tuning: Sequence[Stream], query: Query, curves_of: Callable[..., Curves], say: Say) -> Chosen:
-    """The variant of each policy that saves most on the streams for tuning; the default where there are none."""
+    """The settings of each policy that save most on the streams for tuning; the defaults where there are none."""
+    if not tuning:
+        return {(name, clock): Settings(POLICIES[name].variants[0], None) for name in POLICIES for clock in CLOCKS}
+    cider = Cider(said.text for stream in tuning for said in stream.annotations)
+    fixed = [curves_of(stream, fixed_ways(ceiling=False), cider) for stream in tuning]
+
+    def saved(name: str, clock: Clock, variant: str, radius: float | None = None) -> tuple[float, float | None]:
+        """How much, and at which threshold."""
+        own = policy_way(name, clock, variant, query, radius)
+        curves = pooled(
+            [known.beside(curves_of(stream, [own], cider)) for known, stream in zip(fixed, tuning, strict=True)]
+        )
+        saving = _saving(curves, clock, own.name, HEADLINE[clock]) or 0.0
+        say(f"tuning {name}:{variant}, reuse={radius or 0:g}, on the {clock} clock: saves {saving:.2f}")
+        return saving, _threshold(curves, clock, own.name, HEADLINE[clock])
+
     found: Chosen = {}
-    cider = Cider(said.text for stream in tuning for said in stream.annotations) if tuning else None
-    for (name, swept), (clock, is_mean) in product(POLICIES.items(), _HEADLINE.items()):
-        best, found[name, clock] = 0.0, Settings(swept.variants[0], None)
-        for variant in swept.variants if tuning else ():
-            ways = fixed_ways(ceiling=False) + policy_ways(name, clock, variant, query)
-            curves = pooled([curves_of(stream, ways, cider) for stream in tuning])
-            saving = _saving(curves, clock, name, is_mean) or 0.0
-            say(f"tuning {name}:{variant} on the {clock} clock: saves {saving:.2f}")
-            if saving > best:
-                threshold = _threshold(curves, clock, name, is_mean)
-                best, found[name, clock] = saving, Settings(variant, threshold)
+    for name, clock in product(POLICIES, CLOCKS):
+        tried = {variant: saved(name, clock, variant) for variant in POLICIES[name].variants}
+        variant = max(tried, key=lambda variant: tried[variant][0])
+        reuse = {radius: saved(name, clock, variant, radius)[0] for radius in RADII_TRIED}
+        found[name, clock] = Settings(variant, tried[variant][1], max(reuse, key=lambda radius: reuse[radius]))
     return found
 
 
@@ -176,7 +190,7 @@ def _table(kind: str, noise: str, own: Sequence[Curves], chosen: Chosen) -> Figu
             "best_cider": max(point.cider for point in points),
             "curve": as_json(points),
         }  # fmt: skip
-        settings = chosen.get((name, clock)) if is_mean == _HEADLINE[clock] else None
+        settings = chosen.get((name, clock)) if is_mean == HEADLINE[clock] else None
         if settings is not None and settings.threshold is not None:
             uniform = together.points[clock, row("uniform", is_mean)]
             figures["set_before"] = _operating(points, uniform, settings.threshold)

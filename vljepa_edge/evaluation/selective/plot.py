@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from vljepa_edge.support.atomic import replacing
 
-_COLOURS = {"uniform": "tab:red", "ward": "tab:blue", "kernel-cpd": "tab:gray"}
-_OTHERS = ("tab:green", "tab:orange", "tab:purple", "tab:brown", "tab:pink", "tab:olive")
+_COLOURS = (
+    *("tab:red", "tab:blue", "tab:gray", "tab:green", "tab:orange"),
+    *("tab:purple", "tab:brown", "tab:pink", "tab:olive", "tab:cyan"),
+)
+_SHOWN = {"log": "mean", "live": "exact"}  # beside both rows of uniform decoding
+
+
+def _base(way: str) -> str:
+    """A way without its cache of texts."""
+    return way.partition(" + ")[0]
 
 
 def draw(figures: Mapping[str, Any], file: Path) -> None:
@@ -23,18 +32,19 @@ def draw(figures: Mapping[str, Any], file: Path) -> None:
     panes = [(kind, clock) for kind in kinds for clock in clocks]
     canvas = Figure(figsize=(4.2 * len(noises), 3.2 * len(panes)), layout="constrained")
     axes = canvas.subplots(len(panes), len(noises), squeeze=False, sharex=True)
-    names = list(dict.fromkeys(row["way"] for table in tables for row in table["rows"]))
-    others = iter(_OTHERS)
-    colours = {name: _COLOURS.get(name) or next(others) for name in names}
+    names = list(dict.fromkeys(_base(row["way"]) for table in tables for row in table["rows"]))
+    colours = dict(zip(names, cycle(_COLOURS)))
     for table in tables:
         for clock in clocks:
             axis = axes[panes.index((table["kind"], clock))][noises.index(table["noise"])]
             for row in table["rows"]:
-                if row["clock"] == clock:
+                if row["clock"] == clock and (row["decodes"] == _SHOWN[clock] or row["way"] == "uniform"):
                     points = sorted((point["rate"], point["cider"]) for point in row["curve"])
-                    dashed = "--" if row["decodes"] == "exact" else "-"
+                    style = ":" if "reuse" in row["way"] else "--" if row["decodes"] == "exact" else "-"
+                    mark = "o" if len(points) == 1 else ""
                     label = f"{row['way']}, {row['decodes']}"
-                    axis.plot(*zip(*points, strict=True), dashed, color=colours[row["way"]], label=label, lw=1.2)
+                    colour = colours[_base(row["way"])]
+                    axis.plot(*zip(*points, strict=True), style, marker=mark, color=colour, label=label, lw=1.2)
             axis.set_xscale("log")
             axis.set_title(f"{table['kind']}, noise {table['noise']}, {clock} clock", fontsize=9)
             axis.grid(alpha=0.3)
@@ -43,7 +53,7 @@ def draw(figures: Mapping[str, Any], file: Path) -> None:
         axis.set_xlabel("decodes a second")
     for line in axes:
         line[0].set_ylabel("CIDEr")
-        line[0].legend(fontsize=6)
+        line[0].legend(fontsize=5)
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as part:
         canvas.savefig(part, format=file.suffix[1:], metadata={"Date": None} if file.suffix == ".svg" else None)

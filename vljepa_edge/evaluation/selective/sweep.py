@@ -33,6 +33,10 @@ class Curves(NamedTuple):
         key = clock, row("uniform", mean)
         return cider_at(self.points[key], BASE) if self.earned[key] else None
 
+    def beside(self, other: Curves) -> Curves:
+        """These rows and those of other ways on the same streams."""
+        return Curves(self.points | other.points, self.earned | other.earned)
+
 
 def sweep(stream: Stream, embedded: Embedded, ways: Sequence[Way], read: Read, cider: Cider) -> Curves:
     """The curves of one stream. read: embeddings to texts."""
@@ -57,7 +61,8 @@ def sweep(stream: Stream, embedded: Embedded, ways: Sequence[Way], read: Read, c
             score = mean(nearest(annotated.tolist(), times))
             share = len(late) / max(1, len(stream.starts) - 2)
             delay = float(np.mean(late)) if late else float("nan")
-            own.append(Point(setting, len(decodes) / embedded.seconds, score, delay, share))
+            run = sum(not decode.is_reused for decode in decodes)
+            own.append(Point(setting, run / embedded.seconds, score, delay, share))
             if way.name == "uniform" and setting == BASE:
                 chance = [mean(pairing) for pairing in shifted(annotated, times, embedded.seconds)]
                 earned[way.clock, way.key] = is_earned(score, chance)

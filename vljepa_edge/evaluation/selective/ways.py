@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vljepa_edge.evaluation.selective.clocks import Clock
-from vljepa_edge.evaluation.selective.decodes import Decode, closed, events, kernel_cpd, opened, uniform, ward
+from vljepa_edge.evaluation.selective.clocks import CLOCKS, Clock
+from vljepa_edge.evaluation.selective.decodes import Decode, closed, events, kernel_cpd, opened, reused, uniform, ward
 from vljepa_edge.streaming.policy import parse_policy
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 RATES = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.03, 0.01)
 """Decodes a second that are asked for: from 2.0 to 0.01, as in Fig. 4 of the paper."""
+RADII = (0.0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8)
+"""Cosine distances within which a text is used again."""
 BASE = 1.0  # Hz, the rate of uniform decoding whose CIDEr is to be reached
 _CEILING = tuple(rate for rate in RATES if rate <= BASE)  # an exact search for more segments takes minutes
 
@@ -61,6 +63,11 @@ POLICIES = {
 """The causal rows by name. Hysteresis is running-ward with a lower threshold to come back."""
 
 
+HEADLINE: dict[Clock, bool] = {"log": True, "live": False}
+"""Whether a policy decodes means: a segment's text is about what is over when it comes, so on the live clock the newest
+embedding is decoded when a segment opens."""
+
+
 @dataclass(frozen=True)
 class Way:
     """A row. pooled: decodes means over segments, and is compared with uniform decoding of means; else the embedding of
@@ -97,6 +104,21 @@ def fixed_ways(*, ceiling: bool) -> list[Way]:
     return found + [Way("uniform", "live", mean, RATES, partial(each, uniform, mean)) for mean in (False, True)]
 
 
+def reuse_ways() -> list[Way]:
+    """Uniform decoding with the cache of texts, on both clocks, over the cache's radius: it decodes what is new."""
+
+    def each(rate: float, mean: bool, stream: Embedded) -> list[list[Decode]]:
+        decodes = uniform(stream, rate, mean=mean)
+        return [reused(decodes, radius, mean=mean) for radius in RADII]
+
+    return [
+        Way(f"uniform {rate:g} Hz + reuse", clock, mean, RADII, partial(each, rate, mean))
+        for clock in CLOCKS
+        for rate in (BASE, 2 * BASE)
+        for mean in (False, True)
+    ]
+
+
 def event_ways(starts: Sequence[float]) -> list[Way]:
     """Segments cut where events begin, where somebody knows: what perfect cuts would give."""
 
@@ -106,17 +128,17 @@ def event_ways(starts: Sequence[float]) -> list[Way]:
     return [Way("events", "log", mean, (0.0,), partial(once, mean)) for mean in (False, True) if starts]
 
 
-def policy_ways(name: str, clock: Clock, variant: str, query: Query) -> list[Way]:
-    """A causal policy on a clock: the means of segments when they close and, on the live clock, what is seen when they
-    open too."""
-    swept = POLICIES[name]
+def policy_way(name: str, clock: Clock, variant: str, query: Query, radius: float | None = None) -> Way:
+    """A causal policy on a clock: the means of segments when they close, on the live clock what is seen when they open.
+    radius: of the cache of texts, None without."""
+    swept, is_mean = POLICIES[name], HEADLINE[clock]
     policies = [parse_policy(described(name, variant, value)) for value in swept.values]
 
-    def each(decode: Callable[..., list[Decode]], stream: Embedded) -> list[list[Decode]]:
-        return [decode(stream, policy, query) for policy in policies]
+    def decode(stream: Embedded) -> list[list[Decode]]:
+        found = [(closed if is_mean else opened)(stream, policy, query) for policy in policies]
+        return found if radius is None else [reused(decodes, radius, mean=is_mean) for decodes in found]
 
-    found = [Way(name, clock, True, swept.values, partial(each, closed))]
-    return found if clock == "log" else [*found, Way(name, clock, False, swept.values, partial(each, opened))]
+    return Way(name if radius is None else f"{name} + reuse", clock, is_mean, swept.values, decode)
 
 
 def described(name: str, variant: str, threshold: float) -> str:
