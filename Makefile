@@ -39,7 +39,9 @@ lint: $(DEV)/$(INSTALLED)  ## ruff and mypy --strict
 # The openvino package has OpenVINO's headers and libraries, too.
 OPENVINO_CMAKE = $(shell $(DEV)/bin/python -c \
 	"import importlib.util as u; print(u.find_spec('openvino').submodule_search_locations[0] + '/cmake')")
-CPP = $(DEV)/bin/cmake -S bindings -DVLJEPA_TESTS=ON -DVLJEPA_EXAMPLES=ON -DOpenVINO_DIR=$(OPENVINO_CMAKE)
+# ONNX Runtime's has the library alone: ONNXRUNTIME_ROOT is an unpacked release archive of it.
+CPP = $(DEV)/bin/cmake -S bindings -DVLJEPA_TESTS=ON -DVLJEPA_EXAMPLES=ON -DOpenVINO_DIR=$(OPENVINO_CMAKE) \
+	$(if $(ONNXRUNTIME_ROOT),-DVLJEPA_ONNXRUNTIME=ON -DONNXRUNTIME_ROOT=$(ONNXRUNTIME_ROOT))
 
 cpp-test: $(DEV)/$(INSTALLED)  ## run the C++ tests, plain and under the address and undefined-behaviour sanitizers
 	$(CPP) -B build/cpp -DCMAKE_BUILD_TYPE=Release

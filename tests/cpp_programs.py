@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -52,12 +53,14 @@ def openvino_cmake() -> str:
 @cache
 def _configure() -> None:
     """As `make cpp-test` does."""
-    options = (
+    options = [
         "-DVLJEPA_TESTS=ON",
         "-DVLJEPA_EXAMPLES=ON",
         "-DCMAKE_BUILD_TYPE=Release",
         f"-DOpenVINO_DIR={openvino_cmake()}",
-    )
+    ]
+    if root := os.environ.get("ONNXRUNTIME_ROOT"):
+        options += ["-DVLJEPA_ONNXRUNTIME=ON", f"-DONNXRUNTIME_ROOT={root}"]
     _cmake("-S", str(ROOT / "bindings"), "-B", str(BUILD), *options)
 
 

@@ -19,7 +19,6 @@ vljepa_objects(vljepa_runtime
   src/bundle/store.cpp
   src/bundle/versions.cpp
   src/bundle/zip.cpp
-  src/engine/engine.cpp
   src/model.cpp
   src/model_files.cpp
   src/stream/analysis.cpp
@@ -54,21 +53,7 @@ vljepa_objects(vljepa_runtime
   src/vision/window.cpp
   src/vision/window_encoder.cpp)
 
-# The openvino package of PyPI has headers, libraries and what CMake needs: -DOpenVINO_DIR=.../site-packages/openvino/cmake.
-find_package(OpenVINO QUIET COMPONENTS Runtime)
-if(OpenVINO_FOUND)
-  set(VLJEPA_ENGINE openvino::runtime)
-  vljepa_objects(vljepa_engine src/engine/openvino.cpp)
-  target_link_libraries(vljepa_engine PRIVATE openvino::runtime)
-  # Its headers are not for our warnings.
-  get_target_property(openvino_headers openvino::runtime INTERFACE_INCLUDE_DIRECTORIES)
-  target_include_directories(vljepa_engine SYSTEM PRIVATE ${openvino_headers})
-else()
-  message(WARNING "OpenVINO was not found: the library opens bundles and scales pictures, and loads no model. "
-                  "Install the package openvino and give its folder `cmake` as OpenVINO_DIR.")
-  set(VLJEPA_ENGINE)
-  vljepa_objects(vljepa_engine src/engine/no_openvino.cpp)
-endif()
+include(cmake/engines.cmake)
 
 find_package(Threads REQUIRED)
 target_compile_definitions(vljepa_runtime PRIVATE VLJEPA_BUILDS_LIBRARY VLJEPA_VERSION="${PROJECT_VERSION}")

@@ -128,6 +128,7 @@ int main(int argc, char** argv) {
     if (argc < 5) return 2;
     vljepa_model_params model_params = vljepa_model_default_params();
     model_params.threads = 1;
+    if (getenv("VLJEPA_ENGINE") != NULL) model_params.engine = getenv("VLJEPA_ENGINE");
     if (failed(vljepa_model_load(argv[1], &model_params, &model))) return 1;
     vljepa_stream_params params = vljepa_stream_default_params();
     params.policy = argv[2];

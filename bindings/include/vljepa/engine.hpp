@@ -65,9 +65,9 @@ class Engine {
     virtual std::unique_ptr<Graph> compile(const std::string& model, const std::string& name) = 0;
 };
 
-/// Opens "openvino" on this machine's CPU. `threads`: how many it may use, 0 for its own choice. `precision`: of the
-/// arithmetic outside INT8 parts; automatic is bf16 where the CPU has it, else f32. Throws InputError for another name,
-/// EngineError where this library was built without the engine or the CPU lacks the precision.
+/// Opens "openvino" or "onnxruntime" on this machine's CPU. `threads`: how many it may use, 0 for its own choice.
+/// `precision`: of the arithmetic outside INT8 parts; automatic is on OpenVINO bf16 where the CPU has it, else f32. Throws
+/// InputError for another name, EngineError where this library was built without the engine or it has not the precision.
 std::unique_ptr<Engine> open_engine(const std::string& name, int threads, Precision precision);
 
 }  // namespace vljepa

@@ -1,11 +1,22 @@
 #include "vljepa/engine.hpp"
 
 #include <array>
+#include <utility>
 
-#include "engine/openvino.hpp"
+#include "engine/engines.hpp"
 #include "vljepa/error.hpp"
 
 namespace vljepa {
+
+namespace {
+
+// How the library is built with each engine.
+constexpr std::pair<const char*, const char*> kOptions[] = {
+    {"openvino", "-DOpenVINO_DIR=.../openvino/cmake"},
+    {"onnxruntime", "-DVLJEPA_ONNXRUNTIME=ON -DONNXRUNTIME_ROOT=..."},
+};
+
+}  // namespace
 
 std::size_t element_bytes(DataType type) { return type == DataType::u8 ? 1 : type == DataType::i64 ? 8 : 4; }
 
@@ -31,11 +42,19 @@ void Output::reshape(DataType new_type, Shape new_shape) {
 }
 
 std::unique_ptr<Engine> open_engine(const std::string& name, int threads, Precision precision) {
-    if (name != "openvino") throw InputError("engine must be openvino, got \"" + name + "\"");
     if (threads < 0 || threads > 1024) {
         throw InputError("threads must be 0 to 1024, got " + std::to_string(threads));
     }
-    return open_openvino(threads, precision);
+#ifdef VLJEPA_HAS_OPENVINO
+    if (name == "openvino") return open_openvino(threads, precision);
+#endif
+#ifdef VLJEPA_HAS_ONNXRUNTIME
+    if (name == "onnxruntime") return open_onnxruntime(threads, precision);
+#endif
+    for (const auto& [known, option] : kOptions) {
+        if (name == known) throw EngineError("libvljepa was built without " + name + "; configure it with " + option);
+    }
+    throw InputError("engine must be openvino or onnxruntime, got \"" + name + "\"");
 }
 
 }  // namespace vljepa

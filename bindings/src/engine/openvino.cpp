@@ -1,6 +1,6 @@
 // OpenVINO on the CPU. One stream, tuned for latency: a graph runs one call at a time on all its threads.
 
-#include "engine/openvino.hpp"
+#include "engine/engines.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -8,6 +8,7 @@
 
 #include <openvino/openvino.hpp>
 
+#include "engine/ports.hpp"
 #include "vljepa/error.hpp"
 
 namespace vljepa {
@@ -23,22 +24,6 @@ ov::Core& shared_core() {
     return *kCore;
 }
 
-// An engine's message on one line, without the lines that only say where in its source it was thrown.
-std::string reason(const std::exception& error) {
-    std::string found;
-    std::string line;
-    for (const char* c = error.what();; ++c) {
-        if (*c != '\n' && *c != '\0') {
-            line += *c;
-            continue;
-        }
-        const bool is_place = line.rfind("Exception from", 0) == 0 || line.rfind("Check 'false' failed", 0) == 0;
-        if (!line.empty() && !is_place) found += (found.empty() ? "" : " ") + line;
-        line.clear();
-        if (*c == '\0') return found.substr(0, 600);
-    }
-}
-
 ov::element::Type type_of(DataType type) {
     return type == DataType::u8 ? ov::element::u8 : type == DataType::i64 ? ov::element::i64 : ov::element::f32;
 }
@@ -50,20 +35,10 @@ DataType type_of(const ov::element::Type& type, const std::string& graph, const 
     throw EngineError(graph + ": " + name + " is of type " + type.get_type_name() + ", which no bundle has");
 }
 
-struct Port {
-    std::string name;
-    DataType type;
-    Shape shape;  // -1 where free
-};
-
 Shape shape_of(const ov::PartialShape& partial) {
     Shape shape;
     for (const ov::Dimension& size : partial) shape.push_back(size.is_static() ? size.get_length() : -1);
     return shape;
-}
-
-bool is_static(const Shape& shape) {
-    return std::all_of(shape.begin(), shape.end(), [](std::int64_t size) { return size >= 0; });
 }
 
 class OpenVinoGraph final : public Graph {
@@ -89,7 +64,7 @@ class OpenVinoGraph final : public Graph {
         const std::lock_guard<std::mutex> lock(mutex_);
         if (!is_usable_) throw EngineError(name_ + ": an earlier failure left it unusable; load the model again");
         for (std::size_t i = 0; i < ports_.size(); ++i) {
-            const Input& given = checked(ports_[i], inputs);
+            const Input& given = checked(name_, ports_[i], inputs);
             // OpenVINO takes no constant pointer; it does not write to inputs.
             request_.set_input_tensor(i, ov::Tensor(type_of(given.type), ov::Shape(given.shape.begin(), given.shape.end()),
                                                     const_cast<void*>(given.data)));
@@ -99,7 +74,7 @@ class OpenVinoGraph final : public Graph {
             request_.infer();
         } catch (const std::exception& error) {
             recover();
-            throw EngineError(name_ + ": OpenVINO failed: " + reason(error));
+            throw EngineError(name_ + ": OpenVINO failed: " + one_line(error.what()));
         }
         for (std::size_t i = 0; i < results_.size(); ++i) {
             const auto wanted = outputs.find(results_[i].name);
@@ -114,22 +89,6 @@ class OpenVinoGraph final : public Graph {
   private:
     Port port(const ov::Output<const ov::Node>& output, const std::string& name) const {
         return {name, type_of(output.get_element_type(), name_, name), shape_of(output.get_partial_shape())};
-    }
-
-    const Input& checked(const Port& port, const std::vector<Input>& inputs) const {
-        const auto given = std::find_if(inputs.begin(), inputs.end(), [&](const Input& i) { return i.name == port.name; });
-        if (given == inputs.end()) {
-            throw EngineError(name_ + ": input " + port.name + " is missing; expected " + describe(port.type, port.shape));
-        }
-        bool fits = given->type == port.type && given->shape.size() == port.shape.size();
-        for (std::size_t i = 0; fits && i < port.shape.size(); ++i) {
-            fits = port.shape[i] < 0 || port.shape[i] == given->shape[i];
-        }
-        if (!fits) {
-            throw EngineError(name_ + ": input " + port.name + " is " + describe(given->type, given->shape) +
-                              "; expected " + describe(port.type, port.shape));
-        }
-        return *given;
     }
 
     // Outputs of a fixed shape are written where the caller keeps them.
@@ -194,7 +153,7 @@ class OpenVinoEngine final : public Engine {
         } catch (const EngineError&) {
             throw;
         } catch (const std::exception& error) {
-            throw EngineError(name + ": OpenVINO can't compile it: " + reason(error));
+            throw EngineError(name + ": OpenVINO can't compile it: " + one_line(error.what()));
         }
     }
 
@@ -209,7 +168,7 @@ std::unique_ptr<Engine> open_openvino(int threads, Precision precision) {
     try {
         capabilities = shared_core().get_property("CPU", ov::device::capabilities);
     } catch (const std::exception& error) {
-        throw EngineError("openvino can't be used: " + reason(error));
+        throw EngineError("openvino can't be used: " + one_line(error.what()));
     }
     const auto has = [&](const char* name) {
         return std::find(capabilities.begin(), capabilities.end(), name) != capabilities.end();

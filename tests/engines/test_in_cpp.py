@@ -1,0 +1,45 @@
+"""Streams in C++ on engines other than OpenVINO give the events of Python on the same engine."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cpp_programs import program
+from tests.streaming import test_in_cpp
+from tests.streaming.test_in_cpp import assert_same, bad_clock, clip
+from tests.toy_bundle import write_toy_bundle
+from vljepa_edge.bundle import Bundle, default_bundle
+from vljepa_edge.engines import open_engine
+from vljepa_edge.model import Model
+
+
+@pytest.fixture
+def onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both languages use it. Skips where the library was built without, for want of ONNXRUNTIME_ROOT."""
+    monkeypatch.setenv("VLJEPA_ENGINE", "onnxruntime")
+    done = subprocess.run([program("run_stream"), "/nowhere", "uniform", "-1", "0"], capture_output=True, text=True)
+    if "was built without" in done.stdout:
+        pytest.skip(done.stdout)
+    monkeypatch.setattr(
+        test_in_cpp, "python_model", lambda path: Model(Bundle.open(path), open_engine("onnxruntime", threads=1))
+    )
+
+
+@pytest.mark.parametrize("whole_clips", [False, True])
+def test_events_of_onnxruntime(whole_clips: bool, onnxruntime: None, tmp_path: Path) -> None:
+    toy = write_toy_bundle(tmp_path / "toy", vjepa=whole_clips)
+    assert len(assert_same(toy, bad_clock(clip(2, 20, fps=10)), policy="running-ward:threshold=0.05")) >= 6
+
+
+def test_events_of_onnxruntime_on_the_default_model(onnxruntime: None) -> None:
+    policy = "running-ward:threshold=0.1,smooth=2,max_duration=2"
+    assert len(assert_same(default_bundle(), clip(0, 5), policy=policy)) >= 4
+
+
+def test_an_engine_that_the_library_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLJEPA_ENGINE", "cuda")
+    done = subprocess.run([program("run_stream"), tmp_path, "uniform", "-1", "0"], capture_output=True, text=True)
+    assert done.stdout.startswith('error\t1 engine must be openvino or onnxruntime, got "cuda"')
