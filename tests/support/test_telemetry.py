@@ -105,3 +105,13 @@ def test_a_program_can_still_import_the_telemetry_itself() -> None:
         "import vljepa_edge.support.quiet_openvino, importlib.util as u, sys\nassert u.find_spec('openvino_telemetry')"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_conversion_tools_are_imported_where_a_program_asks_for_them_and_not_before() -> None:
+    program = (
+        "import sys, vljepa_edge.support.quiet_openvino as quiet\nassert 'openvino.tools.ovc' not in sys.modules\n"
+        "from openvino import convert_model\nfrom openvino.tools import ovc\n"
+        "assert convert_model is ovc.convert_model\n"
+        "assert 'openvino_telemetry' not in sys.modules and not hasattr(quiet.openvino, 'no_such_name')"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)

@@ -94,7 +94,8 @@ def compile_all(engine: Engine, bundle: Bundle, only: Collection[str] | None = N
     graphs = bundle.manifest.graphs
     roles = graphs if only is None else {role: graphs[role] for role in only}
     entries = {graph.file: graph for graph in roles.values()}
-    files = sorted(entries, key=lambda file: -entries[file].bytes)  # the slowest starts first
+    first = roles["predictor"].file if "predictor" in roles else ""  # the most nodes, whatever its size
+    files = sorted(entries, key=lambda file: (file != first, -entries[file].bytes))  # the slowest starts first
 
     def compile_file(file: str) -> Graph:
         name = graph_name(file)

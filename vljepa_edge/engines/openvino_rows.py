@@ -26,8 +26,6 @@ def with_rows(model: Any, rows: int) -> Any:
 
     Raises ValueError or RuntimeError for a graph that can't be changed.
     """
-    from openvino import opset13 as ops
-
     if rows == 1:
         return model
     data = _reached(model, {node.get_name() for node in model.get_parameters()}, through_shapes=False)
@@ -39,13 +37,13 @@ def with_rows(model: Any, rows: int) -> Any:
                 shape = np.array(wanted.get_data())
                 if shape.size and shape[0] == 1:
                     shape[0] = 0  # as many as come in
-                    node.input(1).replace_source_output(ops.constant(shape).output(0))
+                    node.input(1).replace_source_output(ov.opset13.constant(shape).output(0))
         elif kind == "Concat" and node.get_axis() != 0:
             for place in node.inputs():
                 value = place.get_source_output()
                 if value.get_node().get_name() not in data and _is_one(value.get_partial_shape()):
                     times = [rows] + [1] * (value.get_partial_shape().rank.get_length() - 1)
-                    place.replace_source_output(ops.tile(value, ops.constant(np.array(times))).output(0))
+                    place.replace_source_output(ov.opset13.tile(value, ov.opset13.constant(np.array(times))).output(0))
     for parameter in model.get_parameters():
         shape = parameter.get_partial_shape()
         if not _is_one(shape):
@@ -61,8 +59,6 @@ def cut(model: Any, late: Collection[str]) -> Cut:
 
     Raises ValueError or RuntimeError for a graph that can't be cut.
     """
-    from openvino import opset13 as ops
-
     parameters = model.get_parameters()
     behind = _reached(model, {node.get_name() for node in parameters if node.friendly_name in late})
     data = _reached(model, {node.get_name() for node in parameters}, through_shapes=False) - behind
@@ -74,14 +70,14 @@ def cut(model: Any, late: Collection[str]) -> Cut:
                 crossing.setdefault((value.get_node().get_name(), value.get_index()), (value, []))[1].append(place)
     made = []
     for index, (value, places) in enumerate(crossing.values()):
-        parameter = ops.parameter(value.get_partial_shape(), value.get_element_type())
+        parameter = ov.opset13.parameter(value.get_partial_shape(), value.get_element_type())
         parameter.friendly_name = f"cut{index}"
         for place in places:
             place.replace_source_output(parameter.output(0))
         made.append(parameter)
     early = [node for node in parameters if node.friendly_name not in late]
     after = [node for node in parameters if node.friendly_name in late]
-    results = [ops.result(value) for value, _ in crossing.values()]
+    results = [ov.opset13.result(value) for value, _ in crossing.values()]
     for index, result in enumerate(results):
         result.friendly_name = f"cut{index}"
     return Cut(ov.Model(results, early, "early"), ov.Model(model.get_results(), [*after, *made], "late"))

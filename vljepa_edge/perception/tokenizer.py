@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-
-from tokenizers import Tokenizer
+from typing import TYPE_CHECKING
 
 from vljepa_edge.errors import BundleError
 from vljepa_edge.support.ending import native
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 
 class BundleTokenizer:
@@ -37,6 +39,8 @@ class BundleTokenizer:
 
 def read_tokenizer(file: object, data: bytes) -> Tokenizer:
     """The tokenizer in `data`, the bytes of `file`. Raises BundleError."""
+    from tokenizers import Tokenizer  # while graphs are compiled
+
     with _panics_refused(file, "is not a tokenizer in the Hugging Face tokenizers format"):
         return Tokenizer.from_str(data.decode())
 

@@ -1,9 +1,10 @@
-"""OpenVINO, imported without its telemetry, and its one Core. Everything in this package takes both from here.
+"""OpenVINO, imported without its conversion tools, and its one Core. Everything in this package takes both from here.
 
-`import openvino` imports OpenVINO's conversion tools. Those import the package openvino_telemetry, which writes an
-id to the home folder and sends an event at each start. Where that package is missing, OpenVINO uses a stub that does
-nothing. So the package is hidden while OpenVINO is imported, and only then: a program that imports it later still gets
-it. Where a program has imported openvino before, this changes nothing.
+`import openvino` imports OpenVINO's conversion tools, which take a third of that time and which nothing here uses.
+Those import the package openvino_telemetry, which writes an id to the home folder and sends an event at each start.
+Where the tools are missing, OpenVINO does without. So they are hidden while OpenVINO is imported, and only then: a
+program that asks for `openvino.convert_model` later still gets it, with the stub that OpenVINO uses where there is no
+telemetry. Where a program has imported openvino before, this changes nothing.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 __all__ = ["openvino", "shared_core"]
 
-_TELEMETRY = "openvino_telemetry"
+_TOOLS, _TELEMETRY = "openvino.tools.ovc", "openvino_telemetry"
 
 
 @contextmanager
@@ -34,8 +36,19 @@ def _hidden(name: str) -> Iterator[None]:
             sys.modules[name] = before  # type: ignore[assignment]
 
 
-with _hidden(_TELEMETRY):
+def _late(name: str) -> Any:
+    """An attribute of openvino that is not there."""
+    if name != "convert_model":
+        raise AttributeError(f"module 'openvino' has no attribute {name!r}")
+    with _hidden(_TELEMETRY):
+        return import_module(_TOOLS).convert_model
+
+
+_is_first = "openvino" not in sys.modules
+with _hidden(_TOOLS):
     import openvino
+if _is_first:
+    openvino.__getattr__ = _late
 
 
 @lru_cache(maxsize=1)
