@@ -37,6 +37,10 @@ def selective(
     seeds: Annotated[int, typer.Option(min=1, max=100, metavar="N", help="Streams of each kind.")] = 5,
     kinds: Annotated[str, typer.Option(metavar="LIST", help="What streams show.")] = "everyday,drawn",
     noises: Annotated[str, typer.Option("--noise", metavar="LIST", help="Levels of noise.")] = "low,middle,high",
+    still: Annotated[
+        float,
+        typer.Option(min=0, max=255, metavar="LEVELS", help="With the motion gate: --still of vljepa stream."),
+    ] = 0.0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write the table, the figures and a picture.")
     ] = None,
@@ -74,7 +78,7 @@ def selective(
         chosen = {kind: _items(kind, folder) for kind in _listed(kinds)}
         streams = made(chosen, loaded.manifest.video.fps, seeds=seeds, noises=_listed(noises))
     on = console(stderr=True)
-    figures = measure(loaded, streams, on.print)
+    figures = measure(loaded, streams, on.print, still=still)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)
         with replacing(out / FIGURES) as part:

@@ -153,6 +153,15 @@ def test_a_stream_is_embedded_as_the_runtime_does_it(model: Model, streams: Grou
     assert (found.since <= found.times).all() and found.since[11] == 1.0 and found.seconds == pytest.approx(18.0)
 
 
+def test_the_motion_gate_saves_hops_of_a_still_scene_alone(model: Model, streams: Groups) -> None:
+    (stream,) = streams.tuning  # noise of up to 9 levels: blocks of 64 pixels hardly move
+    assert embed(model, stream).idle == 0
+    gated = embed(model, stream, still=4.0)
+    assert gated.idle > 0.2  # six scenes of 12 frames, of which 8 fill the window
+    cut = [k for k in range(1, 72) if (gated.rows[k] != gated.rows[k - 1]).any()]
+    assert {12, 24, 36, 48, 60} <= set(cut)
+
+
 def test_texts_are_those_of_the_model_itself(model: Model, streams: Groups) -> None:
     rng = np.random.default_rng(5)
     rows = [row / np.linalg.norm(row) for row in rng.normal(size=(9, 16)).astype(np.float32)]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.evaluation.kept import keep
 from vljepa_edge.perception.window_encoder import WindowEncoder
+from vljepa_edge.streaming.options import StreamOptions
 
 if TYPE_CHECKING:
     from vljepa_edge.evaluation.selective.streams import Stream
@@ -29,21 +30,30 @@ class Embedded(NamedTuple):
         return (self.since + self.times) / 2
 
     @property
+    def idle(self) -> float:
+        """The share of hops that nothing was computed for: their embedding is that of the hop before, bit for bit."""
+        return float((self.rows[1:] == self.rows[:-1]).all(1).mean())
+
+    @property
     def seconds(self) -> float:
         """How long the stream is."""
         return float(self.times[-1] - self.times[0] + np.median(np.diff(self.times)))
 
 
-def embed(model: Perception, stream: Stream, query: str | None = None) -> Embedded:
-    """A stream through the frame encoder, the window and the predictor, hop by hop, as a Stream of the runtime does it.
+def embed(model: Perception, stream: Stream, still: float = 0.0) -> Embedded:
+    """A stream through the frame encoder, the window and the predictor, hop by hop, as a Stream of the runtime does it
+    with the model's default query.
 
-    query: what is asked, None for the model's default. What was embedded before comes from the cache. Raises
-    VideoError for a file that can't be read, EngineError where a graph fails.
+    still: how much a frame may differ in a scene that is still, in which nothing is computed (StreamOptions.still).
+    What was embedded before comes from the cache. Raises VideoError for a file that can't be read, EngineError where a
+    graph fails.
     """
-    asked = model.text.query(model.manifest.text.default_query if query is None else query)
+    asked = model.text.query(model.manifest.text.default_query)
 
     def make() -> NDArray[np.float64]:
-        encoder, hop = WindowEncoder(model.vision, cuts=True), model.manifest.video.hop
+        longest = StreamOptions().max_idle if still else 0.0
+        encoder = WindowEncoder(model.vision, cuts=True, max_idle=longest, still=still)
+        hop = model.manifest.video.hop
         found = []
         for number, (frame, time) in enumerate(stream.frames(model.open)):
             encoder.push(model.vision.prepare(frame), time)
@@ -51,5 +61,6 @@ def embed(model: Perception, stream: Stream, query: str | None = None) -> Embedd
                 found.append(np.concatenate([[time, encoder.times[0]], encoder.embed(asked)]))
         return np.stack(found)
 
-    kept = keep(("selective", model.bundle.digest, model.engine, asked.text, dict(stream.recipe)), make)
+    gate = {"still": still} if still else {}
+    kept = keep(("selective", model.bundle.digest, model.engine, asked.text, dict(stream.recipe) | gate), make)
     return Embedded(kept[:, 0], kept[:, 1], kept[:, 2:].astype(np.float32))

@@ -66,14 +66,15 @@ def made(kinds: Mapping[str, MakeItems], fps: float, *, seeds: int, noises: Sequ
     return Groups(tuning, reported)
 
 
-def measure(model: Model, streams: Groups, say: Say = lambda line: None) -> Figures:
-    """All figures, ready for JSON. say: told what is being done. What was embedded and decoded before comes from the
-    cache, so a run that was stopped goes on where it was. Raises what embedding and decoding raise."""
+def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, still: float = 0.0) -> Figures:
+    """All figures, ready for JSON. say: told what is being done. still: of the motion gate, see `embed`. What was
+    embedded and decoded before comes from the cache, so a run that was stopped goes on where it was. Raises what
+    embedding and decoding raise."""
     query = model.text.query(model.manifest.text.default_query)
     with Words(model) as words:
 
         def curves_of(stream: Stream, ways: Sequence[Way], cider: Cider) -> Curves:
-            return sweep(stream, embed(model, stream), ways, words.read, cider)
+            return sweep(stream, embed(model, stream, still), ways, words.read, cider)
 
         chosen = _tune(streams.tuning, query, curves_of, say)
         ways = fixed_ways(ceiling=True) + reuse_ways()
@@ -96,6 +97,8 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None) -> Figu
         "engine": model.engine,
         "query": query.text,
         "paper": PAPER,
+        "still": still,
+        "hops_idle": mean(embed(model, stream, still).idle for own in streams.reported.values() for stream in own),
         "streams": {
             kind: {"count": len(own), "annotations": sum(len(stream.annotations) for stream in own)}
             for kind, own in _once(streams).items()

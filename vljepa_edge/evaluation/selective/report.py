@@ -12,6 +12,8 @@ _SET_BEFORE = ("set before: Hz", "CIDEr", "saving", "delay", "found")
 def lines(figures: Mapping[str, Any]) -> Iterator[str]:
     """Every table, one line after another."""
     yield f"{figures['model']} on {figures['engine']}, asked {figures['query']!r}. The paper: {figures['paper']:g}x."
+    if figures["still"]:
+        yield f"With the motion gate, {figures['still']:g} levels: {figures['hops_idle']:.0%} of the hops cost nothing."
     for table in figures["tables"]:
         for clock, targets in table["uniform_1hz"].items():
             yield ""
