@@ -12,7 +12,6 @@ import pytest
 from vljepa_edge.bundle import Bundle, write_bundle
 from vljepa_edge.errors import BundleError
 from vljepa_edge.model import Model, load
-from vljepa_edge.perception import tokenizer as module
 from vljepa_edge.perception.tokenizer import BundleTokenizer
 
 Json = dict[str, Any]
@@ -89,7 +88,7 @@ def test_ctrl_c_passes(error: type[BaseException], monkeypatch: pytest.MonkeyPat
         def from_str(_: str) -> object:
             raise error
 
-    monkeypatch.setattr(module, "Tokenizer", Stopped)
+    monkeypatch.setattr("tokenizers.Tokenizer", Stopped)
     with pytest.raises(error):
         BundleTokenizer("tokenizers/query.json", b"{}")
 
