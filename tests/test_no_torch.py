@@ -40,6 +40,13 @@ index = vljepa_edge.Index(model)
 index.add(frames, name="noise")
 index.save(folder)
 assert vljepa_edge.Index.load(folder, model).search("noise")
+from vljepa_edge.evaluation.adapters import BENCHMARKS
+from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
+from vljepa_edge.evaluation.items import Triplet, Triplets
+from vljepa_edge.evaluation.measure import measure
+
+assert len(BENCHMARKS) > 20
+assert measure(Triplets((Triplet("cat", "cat", "dog"),)), BundleEmbedder(model))["mean"] == 100.0
 assert not Refuse.names & {name.partition(".")[0] for name in sys.modules}
 """
 
