@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.options import StreamOptions
     from vljepa_edge.streaming.policy import Budget, LocalVariance, Policy, RunningWard, Uniform, parse_policy
     from vljepa_edge.streaming.reader import EventReader
-    from vljepa_edge.streaming.segmentation import Segment, segment
+    from vljepa_edge.streaming.segmentation import Dendrogram, Segment, dendrogram, segment
     from vljepa_edge.streaming.stats import Stats
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.tasks.answer import Answer
@@ -61,6 +61,7 @@ __all__ = [
     "Bundle",
     "BundleError",
     "Clip",
+    "Dendrogram",
     "EngineError",
     "Episode",
     "Event",
@@ -97,6 +98,7 @@ __all__ = [
     "WindowEmbedding",
     "__version__",
     "best_label",
+    "dendrogram",
     "load",
     "parse_policy",
     "segment",
@@ -126,6 +128,7 @@ _HOMES = {
     "Recording": "video.recording",
     "RunningWard": "streaming.policy",
     "Score": "tasks.classify",
+    "Dendrogram": "streaming.segmentation",
     "Segment": "streaming.segmentation",
     "Source": "video.source",
     "SourceLike": "video.source",
@@ -138,6 +141,7 @@ _HOMES = {
     "best_label": "tasks.classify",
     "load": "model",
     "parse_policy": "streaming.policy",
+    "dendrogram": "streaming.segmentation",
     "segment": "streaming.segmentation",
 }
 

@@ -103,3 +103,6 @@ def chain_ward(embeddings: NDArray[np.float32], *, threshold: float) -> NDArray[
     threshold; scikit-learn reports sqrt(2 * cost)). Returns the index of each segment's first row, ascending, the first
     one 0.
     """
+
+def chain_ward_joins(embeddings: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """All joins down to one segment in their order: where a segment starts no more, int64 (T - 1,), and the costs."""

@@ -116,6 +116,23 @@ py::array_t<std::int64_t> chain_ward(const py::object& embeddings, std::optional
     return to_array(starts);
 }
 
+py::tuple chain_ward_joins(const py::object& embeddings) {
+    const Floats array = as_floats(embeddings, 2, "(time, width)");
+    const float* data = array.data();
+    const auto length = static_cast<std::size_t>(array.shape(0));
+    const auto width = static_cast<std::size_t>(array.shape(1));
+    std::vector<std::int64_t> rows;
+    std::vector<double> costs;
+    {
+        py::gil_scoped_release release;
+        for (const vljepa::ChainJoin& join : vljepa::chain_ward_joins(data, length, width)) {
+            rows.push_back(join.row);
+            costs.push_back(join.cost);
+        }
+    }
+    return py::make_tuple(to_array(rows), to_array(costs));
+}
+
 // A C++ InputError is raised as vljepa_edge.errors.InputError.
 void translate(std::exception_ptr pointer) {
     try {
@@ -214,6 +231,7 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
             py::arg("embedding"))
         .def("clear", [](Stats& stats) { stats.with([](auto& s) { s.clear(); }); });
 
+    m.def("chain_ward_joins", &chain_ward_joins, py::arg("embeddings"));
     m.def("chain_ward", &chain_ward, py::arg("embeddings"), py::arg("n_segments") = py::none(), py::kw_only(),
           py::arg("threshold") = py::none());
 }

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.core.test_chain_ward import oracle, walk
-from vljepa_edge import InputError, segment
+from vljepa_edge import InputError, dendrogram, segment
+from vljepa_edge._core import chain_ward, chain_ward_joins
 
 
 @pytest.mark.parametrize("count", [1, 5, 60])
@@ -24,6 +25,36 @@ def test_segments_are_those_of_scikit_learn(count: int) -> None:
         mean = rows[part.first : part.stop].astype(np.float64).mean(0)
         np.testing.assert_allclose(part.embedding, mean / np.linalg.norm(mean), atol=1e-6)
         assert part.embedding.dtype == np.float32
+
+
+def test_the_middle_is_the_row_nearest_to_the_middle_in_time() -> None:
+    times = np.cumsum(np.random.default_rng(0).choice([0.25, 1.0], 60))
+    rows = walk(60, 16, 4)
+    for part in segment(rows, times, count=7):
+        centre = (part.start + part.end) / 2
+        inside = range(part.first, part.stop)
+        assert part.middle in inside
+        assert abs(times[part.middle] - centre) == min(abs(times[row] - centre) for row in inside)
+
+
+@pytest.mark.parametrize("length", [1, 2, 80])
+def test_the_dendrogram_holds_every_segmentation(length: int) -> None:
+    rows = walk(length, 16, 5)
+    tree = dendrogram(rows)
+    assert tree.rows.shape == tree.costs.shape == (length - 1,)
+    for count in range(1, length + 1):
+        starts = sorted([0, *tree.rows[length - count :].tolist()])
+        assert starts == [part.first for part in segment(rows, count=count)]
+    spread = ((rows.astype(np.float64) - rows.astype(np.float64).mean(0)) ** 2).sum()
+    np.testing.assert_allclose(tree.costs.sum(), spread)  # each join's cost is what it adds to the spread within
+
+
+def test_a_row_that_is_not_finite_is_named() -> None:
+    rows = walk(9, 16, 6)
+    rows[4, 3] = np.nan
+    for call in (lambda: chain_ward(rows, 2), lambda: chain_ward_joins(rows), lambda: chain_ward(rows[4:5], 1)):
+        with pytest.raises(InputError, match=r"row \d is not finite"):
+            call()
 
 
 def test_a_threshold_cuts_where_neighbours_differ_and_rows_are_the_default_times() -> None:

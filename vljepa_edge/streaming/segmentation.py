@@ -18,6 +18,7 @@ class Segment(NamedTuple):
     start, end  times of its first row and of the next segment's first row (of the last segment: of the last row), in
                 the unit of the times given, or row numbers
     embedding   float32 [E]: the mean of its rows, scaled to unit norm (zeros if they cancel out)
+    middle      the row nearest to the middle between `start` and `end`: its own embedding is the paper's other choice
     """
 
     first: int
@@ -25,6 +26,7 @@ class Segment(NamedTuple):
     start: float
     end: float
     embedding: NDArray[np.float32]
+    middle: int
 
 
 def segment(
@@ -45,9 +47,7 @@ def segment(
     The segments are in the order of time and cover all rows. Raises InputError for arrays of another shape, numbers
     that are not finite, and unless either `count` or `threshold` is given.
     """
-    rows = _finite(embeddings, "embeddings", 2)
-    if not rows.size:
-        raise InputError(f"embeddings must have at least one row and column, got the shape {rows.shape}")
+    rows = _rows(embeddings)
     stamps = np.arange(len(rows), dtype=np.float64) if times is None else _finite(times, "times", 1)
     if len(stamps) != len(rows) or (np.diff(stamps) < 0).any():
         raise InputError(f"times must be {len(rows)} numbers that do not fall, one for each row of the embeddings")
@@ -66,8 +66,35 @@ def segment(
         mean = rows[first:stop].mean(0)
         norm = float(np.linalg.norm(mean))
         unit = (mean / norm if norm > 0 else mean).astype(np.float32)
-        found.append(Segment(first, stop, float(stamps[first]), float(stamps[min(stop, len(rows) - 1)]), unit))
+        start, end = float(stamps[first]), float(stamps[min(stop, len(rows) - 1)])
+        middle = first + int(np.abs(stamps[first:stop] - (start + end) / 2).argmin())
+        found.append(Segment(first, stop, start, end, unit, middle))
     return found
+
+
+class Dendrogram(NamedTuple):
+    """All joins of `segment`, in their order, from N rows down to one segment.
+
+    rows   int64 [N - 1]: the first row of the later one of two neighbours, where no segment starts any more
+    costs  float64 [N - 1]: what the join cost, in the unit of `segment`'s threshold
+
+    A segmentation into n parts starts at row 0 and at the last n - 1 of `rows`: `sorted([0, *rows[N - n:]])`.
+    """
+
+    rows: NDArray[np.int64]
+    costs: NDArray[np.float64]
+
+
+def dendrogram(embeddings: ArrayLike) -> Dendrogram:
+    """Every segmentation of a sequence of embeddings [N, E] at once. Raises InputError as `segment` does."""
+    return Dendrogram(*_core.chain_ward_joins(np.ascontiguousarray(_rows(embeddings), np.float32)))
+
+
+def _rows(embeddings: ArrayLike) -> NDArray[np.float64]:
+    rows = _finite(embeddings, "embeddings", 2)
+    if not rows.size:
+        raise InputError(f"embeddings must have at least one row and column, got the shape {rows.shape}")
+    return rows
 
 
 def _finite(values: ArrayLike, what: str, dimensions: int) -> NDArray[np.float64]:

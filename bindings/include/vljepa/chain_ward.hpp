@@ -18,4 +18,14 @@ std::vector<std::int64_t> chain_ward(const float* embeddings, std::size_t length
 std::vector<std::int64_t> chain_ward_below(const float* embeddings, std::size_t length, std::size_t width,
                                            double threshold);
 
+/// A join of two neighbours.
+struct ChainJoin {
+    std::int64_t row;  // the first row of the later one, where no segment starts any more
+    double cost;       // in the unit of RunningWard's threshold
+};
+
+/// All joins down to one segment, in their order: the dendrogram. The rows of the last n - 1 of them, and row 0, are where
+/// the segments of chain_ward(n) start.
+std::vector<ChainJoin> chain_ward_joins(const float* embeddings, std::size_t length, std::size_t width);
+
 }  // namespace vljepa

@@ -37,12 +37,12 @@ void SegmentMean::clear() {
 }
 
 void SegmentMean::add(const float* embedding) {
-    for (std::size_t i = 0; i < sum_.size(); ++i) sum_[i] += embedding[i];
+    add_to(sum_.data(), embedding, sum_.size());
     ++count_;
 }
 
 void SegmentMean::add(const SegmentMean& other) {
-    for (std::size_t i = 0; i < sum_.size(); ++i) sum_[i] += other.sum_[i];
+    add_to(sum_.data(), other.sum_.data(), sum_.size());
     count_ += other.count_;
 }
 

@@ -65,7 +65,7 @@ void SlidingStats::recompute() {
     std::fill(mean_.begin(), mean_.end(), 0.0);
     for (std::size_t t = 0; t < window_; ++t) {
         const float* row = ring_.data() + t * width;
-        for (std::size_t i = 0; i < width; ++i) mean[i] += row[i];
+        add_to(mean, row, width);
     }
     const double share = 1.0 / static_cast<double>(window_);
     for (std::size_t i = 0; i < width; ++i) mean[i] *= share;

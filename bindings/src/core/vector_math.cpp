@@ -1,0 +1,131 @@
+#include "vljepa/vector_math.hpp"
+
+#if defined(_MSC_VER)
+#define VLJEPA_INLINE __forceinline
+#else
+#define VLJEPA_INLINE inline __attribute__((always_inline))
+#endif
+
+namespace vljepa {
+
+namespace {
+
+constexpr std::size_t kLanes = 16;
+
+VLJEPA_INLINE double total(const double* lanes) {
+    double sum = 0.0;
+    for (std::size_t j = 0; j < kLanes; ++j) sum += lanes[j];
+    return sum;
+}
+
+VLJEPA_INLINE double norm_of(const float* x, std::size_t width) {
+    double lanes[kLanes] = {};
+    const std::size_t blocked = width - width % kLanes;
+    for (std::size_t i = 0; i < blocked; i += kLanes) {
+        for (std::size_t j = 0; j < kLanes; ++j) {
+            const double d = x[i + j];
+            lanes[j] += d * d;
+        }
+    }
+    for (std::size_t i = blocked; i < width; ++i) lanes[i - blocked] += static_cast<double>(x[i]) * x[i];
+    return total(lanes);
+}
+
+template <typename B>
+VLJEPA_INLINE double distance_of(const double* a, double scale_a, const B* b, double scale_b, std::size_t width) {
+    double lanes[kLanes] = {};
+    const std::size_t blocked = width - width % kLanes;
+    for (std::size_t i = 0; i < blocked; i += kLanes) {
+        for (std::size_t j = 0; j < kLanes; ++j) {
+            const double d = a[i + j] * scale_a - b[i + j] * scale_b;
+            lanes[j] += d * d;
+        }
+    }
+    for (std::size_t i = blocked; i < width; ++i) {
+        const double d = a[i] * scale_a - b[i] * scale_b;
+        lanes[i - blocked] += d * d;
+    }
+    return total(lanes);
+}
+
+VLJEPA_INLINE double distance_of(const float* a, const float* b, std::size_t width) {
+    double lanes[kLanes] = {};
+    const std::size_t blocked = width - width % kLanes;
+    for (std::size_t i = 0; i < blocked; i += kLanes) {
+        for (std::size_t j = 0; j < kLanes; ++j) {
+            const double d = static_cast<double>(a[i + j]) - b[i + j];
+            lanes[j] += d * d;
+        }
+    }
+    for (std::size_t i = blocked; i < width; ++i) {
+        const double d = static_cast<double>(a[i]) - b[i];
+        lanes[i - blocked] += d * d;
+    }
+    return total(lanes);
+}
+
+template <typename X>
+VLJEPA_INLINE void add(double* sum, const X* x, std::size_t width) {
+    for (std::size_t i = 0; i < width; ++i) sum[i] += x[i];
+}
+
+// The loops compiled for one kind of processor.
+struct Loops {
+    double (*norm)(const float*, std::size_t);
+    double (*distance)(const double*, double, const double*, double, std::size_t);
+    double (*distance_to_floats)(const double*, double, const float*, double, std::size_t);
+    double (*between_floats)(const float*, const float*, std::size_t);
+    void (*add)(double*, const double*, std::size_t);
+    void (*add_floats)(double*, const float*, std::size_t);
+};
+
+#define VLJEPA_LOOPS(name, target)                                                                                    \
+    struct name {                                                                                                     \
+        target static double norm(const float* x, std::size_t width) { return norm_of(x, width); }                    \
+        target static double distance(const double* a, double p, const double* b, double q, std::size_t width) {      \
+            return distance_of(a, p, b, q, width);                                                                    \
+        }                                                                                                             \
+        target static double to_floats(const double* a, double p, const float* b, double q, std::size_t width) {      \
+            return distance_of(a, p, b, q, width);                                                                    \
+        }                                                                                                             \
+        target static double floats_apart(const float* a, const float* b, std::size_t width) {                        \
+            return distance_of(a, b, width);                                                                          \
+        }                                                                                                             \
+        target static void doubles(double* sum, const double* x, std::size_t width) { vljepa::add(sum, x, width); }   \
+        target static void floats(double* sum, const float* x, std::size_t width) { vljepa::add(sum, x, width); }     \
+        static Loops loops() { return {norm, distance, to_floats, floats_apart, doubles, floats}; }                   \
+    }
+
+VLJEPA_LOOPS(Plain, );
+#if defined(__GNUC__) && defined(__x86_64__)
+VLJEPA_LOOPS(Avx2, __attribute__((target("avx2"))));
+#endif
+
+const Loops& loops() {
+#if defined(__GNUC__) && defined(__x86_64__)
+    static const Loops kLoops = __builtin_cpu_supports("avx2") ? Avx2::loops() : Plain::loops();
+#else
+    static const Loops kLoops = Plain::loops();
+#endif
+    return kLoops;
+}
+
+}  // namespace
+
+double squared_norm(const float* x, std::size_t width) { return loops().norm(x, width); }
+
+double squared_distance(const double* a, double scale_a, const double* b, double scale_b, std::size_t width) {
+    return loops().distance(a, scale_a, b, scale_b, width);
+}
+
+double squared_distance(const double* a, double scale_a, const float* b, double scale_b, std::size_t width) {
+    return loops().distance_to_floats(a, scale_a, b, scale_b, width);
+}
+
+double squared_distance(const float* a, const float* b, std::size_t width) { return loops().between_floats(a, b, width); }
+
+void add_to(double* sum, const float* x, std::size_t width) { loops().add_floats(sum, x, width); }
+
+void add_to(double* sum, const double* x, std::size_t width) { loops().add(sum, x, width); }
+
+}  // namespace vljepa
