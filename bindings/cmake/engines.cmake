@@ -1,5 +1,5 @@
 # What runs graphs, each where it is found: the objects vljepa_engine, and in VLJEPA_ENGINE what they are linked with.
-vljepa_objects(vljepa_engine src/engine/engine.cpp src/engine/ports.cpp)
+vljepa_objects(vljepa_engine src/engine/engine.cpp src/engine/plans.cpp src/engine/ports.cpp)
 set(VLJEPA_ENGINE)
 
 # An engine of the library: its name, its source, where its headers are, what it is linked with.
@@ -26,6 +26,16 @@ if(VLJEPA_ONNXRUNTIME)
   find_library(ONNXRUNTIME_LIBRARY onnxruntime HINTS ${ONNXRUNTIME_ROOT} PATH_SUFFIXES lib lib64 REQUIRED
                NO_CMAKE_FIND_ROOT_PATH)
   vljepa_add_engine(onnxruntime src/engine/onnxruntime.cpp ${ONNXRUNTIME_HEADERS} ${ONNXRUNTIME_LIBRARY})
+endif()
+
+# TensorRT's headers and library, and CUDA's. NOT VERIFIED ON HARDWARE.
+option(VLJEPA_TENSORRT "Build the engine of TensorRT" OFF)
+if(VLJEPA_TENSORRT)
+  find_package(CUDAToolkit REQUIRED)
+  find_path(TENSORRT_HEADERS NvInfer.h HINTS ${TENSORRT_ROOT} PATH_SUFFIXES include REQUIRED)
+  find_library(TENSORRT_LIBRARY nvinfer HINTS ${TENSORRT_ROOT} PATH_SUFFIXES lib REQUIRED)
+  vljepa_add_engine(tensorrt src/engine/tensorrt.cpp "${TENSORRT_HEADERS};${CUDAToolkit_INCLUDE_DIRS}"
+                    ${TENSORRT_LIBRARY} ${CUDA_cudart_LIBRARY})
 endif()
 
 if(NOT VLJEPA_ENGINE)

@@ -71,7 +71,7 @@ typedef enum {
 } vljepa_precision;
 
 typedef struct {
-    const char* engine; /* "openvino"; "onnxruntime" where the library was built with it */
+    const char* engine; /* "openvino"; where the library was built with them "onnxruntime" and "tensorrt:FOLDER" */
     int32_t threads;    /* 0: the engine's own choice, mostly all cores */
     int32_t precision;  /* a vljepa_precision */
     uint64_t reserved[6];

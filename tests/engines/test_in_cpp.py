@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tests.streaming.test_in_cpp import assert_same, bad_clock, clip
 from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.bundle import Bundle, default_bundle
 from vljepa_edge.engines import open_engine
+from vljepa_edge.engines.tensorrt.store import EnginesManifest, PlanEntry, Platform, engine_writer
 from vljepa_edge.model import Model
 
 
@@ -39,7 +41,22 @@ def test_events_of_onnxruntime_on_the_default_model(onnxruntime: None) -> None:
     assert len(assert_same(default_bundle(), clip(0, 5), policy=policy)) >= 4
 
 
-def test_an_engine_that_the_library_lacks_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("VLJEPA_ENGINE", "cuda")
-    done = subprocess.run([program("run_stream"), tmp_path, "uniform", "-1", "0"], capture_output=True, text=True)
-    assert done.stdout.startswith('error\t1 engine must be openvino or onnxruntime, got "cuda"')
+@pytest.mark.parametrize("name", ["cuda", "tensorrt", "tensorrt:", "openvino:folder"])
+def test_what_is_no_engine_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLJEPA_ENGINE", name)
+    done = subprocess.run([program("run_stream"), "/nowhere", "uniform", "-1", "0"], capture_output=True, text=True)
+    assert done.stdout == f'error\t1 engine must be openvino, onnxruntime or tensorrt:FOLDER, got "{name}"\n'
+
+
+def test_plans_of_python_are_read(tmp_path: Path) -> None:
+    """By the program of ctest: given a folder, it prints the plan of one graph."""
+    here = Platform(gpu="Orin", compute_capability="8.7", multiprocessors=16, tensorrt="10.3.0.26")
+    with engine_writer(tmp_path / "engines") as writer:
+        file, digest = writer.add("graphs/predictor.onnx", b"a plan")
+        source = sha256(b"a graph").hexdigest()
+        entry = PlanEntry(file=file, sha256=digest, bytes=6, source_sha256=source, shapes={}, layers=1, int8_layers=0)
+        plans = {"graphs/predictor.onnx": entry}
+        about = {"bundle": "toy", "bundle_digest": "0" * 64, "platform": here, "precision": "f16", "plans": plans}
+        writer.finish(EnginesManifest(schema=1, **about))
+    done = subprocess.run([program("test_plans"), tmp_path / "engines"], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "a plan\n"), done.stderr

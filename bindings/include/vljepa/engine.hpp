@@ -65,9 +65,10 @@ class Engine {
     virtual std::unique_ptr<Graph> compile(const std::string& model, const std::string& name) = 0;
 };
 
-/// Opens "openvino" or "onnxruntime" on this machine's CPU. `threads`: how many it may use, 0 for its own choice.
-/// `precision`: of the arithmetic outside INT8 parts; automatic is on OpenVINO bf16 where the CPU has it, else f32. Throws
-/// InputError for another name, EngineError where this library was built without the engine or it has not the precision.
+/// Opens "openvino" or "onnxruntime" on this machine's CPU, or "tensorrt:FOLDER" on its GPU, with the engines that
+/// `vljepa build` wrote there. `threads`: how many a CPU's may use, 0 for its own choice. `precision`: of the arithmetic
+/// outside INT8 parts; automatic is on OpenVINO bf16 where the CPU has it, else f32. Throws InputError for another name,
+/// EngineError where this library was built without the engine or it has not the precision.
 std::unique_ptr<Engine> open_engine(const std::string& name, int threads, Precision precision);
 
 }  // namespace vljepa

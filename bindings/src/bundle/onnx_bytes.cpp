@@ -32,7 +32,7 @@ const std::map<Message, std::map<std::uint64_t, Message>>& held() {
     return kHeld;
 }
 
-constexpr std::uint64_t kModelGraph = 7;
+constexpr std::uint64_t kModelGraph = 7, kGraphInput = 11, kInputName = 1;
 constexpr std::uint64_t kTensorName = 8, kExternalData = 13, kDataLocation = 14;
 constexpr std::uint64_t kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5;
 
@@ -115,6 +115,20 @@ std::vector<std::string> external_weights(std::string_view model) {
             });
         if (is_external) found.push_back(name);
     }
+    return found;
+}
+
+std::vector<std::string> declared_inputs(std::string_view model) {
+    std::vector<std::string> found;
+    const auto on_input = [&](std::uint64_t field, std::string_view name) {
+        if (field == kInputName) found.emplace_back(name);
+    };
+    const auto on_graph = [&](std::uint64_t field, std::string_view input) {
+        if (field == kGraphInput) each_field(input, ignore_number, on_input);
+    };
+    each_field(model, ignore_number, [&](std::uint64_t field, std::string_view graph) {
+        if (field == kModelGraph) each_field(graph, ignore_number, on_graph);
+    });
     return found;
 }
 

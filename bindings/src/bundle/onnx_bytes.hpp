@@ -10,4 +10,7 @@ namespace vljepa {
 /// Throws std::runtime_error for what is no ONNX model.
 std::vector<std::string> external_weights(std::string_view model);
 
+/// Names of the inputs of a serialised ONNX model, in its order. Throws std::runtime_error for what is no ONNX model.
+std::vector<std::string> declared_inputs(std::string_view model);
+
 }  // namespace vljepa

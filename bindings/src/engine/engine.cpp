@@ -14,6 +14,7 @@ namespace {
 constexpr std::pair<const char*, const char*> kOptions[] = {
     {"openvino", "-DOpenVINO_DIR=.../openvino/cmake"},
     {"onnxruntime", "-DVLJEPA_ONNXRUNTIME=ON -DONNXRUNTIME_ROOT=..."},
+    {"tensorrt", "-DVLJEPA_TENSORRT=ON"},
 };
 
 }  // namespace
@@ -41,20 +42,29 @@ void Output::reshape(DataType new_type, Shape new_shape) {
     bytes.resize(count() * element_bytes(type));
 }
 
-std::unique_ptr<Engine> open_engine(const std::string& name, int threads, Precision precision) {
+std::unique_ptr<Engine> open_engine(const std::string& name, int threads, [[maybe_unused]] Precision precision) {
     if (threads < 0 || threads > 1024) {
         throw InputError("threads must be 0 to 1024, got " + std::to_string(threads));
     }
+    const std::size_t colon = name.find(':');  // before the folder of TensorRT's plans
+    const std::string kind = name.substr(0, colon);
+    const std::string folder = colon == std::string::npos ? "" : name.substr(colon + 1);
+    if ((kind == "tensorrt") == folder.empty()) {
+        throw InputError("engine must be openvino, onnxruntime or tensorrt:FOLDER, got \"" + name + "\"");
+    }
 #ifdef VLJEPA_HAS_OPENVINO
-    if (name == "openvino") return open_openvino(threads, precision);
+    if (kind == "openvino") return open_openvino(threads, precision);
 #endif
 #ifdef VLJEPA_HAS_ONNXRUNTIME
-    if (name == "onnxruntime") return open_onnxruntime(threads, precision);
+    if (kind == "onnxruntime") return open_onnxruntime(threads, precision);
+#endif
+#ifdef VLJEPA_HAS_TENSORRT
+    if (kind == "tensorrt") return open_tensorrt(folder, threads, precision);
 #endif
     for (const auto& [known, option] : kOptions) {
-        if (name == known) throw EngineError("libvljepa was built without " + name + "; configure it with " + option);
+        if (kind == known) throw EngineError("libvljepa was built without " + kind + "; configure it with " + option);
     }
-    throw InputError("engine must be openvino or onnxruntime, got \"" + name + "\"");
+    throw InputError("engine must be openvino, onnxruntime or tensorrt:FOLDER, got \"" + name + "\"");
 }
 
 }  // namespace vljepa
