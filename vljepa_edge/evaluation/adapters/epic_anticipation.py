@@ -64,7 +64,8 @@ EPIC_ANTICIPATION = Benchmark(
     ),
     (
         "what is seen ends t seconds before the action's START, as the paper's text and the challenge say; V-JEPA 2's "
-        "released code, whose figures stand beside the paper's, counts from its end, which is easier",
+        "released code, whose figures stand beside the paper's, counts from its end, so that "
+        "a long action is seen before it is asked for",
         "of an action that begins less than t seconds into its video the first frame is seen, as in V-JEPA 2",
         "4 seconds are seen (32 frames at 8 a second in V-JEPA 2; the paper doesn't say)",
         "the candidates are the pairs of verb and noun of the validation set; actions whose pair never occurs in the "
