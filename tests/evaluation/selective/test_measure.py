@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +21,7 @@ from vljepa_edge.evaluation.selective import embedded, measure
 from vljepa_edge.evaluation.selective.annotations import Annotation
 from vljepa_edge.evaluation.selective.clocks import CLOCKS
 from vljepa_edge.evaluation.selective.consensus import Cider
+from vljepa_edge.evaluation.selective.curve import Point
 from vljepa_edge.evaluation.selective.embedded import Embedded, embed
 from vljepa_edge.evaluation.selective.measure import Groups
 from vljepa_edge.evaluation.selective.report import lines
@@ -90,6 +92,13 @@ def test_a_collapsed_model_saves_nothing(model: Model) -> None:
         name, _, pooling = key.partition(", ")
         assert measure._saving(curves, clock, name, pooling == "mean") is None
     assert all(target is None for target in (pooled([curves]).target("log", mean=m) for m in (True, False)))
+
+
+def test_the_mean_of_curves_keeps_their_settings() -> None:
+    for setting in (0.02902, 0.1281, 0.3449, 1.524):  # whose sum over five streams, divided by five, is another float
+        curve = Curves({("log", "uniform, mean"): [Point(setting, 1.0, 30.0, math.nan, 0.0)]}, {})
+        (found,) = pooled([curve] * 5).points["log", "uniform, mean"]
+        assert found[:3] == (setting, 1.0, 30.0) and math.isnan(found.delay)
 
 
 def test_no_row_of_the_live_clock_looks_at_the_future(model: Model) -> None:

@@ -80,9 +80,10 @@ def pooled(curves: Sequence[Curves]) -> Curves:
 
 
 def _mean(points: Sequence[Point]) -> Point:
-    """Of each number, over those of the streams that have it."""
+    """Of one setting: each number over those of the streams that have it."""
     columns = [[value for value in column if not math.isnan(value)] for column in zip(*points, strict=True)]
-    return Point(*(sum(column) / len(column) if column else math.nan for column in columns))
+    mean = Point(*(sum(column) / len(column) if column else math.nan for column in columns))
+    return mean._replace(setting=points[0].setting)
 
 
 def as_json(points: Sequence[Point]) -> list[dict[str, float | None]]:
