@@ -10,6 +10,9 @@ namespace vljepa {
 /// Sum of squares. Finite exactly when every element is, since a float's square always fits a double.
 double squared_norm(const float* x, std::size_t width);
 
+/// Product of two rows of floats.
+double dot(const float* a, const float* b, std::size_t width);
+
 /// Squared distance between `a * scale_a` and `b * scale_b`.
 double squared_distance(const double* a, double scale_a, const double* b, double scale_b, std::size_t width);
 double squared_distance(const double* a, double scale_a, const float* b, double scale_b, std::size_t width);

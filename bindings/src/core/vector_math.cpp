@@ -31,6 +31,18 @@ VLJEPA_INLINE double norm_of(const float* x, std::size_t width) {
     return total(lanes);
 }
 
+VLJEPA_INLINE double product_of(const float* a, const float* b, std::size_t width) {
+    double lanes[kLanes] = {};
+    const std::size_t blocked = width - width % kLanes;
+    for (std::size_t i = 0; i < blocked; i += kLanes) {
+        for (std::size_t j = 0; j < kLanes; ++j) {
+            lanes[j] += static_cast<double>(a[i + j]) * static_cast<double>(b[i + j]);
+        }
+    }
+    for (std::size_t i = blocked; i < width; ++i) lanes[i - blocked] += static_cast<double>(a[i]) * b[i];
+    return total(lanes);
+}
+
 template <typename B>
 VLJEPA_INLINE double distance_of(const double* a, double scale_a, const B* b, double scale_b, std::size_t width) {
     double lanes[kLanes] = {};
@@ -72,6 +84,7 @@ VLJEPA_INLINE void add(double* sum, const X* x, std::size_t width) {
 // The loops compiled for one kind of processor.
 struct Loops {
     double (*norm)(const float*, std::size_t);
+    double (*product)(const float*, const float*, std::size_t);
     double (*distance)(const double*, double, const double*, double, std::size_t);
     double (*distance_to_floats)(const double*, double, const float*, double, std::size_t);
     double (*between_floats)(const float*, const float*, std::size_t);
@@ -82,6 +95,9 @@ struct Loops {
 #define VLJEPA_LOOPS(name, target)                                                                                    \
     struct name {                                                                                                     \
         target static double norm(const float* x, std::size_t width) { return norm_of(x, width); }                    \
+        target static double product(const float* a, const float* b, std::size_t width) {                             \
+            return product_of(a, b, width);                                                                           \
+        }                                                                                                             \
         target static double distance(const double* a, double p, const double* b, double q, std::size_t width) {      \
             return distance_of(a, p, b, q, width);                                                                    \
         }                                                                                                             \
@@ -93,7 +109,7 @@ struct Loops {
         }                                                                                                             \
         target static void doubles(double* sum, const double* x, std::size_t width) { vljepa::add(sum, x, width); }   \
         target static void floats(double* sum, const float* x, std::size_t width) { vljepa::add(sum, x, width); }     \
-        static Loops loops() { return {norm, distance, to_floats, floats_apart, doubles, floats}; }                   \
+        static Loops loops() { return {norm, product, distance, to_floats, floats_apart, doubles, floats}; }          \
     }
 
 VLJEPA_LOOPS(Plain, );
@@ -113,6 +129,8 @@ const Loops& loops() {
 }  // namespace
 
 double squared_norm(const float* x, std::size_t width) { return loops().norm(x, width); }
+
+double dot(const float* a, const float* b, std::size_t width) { return loops().product(a, b, width); }
 
 double squared_distance(const double* a, double scale_a, const double* b, double scale_b, std::size_t width) {
     return loops().distance(a, scale_a, b, scale_b, width);
