@@ -2,6 +2,7 @@
 
 #include "vljepa.h"
 
+#include <chrono>
 #include <cmath>
 #include <cstring>
 #include <string>
@@ -104,6 +105,43 @@ void check_bad_frames(const vljepa_model* model) {
     vljepa_stream_free(stream);
 }
 
+// A worker makes the events; the callback may poll, and even close the stream.
+void check_live(const vljepa_model* model) {
+    struct Heard {
+        vljepa_stream* stream = nullptr;
+        int count = 0;
+        int polled = 0;
+    } heard;
+    vljepa_stream_params params = vljepa_stream_default_params();
+    params.policy = "uniform:period=1";
+    params.queue = -1;
+    CHECK(vljepa_stream_open_live(model, &params, nullptr, nullptr, &heard.stream) == VLJEPA_INPUT_ERROR);
+    params.queue = 100;
+    const vljepa_event_callback callback = [](const vljepa_event* event, void* user) {
+        auto& told = *static_cast<Heard*>(user);
+        CHECK(vljepa_event_get_status(event) == VLJEPA_OPEN || vljepa_event_get_status(event) == VLJEPA_CLOSED);
+        CHECK(vljepa_event_latency_ms(event) > 0.0);
+        ++told.count;
+        vljepa_event* polled = nullptr;
+        CHECK(vljepa_stream_poll(told.stream, &polled) == VLJEPA_OK);
+        told.polled += polled != nullptr ? 1 : 0;
+        vljepa_event_free(polled);
+        if (told.count == 3) CHECK(vljepa_stream_close(told.stream) == VLJEPA_OK);
+    };
+    CHECK(vljepa_stream_open_live(model, &params, callback, &heard, &heard.stream) == VLJEPA_OK);
+    const std::vector<std::uint8_t> data = pixels(20);
+    const vljepa_frame frame = vljepa_frame_default(VLJEPA_BGRA, 64, 48, data.data());
+    for (int number = 0; vljepa_stream_push(heard.stream, &frame, number / 4.0) == VLJEPA_OK; ++number) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    CHECK(std::string(vljepa_last_error()) == "this stream is closed; open another");
+    vljepa_latency latency;
+    CHECK(vljepa_stream_get_latency(heard.stream, VLJEPA_STAGE_QUEUE, &latency) == VLJEPA_OK && latency.count > 0);
+    CHECK(vljepa_stream_get_latency(heard.stream, 8, &latency) == VLJEPA_INPUT_ERROR);
+    vljepa_stream_free(heard.stream);
+    CHECK(heard.count >= 3 && heard.polled >= 1);
+}
+
 void check_null() {
     vljepa_model_free(nullptr);
     vljepa_stream_free(nullptr);
@@ -115,6 +153,14 @@ void check_null() {
     CHECK(vljepa_stream_open(nullptr, nullptr, &stream) == VLJEPA_INPUT_ERROR && stream == nullptr);
     CHECK(vljepa_stream_flush(nullptr) == VLJEPA_INPUT_ERROR);
     CHECK(vljepa_stream_poll(nullptr, nullptr) == VLJEPA_INPUT_ERROR);
+    CHECK(vljepa_stream_open_live(nullptr, nullptr, nullptr, nullptr, &stream) == VLJEPA_INPUT_ERROR && stream == nullptr);
+    CHECK(vljepa_stream_close(nullptr) == VLJEPA_INPUT_ERROR && vljepa_stream_watch(nullptr, nullptr, nullptr, 0.5) == VLJEPA_INPUT_ERROR);
+    CHECK(std::string(vljepa_stream_last_error(nullptr)).empty());
+    vljepa_query_free(nullptr);
+    vljepa_labels_free(nullptr);
+    vljepa_head_free(nullptr);
+    vljepa_query* query = nullptr;
+    CHECK(vljepa_query_make(nullptr, "a", &query) == VLJEPA_INPUT_ERROR && query == nullptr);
     vljepa_model_params params = vljepa_model_default_params();
     params.engine = "abacus";
     CHECK(vljepa_model_load(MODEL, &params, &model) == VLJEPA_INPUT_ERROR);
@@ -139,6 +185,7 @@ int main() {
     vljepa_set_log(nullptr, nullptr);
 
     check_bad_frames(model);
+    check_live(model);
     CHECK(segments(model, "uniform:period=4", VLJEPA_RGBA) == 3);
     int on_threads[2] = {};
     std::vector<std::thread> threads;

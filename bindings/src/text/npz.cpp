@@ -11,6 +11,7 @@ namespace vljepa {
 namespace {
 
 constexpr std::uint64_t kLargest = 256u << 20;
+constexpr std::size_t kChunk = 1u << 16;
 
 const Npy& named(const std::map<std::string, Npy>& arrays, const std::string& name, const std::string& type,
                  std::size_t dimensions) {
@@ -58,7 +59,7 @@ std::map<std::string, Npy> read_npz(const std::string& path) {
         if (entry.is_folder) continue;
         if (entry.size > kLargest) throw std::runtime_error("an array is too large");
         std::string data;
-        zip.read(entry.name, kLargest, kLargest, [&](const char* bytes, std::size_t size) { data.append(bytes, size); });
+        zip.read(entry.name, kLargest, kChunk, [&](const char* bytes, std::size_t size) { data.append(bytes, size); });
         arrays.emplace(entry.name.substr(0, entry.name.rfind('.')), parse_npy(data));
     }
     return arrays;
