@@ -43,6 +43,7 @@ vljepa_objects(vljepa_runtime
   src/text/npz.cpp
   src/text/texts.cpp
   src/text/tokenizer.cpp
+  src/text/wordings.cpp
   src/video/fit.cpp
   src/video/rows.cpp
   src/video/scale.cpp

@@ -103,6 +103,9 @@ typedef struct vljepa_head vljepa_head;
 VLJEPA_API vljepa_status vljepa_query_make(const vljepa_model* model, const char* text, vljepa_query** query);
 /* Any text, in a file that `vljepa query TEXT --out FILE` wrote. Free *query with vljepa_query_free(). */
 VLJEPA_API vljepa_status vljepa_query_read(const vljepa_model* model, const char* path, vljepa_query** query);
+/* Labels in words, texts in ASCII. Free *labels with vljepa_labels_free(). */
+VLJEPA_API vljepa_status vljepa_labels_make(const vljepa_model* model, const char* const* names, size_t count,
+                                            vljepa_labels** labels);
 /* A file that `vljepa labels A,B --out FILE` wrote. Free *labels with vljepa_labels_free(). */
 VLJEPA_API vljepa_status vljepa_labels_read(const vljepa_model* model, const char* path, vljepa_labels** labels);
 /* A file that `vljepa teach` or Head.save of Python wrote, for the X-encoder of this model. Free *head with

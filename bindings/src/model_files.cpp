@@ -18,9 +18,6 @@ namespace {
 using Arrays = std::map<std::string, Npy>;
 
 constexpr std::size_t kMostLabels = 1000;
-// From a score to a probability for bundles whose manifest has nothing for it; Python's CALIBRATOR.
-constexpr double kSlope = 1.6;
-constexpr double kOffset = -2.7;
 
 // What `read` makes of the arrays of a file. Throws InputError that says what the file must be.
 template <typename F>
@@ -122,11 +119,8 @@ std::shared_ptr<const Labels> Model::read_labels(const std::string& path) const 
         if (arrays.at("rows").shape[1] != static_cast<std::int64_t>(width())) {
             throw std::runtime_error("its rows have another width than the model's embeddings");
         }
-        const auto& confidence = manifest().confidence;
-        Calibrator calibrator{true, kSlope, kOffset, {}};
-        if (confidence && confidence->watch) calibrator = *confidence->watch;
         return std::make_shared<const Labels>(names_of(letters(arrays, "names")), query_of(arrays, letters(arrays, "query")),
-                                              std::move(rows), width(), std::move(calibrator));
+                                              std::move(rows), width(), watch_calibrator(manifest()));
     });
 }
 

@@ -4,7 +4,7 @@
  * words are parted by tabs:
  *     frame WIDTH HEIGHT TIME, and behind it the RGB pixels
  *     add POLICY QUERY | remove QUERY | set [QUERY ...] | policy POLICY
- *     watch FILE HOLD [THRESHOLD ...] | unwatch | head FILE HOLD | unhead | flush | reset
+ *     watch A,B|@FILE HOLD [THRESHOLD ...] | unwatch | head FILE HOLD | unhead | flush | reset
  * Out: events as JSON, a tab, the embedding; "error" and the message; at the end "stats" and the counts. A live stream is
  * given all frames as fast as they come, with a queue for all of them and a long gap, so that none is dropped and no stall is
  * seen; before any other line it finishes what was pushed.
@@ -88,7 +88,14 @@ static void add(char** words) {
 static void watch(char** words, int count) {
     vljepa_labels* labels = NULL;
     double thresholds[MOST];
-    if (failed(vljepa_labels_read(model, words[1], &labels))) return;
+    if (words[1][0] == '@') {
+        if (failed(vljepa_labels_read(model, words[1] + 1, &labels))) return;
+    } else {
+        const char* names[MOST];
+        size_t named = 0;
+        for (char* name = strtok(words[1], ","); name != NULL && named < MOST; name = strtok(NULL, ",")) names[named++] = name;
+        if (failed(vljepa_labels_make(model, names, named, &labels))) return;
+    }
     for (int i = 3; i < count; ++i) thresholds[i - 3] = strtod(words[i], NULL);
     failed(vljepa_stream_watch(stream, labels, count > 3 ? thresholds : NULL, strtod(words[2], NULL)));
     vljepa_labels_free(labels);

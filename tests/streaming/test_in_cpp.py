@@ -320,11 +320,11 @@ def test_labels_appear_and_go(toys: dict[str, Path], tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     thresholds = [0.2, 0.3, 0.25, 0.4]
     changes = [
-        (3, lambda s: s.watch(names, 0.25), ("watch", str(written), "0.25")),
+        (3, lambda s: s.watch(names, 0.25), ("watch", f"@{written}", "0.25")),
         (
             40,
             lambda s: s.watch(dict(zip(names, thresholds, strict=True)), 0.0),
-            ("watch", str(written), "0", *map(str, thresholds)),
+            ("watch", f"@{written}", "0", *map(str, thresholds)),
         ),
         (70, lambda s: s.set_query("And?"), ("set", "And?")),
         (90, lambda s: s.flush(), ("flush",)),
@@ -355,15 +355,13 @@ def test_taught_events_begin_and_end(kind: str, toys: dict[str, Path], tmp_path:
 
 
 def test_the_default_model_sees_the_same(tmp_path: Path) -> None:
-    """Its appearance is pooled over time and places for heads, and its query for labels is one of its own."""
-    names = ["cup", "ball", "person", "text"]
-    written = tmp_path / "labels.npz"
-    done = CliRunner().invoke(app, ["labels", ",".join(names), "--out", str(written), "--threads", "1"])
-    assert done.exit_code == 0, done.output
+    """Its appearance is pooled over time and places for heads, its query for labels is one of its own, and labels are
+    made of words."""
+    names = ["cups", "a ball", "person", "text"]
     head, path = random_head(default_bundle(), tmp_path / "head.npz", 4)
     begin = dict.fromkeys(names, 0.05)
     calls = [
-        Call(lambda s: s.watch(begin, 0.25), ("watch", str(written), "0.25", *map(str, begin.values()))),
+        Call(lambda s: s.watch(begin, 0.25), ("watch", ",".join(names), "0.25", *map(str, begin.values()))),
         Call(lambda s: s.add_head(head, hold=0.0), ("head", str(path), "0")),
     ]
     made = assert_same(default_bundle(), [*calls, *clip(8, 5)], decode="none")
@@ -400,11 +398,16 @@ def test_files_of_another_model_are_refused(toys: dict[str, Path], tmp_path: Pat
     assert CliRunner().invoke(app, arguments).exit_code == 0
     damaged = tmp_path / "damaged.npz"
     damaged.write_bytes(labels.read_bytes()[:-200])
-    calls = [Call(lambda s: None, ("watch", str(file), "0.5")) for file in (labels, damaged, tmp_path / "none.npz")]
+    calls = [Call(lambda s: None, ("watch", f"@{file}", "0.5")) for file in (labels, damaged, tmp_path / "none.npz")]
     calls.append(Call(lambda s: None, ("head", str(labels), "0.5")))
+    calls += [Call(lambda s: None, ("watch", names, "0.5")) for names in ("", "cup,The  cups", "Tür", "cup, ")]
     given = b"".join(map(_as_bytes, calls))
     done = subprocess.run([program("run_stream"), toys["zip"], "uniform", "-1", "0"], input=given, capture_output=True)
-    lines = done.stdout.decode().splitlines()[:4]
+    lines = done.stdout.decode().splitlines()[:8]
     assert all("must be written by `vljepa labels" in line for line in lines[:3])
     assert "it was made by other graphs for texts" in lines[0]
     assert "must be written by `vljepa teach`" in lines[3]
+    assert "labels must be 1 to 1000 texts, got 0" in lines[4]
+    assert 'the labels must all mean something else, got "cup" and "The  cups"' in lines[5]
+    assert "a text must be ASCII" in lines[6]
+    assert 'each of the labels must be a text of 1 to 1000 letters, got " "' in lines[7]

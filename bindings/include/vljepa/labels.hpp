@@ -10,7 +10,7 @@
 namespace vljepa {
 
 /// Some labels as texts of the embedding space, ready to be held against what the predictor says is there; see
-/// Model::read_labels(). It is immutable: one serves many streams and threads.
+/// Model::labels(). It is immutable: one serves many streams and threads.
 ///
 /// A label's score on a prediction is its cosine with it, in standard deviations above the mean cosine of a bank of common
 /// names: what a scene that suits many names adds to all cosines is taken away.
@@ -33,5 +33,8 @@ class Labels {
     std::size_t width_;
     Calibrator calibrator_;
 };
+
+/// From a score to a probability: what the bundle has for it, else what suits the real videos that packages carry.
+Calibrator watch_calibrator(const Manifest& manifest);
 
 }  // namespace vljepa

@@ -105,6 +105,8 @@ struct Manifest {
     TextEntry text;
     int embedding_width = 0;
     std::string answer_prompt = "{candidate}";
+    std::string label_prompt = "{label}";
+    std::optional<std::string> label_query;  // what the predictor is asked for labels; the default query
     std::optional<ConfidenceEntry> confidence;
 
     /// The graph of a role, or nullptr.

@@ -56,6 +56,8 @@ class Model {
     Query query(const std::string& text) const;
     /// A query as `vljepa query TEXT --out FILE` writes it, for this bundle. Throws InputError.
     Query read_query(const std::string& path) const;
+    /// Labels in words: "cup", "a person". Throws as query() does, and InputError for two that mean the same.
+    std::shared_ptr<const Labels> labels(const std::vector<std::string>& names) const;
     /// Labels as `vljepa labels A,B --out FILE` writes them, for this bundle. Throws InputError.
     std::shared_ptr<const Labels> read_labels(const std::string& path) const;
     /// A head as `vljepa teach` or Head.save of Python writes it. Throws InputError for one of another X-encoder, too.

@@ -20,6 +20,15 @@ vljepa_status vljepa_query_read(const vljepa_model* model, const char* path, vlj
     });
 }
 
+vljepa_status vljepa_labels_make(const vljepa_model* model, const char* const* names, size_t count, vljepa_labels** labels) {
+    return guarded([&] {
+        required(labels, "labels") = nullptr;
+        std::vector<std::string> given;
+        for (size_t i = 0; i < count; ++i) given.emplace_back(&required((&required(names, "names"))[i], "a name"));
+        *labels = new vljepa_labels{required(model, "model").model->labels(given)};
+    });
+}
+
 vljepa_status vljepa_labels_read(const vljepa_model* model, const char* path, vljepa_labels** labels) {
     return guarded([&] {
         required(labels, "labels") = nullptr;

@@ -169,9 +169,9 @@ ConfidenceEntry read_confidence(const Json& value) {
 // Keys that it does not know are kept by those who write bundles, and unused.
 void read_prompts(const Json& value, Manifest& manifest) {
     Fields fields(value, "prompts");
-    if (fields.may("classify") != nullptr) fields.text("classify", 0, kAny);
+    if (fields.may("classify") != nullptr) manifest.label_prompt = fields.text("classify", 0, kAny);
     if (fields.may("answer") != nullptr) manifest.answer_prompt = fields.text("answer", 0, kAny);
-    fields.maybe_text("classify_query");
+    manifest.label_query = fields.maybe_text("classify_query");
     fields.maybe_text("transition");
     const Json* scale = fields.may("scale");
     if (scale == nullptr) return;

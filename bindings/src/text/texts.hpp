@@ -26,6 +26,8 @@ class Texts {
     Query query(const std::string& text) const;
     std::vector<float> embed(const std::string& text) const;
     std::string decode(const std::vector<float>& embedding) const;
+    /// The mean of the texts that stand for each label, then of those for 80 common names: rows of unit norm.
+    std::vector<float> label_rows(const std::vector<std::string>& labels) const;
     Words say(const std::vector<float>& embedding, const std::string& query, double least) const;
 
   private:
@@ -36,6 +38,7 @@ class Texts {
                                      const std::string& query) const;
     double cosine_with(const std::string& text, const std::vector<float>& embedding) const;
     void read_general();
+    void add_label(const std::string& label, std::vector<float>& rows) const;
 
     const Bundle& bundle_;
     const Manifest& manifest_;
@@ -45,8 +48,10 @@ class Texts {
     Detokenizer detokenizer_;
     mutable std::once_flag query_once_;
     mutable std::once_flag target_once_;
+    mutable std::once_flag bank_once_;
     mutable std::unique_ptr<Tokenizer> query_tokenizer_;  // read when they are first asked for
     mutable std::unique_ptr<Tokenizer> target_tokenizer_;
+    mutable std::vector<float> bank_;  // rows of common names
     std::vector<std::string> sentences_;
     std::vector<float> general_;  // their embeddings, row by row
 };
