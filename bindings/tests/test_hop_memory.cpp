@@ -1,5 +1,7 @@
 // A hop takes no memory from the system beyond what the engine takes: once a stream has seen a window, its frames and its hops
-// need none, live or not, with queries, labels and heads.
+// need none, live or not, with queries, labels and heads. A live stream makes the copies that wait for its worker when they
+// are first needed, which is when the worker is late: as many as its queue has places, the one in work and the one that is
+// being filled.
 
 #include <atomic>
 #include <chrono>
@@ -77,8 +79,9 @@ void hops_take_no_memory(const std::shared_ptr<const Model>& model, const char* 
     while (number < 160) push(stream, pixels, number++);
     counts = false;
     CHECK(stream.stats().events == before && stream.stats().encoded == 160);
-    if (taken != 0) std::fprintf(stderr, "%d in 100 hops, %s, %s\n", taken.load(), policy, is_live ? "live" : "not live");
-    CHECK(taken == 0);
+    const int most = is_live ? 2 * (static_cast<int>(*options.queue) + 2) : 0;  // a copy, and its place among the spares
+    if (taken > most) std::fprintf(stderr, "%d in 100 hops, %s, %s\n", taken.load(), policy, is_live ? "live" : "not live");
+    CHECK(taken <= most);
 }
 
 }  // namespace
