@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,6 +85,18 @@ def test_a_stream_is_added_shown_changed_and_removed(client: TestClient, hub: Hu
     for name in ("clip", "clip-2"):
         assert client.delete(f"/streams/{name}").status_code == 204
     assert said(client.get("/streams/clip")) == (404, "UnknownStream")
+
+
+def test_still_scenes_and_texts_used_again_are_chosen_for_a_stream(
+    client: TestClient, hub: Hub, tmp_path: Any
+) -> None:
+    noise = np.random.default_rng(0)
+    images = [noise.integers(120, 130, (48, 64, 3), np.uint8) for _ in range(30)]
+    file = str(write_video(tmp_path / "calm.mp4", images, fps=10))
+    assert client.post("/streams", json={"source": file, "still": 20.0, "reuse": 0.1}).status_code == 201
+    until(lambda: client.get("/streams/calm").json()["still"] > 3)
+    assert hub.channel("door").stream.stats().still == 0
+    client.delete("/streams/calm")
 
 
 @pytest.mark.parametrize("source", ["-", "videotestsrc ! tee name=t ! queue t. ! filesink location=/tmp/x"])
@@ -182,6 +195,8 @@ def test_the_api_document_is_valid_and_has_every_route_and_what_is_answered(clie
         ({"source": "x.mp4", "decode": "sometimes"}, "decode"),
         ({"source": "x.mp4", "policy": "nosuch"}, "policy must be one of"),
         ({"source": "x.mp4", "hop": 0}, "hop must be"),
+        ({"source": "x.mp4", "still": 256}, "still must be"),
+        ({"source": "x.mp4", "reuse": 2}, "reuse must be"),
         ({"source": "nosuch.mp4"}, "nosuch.mp4"),
         ({"source": "gopher://host/x"}, "gopher"),
         ({"source": "rtsp://cam/x", "name": "../door"}, "name must be"),

@@ -95,8 +95,9 @@ class Routes:
 
         def add() -> dict[str, Any]:
             options = self._hub.options.changed(
-                policy=body.policy, hop=body.hop, decode=body.decode, min_confidence=body.min_confidence
-            )
+                policy=body.policy, hop=body.hop, decode=body.decode, min_confidence=body.min_confidence,
+                reuse=body.reuse, still=body.still,
+            )  # fmt: skip
             heads = self._hub.shelf.take(body.heads)
             channel = self._hub.add(
                 body.source, body.name, query=body.query, watch=body.watch, hold=body.hold, heads=heads, options=options

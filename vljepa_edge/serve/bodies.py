@@ -53,6 +53,12 @@ class NewStream(BaseModel):
         Literal["closed", "open", "both", "none"] | None, Field(description="Which events have a text.")
     ] = None
     min_confidence: Annotated[float | None, Field(description="0 to 1: which texts are sure enough.")] = None
+    reuse: Annotated[
+        float | None, Field(description="0 to 1: the cosine distance within which a text is used again; 0: none is.")
+    ] = None
+    still: Annotated[
+        float | None, Field(description="0 to 255: levels of luma by which a still scene may differ from itself.")
+    ] = None
 
 
 class Change(BaseModel):

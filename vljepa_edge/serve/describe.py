@@ -36,6 +36,7 @@ def describe(channel: Channel, shelf: HeadShelf) -> dict[str, Any]:
         "threshold": threshold(stream.policy),
         "time": number(channel.time, 3),
         "frames": stats.frames,
+        "still": stats.still,
         "hops": stats.hops,
         "hops_idle": stats.hops_idle,
         "hops_put_off": stats.hops_put_off,

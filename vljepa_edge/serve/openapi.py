@@ -156,7 +156,7 @@ def _schemas() -> dict[str, Any]:
         "error": _or_null(_TEXT), "reopened": _COUNT, "query": _list_of(_TEXT), "watch": _list_of(_TEXT),
         "heads": _list_of(_object({"name": _or_null(_TEXT), "events": _list_of(_TEXT)}, "A taught head.")),
         "policy": _TEXT, "threshold": _or_null(_NUMBER), "time": _or_null(_NUMBER),
-        **dict.fromkeys(("frames", "hops", "hops_idle", "hops_put_off", "decodes", "reuses"), _COUNT),
+        **dict.fromkeys(("frames", "still", "hops", "hops_idle", "hops_put_off", "decodes", "reuses"), _COUNT),
         **dict.fromkeys(("events", "dropped", "errors"), _COUNT),
         "latency_ms": _object(dict.fromkeys(STAGES, p), "By stage."),
     }
