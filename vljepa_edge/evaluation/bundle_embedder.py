@@ -58,7 +58,9 @@ class BundleEmbedder:
 
     def decode(self, embeddings: Array) -> list[str]:
         """See `Embedder`."""
-        return [self.model.decode_text(row) if np.isfinite(row).all() else "" for row in embeddings]
+        finite = [bool(np.isfinite(row).all()) for row in embeddings]
+        said = iter(self.model.text.decode_all([row for row, read in zip(embeddings, finite, strict=True) if read]))
+        return [next(said) if read else "" for read in finite]
 
     def _query(self, look: Look) -> str:
         if look.query is not None:

@@ -101,10 +101,15 @@ class Text:
         Raises InputError when `embedding` has another shape, or is zero or not finite, EngineError when the Y-decoder's
         numbers are not finite.
         """
-        (end,) = self.decode_each([embedding])
-        if end.error is not None:
-            raise end.error
-        return end.value
+        return self.decode_all([embedding])[0]
+
+    def decode_all(self, embeddings: Sequence[NDArray[np.float32]]) -> list[str]:
+        """What decode() gives for each, read out together; raises the first of what it raises for any."""
+        ends = self.decode_each(embeddings)
+        for end in ends:
+            if end.error is not None:
+                raise end.error
+        return [end.value for end in ends]
 
     def decode_each(self, embeddings: Sequence[NDArray[np.float32]]) -> list[End[str]]:
         """What decode() gives, or raises, for each. They are read out together, a token of each at a time, and with

@@ -30,6 +30,7 @@ from vljepa_edge.evaluation.selective.sweep import Curves, pooled, sweep
 from vljepa_edge.evaluation.selective.ways import POLICIES, Way, fixed_ways, policy_way
 from vljepa_edge.evaluation.selective.words import Words
 from vljepa_edge.model import Model
+from vljepa_edge.perception.text import Text
 
 THINGS, SECONDS = 40, 120
 TEXTS = [f"{who} {does} the {what}" for who, does, what in zip(
@@ -148,7 +149,7 @@ def test_the_figures_of_the_toy_are_complete_and_come_from_the_cache_again(
         raise AssertionError("it was embedded or decoded again")
 
     monkeypatch.setattr(embedded, "WindowEncoder", gone)
-    monkeypatch.setattr("vljepa_edge.evaluation.selective.batches.BatchDecoder.__call__", gone)
+    monkeypatch.setattr(Text, "decode_each", gone)
     again = measure.measure(model, streams)
     assert str(again) == str(figures)
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vljepa_edge.errors import DataError
-from vljepa_edge.evaluation.adapters.epic_kitchens import names
+from vljepa_edge.evaluation.adapters.epic_kitchens import Pairs
 from vljepa_edge.evaluation.benchmark import Benchmark, Paper
 from vljepa_edge.evaluation.classes import Classes
 from vljepa_edge.evaluation.items import Anticipation, Labelled
@@ -27,18 +26,15 @@ DIR/
 
 def read(layout: Layout) -> Anticipation:
     """Every action of the validation set whose pair occurs in the training set, once for each time ahead."""
-    verbs = names(layout, "EPIC_100_verb_classes.csv")
-    nouns = names(layout, "EPIC_100_noun_classes_v2.csv", "EPIC_100_noun_classes.csv")
+    pairs = Pairs(layout)
     known = {(row["verb_class"], row["noun_class"]) for _, row in _rows(layout.file("EPIC_100_train.csv"))}
     file = layout.file("EPIC_100_validation.csv")
     classes, items = Classes(), []
     for place, row in _rows(file):
-        verb, noun = row["verb_class"], row["noun_class"]
-        if verb not in verbs or noun not in nouns:
-            raise DataError(file, f"has the unknown class {verb}, {noun}", place)
-        if (verb, noun) not in known:
+        text = pairs.text(file, place, row)
+        if (row["verb_class"], row["noun_class"]) not in known:
             continue
-        number = classes.number(f"{verbs[verb]} {nouns[noun]}")
+        number = classes.number(text)
         onset = seconds_of(file, place, row["start_timestamp"])
         for ahead in TIMES:
             end = max(onset - ahead, _FRAME)

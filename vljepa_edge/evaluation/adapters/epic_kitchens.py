@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.benchmark import Benchmark, paper
 from vljepa_edge.evaluation.classes import Classes
@@ -21,21 +24,33 @@ DIR/
 
 def read(layout: Layout) -> Classification:
     """All segments of the validation set, and the pairs that occur in it as classes."""
-    verbs = names(layout, "EPIC_100_verb_classes.csv")
-    nouns = names(layout, "EPIC_100_noun_classes_v2.csv", "EPIC_100_noun_classes.csv")
+    pairs = Pairs(layout)
     file = layout.file("EPIC_100_validation.csv")
     classes, items = Classes(), []
     columns = ("video_id", "start_timestamp", "stop_timestamp", "verb_class", "noun_class")
     for place, row in csv_rows(file, *columns):
-        if row["verb_class"] not in verbs or row["noun_class"] not in nouns:
-            raise DataError(file, f"has the unknown class {row['verb_class']}, {row['noun_class']}", place)
+        number = classes.number(pairs.text(file, place, row))
         start, end = (seconds_of(file, place, row[name]) for name in ("start_timestamp", "stop_timestamp"))
-        media = layout.media(row["video_id"], ".MP4", start, end)
-        items.append(Labelled(media, classes.number(f"{verbs[row['verb_class']]} {nouns[row['noun_class']]}")))
+        items.append(Labelled(layout.media(row["video_id"], ".MP4", start, end), number))
     return Classification(classes.labels, tuple(items))
 
 
-def names(layout: Layout, *files: str) -> dict[str, str]:
+class Pairs:
+    """The verbs and nouns of the class lists, and what a pair of them is called."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._verbs = _names(layout, "EPIC_100_verb_classes.csv")
+        self._nouns = _names(layout, "EPIC_100_noun_classes_v2.csv", "EPIC_100_noun_classes.csv")
+
+    def text(self, file: Path, place: str, row: Mapping[str, str]) -> str:
+        """Verb and noun of a row's `verb_class` and `noun_class`. Raises DataError for one that is in no list."""
+        verb, noun = row["verb_class"], row["noun_class"]
+        if verb not in self._verbs or noun not in self._nouns:
+            raise DataError(file, f"has the unknown class {verb}, {noun}", place)
+        return f"{self._verbs[verb]} {self._nouns[noun]}"
+
+
+def _names(layout: Layout, *files: str) -> dict[str, str]:
     """Class number, as text -> its key as people say it: "turn-on" is "turn on", "board:chopping" "chopping board"."""
     return {
         row["id"]: " ".join(reversed(row["key"].split(":"))).replace("-", " ")

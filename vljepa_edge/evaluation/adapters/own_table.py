@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.benchmark import Benchmark
 from vljepa_edge.evaluation.classes import Classes
 from vljepa_edge.evaluation.gathered import each_text
-from vljepa_edge.evaluation.items import Captioning, Classification, Labelled, Media, Question, Questions, Retrieval
+from vljepa_edge.evaluation.items import (
+    Captioning,
+    Classification,
+    Labelled,
+    Media,
+    Question,
+    Questions,
+    Retrieval,
+    Task,
+)
 from vljepa_edge.evaluation.layout import Layout
 from vljepa_edge.evaluation.tables import csv_rows, stretch_of, texts_of
 
@@ -58,23 +68,21 @@ def _media(table: Path, place: str, row: dict[str, str]) -> Media:
     return Media(table.parent / path, *stretch_of(table, place, times))
 
 
-CLASSIFICATION = Benchmark(
-    "classification", "a table of your own", "zero-shot classification",
-    f"FILE, a CSV with the columns\n  {_MEDIA}\n  label",
-    read_classification, is_file=True,
-)  # fmt: skip
-RETRIEVAL = Benchmark(
-    "retrieval", "a table of your own", "text-to-video retrieval",
-    f"FILE, a CSV with the columns\n  {_MEDIA}\n  text; several rows of one path are several texts of it",
-    read_retrieval, is_file=True,
-)  # fmt: skip
-CAPTIONING = Benchmark(
-    "captioning", "a table of your own", "captioning (CIDEr)",
-    f"FILE, a CSV with the columns\n  {_MEDIA}\n  text; several rows of one path are several references",
-    read_captioning, is_file=True,
-)  # fmt: skip
-QUESTIONS = Benchmark(
-    "questions", "a table of your own", "discriminative VQA",
-    f"FILE, a CSV with the columns\n  {_MEDIA}\n  question, answer, candidates (parted by |, the answer among them)",
-    read_questions, is_file=True,
-)  # fmt: skip
+def _own(name: str, protocol: str, columns: str, read: Callable[[Layout], Task]) -> Benchmark:
+    tree = f"FILE, a CSV with the columns\n  {_MEDIA}\n  {columns}"
+    return Benchmark(name, "a table of your own", protocol, tree, read, is_file=True)
+
+
+CLASSIFICATION = _own("classification", "zero-shot classification", "label", read_classification)
+RETRIEVAL = _own(
+    "retrieval", "text-to-video retrieval", "text; several rows of one path are several texts of it", read_retrieval
+)
+CAPTIONING = _own(
+    "captioning", "captioning (CIDEr)", "text; several rows of one path are several references", read_captioning
+)
+QUESTIONS = _own(
+    "questions",
+    "discriminative VQA",
+    "question, answer, candidates (parted by |, the answer among them)",
+    read_questions,
+)

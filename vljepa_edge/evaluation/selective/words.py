@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.evaluation.kept import folder
-from vljepa_edge.evaluation.selective.batches import BatchDecoder
 
 if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
@@ -25,7 +24,6 @@ class Words:
 
     def __init__(self, model: Perception) -> None:
         self._model = model
-        self._decode = BatchDecoder(model)
         folder().mkdir(parents=True, exist_ok=True)
         self._kept = sqlite3.connect(folder() / "selective-texts.sqlite", timeout=60)
         self._kept.execute("CREATE TABLE IF NOT EXISTS texts (key BLOB PRIMARY KEY, text TEXT NOT NULL) WITHOUT ROWID")
@@ -50,7 +48,7 @@ class Words:
         order = list(missing)
         for begin in range(0, len(order), BATCH):
             batch = order[begin : begin + BATCH]
-            texts = self._decode([missing[key] for key in batch])
+            texts = self._model.text.decode_all([missing[key] for key in batch])
             self._known |= zip(batch, texts, strict=True)
             with self._kept:
                 self._kept.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?)", zip(batch, texts, strict=True))
