@@ -9,64 +9,28 @@ from __future__ import annotations
 
 import argparse
 import os
-import threading
-import time
 from collections.abc import Sequence
 from statistics import median
-from typing import Any, NamedTuple
-
-import numpy as np
+from typing import Any
 
 from vljepa_edge.bundle.store import Bundle, default_bundle
+from vljepa_edge.cli.bench_streams import Load, push_together
 from vljepa_edge.engines.openvino import open_engine
 from vljepa_edge.model import Model
 from vljepa_edge.perception.together import Together
 from vljepa_edge.perception.vision import Asked, Questions
 
 CASES = ((1, 1), (2, 1), (4, 1), (8, 1), (1, 4), (1, 16))  # streams, queries of each
-POLICY = "uniform:period=86400"  # decodes no text
 THINGS = (
     *("dog", "cat", "person", "car", "cup", "ball", "bottle", "chair"),
     *("hand", "box", "bird", "tree", "phone", "book", "door", "bicycle"),
 )
 
 
-class Run(NamedTuple):
-    """What some streams did together: hops a second, and milliseconds: of a push, and of processor time a hop."""
-
-    hops: float
-    p50: float
-    p99: float
-    processor: float
-
-
-def run(model: Model, together: Together[Asked], streams: int, queries: int, seconds: float) -> Run:
-    """Push for a while in so many threads."""
+def run(model: Model, together: Together[Asked], streams: int, queries: int, seconds: float) -> Load:
+    """Push for a while, with graphs that run so."""
     model.vision.together = together
-    asked = [f"Is there a {thing}?" for thing in THINGS[:queries]]
-    frames = np.random.default_rng(0).integers(0, 256, (16, 224, 224, 3), np.uint8)
-    opened = [model.open_stream(asked, POLICY, max_idle=0) for _ in range(streams)]
-    spent: list[list[float]] = [[] for _ in opened]
-    end = time.perf_counter() + seconds
-
-    def push(place: int) -> None:
-        while time.perf_counter() < end:
-            begun, count = time.perf_counter(), len(spent[place])
-            opened[place].push(frames[(place + count) % len(frames)], count / 4)
-            spent[place].append(time.perf_counter() - begun)
-
-    threads = [threading.Thread(target=push, args=(place,)) for place in range(streams)]
-    begun, used = time.perf_counter(), time.process_time()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    took, used = time.perf_counter() - begun, time.process_time() - used
-    for stream in opened:
-        stream.close()
-    every = 1e3 * np.concatenate(spent)
-    p50, p99 = np.percentile(every, (50, 99))
-    return Run(len(every) / took, float(p50), float(p99), 1e3 * used / len(every))
+    return push_together(model, streams, [f"Is there a {thing}?" for thing in THINGS[:queries]], seconds)
 
 
 def main() -> None:
@@ -91,7 +55,7 @@ def main() -> None:
         for streams, queries in CASES:
             run(model, ways["together"], streams, queries, given.seconds)
         engine.settle()
-    found: dict[tuple[int, int, str], list[Run]] = {}
+    found: dict[tuple[int, int, str], list[Load]] = {}
     for _ in range(given.rounds):
         for streams, queries in CASES:
             for way, together in ways.items():

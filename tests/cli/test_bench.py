@@ -6,13 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import av
 import pytest
 
 from tests.cli.conftest import Vljepa
 from vljepa_edge.cli.bench import CLIP_FPS, CLIP_SIZE, print_report, write_clip
+from vljepa_edge.cli.bench_streams import push_together
 from vljepa_edge.cli.machine import machine
+from vljepa_edge.errors import EngineError
+from vljepa_edge.model import Model
 from vljepa_edge.support.install import install_extra, install_torch, pip_install
 from vljepa_edge.support.process import peak_memory
 
@@ -39,6 +43,23 @@ def test_bench_reports_stages_speed_memory_start_up_and_machine(vljepa: Vljepa, 
     assert "openvino" in report["machine"]["packages"]
 
 
+def test_bench_compares_several_streams_with_one(vljepa: Vljepa, video: Path) -> None:
+    run = vljepa("bench", "--source", video, "--seconds", 0.3, "--threads", 1, "--streams", 3, "--json")
+    assert run.status == 0, run.err
+    one, several = run.json["together"]
+    assert (one["streams"], several["streams"], one["of_one"]) == (1, 3, 1.0)
+    for row in (one, several):
+        assert row["hops_per_s"] > 0 and 0 < row["push_ms"]["p50"] <= row["push_ms"]["p99"] and row["processor_ms"] > 0
+    assert several["of_one"] > 0
+    assert "together" not in vljepa("bench", "--source", video, "--seconds", 0.1, "--threads", 1, "--json").json
+
+
+def test_a_stream_that_fails_among_several_fails_the_measurement(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model.vision.together, "run", Mock(side_effect=EngineError("out of memory")))
+    with pytest.raises(EngineError, match="out of memory"):
+        push_together(model, 2, None, 30.0)
+
+
 def test_the_report_for_people_has_a_table(capsys: pytest.CaptureFixture[str]) -> None:
     print_report(
         {
@@ -48,6 +69,11 @@ def test_the_report_for_people_has_a_table(capsys: pytest.CaptureFixture[str]) -
             "seconds": 1.0,
             "source": "clip.mp4",
             "policy": "uniform",
+            "together": [
+                {"streams": count, "hops_per_s": 40.0 * ratio, "of_one": ratio, "push_ms": {"p50": p50, "p99": p99},
+                 "processor_ms": 24.0 / ratio}
+                for count, ratio, p50, p99 in ((1, 1.0, 20.0, 30.0), (8, 1.3, 150.0, 240.0))
+            ],
             "memory": {"peak_bytes": 250_000_000},
             "power": {"watts": {"VDD_IN": 6.25}, "unread": ""},
             "startup_s": {"import": 0.1, "load": 0.3, "load_compiling": 0.9, "first_text": 0.01},
@@ -65,6 +91,7 @@ def test_the_report_for_people_has_a_table(capsys: pytest.CaptureFixture[str]) -
             "12.0x real time",
             "peak memory 250 MB",
             "VDD_IN 6.2 W",
+            "8 streams: 52.0 hops a second (1.30x), a push 150.0 ms (p99 240.0), 18.5 ms of processor time a hop",
             "load 0.30 s (0.90 s",
             "tiny 1 on openvino",
         )

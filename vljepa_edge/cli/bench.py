@@ -158,6 +158,13 @@ def bench(
     source: Annotated[
         str | None, typer.Option("--source", metavar="FILE", help="A video.", show_default="a synthetic one")
     ] = None,
+    streams: Annotated[
+        int | None,
+        typer.Option(
+            "--streams", min=2, max=64, metavar="N", help="Also measure N streams at a time beside one.",
+            show_default="one alone",
+        ),
+    ] = None,
     policy: Policy = "uniform:period=1",
     model: ModelPath = None,
     engine: EngineName = "openvino",
@@ -166,14 +173,17 @@ def bench(
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
-    """Measure each stage (p50, p90, p99), the realtime factor, memory and start-up on this machine.
+    """Measure each stage (p50, p90, p99), the realtime factor, memory and start-up on this machine; with --streams, how
+    many hops several streams make together.
 
     \b
     Examples:
       vljepa bench
       vljepa bench --threads 1 --seconds 30 --json
       vljepa bench --source my.mp4 --engine onnxruntime
+      vljepa bench --streams 8
     """
+    from vljepa_edge.cli.bench_streams import side_by_side
     from vljepa_edge.streaming.policy import parse_policy
 
     parse_policy(policy)
@@ -184,6 +194,10 @@ def bench(
             write_clip(Path(clip))
         loaded = load_model(model, engine, threads, precision)
         figures = measure(loaded, clip, seconds, policy)
+    if streams is not None:
+        with progress() as bar:
+            bar.add_task(f"measuring {streams} streams", total=None)
+            figures["together"] = side_by_side(loaded, streams, seconds)
     about = loaded.manifest
     described = {
         "model": {"name": about.name, "version": about.version, "digest": loaded.bundle.digest},
@@ -214,6 +228,11 @@ def print_report(report: dict[str, Any]) -> None:
     start, about = report["startup_s"], report["machine"]
     out.print(f"\n{report['realtime_factor']:.1f}x real time: {report['frames']} frames in {report['seconds']:.1f} s")
     out.print(f"source: {report['source']}; policy: {report['policy']}")
+    for row in report.get("together", []):
+        name = f"{row['streams']} streams" if row["streams"] > 1 else "1 stream, pushed as fast as it takes frames"
+        push = f"a push {row['push_ms']['p50']:.1f} ms (p99 {row['push_ms']['p99']:.1f})"
+        made = f"{row['hops_per_s']:.1f} hops a second ({row['of_one']:.2f}x)"
+        out.print(f"{name}: {made}, {push}, {row['processor_ms']:.1f} ms of processor time a hop")
     if report["memory"]["peak_bytes"] is not None:
         out.print(f"peak memory {report['memory']['peak_bytes'] / 1e6:.0f} MB")
     power = ", ".join(f"{name} {watts:.1f} W" for name, watts in report["power"]["watts"].items())
