@@ -1,1 +1,1 @@
-"""Tables of the paper, measured: each module is a command that writes its document in docs/reproduction."""
+"""The paper's experiments in miniature (`vljepa reproduce`), and Table 6, which needs no training (`table6`)."""

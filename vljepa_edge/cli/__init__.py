@@ -22,6 +22,7 @@ from vljepa_edge.cli.export import export
 from vljepa_edge.cli.kernels import kernels
 from vljepa_edge.cli.models import models
 from vljepa_edge.cli.query import labels, query
+from vljepa_edge.cli.reproduce import reproduce
 from vljepa_edge.cli.root import FAILURE, Root, print_error
 from vljepa_edge.cli.search import search
 from vljepa_edge.cli.serve import serve
@@ -69,7 +70,7 @@ def _describe(
 
 for command in (
     *(stream, serve, classify, ask, search, embed, query, labels, teach, demo, bench),
-    *(export, train, calibrate, build, doctor, slim),
+    *(export, train, calibrate, reproduce, build, doctor, slim),
 ):
     app.command()(command)
 app.add_typer(models, name="models")

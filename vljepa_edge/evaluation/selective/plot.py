@@ -7,7 +7,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from vljepa_edge.support.atomic import replacing
+from vljepa_edge.evaluation.picture import save_picture
 
 _COLOURS = (
     *("tab:red", "tab:blue", "tab:gray", "tab:green", "tab:orange"),
@@ -54,6 +54,4 @@ def draw(figures: Mapping[str, Any], file: Path) -> None:
     for line in axes:
         line[0].set_ylabel("CIDEr")
         line[0].legend(fontsize=5)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as part:
-        canvas.savefig(part, format=file.suffix[1:], metadata={"Date": None} if file.suffix == ".svg" else None)
+    save_picture(canvas, file)

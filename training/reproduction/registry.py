@@ -1,0 +1,31 @@
+"""The experiments by name. A module is imported when its experiments are asked for.
+
+To add one: a module of this package with an `Experiment`, and its line here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from types import MappingProxyType
+
+from vljepa_edge.errors import InputError
+from vljepa_edge.training.reproduction.experiment import Experiment
+
+_EXPERIMENTS: MappingProxyType[str, str] = MappingProxyType({})
+"""By name `module:NAME`, where it is defined, in the order of the paper."""
+
+
+def names() -> list[str]:
+    """Every experiment's."""
+    return list(_EXPERIMENTS)
+
+
+def experiment_of(name: str) -> Experiment:
+    """The experiment of a name. Raises InputError for an unknown one."""
+    place = _EXPERIMENTS.get(name)
+    if place is None:
+        raise InputError(f"an experiment must be one of {', '.join(_EXPERIMENTS)}, got {name!r}")
+    module, _, attribute = place.partition(":")
+    found = getattr(importlib.import_module(f"vljepa_edge.training.reproduction.{module}"), attribute)
+    assert isinstance(found, Experiment)
+    return found

@@ -1,0 +1,64 @@
+"""Whether a claim holds at this scale: paired differences between arms against their spread over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vljepa_edge.training.reproduction.experiment import FAILS, HOLDS, OPEN, Results, Verdict
+
+RULE = (
+    "Arms of the same seed are compared. A difference counts where its mean over the seeds is larger than its spread, "
+    "the largest minus the smallest difference of a seed. The claim holds where all differences count for it, it does "
+    "not hold where one counts against it, and otherwise it is not decided."
+)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """That the arm `better` is above the arm `worse` by more than `margin`, in the mean of some figures.
+
+    A negative margin says that it is not much below. A figure that is not finite counts as the lowest possible, so an
+    arm that collapsed wins nothing.
+    """
+
+    better: str
+    worse: str
+    figures: tuple[str, ...]
+    margin: float = 0.0
+
+    def differences(self, results: Results) -> dict[int, float]:
+        """By seed, of the seeds that both arms have."""
+        better, worse = results.get(self.better, {}), results.get(self.worse, {})
+        found = {}
+        for seed in sorted(better.keys() & worse.keys()):
+            mine, other = (np.mean([own[name] for name in self.figures]) for own in (better[seed], worse[seed]))
+            found[seed] = float((mine if np.isfinite(mine) else 0.0) - (other if np.isfinite(other) else 0.0))
+        return found
+
+    def verdict(self, results: Results) -> Verdict:
+        """Of this contrast alone."""
+        found = np.array(list(self.differences(results).values()))
+        named = f"{self.better} - {self.worse}, {' and '.join(self.figures)}"
+        if len(found) < 2:
+            return Verdict(OPEN, (f"{named}: {len(found)} seeds that both arms have, two are needed",))
+        effect, spread = float(found.mean()) - self.margin, float(np.ptp(found))
+        beyond = f", wanted above {self.margin:+.1f}" if self.margin else ""
+        said = f"{named}: {found.mean():+.1f} (from {found.min():+.1f} to {found.max():+.1f}){beyond}"
+        if abs(effect) <= spread:
+            return Verdict(OPEN, (f"{said}: spread is larger than the effect",))
+        return Verdict(HOLDS if effect > 0 else FAILS, (said,))
+
+
+def all_of(contrasts: Sequence[Contrast]) -> Callable[[Results], Verdict]:
+    """Judges a claim by RULE."""
+
+    def judge(results: Results) -> Verdict:
+        found = [contrast.verdict(results) for contrast in contrasts]
+        outcomes = [one.outcome for one in found]
+        outcome = FAILS if FAILS in outcomes else OPEN if OPEN in outcomes else HOLDS
+        return Verdict(outcome, tuple(line for one in found for line in one.why))
+
+    return judge
