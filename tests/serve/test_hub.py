@@ -16,6 +16,7 @@ from PIL import Image
 
 from tests.media import write_video
 from tests.serve.cameras import COLOURS, camera, until
+from tests.streaming.scenes import RED, picture
 from tests.video.rtsp_server import RtspServer
 from vljepa_edge.errors import InputError, VideoError
 from vljepa_edge.model import Model
@@ -25,6 +26,7 @@ from vljepa_edge.serve.feed import Client
 from vljepa_edge.serve.hub import Hub, Limits, name_after
 from vljepa_edge.serve.refusal import Refusal
 from vljepa_edge.streaming.options import StreamOptions
+from vljepa_edge.video.frame import SourceStats
 
 QUERY = "What is happening?"
 
@@ -250,6 +252,35 @@ def test_a_camera_that_is_not_there_dies_and_comes_back_is_reported_and_opened_a
     stats = channel.stream.stats()
     assert stats.restarts == 0 and stats.backwards == 0, "time went on"
     assert channel.reopened >= 2
+
+
+class Lossy:
+    """A camera that is lost after each frame."""
+
+    stats = SourceStats()
+
+    def __enter__(self) -> Lossy:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def close(self, *, wait: bool = True) -> None:
+        pass
+
+    def __iter__(self) -> Iterator[tuple[Any, float]]:
+        yield picture(RED, 0), 0.0
+        raise VideoError("camera:9", "lost")
+
+
+def test_a_camera_that_gave_frames_is_opened_again_soon_however_often_it_was_lost(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(channels, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(channels, "open_source", lambda *_, **__: Lossy())
+    channel = hub.add("camera:9", "desk")
+    until(lambda: channel.reopened >= 12, 5.0)  # pauses that double would take 41 s
+    assert channel.error == "camera:9: lost"
 
 
 def test_names_are_made_of_sources() -> None:

@@ -120,31 +120,31 @@ class Channel:
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         while not self._stopped.is_set():
+            before = self.tap.number
             try:
-                frames = self._read()
+                self._read()
                 self.error = "the source ended" if self._again else None
             except VLJepaError as error:
-                frames = 0
                 self.error = str(error)
             except Exception as error:  # of an iterable, or a fault of ours: the thread must not end unsaid
-                frames = 0
                 self.error = f"{type(error).__name__}: {error}"
                 _log.exception("stream %s failed", self.name)
             self._finish()
             if not self._again:
                 self._state = "ended" if self.error is None else "failed"
                 return
-            pause = _FIRST_PAUSE if frames else min(2 * pause, _LONGEST_PAUSE)
+            if self.tap.number > before:  # also where frames came and the source was lost then
+                pause = _FIRST_PAUSE
             self._state = "waiting"
             self._stopped.wait(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
             self.reopened += 1
 
-    def _read(self) -> int:
-        """Push what the source gives until it ends. Returns how many frames that were."""
+    def _read(self) -> None:
+        """Push what the source gives until it ends."""
         source = self._opened or self._open()
         self._opened = source
         shift: float | None = None
-        frames = 0
         try:
             with source:
                 for image, time in source:
@@ -161,13 +161,11 @@ class Channel:
                         self._on_frame(self._last)
                     if self.recorder is not None:
                         self.recorder.look()
-                    frames += 1
                     if self._stopped.is_set():
                         break
         finally:
             self._dropped += source.stats.dropped
             self._opened = None
-        return frames
 
     def _shift(self, first: float) -> float:
         """Seconds to add to the times of a source that was opened: they go on from those of the one before."""
