@@ -197,6 +197,29 @@ class Decoder(Part):
     source: str | None = None
 
 
+class TokenModel(Part):
+    """A model that says the answer's tokens in place of its embedding, to compare with (section 4.5 of the paper): it
+    reads the same frozen features and queries, has causal Llama layers, and learns by cross-entropy.
+
+    Its tokens are the decoder's tokenizer's. text: trained before, see `training.language`: a file of its layers and
+    its token embedding; None: from scratch. max_tokens: of an answer, its start and end token counted.
+    """
+
+    hidden: Annotated[int, Field(ge=2)] = 256
+    layers: Count = 6
+    heads: Count = 4
+    ffn: Count = 704
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    max_tokens: Annotated[int, Field(ge=3)] = 32
+    text: str | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> TokenModel:
+        if self.hidden % (2 * self.heads):
+            raise ValueError(f"hidden must be a multiple of 2 x heads ({2 * self.heads}), got {self.hidden}")
+        return self
+
+
 class RunConfig(Part):
     """All of a run.
 
@@ -205,8 +228,8 @@ class RunConfig(Part):
     `random`, or a checkpoint (folder or hub id). out: the folder, None: runs/NAME. features: the folder of cached
     features, None: one in the run's. concept_trust: how much of the concepts' plain mean the finished predictor reads
     out beside what training made of them, for a predictor that has concepts: training fits it to what it is shown, the
-    plain mean knows the rest too. peak: TFLOP/s of one device, for the model FLOPs utilisation; None: known GPUs from a
-    table, a CPU is measured.
+    plain mean knows the rest too. tokens: what is trained in place of predictor and Y-encoder. peak: TFLOP/s of one
+    device, for the model FLOPs utilisation; None: known GPUs from a table, a CPU is measured.
     """
 
     name: Name
@@ -220,6 +243,7 @@ class RunConfig(Part):
     features: str | None = None
     concept_trust: Amount = 0.0
     stages: Annotated[list[Stage], Field(min_length=1)]
+    tokens: TokenModel | None = None
     decoder: Decoder | None = None
     parallel: Parallel = Parallel()
     checkpoint: Checkpoints = Checkpoints()
@@ -244,6 +268,8 @@ class RunConfig(Part):
                 raise ValueError(
                     f"stage {stage.name}: ema, average and cache must be off under fsdp2; take none or ddp"
                 )
+        if self.tokens is not None:
+            self._fits_tokens()
         names = [stage.name for stage in self.stages]
         if len(set(names)) < len(names):
             raise ValueError(f"names of stages must differ, got {names}")
@@ -261,6 +287,14 @@ class RunConfig(Part):
         if self.evaluate is not None and self.evaluate.data not in self.data:
             raise ValueError(f"evaluate.data must be one of the data {sorted(self.data)}, got {self.evaluate.data!r}")
         return self
+
+    def _fits_tokens(self) -> None:
+        """A token predictor has no embedding to evaluate or decode, no classes and no negatives."""
+        if self.evaluate is not None or self.decoder is not None or self.concept_trust or self.parallel.mode == "fsdp2":
+            raise ValueError("a run of tokens must have no evaluate, decoder and concept_trust, and not fsdp2")
+        for stage in self.stages:
+            if stage.objective.classes is not None or stage.negatives:
+                raise ValueError(f"stage {stage.name}: a run of tokens must have no classes and no negatives")
 
     @property
     def folder(self) -> Path:

@@ -12,14 +12,14 @@ import dataclasses
 import math
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training.batch import Batch
@@ -40,7 +40,7 @@ from vljepa_edge.training.data.sources.future import Future
 from vljepa_edge.training.frame_encoder import frozen_encoder
 from vljepa_edge.training.gather import Gathering
 from vljepa_edge.training.grad_cache import grad_cache_step
-from vljepa_edge.training.objective import Embeddings, Rows, Trainee, class_texts, query_of, stage_loss
+from vljepa_edge.training.objective import Rows, Trainee, class_texts, query_of
 from vljepa_edge.training.observe import Observer, draw_curves
 from vljepa_edge.training.optim import Average, Guard, TrainingError, build_optimiser, rate_at, set_rate
 from vljepa_edge.training.parallel import (
@@ -53,9 +53,10 @@ from vljepa_edge.training.parallel import (
 )
 from vljepa_edge.training.precision import bf16_is_native
 from vljepa_edge.training.retrieval import retrieval
-from vljepa_edge.training.run_folder import RunFolder, load_checkpoint
+from vljepa_edge.training.run_folder import LATEST, RunFolder, load_checkpoint
 from vljepa_edge.training.state import load_state, load_weights, state_of, weights_of
 from vljepa_edge.training.text_memo import TextMemo
+from vljepa_edge.training.token_trainee import TokenTrainee, answering
 from vljepa_edge.training.y_decoder import finish_decoder
 from vljepa_edge.video.stretch import FramePlan
 
@@ -65,8 +66,8 @@ _MOST_FAILED_SAVES = 5
 
 @dataclass(frozen=True)
 class TrainReport:
-    """What a run came to. model: the finished checkpoint, None for a run that a signal stopped. stopped_by: that
-    signal. figures: of the last evaluation. corrupt: samples that could not be read."""
+    """What a run came to. model: the finished checkpoint, a file for a run of tokens; None for a run that a signal
+    stopped. stopped_by: that signal. figures: of the last evaluation. corrupt: samples that could not be read."""
 
     folder: Path
     model: Path | None
@@ -85,8 +86,11 @@ class TrainReport:
         """For people."""
         if self.model is None:
             return [f"stopped after {self.steps} steps and saved; to go on, add --resume latest"]
+        curves = f"{self.steps} steps; curves in {self.folder / 'curves.png'}"
+        if self.model.is_file():
+            return [curves, f"the token predictor is in {self.model}; it is for comparison and makes no bundle"]
         return [
-            f"{self.steps} steps; curves in {self.folder / 'curves.png'}",
+            curves,
             f"the model is in {self.model}; to make a bundle of it, run: vljepa export {self.model} --out my.vljepa",
         ]
 
@@ -111,12 +115,14 @@ class _Run:
         self.sources = {name: open_source(spec) for name, spec in config.data.items()}
         # complete: frozen parts come from here, not from their sources
         model, self.tokenizers, self.complete = build_model(config)
-        sourced = model.frozen() if config.init != "random" else ()
+        sourced: Iterable[str] = model.frozen() if config.init != "random" else ()
+        if config.tokens is not None:  # nothing of the model learns
+            sourced = model.state_dict()
         self.left_out = frozenset(f"model.{name}" for name in sourced)
-        self.trainee = Trainee(model, averages=any(stage.y_encoder == "ema" for stage in config.stages))
+        self.trainee = trainee_of(config, model, self.tokenizers.decoder)
         bf16 = config.parallel.bf16 and (place.device.type == "cuda" or bf16_is_native())
         self.parallel = config.parallel.model_copy(update={"bf16": bf16})
-        self.peak = device_peak(config, place.device, bf16)
+        self.peak = None if config.tokens is not None else device_peak(config, place.device, bf16)
         self.stage, self.step = 0, 0  # the next step
         self.best = -math.inf
         self.figures: dict[str, float] = {}
@@ -124,7 +130,9 @@ class _Run:
         self.refused = self._unsaved = 0
         self._cache: FeatureCache | None = None
         keeps = model.y_encoder.config.frozen and config.parallel.mode != "fsdp2"  # which shards it
-        self._known: Callable[[Batch], Batch] = TextMemo(model, bf16=bf16) if keeps else lambda batch: batch
+        self._known: Callable[[Batch], Batch] = lambda batch: batch
+        if keeps:
+            self._known = TextMemo(model, bf16=bf16, targets=config.tokens is None)
         self._stopped_by: int | None = None
 
     def train(self, resume: str | None) -> TrainReport:
@@ -175,8 +183,7 @@ class _Run:
                 loss, norm = self._gradient(wrapped, stage, step, batch, class_keys)
                 if guard.allows(loss, norm):
                     optimiser.step()
-                    trainee.model.bound_temperature()
-                    trainee.update_average(stage.ema)
+                    trainee.stepped()
                     if average is not None:
                         average.update(_trained(trainee))
                 else:
@@ -188,7 +195,7 @@ class _Run:
                 seconds = time.perf_counter() - begun
                 rate = stage.batch * flops / (seconds * place.ranks)
                 observer.step(
-                    stage.name, step, {"loss": loss, "norm": norm, "lr": lr, **_scale(trainee)},
+                    stage.name, step, {"loss": loss, "norm": norm, "lr": lr, **trainee.measures()},
                     samples=stage.batch, seconds=seconds, waited=loaded.waited - waited,
                     mfu=None if self.peak is None else rate / self.peak, keep=True,
                 )  # fmt: skip
@@ -213,8 +220,8 @@ class _Run:
         rows = Rows.of(batch, class_keys)
         chunks = batch.split(gather.chunks(stage.chunk or gather.rows))  # as many on every rank
 
-        def of_all(found: Embeddings) -> Tensor:
-            return stage_loss(found, rows, stage, gather, step)
+        def of_all(found: Any) -> Tensor:
+            return self.trainee.loss(found, rows, gather, step)
 
         loss = grad_cache_step(wrapped, of_all, chunks)
         norm = clip_gradients(wrapped.parameters(), stage.clip)
@@ -328,6 +335,12 @@ class _Run:
     def _collate(self, negatives: int = 0) -> Collate:
         config = self.trainee.model.config
         language = config.language_model
+        answers = self.config.tokens
+        if answers is not None:
+            return Collate(
+                self.tokenizers.query, answering(self.tokenizers.decoder), target_tokens=answers.max_tokens,
+                query_tokens=config.y_encoder.max_tokens if language is None else language.max_tokens,
+            )  # fmt: skip
         return Collate(
             self.tokenizers.query, self.tokenizers.target, negatives=negatives, target_prompt=config.y_encoder.prompt,
             query_tokens=config.y_encoder.max_tokens if language is None else language.max_tokens,
@@ -335,8 +348,13 @@ class _Run:
         )  # fmt: skip
 
     def _finish(self, wrapped: nn.Module, observer: Observer) -> Path:
-        """The checkpoint of the finished model, with its Y-decoder, and the curves."""
+        """The checkpoint of the finished model, with its Y-decoder, and the curves. A run of tokens ends with its last
+        checkpoint."""
         config, folder = self.config, self.config.folder / "model"
+        if config.tokens is not None:
+            if self.place.rank == 0:
+                draw_curves(config.folder / "log.jsonl", config.folder / "curves.png")
+            return self.folder.named(LATEST)
         model = self.trainee.model
         if config.parallel.mode == "fsdp2":
             weights = weights_of(wrapped)
@@ -417,6 +435,13 @@ class _Run:
                 signal.signal(number, handler)
 
 
+def trainee_of(config: RunConfig, model: VLJepa, decoder: Tokenizer) -> Trainee | TokenTrainee:
+    """What a run trains. decoder: the tokenizer of the Y-decoder. Raises InputError for token sizes that don't fit."""
+    if config.tokens is not None:
+        return TokenTrainee(model, config.tokens, decoder)
+    return Trainee(model, averages=any(stage.y_encoder == "ema" for stage in config.stages))
+
+
 def _augmentations(stage: Stage) -> Augmentations | None:
     if not stage.augment:
         return None
@@ -427,11 +452,5 @@ def _frame_plan(stage: Stage) -> FramePlan:
     return FramePlan(**stage.frames.model_dump())
 
 
-def _trained(trainee: Trainee) -> dict[str, Tensor]:
+def _trained(trainee: Trainee | TokenTrainee) -> dict[str, Tensor]:
     return {name: parameter for name, parameter in trainee.named_parameters() if parameter.requires_grad}
-
-
-def _scale(trainee: Trainee) -> dict[str, float]:
-    scale = trainee.model.log_scale
-    whole = scale.full_tensor() if isinstance(scale, DTensor) else scale
-    return {"scale": float(whole.detach().exp())}

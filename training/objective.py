@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.nn.vljepa import VLJepa
@@ -53,13 +54,14 @@ class Trainee(nn.Module):
             self.average = copy.deepcopy(model.y_encoder).requires_grad_(False).eval()
         self._averaging = False
         self.classes: Tokens | Tensor | None = None
+        self._stage: Stage | None = None
         self.frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
         self._still: list[nn.Module] = []
 
     def begin(self, stage: Stage, classes: Batch | None) -> Tensor | None:
         """Set up for a stage: what is trained, and where targets come from. classes: their texts as targets; returns
         their keys."""
-        self.classes = None if classes is None else classes.target
+        self._stage, self.classes = stage, None if classes is None else classes.target
         for name, parameter in self.model.named_parameters():
             off = name.startswith("y_decoder.") or (stage.y_encoder == "frozen" and name.startswith("y_encoder."))
             off = off or multiplier(name, stage.multipliers) == 0
@@ -90,6 +92,23 @@ class Trainee(nn.Module):
         if self.classes is not None:
             logits = scale * predicted @ model.encode_text(*_text(self.classes)).T
         return Embeddings(predicted, target, scale, online, negatives, logits)
+
+    def loss(self, found: Embeddings, rows: Rows, gather: Gathering, step: int) -> Tensor:
+        """See `stage_loss`."""
+        assert self._stage is not None  # it has begun
+        return stage_loss(found, rows, self._stage, gather, step)
+
+    def stepped(self) -> None:
+        """After a step that was taken."""
+        assert self._stage is not None
+        self.model.bound_temperature()
+        self.update_average(self._stage.ema)
+
+    def measures(self) -> dict[str, float]:
+        """For the log of a step."""
+        scale = self.model.log_scale
+        whole = scale.full_tensor() if isinstance(scale, DTensor) else scale
+        return {"scale": float(whole.detach().exp())}
 
     @torch.no_grad()
     def update_average(self, decay: float) -> None:

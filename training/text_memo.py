@@ -30,8 +30,9 @@ _Ids: TypeAlias = tuple[int, ...]
 class TextMemo:
     """Replaces a batch's token ids by what the frozen part of the model's Y-encoder makes of them."""
 
-    def __init__(self, model: VLJepa, *, bf16: bool) -> None:
-        self._model, self._bf16 = model, bf16
+    def __init__(self, model: VLJepa, *, bf16: bool, targets: bool = True) -> None:
+        """targets: whether they and negatives are replaced, not queries alone."""
+        self._model, self._bf16, self._targets = model, bf16, targets
         self._pooled: dict[_Ids, Tensor] = {}
         self._states: dict[_Ids, Tensor] = {}
 
@@ -41,6 +42,8 @@ class TextMemo:
         query, negatives = batch.query, batch.negatives
         if isinstance(query, Tokens) and self._model.query_embedding is None:
             query = self._queries(query)
+        if not self._targets:
+            return replace(batch, query=query)
         if negatives is not None and isinstance(negatives.texts, Tokens):
             rows, most = negatives.mask.shape
             negatives = Negatives(self._texts(negatives.texts).reshape(rows, most, -1), negatives.mask)

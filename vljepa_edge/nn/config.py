@@ -125,6 +125,27 @@ class PredictorConfig:
 
 
 @dataclass(frozen=True)
+class TokenPredictorConfig:
+    """What says the answer's tokens in place of its embedding; see `TokenPredictor`.
+
+    streams, query_dim: as of PredictorConfig. max_tokens: of an answer, its start and end token counted.
+    """
+
+    streams: tuple[StreamConfig, ...]
+    query_dim: int
+    vocab: int
+    stack: LlamaStackConfig
+    max_tokens: int = 32
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        require(len(self.streams) > 0, "a token predictor needs at least one stream")
+        sizes = (self.query_dim, self.vocab, self.max_tokens)
+        require(min(sizes) > 0, f"query_dim, vocab and max_tokens must be positive, not {sizes}")
+        require(0.0 <= self.dropout < 1.0, f"dropout must be in [0, 1), not {self.dropout}")
+
+
+@dataclass(frozen=True)
 class YDecoderConfig:
     """A decoder from an embedding to text. The paper does not disclose its own; see `YDecoder` for ours.
 

@@ -78,7 +78,7 @@ class LlamaLayer(nn.Module):
         return self._branches(x, bidirectional_attention(self._qkv(x), self.heads, cos, sin, lengths, bias=bias))
 
     def extend(self, x: Tensor, cos: Tensor, sin: Tensor, bias: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
-        """As forward, for N tokens that follow P others. bias (N, P + N).
+        """As forward, for N tokens that follow P others. bias (N, P + N), or (B, 1, N, P + N).
 
         past: keys, then values of the P tokens, (B, 2 * kv heads, P, head size); returned with the N tokens' behind.
         """
@@ -149,11 +149,12 @@ class LlamaStack(nn.Module):
             x = layer(x, cos, sin, bias, lengths)
         return x
 
-    def extend(self, x: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
+    def extend(self, x: Tensor, past: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """States (B, N, hidden) of N tokens that follow P others, each seeing those before it, and the longer cache.
 
         past: (B, cache_rows, P, head size), P = 0 at the beginning; the cache returned has P + N in its place. Rows are
-        the layers' in turn, each its keys, then its values. Raises InputError on wrong shapes.
+        the layers' in turn, each its keys, then its values. mask (B, P + N): which of all are tokens; None: all.
+        Raises InputError on wrong shapes.
         """
         if not torch.onnx.is_in_onnx_export():
             self._check_past(x, past)
@@ -161,6 +162,8 @@ class LlamaStack(nn.Module):
         cos, sin = self.cos[seen : seen + length], self.sin[seen : seen + length]  # type: ignore[index]
         place = torch.arange(seen + length, device=x.device)
         bias = (place[None, :] > place[seen:, None]).to(x.dtype) * MASKED
+        if mask is not None:
+            bias = bias + (1.0 - mask.to(x.dtype))[:, None, None, :] * MASKED
         caches = []
         for layer, old in zip(self.layers, torch.functional.split(past, 2 * self.config.kv_heads, dim=1), strict=True):
             x, new = layer.extend(x, cos, sin, bias, old)  # type: ignore[operator]

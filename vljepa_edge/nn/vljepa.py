@@ -77,10 +77,7 @@ class VLJepa(nn.Module):
     ) -> Tensor:
         """Predicted embedding (B, E). query: ids int64 (B, L) or token states (B, L, query_dim), with query_mask
         (B, L), 1 where there is a token; a row may have none."""
-        tokens = query
-        if query is not None:
-            cached = query.is_floating_point()
-            tokens = query.to(self._dtype) if cached else self.query_tokens(query, query_mask)
+        tokens = None if query is None else self.query_states(query, query_mask)
         predicted: Tensor = self.predictor(self.streams(video), tokens, query_mask)
         return predicted
 
@@ -102,6 +99,10 @@ class VLJepa(nn.Module):
                 f"this model has no X-encoder: give the streams {[s.name for s in self.config.predictor.streams]}"
             )
         return self.x_encoder.complete(self.x_encoder.encode_frozen(video))
+
+    def query_states(self, query: Tensor, mask: Tensor | None = None) -> Tensor:
+        """A query in either form, see above, as features (B, L, query_dim) for the predictor."""
+        return query.to(self._dtype) if query.is_floating_point() else self.query_tokens(query, mask)
 
     def query_tokens(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """Query token features (B, L, query_dim). Raises InputError for a query longer than the config allows."""
