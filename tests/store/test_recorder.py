@@ -13,7 +13,7 @@ import pytest
 
 from tests.media import number_of, write_video
 from tests.serve.cameras import until
-from tests.store.events import event, taken
+from tests.store.events import event
 from vljepa_edge.errors import InputError
 from vljepa_edge.model import Model
 from vljepa_edge.serve.hub import Hub
@@ -164,13 +164,16 @@ def test_clips_are_forgotten_with_their_events_and_strays_are_swept(model: Model
     put(store, video, 2, time.time())
     until(lambda: rows(folder, "SELECT count(*) FROM clip") == [(2,)])
     store.close()
-    (folder / "clips" / ".half.9.mp4").write_bytes(b"of a process that was killed")
+    (folder / "clips" / ".0123abcd.9.mp4").write_bytes(b"of a process that was killed")
+    (folder / "clips" / "8.mkv").write_bytes(b"of one that was killed before it removed it")
+    (folder / "clips" / "best of").mkdir()
+    (folder / "clips" / "holiday.mp4").write_bytes(b"of the owner")
     again = EventStore(folder, model)
     until(lambda: rows(folder, "SELECT id FROM event WHERE begun = id") == [(2,)])
-    until(lambda: [file.name for file in (folder / "clips").iterdir()] == ["2.mp4"])
+    until(lambda: sorted(file.name for file in (folder / "clips").iterdir()) == ["2.mp4", "best of", "holiday.mp4"])
     again.close()
     (size,) = rows(folder, "SELECT bytes FROM clip")[0]
-    assert size == taken(folder / "clips")
+    assert size == (folder / "clips" / "2.mp4").stat().st_size
 
 
 def test_a_clip_that_finds_no_room_is_lost_and_its_event_is_not(

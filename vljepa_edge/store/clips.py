@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from vljepa_edge.support.atomic import replacing
 
 if TYPE_CHECKING:
     from vljepa_edge.video.packets import Cut
+
+_OURS = re.compile(r"(\.[0-9a-f]{8}\.)?[0-9]{1,19}\.(mp4|mkv)")  # the name of a clip, or of one that is being written
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,12 @@ def write_clip(connection: sqlite3.Connection, folder: Path, clip: Clip) -> None
 
 
 def sweep(connection: sqlite3.Connection, folder: Path) -> None:
-    """Remove the clips that no event has: of a process that died while it wrote one, or before it removed one."""
+    """Remove the clips that no event has: of a process that died while it wrote one, or before it removed one. What
+    else lies in their folder is somebody's, and stays."""
     with transaction(connection):
         connection.execute("DELETE FROM clip WHERE id NOT IN (SELECT clip FROM event WHERE clip IS NOT NULL)")
     known = {file for (file,) in connection.execute("SELECT file FROM clip")}
     with suppress(FileNotFoundError):
         for name in set(os.listdir(folder / CLIPS)) - known:
-            (folder / CLIPS / name).unlink(missing_ok=True)
+            if _OURS.fullmatch(name):
+                (folder / CLIPS / name).unlink(missing_ok=True)
