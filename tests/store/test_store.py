@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -144,6 +146,51 @@ def test_a_store_is_of_one_process_at_a_time(store: EventStore, model: Model) ->
         EventStore(store.folder, model)
     store.close()
     EventStore(store.folder, model).close()
+
+
+def test_a_folder_that_can_not_be_locked_is_no_folder_in_use(
+    model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")  # as NFS does for a folder
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(StoreError, match="can't be locked"):
+        EventStore(tmp_path, model)
+
+
+@pytest.mark.parametrize("how", ["removed", "moved", "replaced"])
+def test_a_store_that_is_taken_away_while_it_is_written_begins_again(
+    how: str, model: Model, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "store"
+    store = EventStore(folder, model)
+    store.put(pair(1, 1.0, 2.0)[0])
+    until(lambda: store.reader.events())
+    if how == "removed":
+        shutil.rmtree(folder)
+    else:
+        folder.rename(tmp_path / "old")
+    if how == "replaced":  # as where a disk is mounted again
+        other = EventStore(folder, model)
+        other.put(pair(1, 1.0, 2.0)[0])
+        other.close()
+    for entry in (pair(1, 1.0, 2.0)[1], *pair(3, 3.0, 4.0)):
+        store.put(entry)
+    until(lambda: (folder / "events.db").exists() and store.reader.events(since=3))
+    with pytest.raises(StoreError, match="another process"):
+        EventStore(folder, model)
+    store.close()
+    kept = [found["id"] for found in store.reader.events()]
+    assert kept == ([1, 2, 3, 4] if how == "replaced" else [2, 3, 4]) and store.lost == 0
+    assert [record.getMessage() for record in caplog.records if "begins again" in record.getMessage()]
+
+
+def test_an_event_that_no_store_can_hold_is_counted_and_those_after_it_are_stored(store: EventStore) -> None:
+    store.put(Entry(1, 1, "door", NOW, event("open", 1.0, text="caf\udce9")))
+    store.put(pair(3, 3.0, 4.0)[0])
+    until(lambda: [found["id"] for found in store.reader.events()] == [3])
+    assert store.lost == 1 and store.state == "ok"
 
 
 def _text(path: Path) -> None:

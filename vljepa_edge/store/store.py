@@ -14,8 +14,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from av.error import FFmpegError
-
 from vljepa_edge.errors import StoreError
 from vljepa_edge.store.clips import Clip, sweep, write_clip
 from vljepa_edge.store.database import FILE, open_for_writing, transaction
@@ -71,7 +69,8 @@ class EventStore:
         self._stopping = False
         self._next_seen = self._next_forget = 0.0
         self._connection: sqlite3.Connection | None = None
-        self._lock = _lock(self.folder)
+        self._file: tuple[int, int] | None = None  # which one the connection is to
+        self._lock: int | None = _lock(self.folder)
         try:
             self._try_first()
         except BaseException:
@@ -129,17 +128,25 @@ class EventStore:
             self._trouble(error)
 
     def _open(self) -> sqlite3.Connection:
-        """The connection, which is made where there is none. On one thread at a time."""
+        """The connection, which is made where there is none, or its file was removed. On one thread at a time."""
+        path, is_first = self.folder / FILE, self._file is None
         if self._connection is not None:
-            return self._connection
-        connection = open_for_writing(self.folder / FILE)
+            if _identity(path) == self._file:
+                return self._connection
+            _log.warning("the store %s was removed or moved away; it begins again", self.folder)
+            self._release()
+        if self._lock is None:
+            self._lock = _lock(self.folder)
+        connection = open_for_writing(path)
         try:
             with transaction(connection):
                 connection.execute("INSERT OR IGNORE INTO model (digest, name, width) VALUES (?, ?, ?)", self._model)
             (self._row,) = connection.execute("SELECT id FROM model WHERE digest = ?", self._model[:1]).fetchone()
-            close_interrupted(connection)
-            sweep(connection, self.folder)
+            if is_first:  # else nothing was interrupted: this process goes on
+                close_interrupted(connection)
+                sweep(connection, self.folder)
             self._first_free = newest(connection) + 1
+            self._file = _identity(path)
         except BaseException:
             connection.close()
             raise
@@ -153,7 +160,7 @@ class EventStore:
             try:
                 self._write(self._open())
                 self._fine()
-            except (sqlite3.Error, OSError, StoreError) as error:
+            except Exception as error:  # of whatever type: the thread must not end unsaid
                 trouble = True
                 self._trouble(error)
             if stopping and (trouble or not self._waiting):
@@ -174,6 +181,9 @@ class EventStore:
                 write(connection, entry, self._row)
             except sqlite3.IntegrityError:  # its number is taken: the clock was set back while the disk was full
                 self.lost += 1
+            except (ValueError, OverflowError) as error:  # no store can hold it, and those behind it must not wait
+                self.lost += 1
+                _log.warning("the store %s can't hold the event %d: %s", self.folder, entry.number, error)
             with self._changed:
                 if self._waiting and self._waiting[0] is entry:  # else it made way meanwhile
                     self._waiting.popleft()
@@ -200,7 +210,7 @@ class EventStore:
             try:
                 write_clip(connection, self.folder, clip)
                 self._clips_failed = False
-            except (sqlite3.Error, OSError, FFmpegError) as error:
+            except Exception as error:  # PyAV's are of many types
                 self.lost_clips += 1
                 if not self._clips_failed:
                     _log.warning("the store %s can't take a clip (%s); its events are kept", self.folder, error)
@@ -233,7 +243,9 @@ class EventStore:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
-        os.close(self._lock)
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
 
     def _stop(self) -> None:
         with self._changed:
@@ -251,10 +263,22 @@ def _lock(folder: Path) -> int:
         raise StoreError(folder, f"can't be a store: {error.strerror}") from error
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    except BlockingIOError as error:
         os.close(handle)
         raise StoreError(folder, "another process writes into it; stop that one, or name another folder") from error
+    except OSError as error:  # of a file system without locks, as some of other machines are
+        os.close(handle)
+        raise StoreError(folder, f"can't be locked ({error.strerror}); name a folder of a local disk") from error
     return handle
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another one that takes its place; None where there is none."""
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return None
+    return about.st_dev, about.st_ino
 
 
 def _kind(error: Exception) -> State:
