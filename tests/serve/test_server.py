@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import json
@@ -21,7 +22,7 @@ from tests.serve.cameras import Switched, camera, timed, until
 from tests.serve.running import Running, Told
 from vljepa_edge.errors import InputError
 from vljepa_edge.model import Model
-from vljepa_edge.serve import sending
+from vljepa_edge.serve import bodies, sending, server
 from vljepa_edge.serve.hub import Hub, Limits
 from vljepa_edge.serve.server import Server
 from vljepa_edge.streaming.options import StreamOptions
@@ -177,6 +178,30 @@ def test_one_client_too_many_is_told_so(running: Running) -> None:
     until(lambda: running.hub.feed.clients == 0)
     with running.listening():
         assert running.hub.feed.clients == 1
+
+
+def test_connections_that_ask_nothing_or_half_of_something_keep_nobody_out(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "_HEAD", 0.5)
+    monkeypatch.setattr(bodies, "PATIENCE", 0.5)
+    running.hub.add(camera(), "door")
+    head = b"%s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    body, health = head % (b"PATCH /streams/door", 9) + b"{", head % (b"GET /health", 0)
+    with contextlib.ExitStack() as held, connect(f"ws://127.0.0.1:{running.port}/events") as lasting:
+        for sent in (b"", b"GET / HT", body, health + b"GET /he") * 4:
+            half = held.enter_context(socket.create_connection(("127.0.0.1", running.port)))
+            half.sendall(sent)
+        until(lambda: running.ask("GET", "/health")[0] == 503)  # 4 for each of 4 clients, and one that asks
+        until(lambda: running.ask("GET", "/health")[0] == 200)
+        until(lambda: len(running.server.server_state.connections) == 1)  # that which lasts
+        before = json.loads(lasting.recv(10))["data"]["id"]
+        time.sleep(0.6)
+        assert json.loads(lasting.recv(10))["data"]["id"] > before  # what has been asked for goes on
+    with running.listening() as told:
+        first = take(told, 1)[0].number or 0
+        time.sleep(0.6)
+        assert (take(told, 3)[-1].number or 0) > first
 
 
 def test_after_a_restart_a_client_goes_on_where_it_was(model: Model) -> None:

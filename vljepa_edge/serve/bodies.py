@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeVar
 
+import anyio
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.requests import Request
 
 from vljepa_edge.serve.refusal import Refusal
 
 MOST_BYTES = 65_536  # of a body
+PATIENCE = 10.0  # seconds in which it must come
 
 _Text = Annotated[str, Field(max_length=1000)]
 _Query = Annotated[
@@ -74,15 +76,19 @@ class Change(BaseModel):
 
 
 async def read_body(request: Request, kind: type[B]) -> B:
-    """The body of a request. Raises Refusal for one that is no JSON, too long, or holds what it may not."""
+    """The body of a request. Raises Refusal for one that is no JSON, too long, too slow, or holds what it may not."""
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if content_type != "application/json":  # also keeps forms of other pages out
         raise Refusal(415, "NotJson", f"the content type must be application/json, got {content_type or 'none'}")
     body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > MOST_BYTES:
-            raise Refusal(413, "TooLong", f"a body must have at most {MOST_BYTES} bytes")
+    try:
+        with anyio.fail_after(PATIENCE):
+            async for part in request.stream():
+                body += part
+                if len(body) > MOST_BYTES:
+                    raise Refusal(413, "TooLong", f"a body must have at most {MOST_BYTES} bytes")
+    except TimeoutError:
+        raise Refusal(408, "TooSlow", f"a body must come within {PATIENCE:g} s") from None
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _CONNECTIONS = 4  # for each client of events: pictures and requests beside it
 _GRACE = 2  # seconds that answers may take once the server stops
+_HEAD = 10.0  # seconds in which the head of a request must come
 
 
 class Server(uvicorn.Server):
@@ -74,11 +75,36 @@ class Server(uvicorn.Server):
 
 
 class _Protocol(H11Protocol):
-    """HTTP whose answers may cut off their connection: one that waits for a client to read could end no other way."""
+    """HTTP whose answers may cut off their connection: one that waits for a client to read could end no other way. A
+    connection that asks nothing, or half of something, is closed: phones that walk away leave such ones for good."""
+
+    _late: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
         self.app = _abortable(self.app, transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._forgive()
+
+    def _watch(self) -> None:
+        """Wait for a head, so long, unless a request is answered or has become a WebSocket."""
+        waits = self.cycle is None or self.cycle.response_complete
+        if not waits or self.transport.get_protocol() is not self:
+            self._forgive()
+        elif self._late is None:
+            self._late = self.loop.call_later(_HEAD, self.transport.abort)
+
+    def _forgive(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
 
 
 class _SocketProtocol(WebSocketsSansIOProtocol):
