@@ -235,9 +235,10 @@ def finish_decoder(
     )
     if held:
         try:
-            score = cider(decode(decoder, of_held, tokenizer), [[text] for text in held])
-            observer.write({"stage": "y_decoder", "step": config.steps, "CIDEr": score})
-            text += f", CIDEr {score:.1f} on {len(held)} texts that it was not trained on"
+            found = decode(decoder, of_held, tokenizer)
+            score, different = cider(found, [[text] for text in held]), len(set(found))
+            observer.write({"stage": "y_decoder", "step": config.steps, "CIDEr": score, "different_texts": different})
+            text += f", CIDEr {score:.1f} on {len(held)} texts that it was not trained on, {different} different ones"
         except InputError as error:
             text += f"; {error}"
     observer.say(text)

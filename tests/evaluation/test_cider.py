@@ -31,6 +31,14 @@ def test_more_references_that_agree_score_more_than_none_that_do() -> None:
     assert cider(SAID, [[text] for text in SAID]) > 300
 
 
+def test_a_model_that_says_the_same_of_everything_has_the_score_of_pycocoevalcap_too() -> None:
+    module = pytest.importorskip("pycocoevalcap.cider.cider")
+    truth = [["a"], ["dogs run over grass"]]
+    expected, _ = module.Cider().compute_score(dict(enumerate(truth)), dict.fromkeys(range(2), ["a"]))
+    assert cider(["a", "a"], truth) == pytest.approx(100 * float(expected))
+    assert float(expected) > 0
+
+
 @pytest.mark.parametrize(("said", "references"), [([], []), (["a"], []), (["a", "b"], [["a"], []])])
 def test_texts_without_references_are_refused(said: list[str], references: list[list[str]]) -> None:
     pytest.importorskip("pycocoevalcap")

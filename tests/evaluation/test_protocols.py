@@ -86,6 +86,16 @@ def test_captions_are_scored_by_cider() -> None:
     swapped = Knows(dict(zip(clips, reversed(said), strict=True)))
     assert measure(task, right)["CIDEr"] > 900
     assert measure(task, swapped)["CIDEr"] == 0.0
+    assert measure(task, right)["different texts"] == 100.0
+
+
+def test_a_model_that_says_the_same_of_everything_is_seen_beside_its_cider() -> None:
+    pytest.importorskip("pycocoevalcap")
+    clips = [Media(Path(f"{name}.mp4")) for name in "abcd"]
+    said = ("a", "a", "dogs run over grass", "two men ride bikes")
+    task = items.Captioning(tuple(Described(clip, (text,)) for clip, text in zip(clips, said, strict=True)))
+    collapsed = measure(task, Knows(dict.fromkeys(clips, "a")))
+    assert collapsed["CIDEr"] > 100 and collapsed["different texts"] == 25.0
 
 
 def test_nothing_to_measure_is_an_error() -> None:
