@@ -1,8 +1,10 @@
-"""Policy push: running Ward in the C++ core, one embedding a push. Peer: the same policy in NumPy."""
+"""Policy push: running Ward and local variance in the C++ core, one embedding a push. Peers: the same in NumPy."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +12,18 @@ from numpy.typing import NDArray
 from benchmarks.bench import THREADS, Bench
 from benchmarks.comparison import Comparison, Limit, Stage
 from benchmarks.interleave import Case, Samples
-from vljepa_edge.streaming.policy import RunningWard
+from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard
 
 WIDTHS = (384, 1536)
 PUSHES = 1000
+_HOP = 0.25  # seconds
 _BYTES = 4 + 8 + 8  # of one element: the embedding read, the segment's sum read and written
+
+
+class Peer(Protocol):
+    def push(self, embedding: NDArray[np.float32], time: float) -> bool:
+        """True when a segment opened."""
+        ...
 
 
 class NumpyRunningWard:
@@ -52,6 +61,34 @@ class NumpyRunningWard:
         return True
 
 
+class NumpyLocalVariance:
+    """LocalVariance for hops of one length."""
+
+    def __init__(self, policy: LocalVariance, hop: float) -> None:
+        self._policy = policy
+        self._least = policy.min_duration - 0.25 * min(hop, policy.min_duration)
+        self._pool: deque[NDArray[np.float32]] = deque(maxlen=policy.smooth)
+        self._window: deque[NDArray[np.float64]] = deque(maxlen=policy.window)
+        self._start = -np.inf
+
+    def push(self, embedding: NDArray[np.float32], time: float) -> bool:
+        """True when a segment opened."""
+        self._observe(embedding)
+        if self._start > -np.inf and np.var(self._window, axis=0).sum() <= self._policy.threshold:
+            return False
+        if time - self._start < self._least:
+            return False
+        self._start = time
+        self._pool.clear()
+        self._window.clear()
+        self._observe(embedding)
+        return True
+
+    def _observe(self, embedding: NDArray[np.float32]) -> None:
+        self._pool.append(embedding)
+        self._window.append(np.mean(self._pool, axis=0, dtype=np.float64))
+
+
 def embeddings(count: int, width: int, scene: int = 40) -> NDArray[np.float32]:
     """Noisy unit embeddings (count, width) that change every `scene` rows."""
     draw = np.random.default_rng(0)
@@ -61,19 +98,24 @@ def embeddings(count: int, width: int, scene: int = 40) -> NDArray[np.float32]:
 
 
 def stages(bench: Bench) -> list[Stage]:
-    return [_width(bench, width) for width in WIDTHS]
+    ward, variance = RunningWard(), LocalVariance()
+    peers: dict[Policy, Callable[[int], Peer]] = {
+        ward: lambda width: NumpyRunningWard(width, ward.threshold, ward.min_duration),
+        variance: lambda width: NumpyLocalVariance(variance, _HOP),
+    }
+    return [_pushed(bench, policy, width, start) for policy, start in peers.items() for width in WIDTHS]
 
 
-def _width(bench: Bench, width: int) -> Stage:
-    rows, policy = embeddings(PUSHES, width), RunningWard()
+def _pushed(bench: Bench, policy: Policy, width: int, start: Callable[[int], Peer]) -> Stage:
+    rows = embeddings(PUSHES, width)
 
     def ours() -> int:
         push = policy.start(width).push
-        return sum(push(row, 0.25 * i).opened for i, row in enumerate(rows))
+        return sum(push(row, _HOP * i).opened for i, row in enumerate(rows))
 
     def peer() -> int:
-        push = NumpyRunningWard(width, policy.threshold, policy.min_duration).push
-        return sum(push(row, 0.25 * i) for i, row in enumerate(rows))
+        push = start(width).push
+        return sum(push(row, _HOP * i) for i, row in enumerate(rows))
 
     found: tuple[Callable[[], int], Callable[[], int]] = ours, peer
     opened = {run() for run in found}
@@ -81,10 +123,10 @@ def _width(bench: Bench, width: int) -> Stage:
         raise ValueError(f"the NumPy policy does not cut as the C++ one: {opened} segments")
     note = f"{PUSHES} pushes a sample; both cut at the same {opened.pop()} places."
     cases = [Case("C++ core", ours), Case("NumPy", peer)]
-    title = f"policy, {PUSHES} pushes of {width}"
+    title = f"{policy.name}, {PUSHES} pushes of {width}"
 
     def tell(samples: tuple[Samples, ...]) -> Comparison:
         limit = Limit(1e3 * PUSHES * _BYTES * width / bench.limits.memory[THREADS], "its bytes through memory once")
         return Comparison(title, samples, limit, (note,))
 
-    return Stage(title, cases, tell, 0.2)
+    return Stage(title, cases, tell, 0.1)

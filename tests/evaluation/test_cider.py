@@ -34,7 +34,7 @@ def test_more_references_that_agree_score_more_than_none_that_do() -> None:
 def test_a_model_that_says_the_same_of_everything_has_the_score_of_pycocoevalcap_too() -> None:
     module = pytest.importorskip("pycocoevalcap.cider.cider")
     truth = [["a"], ["dogs run over grass"]]
-    expected, _ = module.Cider().compute_score(dict(enumerate(truth)), dict.fromkeys(range(2), ["a"]))
+    expected, _ = module.Cider().compute_score(dict(enumerate(truth)), {0: ["a"], 1: ["a"]})
     assert cider(["a", "a"], truth) == pytest.approx(100 * float(expected))
     assert float(expected) > 0
 

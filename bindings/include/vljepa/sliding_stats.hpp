@@ -7,8 +7,8 @@ namespace vljepa {
 
 /// Mean and variance of the last `window` embeddings.
 ///
-/// A push costs O(width) amortised: Welford's update for a replaced sample, and an exact two-pass recomputation each
-/// time the ring buffer wraps, so that rounding errors never live longer than one window however long the stream is.
+/// A push costs O(width) amortised: Welford's update for a replaced sample. When the ring buffer wraps and rounding may
+/// have grown to 1e-13, all is computed anew in two passes, so it never grows however long the stream is.
 /// Memory is window * width floats.
 class SlidingStats {
   public:
@@ -17,6 +17,8 @@ class SlidingStats {
 
     /// `embedding` points at `width()` floats. Throws InputError, and changes nothing, if one isn't finite.
     void push(const float* embedding);
+    /// The same of an embedding that is known to be finite.
+    void push_finite(const float* embedding);
     void clear();
 
     std::size_t width() const { return mean_.size(); }
@@ -37,6 +39,7 @@ class SlidingStats {
     std::vector<float> ring_;
     std::vector<double> mean_;
     double squares_ = 0.0;  // sum of squared distances to the mean
+    double rounded_ = 0.0;  // sum of that after each push since it was computed anew: the scale of rounding
 };
 
 }  // namespace vljepa

@@ -7,8 +7,11 @@ namespace vljepa {
 // Sums are in double, over sixteen lanes that are added up at the end, with AVX2 where it is. So they are the same bits
 // whichever it is, and none waits for the sum before it.
 
-/// Sum of squares. Finite exactly when every element is, since a float's square always fits a double.
+/// Sum of squares.
 double squared_norm(const float* x, std::size_t width);
+
+/// Whether no element is infinite or NaN.
+bool all_finite(const float* x, std::size_t width);
 
 /// Product of two rows of floats.
 double dot(const float* a, const float* b, std::size_t width);
@@ -22,6 +25,15 @@ double squared_distance(const float* a, const float* b, std::size_t width);
 /// `sum` += `x`, element by element.
 void add_to(double* sum, const float* x, std::size_t width);
 void add_to(double* sum, const double* x, std::size_t width);
+
+/// `rounded` = `x` in float, element by element.
+void round_to(float* rounded, const double* x, std::size_t width);
+
+/// One more embedding in a mean, of which it is `share`: `mean` += (`x` - `mean`) * `share`. How much that adds to the sum
+/// of squared distances to the mean.
+double join_mean(double* mean, const float* x, double share, std::size_t width);
+/// The same with `x` in place of `old`, which is overwritten.
+double replace_in_mean(double* mean, float* old, const float* x, double share, std::size_t width);
 
 /// Ward's cost of joining clusters of n and k members whose means are sqrt(distance2) apart: the growth of the
 /// within-cluster sum of squares.

@@ -77,7 +77,7 @@ Decision Policy::push(const float* embedding, std::size_t width, double time, st
         throw InputError("since " + std::to_string(*since) + " s is not supported; use a time not after " +
                          std::to_string(time) + " s, the time of the embedding");
     }
-    if (!std::isfinite(squared_norm(embedding, width))) {
+    if (!all_finite(embedding, width)) {
         throw InputError("the embedding at " + std::to_string(time) +
                          " s is not finite; push finite numbers of unit norm");
     }
@@ -179,10 +179,13 @@ Decision LocalVariance::step(const float* embedding, double time) {
 }
 
 void LocalVariance::observe(const float* embedding) {
-    pool_.push(embedding);
-    std::transform(pool_.mean().begin(), pool_.mean().end(), pooled_.begin(),
-                   [](double x) { return static_cast<float>(x); });
-    window_.push(pooled_.data());
+    if (options_.smooth == 1) {
+        window_.push_finite(embedding);
+        return;
+    }
+    pool_.push_finite(embedding);
+    round_to(pooled_.data(), pool_.mean().data(), pooled_.size());
+    window_.push_finite(pooled_.data());
 }
 
 RunningWard::RunningWard(std::size_t width, const RunningWardOptions& options)
@@ -240,7 +243,7 @@ Decision RunningWard::step(const float* embedding, double time) {
 }
 
 double RunningWard::cost_of(const float* embedding) {
-    if (options_.smooth > 1) pool_.push(embedding);
+    if (options_.smooth > 1) pool_.push_finite(embedding);
     const double distance2 = options_.smooth > 1 ? open_.squared_distance_to(pool_.mean().data())
                                                  : open_.squared_distance_to(embedding);
     return ward_cost(static_cast<double>(open_.count()), 1.0, distance2);
@@ -249,7 +252,7 @@ double RunningWard::cost_of(const float* embedding) {
 void RunningWard::pool_from(const float* embedding) {
     if (options_.smooth == 1) return;
     pool_.clear();
-    pool_.push(embedding);
+    pool_.push_finite(embedding);
 }
 
 void RunningWard::settle() {

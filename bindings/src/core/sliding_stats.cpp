@@ -1,12 +1,19 @@
 #include "vljepa/sliding_stats.hpp"
 
 #include <algorithm>
-#include <cmath>
 
 #include "vljepa/error.hpp"
 #include "vljepa/vector_math.hpp"
 
 namespace vljepa {
+
+namespace {
+
+// Each push rounds by 1e-16 of the sum of squares. Sums are made anew when that may be so many times 1e-16 of the sum
+// there is: after so many pushes, or when something large has left the window.
+constexpr double kRounding = 256.0;
+
+}  // namespace
 
 SlidingStats::SlidingStats(std::size_t width, std::size_t window) : window_(window) {
     if (width == 0) throw InputError("width 0 is not supported; use at least 1");
@@ -16,46 +23,33 @@ SlidingStats::SlidingStats(std::size_t width, std::size_t window) : window_(wind
 }
 
 void SlidingStats::push(const float* embedding) {
+    if (!all_finite(embedding, width())) throw InputError("the embedding is not finite; push finite numbers");
+    push_finite(embedding);
+}
+
+void SlidingStats::push_finite(const float* embedding) {
     const std::size_t width = mean_.size();
-    if (!std::isfinite(squared_norm(embedding, width))) {
-        throw InputError("the embedding is not finite; push finite numbers");
-    }
     float* slot = ring_.data() + next_ * width;
-    double* mean = mean_.data();
     double change = 0.0;
     if (count_ < window_) {
         ++count_;
-        const double share = 1.0 / static_cast<double>(count_);
-#pragma omp simd reduction(+ : change)
-        for (std::size_t i = 0; i < width; ++i) {
-            const double x = embedding[i];
-            const double before = x - mean[i];
-            mean[i] += before * share;
-            change += before * (x - mean[i]);
-        }
+        change = join_mean(mean_.data(), embedding, 1.0 / static_cast<double>(count_), width);
+        std::copy(embedding, embedding + width, slot);
     } else {
-        const double share = 1.0 / static_cast<double>(count_);
-#pragma omp simd reduction(+ : change)
-        for (std::size_t i = 0; i < width; ++i) {
-            const double x = embedding[i];
-            const double old = slot[i];
-            const double old_mean = mean[i];
-            mean[i] += (x - old) * share;
-            change += (x - old) * ((x - mean[i]) + (old - old_mean));
-        }
+        change = replace_in_mean(mean_.data(), slot, embedding, 1.0 / static_cast<double>(count_), width);
     }
-    squares_ = std::max(0.0, squares_ + change);
-    std::copy(embedding, embedding + width, slot);
-    if (++next_ == window_) {
-        next_ = 0;
-        recompute();
-    }
+    const double before = squares_;
+    squares_ = std::max(0.0, before + change);
+    rounded_ += std::max(before, squares_);
+    if (++next_ == window_) next_ = 0;
+    if (next_ == 0 && (window_ == 1 || rounded_ > kRounding * squares_)) recompute();
 }
 
 void SlidingStats::clear() {
     count_ = 0;
     next_ = 0;
     squares_ = 0.0;
+    rounded_ = 0.0;
     std::fill(mean_.begin(), mean_.end(), 0.0);
 }
 
@@ -79,6 +73,7 @@ void SlidingStats::recompute() {
         }
     }
     squares_ = squares;
+    rounded_ = 0.0;
 }
 
 }  // namespace vljepa

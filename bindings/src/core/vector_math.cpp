@@ -1,5 +1,7 @@
 #include "vljepa/vector_math.hpp"
 
+#include <algorithm>
+
 #if defined(_MSC_VER)
 #define VLJEPA_INLINE __forceinline
 #define VLJEPA_INLINED
@@ -45,6 +47,40 @@ VLJEPA_INLINE void add(double* sum, const X* x, std::size_t width) {
     for (std::size_t i = 0; i < width; ++i) sum[i] += x[i];
 }
 
+VLJEPA_INLINE void round_all(float* rounded, const double* x, std::size_t width) {
+    for (std::size_t i = 0; i < width; ++i) rounded[i] = static_cast<float>(x[i]);
+}
+
+// x - x is 0 where x is finite, and NaN where it isn't; a NaN stays in the sum.
+VLJEPA_INLINE bool finite_all(const float* x, std::size_t width) {
+    constexpr std::size_t kFloats = 2 * kLanes;
+    float lanes[kFloats] = {};
+    const std::size_t blocked = width - width % kFloats;
+    for (std::size_t i = 0; i < blocked; i += kFloats) {
+        for (std::size_t j = 0; j < kFloats; ++j) lanes[j] += x[i + j] - x[i + j];
+    }
+    for (std::size_t i = blocked; i < width; ++i) lanes[i - blocked] += x[i] - x[i];
+    return std::all_of(lanes, lanes + kFloats, [](float lane) { return lane == 0.0F; });
+}
+
+VLJEPA_INLINE double join(double* mean, const float* x, double share, std::size_t width) {
+    return sum_of(width, [=](std::size_t i) VLJEPA_INLINED {
+        const double before = x[i] - mean[i];
+        mean[i] += before * share;
+        return before * (x[i] - mean[i]);
+    });
+}
+
+VLJEPA_INLINE double replace(double* mean, float* old, const float* x, double share, std::size_t width) {
+    return sum_of(width, [=](std::size_t i) VLJEPA_INLINED {
+        const double step = static_cast<double>(x[i]) - old[i];
+        const double from_old = old[i] - mean[i];
+        mean[i] += step * share;
+        old[i] = x[i];
+        return step * ((x[i] - mean[i]) + from_old);
+    });
+}
+
 // The loops compiled for one kind of processor.
 struct Loops {
     double (*norm)(const float*, std::size_t);
@@ -54,6 +90,10 @@ struct Loops {
     double (*between_floats)(const float*, const float*, std::size_t);
     void (*add)(double*, const double*, std::size_t);
     void (*add_floats)(double*, const float*, std::size_t);
+    void (*round)(float*, const double*, std::size_t);
+    bool (*finite)(const float*, std::size_t);
+    double (*join)(double*, const float*, double, std::size_t);
+    double (*replace)(double*, float*, const float*, double, std::size_t);
 };
 
 #define VLJEPA_LOOPS(name, target)                                                                                    \
@@ -73,7 +113,18 @@ struct Loops {
         }                                                                                                             \
         target static void doubles(double* sum, const double* x, std::size_t width) { vljepa::add(sum, x, width); }   \
         target static void floats(double* sum, const float* x, std::size_t width) { vljepa::add(sum, x, width); }     \
-        static Loops loops() { return {norm, product, distance, to_floats, floats_apart, doubles, floats}; }          \
+        target static void round(float* to, const double* x, std::size_t width) { round_all(to, x, width); }          \
+        target static bool finite(const float* x, std::size_t width) { return finite_all(x, width); }                 \
+        target static double joined(double* mean, const float* x, double share, std::size_t width) {                  \
+            return vljepa::join(mean, x, share, width);                                                               \
+        }                                                                                                             \
+        target static double replaced(double* mean, float* old, const float* x, double share, std::size_t width) {    \
+            return vljepa::replace(mean, old, x, share, width);                                                       \
+        }                                                                                                             \
+        static Loops loops() {                                                                                        \
+            return {norm, product, distance, to_floats, floats_apart, doubles, floats,                                \
+                    round, finite, joined, replaced};                                                                 \
+        }                                                                                                             \
     }
 
 VLJEPA_LOOPS(Plain, );
@@ -94,6 +145,8 @@ const Loops& loops() {
 
 double squared_norm(const float* x, std::size_t width) { return loops().norm(x, width); }
 
+bool all_finite(const float* x, std::size_t width) { return loops().finite(x, width); }
+
 double dot(const float* a, const float* b, std::size_t width) { return loops().product(a, b, width); }
 
 double squared_distance(const double* a, double scale_a, const double* b, double scale_b, std::size_t width) {
@@ -109,5 +162,15 @@ double squared_distance(const float* a, const float* b, std::size_t width) { ret
 void add_to(double* sum, const float* x, std::size_t width) { loops().add_floats(sum, x, width); }
 
 void add_to(double* sum, const double* x, std::size_t width) { loops().add(sum, x, width); }
+
+void round_to(float* rounded, const double* x, std::size_t width) { loops().round(rounded, x, width); }
+
+double join_mean(double* mean, const float* x, double share, std::size_t width) {
+    return loops().join(mean, x, share, width);
+}
+
+double replace_in_mean(double* mean, float* old, const float* x, double share, std::size_t width) {
+    return loops().replace(mean, old, x, share, width);
+}
 
 }  // namespace vljepa
