@@ -119,7 +119,7 @@ class Questions(Remade):
     def _asked(self, caption: str, facts: Facts, rng: random.Random) -> Asked | None:
         own = parse(caption)
         makers: dict[Callable[..., Asked | None], float] = {
-            self._exists: 3.0, _what: 1.0, _who: 1.0, _where: 1.2, _count: 1.5, _colour: 2.0, _doing: 1.5,
+            self._exists: 3.0, _what: 1.0, _who: 1.0, _where: 1.2, count_asked: 1.5, _colour: 2.0, _doing: 1.5,
             _wearing: 0.8,
         }  # fmt: skip
         left = list(makers)
@@ -281,7 +281,8 @@ def _only(own: Parsed, phrase: Phrase) -> bool:
     return True
 
 
-def _count(own: Parsed, facts: Facts, rng: random.Random) -> Asked | None:
+def count_asked(own: Parsed, facts: Facts, rng: random.Random) -> Asked | None:
+    """How many there are of something that a caption counts, where no other one of the photograph says otherwise."""
     choices: list[tuple[str, int]] = []
     for phrase in own.phrases:
         if not phrase.plain or is_a(phrase, "event", "place", "clothing", "body part", "structure", "accessory"):

@@ -9,12 +9,9 @@ from __future__ import annotations
 import argparse
 import random
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 from rich.progress import track
 
@@ -23,7 +20,8 @@ from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
 from vljepa_edge.training.tiny import assets
 from vljepa_edge.training.tiny import captions as say
 from vljepa_edge.training.tiny.cutouts import held_out, load_backgrounds, load_cutouts
-from vljepa_edge.training.tiny.scenes import FPS, SIZE, Painter, random_scene
+from vljepa_edge.training.tiny.lossless import write_clip
+from vljepa_edge.training.tiny.scenes import SIZE, Painter, random_scene
 from vljepa_edge.training.tiny.variation import wordings
 
 CLIPS, STILLS = 32, 8
@@ -37,7 +35,7 @@ def write_calibration(folder: Path, painter: Painter, names: Sequence[str]) -> P
     queries, texts = dict.fromkeys(CAPTION_QUERIES), dict[str, None]()
     for i in track(range(CLIPS), "drawing calibration clips"):
         scene = random_scene(rng, names, pairs=0.2, groups=0.3)
-        _write_video(folder / f"clip{i:02}.mkv", painter.draw(scene, rng))
+        write_clip(folder / f"clip{i:02}.mkv", painter.draw(scene, rng))
         texts |= dict.fromkeys(wordings(scene)[:2])
         for kind in say.QUESTION_KINDS:
             question = say.question(scene, kind, rng, list(names))
@@ -48,15 +46,6 @@ def write_calibration(folder: Path, painter: Painter, names: Sequence[str]) -> P
     (folder / QUERY_FILE).write_text("\n".join(queries) + "\n", encoding="utf-8")
     (folder / TEXT_FILE).write_text("\n".join(texts) + "\n", encoding="utf-8")
     return folder
-
-
-def _write_video(path: Path, frames: NDArray[np.uint8]) -> None:
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("ffv1", rate=Fraction(FPS))
-        stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "bgr0"
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24").reformat(format="bgr0")))
-        container.mux(stream.encode(None))
 
 
 def main() -> None:

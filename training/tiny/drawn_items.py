@@ -24,8 +24,8 @@ _STAY = 0.75  # how likely the next clip plays in the same place
 _COUNT = 200  # clips of a stream, more than it shows
 
 
-class _Place(Painter):
-    """Draws before one background."""
+class Place(Painter):
+    """Draws before one background, which the seed chooses."""
 
     def __init__(self, other: Painter, seed: str) -> None:
         super().__init__(other.cutouts, other.backgrounds)
@@ -62,7 +62,7 @@ def drawn_items(rng: random.Random, tuning: bool) -> tuple[list[Item], str]:
     place = painter
     for number in range(_COUNT):
         if not number or rng.random() < 1 - _STAY:
-            place = _Place(painter, f"{rng.random()}")
+            place = Place(painter, f"{rng.random()}")
         scene = random_scene(rng, names, pairs=PAIRS, groups=GROUPS)
         items.append(_Clip(place, scene, f"{rng.random()}", tuple(say.captions(scene))))
     return items, hashlib.sha256("\0".join(names).encode()).hexdigest()

@@ -157,7 +157,7 @@ class Painter:
 
     def _group(self, scene: Scene, rng: random.Random) -> list[Item]:
         size = rng.uniform(60, 84) if scene.count == 2 else rng.uniform(48, 70)
-        places = _apart(scene.count, size * 1.02, rng)
+        places = apart(scene.count, size * 1.02, rng)
         path = [Pose(0.7 * p.dx, 0.7 * p.dy, p.scale, p.angle, p.visible) for p in motion_path(scene.motion, rng)]
         return [Item(self.sprite(scene.name, size * rng.uniform(0.9, 1.05), rng), x, y, path) for x, y in places]
 
@@ -230,7 +230,7 @@ def _slide(dx: float) -> list[Pose]:
     return [Pose(dx * t, 0.0) for t in _STEPS]
 
 
-def _apart(count: int, distance: float, rng: random.Random) -> list[tuple[float, float]]:
+def apart(count: int, distance: float, rng: random.Random) -> list[tuple[float, float]]:
     """Places at least `distance` px apart along one axis or the other, inside the frame."""
     low, high = 42.0, SIZE - 42.0
     while True:
