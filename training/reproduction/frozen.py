@@ -13,6 +13,7 @@ from vljepa_edge.evaluation.embedder import Array, Look
 from vljepa_edge.evaluation.items import Seen
 from vljepa_edge.model import Model
 from vljepa_edge.perception.features import seen_names
+from vljepa_edge.video.frame import Image
 from vljepa_edge.video.stretch import FramePlan
 
 ReadOut = Literal["mean", "change"]
@@ -72,6 +73,6 @@ class Frozen:
         row: Array = np.mean(found, 0, dtype=np.float32)
         return row
 
-    def _frame(self, frame: Array) -> Array:
+    def _frame(self, frame: Image) -> Array:
         features = self._model.vision.encode_frame(frame)
         return np.concatenate([features[name].astype(np.float32).ravel() for name in self._streams])

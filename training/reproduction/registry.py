@@ -11,7 +11,14 @@ from types import MappingProxyType
 from vljepa_edge.errors import InputError
 from vljepa_edge.training.reproduction.experiment import Experiment
 
-_EXPERIMENTS: MappingProxyType[str, str] = MappingProxyType({})
+_EXPERIMENTS: MappingProxyType[str, str] = MappingProxyType(
+    {
+        "counting": "counting:COUNTING",
+        "hallucination": "hallucination:HALLUCINATION",
+        "world": "world:WORLD",
+        "latency": "latency:LATENCY",
+    }
+)
 """By name `module:NAME`, where it is defined, in the order of the paper."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,14 @@ RULE = (
     "the largest minus the smallest difference of a seed. The claim holds where all differences count for it, it does "
     "not hold where one counts against it, and otherwise it is not decided."
 )
+
+
+class Judged(Protocol):
+    """A part of a claim."""
+
+    def verdict(self, results: Results) -> Verdict:
+        """Of this part alone."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -52,11 +61,30 @@ class Contrast:
         return Verdict(HOLDS if effect > 0 else FAILS, (said,))
 
 
-def all_of(contrasts: Sequence[Contrast]) -> Callable[[Results], Verdict]:
+@dataclass(frozen=True)
+class Within:
+    """That of one arm the figure `above` is above the figure `below`, with the same seeds."""
+
+    arm: str
+    above: str
+    below: str
+
+    def verdict(self, results: Results) -> Verdict:
+        """Of this comparison alone."""
+        own = results.get(self.arm, {})
+        parts = {
+            f"{self.arm}, {name}": {seed: {"value": found[name]} for seed, found in own.items() if name in found}
+            for name in (self.above, self.below)
+        }
+        over, under = parts
+        return Contrast(over, under, ("value",)).verdict(parts)
+
+
+def all_of(parts: Sequence[Judged]) -> Callable[[Results], Verdict]:
     """Judges a claim by RULE."""
 
     def judge(results: Results) -> Verdict:
-        found = [contrast.verdict(results) for contrast in contrasts]
+        found = [part.verdict(results) for part in parts]
         outcomes = [one.outcome for one in found]
         outcome = FAILS if FAILS in outcomes else OPEN if OPEN in outcomes else HOLDS
         return Verdict(outcome, tuple(line for one in found for line in one.why))

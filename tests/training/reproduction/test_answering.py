@@ -20,9 +20,7 @@ RNG = np.random.default_rng(0)
 def task(count: int = 40) -> Questions:
     right = RNG.integers(0, 2, count).tolist()
     media = [Media(Path(f"{number % 10}.png")) for number in range(count)]
-    return Questions(
-        tuple(Question(media[n], f"question {n}", YES_NO, right[n], "ab"[n % 2]) for n in range(count))
-    )
+    return Questions(tuple(Question(media[n], f"question {n}", YES_NO, right[n], "ab"[n % 2]) for n in range(count)))
 
 
 def test_figures_are_those_of_scikit_learn() -> None:
