@@ -7,11 +7,11 @@ import hmac
 import ipaddress
 import re
 from collections.abc import Mapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
+from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -110,7 +110,7 @@ class Access:
             return self._let_in(scope)  # a token stays in no address bar
         origin = headers.get("origin")
         changes = scope["type"] == "websocket" or scope["method"] not in _SAFE
-        if changes and origin is not None and urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
+        if changes and origin is not None and _netloc(origin) != headers.get("host", "").lower():
             return refuse(Refusal(403, "OtherSite", "pages of other sites may not use this server"))
         return None
 
@@ -118,11 +118,9 @@ class Access:
         scheme, _, token = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and self._is_token(token.strip()):
             return True
-        try:
-            morsel = SimpleCookie(headers.get("cookie", "")).get(self._cookie)
-        except CookieError:
-            return False
-        return morsel is not None and hmac.compare_digest(morsel.value.encode(), self._pass.encode())
+        # As browsers take them: cookies of other servers of this host come, too, and not all are as the standard wants.
+        given = cookie_parser(headers.get("cookie", "")).get(self._cookie, "")
+        return hmac.compare_digest(given.encode(), self._pass.encode())
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), (self._token or "").encode())
@@ -145,6 +143,13 @@ def refuse(refusal: Refusal, headers: Mapping[str, str] | None = None) -> Respon
 def _hostname(host: str) -> str | None:
     try:
         return urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def _netloc(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
     except ValueError:
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -32,6 +33,7 @@ from vljepa_edge.video.inputs import is_of_program
 if TYPE_CHECKING:
     from vljepa_edge.serve.mqtt.publisher import Publisher
 
+_NUMBER = re.compile(r"[0-9]{1,18}")  # of an event: longer ones than SQLite and int() take are none
 _MOST_RATE = 30.0  # pictures a second
 _DEFAULT_RATE = 8.0
 
@@ -69,7 +71,7 @@ class Routes:
             Route("/streams/{name}", self.remove_stream, methods=["DELETE"]),
             Route("/events", self.events, methods=["GET"]),
             WebSocketRoute("/events", self.events_socket),
-            Route("/events/{number:int}.jpg", self.event_picture, methods=["GET"]),
+            Route("/events/{number}.jpg", self.event_picture, methods=["GET"]),
             Route("/frame.jpg", self.frame, methods=["GET"]),
             Route("/video.mjpg", self.video, methods=["GET"]),
             Route("/health", self.health, methods=["GET"]),
@@ -147,10 +149,11 @@ class Routes:
 
     async def event_picture(self, request: Request) -> Response:
         """What an event was about."""
-        number: int = request.path_params["number"]
+        text: str = request.path_params["number"]
+        number = int(text) if _NUMBER.fullmatch(text) else -1
         picture = self._hub.pictures.get(number)
         store = self._hub.store
-        if picture is None and store is not None and number < 2**63:
+        if picture is None and store is not None:
             picture = await run_in_threadpool(store.reader.picture, number)
         if picture is None:
             raise Refusal(404, "NoPicture", "there is no such picture, or it made way for newer ones")
@@ -219,7 +222,7 @@ class Routes:
 def _whole(text: str | None, what: str) -> int | None:
     if text is None:
         return None
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
+    if not _NUMBER.fullmatch(text):
         raise InputError(f"{what} must be the id of an event, an integer of at most 18 digits, got {text[:40]!r}")
     return int(text)
 
