@@ -206,13 +206,19 @@ def test_a_bundle_says_of_which_commit_it_was_made(tmp_path: Path, monkeypatch: 
         export_any("robots/vljepa-small@v2.0", tmp_path / "none", Plan("fp16", window=4), None, quiet)
 
 
-def test_a_model_without_a_decoder_or_with_a_window_that_does_not_fit_is_refused(tmp_path: Path) -> None:
+def test_a_model_without_a_decoder_a_causal_one_and_a_window_that_does_not_fit_are_refused(tmp_path: Path) -> None:
     source, _ = checkpoint(tmp_path / "a", decoder=False)
     with pytest.raises(ExportError, match="has no Y-decoder"):
         export(source, tmp_path / "out", Plan("fp16", window=4))
     source, _ = checkpoint(tmp_path / "b")
     with pytest.raises(ExportError, match="multiple of 2 frames, not 3"):
         export(source, tmp_path / "out", Plan("fp16", window=3))
+    config = json.loads((source / "config.json").read_text())
+    causal = config | {"predictor": config["predictor"] | {"causal": True}}
+    (source / "config.json").write_text(json.dumps(causal))
+    with pytest.raises(ExportError, match="causal must be false"):
+        export(source, tmp_path / "out", Plan("fp16", window=4))
+    (source / "config.json").write_text(json.dumps(config))
     (source / "tokenizers" / "query.json").write_text("{}")
     with pytest.raises(BundleError, match="not a tokenizer"):
         export(source, tmp_path / "out", Plan("fp16", window=4))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.nn.config import ConceptConfig, LlamaStackConfig, PredictorConfig, StreamConfig
+from vljepa_edge.nn.llama import LlamaStack
 from vljepa_edge.nn.predictor import Predictor
 
 STACK = LlamaStackConfig(hidden=32, layers=2, heads=4, kv_heads=2, ffn=48, max_positions=64)
@@ -79,6 +80,36 @@ def test_the_query_sees_the_vision_tokens(config: PredictorConfig) -> None:
     states = predictor.states(vision, query).tokens[:, -4:]
     for gradient in torch.autograd.grad(states.sum(), list(vision.values())):
         assert bool((gradient.abs().amax(-1) > 0).all())
+
+
+def test_a_causal_predictor_attends_as_transformers_llama_does() -> None:
+    from transformers import LlamaConfig, LlamaModel
+
+    config = replace(PAPER, causal=True)
+    torch.manual_seed(3)
+    llama = LlamaModel(
+        LlamaConfig(
+            vocab_size=8, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, max_position_embeddings=64, rms_norm_eps=1e-5,
+        )
+    ).eval()  # fmt: skip
+    predictor = make(config)
+    predictor.stack.load_state_dict(LlamaStack.from_hf(llama).state_dict())
+    query, mask = torch.randn(2, 4, 20), torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    seen = streams(config)
+    with torch.no_grad():
+        tokens = torch.cat((predictor.streams["x_encoder"](seen["x_encoder"]), predictor.query(query)), 1)
+        real = torch.cat((torch.ones(2, 7, dtype=torch.int64), mask), 1)
+        expected = llama(inputs_embeds=tokens, attention_mask=real).last_hidden_state
+        weight = real[..., None].float()
+        pooled = predictor.head((expected * weight).sum(1) / weight.sum(1))
+        found = predictor(seen, query, mask)
+        torch.testing.assert_close(found, nn.functional.normalize(pooled, dim=-1), atol=1e-5, rtol=0)
+        torch.testing.assert_close(
+            predictor.states(seen, query, mask).tokens[:, :7], expected[:, :7], atol=1e-5, rtol=0
+        )
+        blind = predictor.states(seen, torch.randn(2, 4, 20), mask).tokens  # vision does not see the query
+        torch.testing.assert_close(blind[:, :7], expected[:, :7], atol=1e-5, rtol=0)
 
 
 @both

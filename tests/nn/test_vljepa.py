@@ -118,6 +118,17 @@ def test_assembled_parts_carry_the_real_weights(sources: Path) -> None:
     torch.testing.assert_close(model.eval().y_encoder.token_states(IDS, MASK), states)
 
 
+def test_a_predictor_may_start_at_random_beside_the_language_models_token_embedding(sources: Path) -> None:
+    started = paper(sources)
+    assert started.language_model is not None
+    fresh = replace(started, language_model=replace(started.language_model, layers="none"))
+    model = VLJepa.assemble(fresh)
+    llama = LlamaForCausalLM.from_pretrained(sources / "llama")
+    torch.testing.assert_close(model.query_tokens(IDS), llama.model.embed_tokens(IDS))
+    weight = model.predictor.stack.get_parameter("layers.1.out.weight")
+    assert not torch.allclose(weight, llama.model.layers[3].self_attn.o_proj.weight)
+
+
 def test_tiny_reads_the_query_through_the_y_encoder(sources: Path) -> None:
     model = VLJepa.assemble(tiny(sources)).eval()
     torch.testing.assert_close(model.query_tokens(IDS, MASK), model.y_encoder.token_states(IDS, MASK))

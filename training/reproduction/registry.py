@@ -13,13 +13,20 @@ from vljepa_edge.training.reproduction.experiment import Experiment
 
 _EXPERIMENTS: MappingProxyType[str, str] = MappingProxyType(
     {
+        "pretraining": "ablations:PRETRAINING",
+        "y-encoder-rate": "ablations:Y_ENCODER_RATE",
+        "losses": "ablations:LOSSES",
+        "predictor-layers": "ablations:PREDICTOR_LAYERS",
+        "attention": "ablations:ATTENTION",
+        "initialisation": "ablations:INITIALISATION",
+        "y-encoders": "ablations:Y_ENCODERS",
         "counting": "counting:COUNTING",
         "hallucination": "hallucination:HALLUCINATION",
         "world": "world:WORLD",
         "latency": "latency:LATENCY",
     }
 )
-"""By name `module:NAME`, where it is defined, in the order of the paper."""
+"""By name `module:NAME`, where it is defined."""
 
 
 def names() -> list[str]:

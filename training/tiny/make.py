@@ -11,7 +11,7 @@ import hashlib
 import json
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ class Log:
             file.write(line + "\n")
 
 
-def begin(shop: Workshop, log: Log) -> VLJepa:
+def begin(shop: Workshop, log: Callable[[str], None]) -> VLJepa:
     """The model before its run: frozen parts, what is fitted to the drawn clips, the motion stem."""
     recipe = shop.recipe
     torch.manual_seed(recipe.seed)
@@ -92,7 +92,7 @@ def begin(shop: Workshop, log: Log) -> VLJepa:
     return model
 
 
-def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Log) -> None:
+def _pretrain_motion(stem: MotionStem, shop: Workshop, log: Callable[[str], None]) -> None:
     file = shop.folder / "motion_stem.safetensors"
     if not file.exists():
         luma, scenes = shop.motion_luma()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,7 +85,7 @@ def reproduce(
     place = Workplace(_tables(experiment, data), cache_dir() / "reproduce" if work is None else work)
     wanted = [(arm, seed) for seed in chosen for arm in experiment.chosen(arms or [])]
     for arm, seed in [] if report else wanted:
-        with step_bars() as bars:
+        with _bars() as bars:
             result = place.make(arm, seed, bars)
         figures = ", ".join(f"{key} {value:.1f}" for key, value in result["figures"].items())
         console(stderr=True).print(f"{arm.name}, seed {seed}: {figures}; {result['cpu_minutes']:.1f} CPU minutes")
@@ -94,6 +96,23 @@ def reproduce(
         print_json(as_dict(experiment, results, chosen))
     else:
         _print(experiment, results, chosen)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable[[str, int, int], None]]:
+    """As `step_bars`, but nothing is drawn between one thing and the next: the trainer draws bars of its own."""
+    with ExitStack() as stack:
+        bars: list[Callable[[str, int, int], None]] = []
+
+        def on_step(what: str, done: int, total: int) -> None:
+            if not bars:
+                bars.append(stack.enter_context(step_bars()))
+            bars[0](what, done, total)
+            if done >= total:
+                stack.close()
+                bars.clear()
+
+        yield on_step
 
 
 def _tables(experiment: Experiment, data: Path | None) -> Path:

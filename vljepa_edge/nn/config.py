@@ -97,7 +97,11 @@ class ConceptConfig:
 
 @dataclass(frozen=True)
 class PredictorConfig:
-    """(S_V, X_Q) -> predicted target embedding. Vision streams come first, in this order, then the query."""
+    """(S_V, X_Q) -> predicted target embedding. Vision streams come first, in this order, then the query.
+
+    causal: a token sees those before it alone, as the language model's layers once did. The paper's predictor sees both
+    ways; this is its ablation (Table 7 d), which is not exported.
+    """
 
     streams: tuple[StreamConfig, ...]
     query_dim: int
@@ -105,6 +109,7 @@ class PredictorConfig:
     stack: LlamaStackConfig
     concept: ConceptConfig | None = None
     dropout: float = 0.0
+    causal: bool = False
 
     def __post_init__(self) -> None:
         names = [stream.name for stream in self.streams]
@@ -195,7 +200,8 @@ class LanguageModelConfig:
     """The Llama-family language model that the predictor starts from.
 
     source: hub id, folder in transformers' layout, or .gguf file. Its `layers` ("last 8", "8-16", "all") start the
-    predictor; its tokenizer and its token embedding (vocab, hidden), frozen, read the query.
+    predictor, which starts at random where they are "none"; its tokenizer and its token embedding (vocab, hidden),
+    frozen, read the query.
     """
 
     source: str = "meta-llama/Llama-3.2-1B"

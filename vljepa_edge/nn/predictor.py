@@ -168,7 +168,7 @@ class Predictor(nn.Module):
         hidden = config.stack.hidden
         self.streams = nn.ModuleDict({stream.name: StreamTokens(stream, hidden) for stream in config.streams})
         self.query = nn.Linear(config.query_dim, hidden)
-        self.stack = LlamaStack(config.stack, config.dropout)
+        self.stack = LlamaStack(config.stack, config.dropout, config.causal)
         self.head = nn.Linear(hidden, config.embedding)
         concept = config.concept
         self.skip = None if concept is None else Skip(concept, hidden, config.embedding)

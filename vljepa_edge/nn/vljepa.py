@@ -18,6 +18,7 @@ from vljepa_edge.errors import BundleError, InputError
 from vljepa_edge.nn.config import LanguageModelConfig, VLJepaConfig
 from vljepa_edge.nn.config_json import from_dict, to_dict
 from vljepa_edge.nn.hub import CONFIG, hub_id, resolved
+from vljepa_edge.nn.llama import LlamaStack
 from vljepa_edge.nn.predictor import Predictor
 from vljepa_edge.nn.tiny_streams import TinyStreams
 from vljepa_edge.nn.weights import load_llama_last_layers, load_x_encoder, load_y_encoder, refuse_pickles
@@ -157,14 +158,12 @@ class VLJepa(nn.Module):
         language = config.language_model
         if language is not None:
             language = model._resolve_language(language)
+            fresh = language.layers == "none"
             loaded = load_llama_last_layers(
-                language.source, language.layers, max_positions=config.predictor.stack.max_positions
+                language.source, 1 if fresh else language.layers, max_positions=config.predictor.stack.max_positions
             )
-            if loaded.stack.config != config.predictor.stack:
-                raise InputError(
-                    f"{language.source} has {loaded.stack.config}, but the config {config.predictor.stack}"
-                )
-            model.predictor.stack.load_state_dict(loaded.stack.state_dict())
+            if not fresh:
+                model._start_stack(loaded.stack)
             model._set_query_embedding(loaded.embedding)
         model._load_x_encoder()
         return model
@@ -251,6 +250,12 @@ class VLJepa(nn.Module):
         self.x_encoder.config = config
         self.config = replace(self.config, x_encoder=config)
         self.x_encoder.load_state_dict(loaded.state_dict())
+
+    def _start_stack(self, stack: LlamaStack) -> None:
+        expected, language = self.config.predictor.stack, self.config.language_model
+        if stack.config != expected:
+            raise InputError(f"{language and language.source} has {stack.config}, but the config {expected}")
+        self.predictor.stack.load_state_dict(stack.state_dict())
 
     def _set_query_embedding(self, weight: Tensor) -> None:
         assert self.query_embedding is not None

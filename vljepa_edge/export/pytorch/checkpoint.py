@@ -91,12 +91,14 @@ def write_checkpoint(
     window: frames of a clip; None: the model's own, or 16. The text graph of a model with the default's X-encoder has
     8 bits where `bits` is 16.
 
-    Raises ExportError when the model lacks an X-encoder or a Y-decoder, when the window doesn't fit, when a graph is
-    too large for one file, or when a tokenizer says no start or end token.
+    Raises ExportError when the model lacks an X-encoder or a Y-decoder, when its predictor is causal, when the window
+    doesn't fit, when a graph is too large for one file, or when a tokenizer says no start or end token.
     """
     if model.x_encoder is None or model.y_decoder is None:
         lacks = "X-encoder" if model.x_encoder is None else "Y-decoder"
         raise ExportError(f"{about.name} has no {lacks}; a bundle needs X-encoder, predictor, Y-encoder and Y-decoder")
+    if model.config.predictor.causal:
+        raise ExportError(f"{about.name} has a causal predictor, which is for comparison alone; causal must be false")
     model.eval()
     seen = vision_graphs(model.x_encoder, model.predictor, window)
     graphs = {

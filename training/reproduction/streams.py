@@ -1,0 +1,36 @@
+"""The default's frozen streams, which every trained arm sees through: made once in the work folder.
+
+The image network is a pinned package's; its projection and the motion stem are fitted to drawn clips, by the recipe
+`short` of the default.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vljepa_edge.support.atomic import replacing
+
+FEATURES = Path("streams", "features")
+"""In what arms share: what the frozen streams make of photographs and clips."""
+
+
+def frozen_streams(shared: Path, say: Callable[[str], None]) -> dict[str, Tensor]:
+    """The X-encoder's weights by name. The first call draws clips and trains the motion stem, for some minutes.
+
+    Raises AssetError when a package can't be had, InputError when the folder was made by another recipe.
+    """
+    from vljepa_edge.training.tiny.make import RECIPES, begin
+    from vljepa_edge.training.tiny.model import streams
+    from vljepa_edge.training.tiny.prepare import Workshop
+    from vljepa_edge.training.tiny.recipe import load_recipe
+
+    file = shared / "streams.safetensors"
+    if not file.exists():
+        made = streams(begin(Workshop(load_recipe(RECIPES / "short.yaml"), shared / FEATURES.parent), say))
+        with replacing(file) as part:
+            save_file({name: value.contiguous() for name, value in made.state_dict().items()}, part)
+    return load_file(file)
