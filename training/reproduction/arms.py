@@ -89,7 +89,8 @@ class Workplace:
 
 @contextmanager
 def _counting(file: Path) -> Iterator[Callable[[], float]]:
-    """Counts processor minutes of this process and of those that it started, across interruptions."""
+    """Counts processor minutes of this process across interruptions, and of processes that it started and that ended.
+    Those that load data end later: what they take comes on top."""
     before = float(json.loads(file.read_text("utf-8"))["cpu_minutes"]) if file.exists() else 0.0
     begun = _cpu()
 
@@ -103,7 +104,7 @@ def _counting(file: Path) -> Iterator[Callable[[], float]]:
 
 
 def _cpu() -> float:
-    ended = os.times()  # of processes that ended, such as those that load data
+    ended = os.times()
     return time.process_time() + ended.children_user + ended.children_system
 
 
