@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -291,6 +292,21 @@ def test_a_broker_that_is_not_there_is_said_and_no_camera_waits_for_it(
     until(lambda: nowhere.error is not None)
     assert str(nowhere.error) == "mqtt://no-such-host.invalid:1883: no host of this name is known"
     nowhere.close()
+
+
+def test_publishing_goes_on_where_nobody_can_be_told_any_more(hub: Hub, broker: Mosquitto) -> None:
+    told: list[BrokerError | None] = []
+
+    def tell(error: BrokerError | None) -> None:
+        told.append(error)
+        raise OSError(errno.EIO, "the terminal is gone")
+
+    broker.kill()
+    publisher = publish(hub, broker.url(), told=tell)
+    until(lambda: told and publisher.error is not None)
+    broker.start()
+    until(lambda: publisher.connected and told[-1] is None)
+    publisher.close()
 
 
 def test_a_fault_is_said_and_publishing_goes_on(

@@ -135,9 +135,12 @@ class Publisher:
             self._rung.clear()
 
     def _say(self, error: BrokerError | None) -> None:
-        if error is None or str(error) != str(self.error):
-            self._told(error)
-        self.error = error
+        before, self.error = self.error, error
+        if error is None or str(error) != str(before):
+            try:
+                self._told(error)
+            except Exception:  # as where it prints to a terminal that is gone: publishing goes on
+                _log.exception("telling of %s failed", self.broker)
 
     def _serve(self) -> None:
         """Publish until told to stop, then say goodbye. Raises BrokerError when the connection is lost."""
