@@ -18,6 +18,7 @@ from tests.media import write_video
 from tests.serve.cameras import COLOURS, camera, until
 from tests.streaming.scenes import RED, picture
 from tests.video.rtsp_server import RtspServer
+from tests.video.web_server import WebServer
 from vljepa_edge.errors import InputError, VideoError
 from vljepa_edge.model import Model
 from vljepa_edge.serve import channel as channels
@@ -163,6 +164,15 @@ def test_a_file_plays_in_its_time_and_ends(hub: Hub, tmp_path: Path) -> None:
     assert hub.ledger.counts()[("a-film", "open")] == hub.ledger.counts()[("a-film", "closed")] >= 1
 
 
+def test_a_recording_that_a_web_server_has_plays_once(hub: Hub, tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", 10, fps=10)
+    web = WebServer(tmp_path)
+    channel = hub.add(web.url("a.mp4"), "web")
+    until(lambda: channel.state in ("ended", "waiting"))
+    web.close()
+    assert channel.state == "ended" and channel.error is None and channel.reopened == 0 and channel.tap.number > 5
+
+
 def test_a_file_that_is_not_there_is_refused_and_leaves_nothing(hub: Hub, tmp_path: Path) -> None:
     for source in (str(tmp_path / "nosuch.mp4"), "gopher://x/y", "camera:x"):
         with pytest.raises(VideoError):
@@ -258,6 +268,7 @@ class Lossy:
     """A camera that is lost after each frame."""
 
     stats = SourceStats()
+    ends = False
 
     def __enter__(self) -> Lossy:
         return self

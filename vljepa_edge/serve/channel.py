@@ -35,8 +35,8 @@ _log = logging.getLogger(__name__)
 class Channel:
     """One source and its Stream, which lives on while the source is opened again: its time goes on as on the clock.
 
-    A file is played at the speed at which it was made, once. The thread that reads waits for nobody: the stream drops
-    frames where it can't keep up.
+    A recording is played at the speed at which it was made, once, by HTTP too. The thread that reads waits for nobody:
+    the stream drops frames where it can't keep up.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Channel:
 
     @property
     def live(self) -> bool:
-        """Whether it is a camera or an address, which is opened again when it is lost."""
+        """Whether it is a camera or an address, which is opened again when it is lost; a recording's end is none."""
         return self._again
 
     @property
@@ -120,17 +120,17 @@ class Channel:
     def _run(self) -> None:
         pause = _FIRST_PAUSE
         while not self._stopped.is_set():
-            before = self.tap.number
+            before, over = self.tap.number, not self._again
             try:
-                self._read()
-                self.error = "the source ended" if self._again else None
+                over = self._read() or over
+                self.error = None if over else "the source ended"
             except VLJepaError as error:
                 self.error = str(error)
             except Exception as error:  # of an iterable, or a fault of ours: the thread must not end unsaid
                 self.error = f"{type(error).__name__}: {error}"
                 _log.exception("stream %s failed", self.name)
             self._finish()
-            if not self._again:
+            if over:
                 self._state = "ended" if self.error is None else "failed"
                 return
             if self.tap.number > before:  # also where frames came and the source was lost then
@@ -140,8 +140,8 @@ class Channel:
             pause = min(2 * pause, _LONGEST_PAUSE)
             self.reopened += 1
 
-    def _read(self) -> None:
-        """Push what the source gives until it ends."""
+    def _read(self) -> bool:
+        """Push what the source gives until it ends. Returns whether that was the end of a recording."""
         source = self._opened or self._open()
         self._opened = source
         shift: float | None = None
@@ -166,6 +166,7 @@ class Channel:
         finally:
             self._dropped += source.stats.dropped
             self._opened = None
+        return source.ends
 
     def _shift(self, first: float) -> float:
         """Seconds to add to the times of a source that was opened: they go on from those of the one before."""

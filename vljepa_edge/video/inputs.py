@@ -51,6 +51,7 @@ class Input:
     grid      on which they are sampled
     file      what is read ahead, and closed by who reads; None where the iterator is all
     decoded   whether a decoder makes them, whose errors are to become VideoErrors
+    ends      whether it is a recording, which comes to an end
     silence   seconds without a picture after which a live source is lost; None: any number
     patience  seconds that a hanging read is waited for at the end
     """
@@ -61,6 +62,7 @@ class Input:
     grid: Grid
     file: recorded.File | Pipeline | None = None
     decoded: bool = True
+    ends: bool = False
     silence: float | None = None
     patience: float = 1.0
 
@@ -123,7 +125,7 @@ def _file(name: str, file: recorded.File, asked: Asked) -> Input:
     pictures = recorded.decoded(file, asked.stats)
     if asked.live:
         pictures = alive.paced(pictures, asked.stopped)
-    return Input(name, pictures, bool(asked.live), Grid(asked.fps), file)
+    return Input(name, pictures, bool(asked.live), Grid(asked.fps), file, ends=True)
 
 
 def _in_memory(source: object, asked: Asked) -> Input:

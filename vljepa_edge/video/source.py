@@ -58,10 +58,12 @@ class Source(Iterator[Frame]):
         *,
         live: bool,
         stop: Callable[[bool], None],
+        ends: bool = False,
     ) -> None:
-        """`stop(wait)` ends what makes `frames`, and waits for it or not."""
+        """`stop(wait)` ends what makes `frames`, and waits for it or not. ends: whether it is a recording."""
         self.name = name
         self.live = live
+        self.ends = ends
         self.stats = stats
         self._frames = frames
         self._stop = stop
@@ -164,9 +166,9 @@ def open_source(
         frames: Iterator[Frame] = Scaled(iter(latest.take, None), size, resize, stats, tap)
         if given.decoded:
             frames = read_all(name, frames)
-        return Source(name, frames, stats, live=True, stop=partial(latest.stop, given.patience))
+        return Source(name, frames, stats, live=True, stop=partial(latest.stop, given.patience), ends=given.ends)
     frames = Scaled(sampled(given.pictures, given.grid, stopped), size, resize, stats, tap)
     if given.file is None:
         return Source(name, frames, stats, live=False, stop=lambda wait: stopped.set())
     reader = AheadReader(read_all(name, frames), name, given.file.close, stopped)
-    return Source(name, reader, stats, live=False, stop=reader.stop)
+    return Source(name, reader, stats, live=False, stop=reader.stop, ends=given.ends)
