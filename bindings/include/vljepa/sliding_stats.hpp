@@ -8,7 +8,7 @@ namespace vljepa {
 /// Mean and variance of the last `window` embeddings.
 ///
 /// A push costs O(width) amortised: Welford's update for a replaced sample. When the ring buffer wraps and rounding may
-/// have grown to 1e-13, all is computed anew in two passes, so it never grows however long the stream is.
+/// have grown to 1e-13, all is computed again in two passes, so it never grows however long the stream is.
 /// Memory is window * width floats.
 class SlidingStats {
   public:
@@ -39,7 +39,7 @@ class SlidingStats {
     std::vector<float> ring_;
     std::vector<double> mean_;
     double squares_ = 0.0;  // sum of squared distances to the mean
-    double rounded_ = 0.0;  // sum of that after each push since it was computed anew: the scale of rounding
+    double rounded_ = 0.0;  // sum of that after each push since all was computed again: the scale of rounding
 };
 
 }  // namespace vljepa

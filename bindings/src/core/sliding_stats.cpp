@@ -9,7 +9,7 @@ namespace vljepa {
 
 namespace {
 
-// Each push rounds by 1e-16 of the sum of squares. Sums are made anew when that may be so many times 1e-16 of the sum
+// Each push rounds by 1e-16 of the sum of squares. Sums are made again when that may be so many times 1e-16 of the sum
 // there is: after so many pushes, or when something large has left the window.
 constexpr double kRounding = 256.0;
 
