@@ -45,7 +45,10 @@ _COSTS = _between(0.004, 2.5, 14)
 POLICIES = {
     "running-ward": Swept(
         "running-ward", "threshold", _COSTS,
-        ("min_duration=0.5", "min_duration=0.25", "min_duration=0", "min_duration=0.5,smooth=2"),
+        (
+            "min_duration=0.5", "min_duration=0.25", "min_duration=0", "min_duration=0.5,smooth=2",
+            "min_duration=0.25,max_duration=4",
+        ),
     ),
     "hysteresis": Swept(
         "running-ward", "threshold", _COSTS,
