@@ -39,7 +39,7 @@ def selective(
     noises: Annotated[str, typer.Option("--noise", metavar="LIST", help="Levels of noise.")] = "low,middle,high",
     still: Annotated[
         float,
-        typer.Option(min=0, max=255, metavar="LEVELS", help="With the motion gate: --still of vljepa stream."),
+        typer.Option(min=0, max=255, metavar="LEVELS", help="Policies with the motion gate, too: stream's --still."),
     ] = 0.0,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write the table, the figures and a picture.")

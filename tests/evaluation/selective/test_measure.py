@@ -22,12 +22,12 @@ from vljepa_edge.evaluation.selective.annotations import Annotation
 from vljepa_edge.evaluation.selective.clocks import CLOCKS
 from vljepa_edge.evaluation.selective.consensus import Cider
 from vljepa_edge.evaluation.selective.curve import Point
-from vljepa_edge.evaluation.selective.embedded import Embedded, embed
+from vljepa_edge.evaluation.selective.embedded import Embedded, embed, gate_saves
 from vljepa_edge.evaluation.selective.measure import Groups
 from vljepa_edge.evaluation.selective.report import lines
 from vljepa_edge.evaluation.selective.streams import Stream
 from vljepa_edge.evaluation.selective.sweep import Curves, pooled, sweep
-from vljepa_edge.evaluation.selective.ways import POLICIES, Way, fixed_ways, policy_way
+from vljepa_edge.evaluation.selective.ways import POLICIES, Way, event_ways, fixed_ways, policy_way
 from vljepa_edge.evaluation.selective.words import Words
 from vljepa_edge.model import Model
 from vljepa_edge.perception.text import Text
@@ -65,9 +65,8 @@ def curves_of(rows: NDArray[np.float32], stream: Stream, times: NDArray[np.float
     def read(given: Sequence[NDArray[np.float32]]) -> list[str]:
         return [TEXTS[int(row.argmax()) % THINGS] for row in given]
 
-    return sweep(
-        stream, Embedded(times, times, rows), ways_of(model, 0), read, Cider(said.text for said in stream.annotations)
-    )
+    ways = ways_of(model, 0) + event_ways(stream.starts)
+    return sweep(stream, Embedded(times, times, rows), ways, read, Cider(said.text for said in stream.annotations))
 
 
 def test_a_model_that_sees_every_event_decodes_each_once(model: Model) -> None:
@@ -170,6 +169,25 @@ def test_the_motion_gate_saves_hops_of_a_still_scene_alone(model: Model, streams
     assert gated.idle > 0.2  # six scenes of 12 frames, of which 8 fill the window
     cut = [k for k in range(1, 72) if (gated.rows[k] != gated.rows[k - 1]).any()]
     assert {12, 24, 36, 48, 60} <= set(cut)
+
+
+def test_each_policy_has_rows_with_the_gate_beside_those_without_it(model: Model, streams: Groups) -> None:
+    figures = measure.measure(model, Groups((), streams.reported), still=4.0)
+    rows = {(row["clock"], row["way"]): row for row in figures["tables"][0]["rows"]}
+    for clock, name, reuse in ((c, n, r) for c in CLOCKS for n in POLICIES for r in ("", " + reuse")):
+        assert {(clock, name + reuse), (clock, f"{name}{reuse} + gate")} <= set(rows)
+    assert ("log", "ward + gate") not in rows
+    assert any(
+        rows[clock, name]["curve"] != rows[clock, f"{name} + gate"]["curve"] for clock in CLOCKS for name in POLICIES
+    )
+    assert figures["hops_idle"] > 0.2 and 0.2 < figures["gate_saves"]["graph_runs"] < 1
+    assert any("motion gate, 4 levels" in line for line in lines(figures))
+
+
+def test_the_gate_saves_nothing_where_every_frame_differs(model: Model, streams: Groups) -> None:
+    (stream,) = streams.tuning
+    assert gate_saves(model, stream, still=0.001).graph_runs == 0
+    assert gate_saves(model, stream, still=4.0).graph_runs > 0.3
 
 
 def test_texts_are_those_of_the_model_itself(model: Model, streams: Groups) -> None:

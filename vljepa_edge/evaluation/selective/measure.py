@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from statistics import mean, stdev
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vljepa_edge.evaluation.selective.clocks import CLOCKS, Clock
 from vljepa_edge.evaluation.selective.consensus import Cider
 from vljepa_edge.evaluation.selective.curve import Point, cider_at, rate_for
-from vljepa_edge.evaluation.selective.embedded import embed
+from vljepa_edge.evaluation.selective.embedded import embed, gate_saves
 from vljepa_edge.evaluation.selective.items import MakeItems
 from vljepa_edge.evaluation.selective.streams import Stream, recorded, strung
 from vljepa_edge.evaluation.selective.sweep import Curves, as_json, pooled, sweep
@@ -23,6 +23,7 @@ from vljepa_edge.evaluation.selective.ways import (
     RATES,
     Way,
     described,
+    event_ways,
     fixed_ways,
     policy_way,
     reuse_ways,
@@ -67,31 +68,41 @@ def made(kinds: Mapping[str, MakeItems], fps: float, *, seeds: int, noises: Sequ
 
 
 def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, still: float = 0.0) -> Figures:
-    """All figures, ready for JSON. say: told what is being done. still: of the motion gate, see `embed`. What was
-    embedded and decoded before comes from the cache, so a run that was stopped goes on where it was. Raises what
-    embedding and decoding raise."""
+    """All figures, ready for JSON. say: told what is being done. still: each policy also with the motion gate, see
+    `embed`; settings are chosen without it. What was embedded and decoded before comes from the cache, so a run that
+    was stopped goes on where it was. Raises what embedding and decoding raise."""
     query = model.text.query(model.manifest.text.default_query)
     with Words(model) as words:
 
         def curves_of(stream: Stream, ways: Sequence[Way], cider: Cider) -> Curves:
-            return sweep(stream, embed(model, stream, still), ways, words.read, cider)
+            return sweep(stream, embed(model, stream), ways, words.read, cider)
 
         chosen = _tune(streams.tuning, query, curves_of, say)
-        ways = fixed_ways(ceiling=True) + reuse_ways()
-        for (name, clock), settings in chosen.items():
-            ways.append(policy_way(name, clock, settings.variant, query))
-            ways.append(policy_way(name, clock, settings.variant, query, settings.radius))
+        policies = [
+            policy_way(name, clock, settings.variant, query, radius)
+            for (name, clock), settings in chosen.items()
+            for radius in (None, settings.radius)
+        ]
+        ways = fixed_ways(ceiling=True) + reuse_ways() + policies
+        gated = [replace(way, name=f"{way.name} + gate") for way in policies]
         reported = [stream for own in _once(streams).values() for stream in own]
         cider = Cider(annotation.text for stream in reported for annotation in stream.annotations)
 
         def reported_curves(stream: Stream, noise: str) -> Curves:
             say(f"{stream.name}, noise {noise}")
-            return curves_of(stream, ways, cider)
+            found = curves_of(stream, [*ways, *event_ways(stream.starts)], cider)
+            if not still:
+                return found
+            return found.beside(sweep(stream, embed(model, stream, still), gated, words.read, cider))
 
         tables = [
             _table(kind, noise, [reported_curves(stream, noise) for stream in own], chosen)
             for (kind, noise), own in streams.reported.items()
         ]
+    gate: Figures = {}
+    if still:
+        saves = [gate_saves(model, stream, still)._asdict() for own in streams.reported.values() for stream in own]
+        gate["gate_saves"] = {name: mean(saved[name] for saved in saves) for name in saves[0]}
     return {
         "model": f"{model.manifest.name} {model.manifest.version}",
         "engine": model.engine,
@@ -99,6 +110,7 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, stil
         "paper": PAPER,
         "still": still,
         "hops_idle": mean(embed(model, stream, still).idle for own in streams.reported.values() for stream in own),
+        **gate,
         "streams": {
             kind: {"count": len(own), "annotations": sum(len(stream.annotations) for stream in own)}
             for kind, own in _once(streams).items()

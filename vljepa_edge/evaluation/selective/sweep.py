@@ -14,7 +14,7 @@ from vljepa_edge.evaluation.selective.consensus import Cider
 from vljepa_edge.evaluation.selective.curve import Point, cider_at, is_earned, shifted
 from vljepa_edge.evaluation.selective.embedded import Embedded
 from vljepa_edge.evaluation.selective.streams import Stream
-from vljepa_edge.evaluation.selective.ways import BASE, Way, event_ways, row
+from vljepa_edge.evaluation.selective.ways import BASE, Way, row
 from vljepa_edge.support.json_numbers import number
 
 Read = Callable[[list[NDArray[np.float32]]], list[str]]
@@ -40,7 +40,6 @@ class Curves(NamedTuple):
 
 def sweep(stream: Stream, embedded: Embedded, ways: Sequence[Way], read: Read, cider: Cider) -> Curves:
     """The curves of one stream. read: embeddings to texts."""
-    ways = [*ways, *event_ways(stream.starts)]
     decoded = [way.decode(embedded) for way in ways]
     flat = [decode.embedding for settings in decoded for decodes in settings for decode in decodes]
     texts = iter(read(flat))
