@@ -19,18 +19,18 @@ ROOT = Path(__file__).parents[1]
 TREES = {"vljepa_edge": "vljepa_edge", "kernels": "vljepa_edge.kernels", "training": "vljepa_edge.training"}
 
 # Part of the package -> the parts that it may import beside itself. `vljepa_edge` is the package's own __init__.
-RUNTIME = {"errors", "support", "bundle", "engines", "video", "perception"}
+RUNTIME = {"errors", "support", "_core", "bundle", "engines", "video", "perception"}
 FLOORS: dict[str, set[str]] = {
     "errors": set(),
     "support": {"errors"},
     "bundle": {"errors", "support"},
-    "video": {"errors", "support"},
+    "video": {"errors", "support", "_core"},
     "engines": {"errors", "support", "bundle"},
-    "perception": {"errors", "support", "bundle", "engines", "video"},
-    "streaming": RUNTIME | {"_core"},
+    "perception": {"errors", "support", "_core", "bundle", "engines", "video"},
+    "streaming": RUNTIME,
     "sinks": {"errors", "support", "video", "streaming"},
     "robots": RUNTIME | {"streaming", "model"},
-    "tasks": RUNTIME | {"_core"},
+    "tasks": RUNTIME,
     "model": RUNTIME | {"streaming", "tasks"},
     "store": {"errors", "support", "bundle", "video", "perception", "streaming"},
     "serve": RUNTIME | {"streaming", "model", "store"},
@@ -44,7 +44,7 @@ FLOORS: dict[str, set[str]] = {
     "evaluation": RUNTIME | {"streaming", "model", "nn"},
     "training": RUNTIME | {"model", "tasks", "evaluation", "nn", "onnx_graphs", "kernels", "export"},
     "cli": RUNTIME
-    | {"streaming", "sinks", "tasks", "model", "store", "serve", "_core", "vljepa_edge"}
+    | {"streaming", "sinks", "tasks", "model", "store", "serve", "vljepa_edge"}
     | {"evaluation", "export", "training", "kernels", "nn", "onnx_graphs"},
     "__main__": {"cli"},
 }

@@ -1,14 +1,123 @@
-"""The C++ core (bindings/): sliding-window statistics, online segmentation policies, offline chain Ward.
+"""The C++ core (bindings/): what streams of both languages decide by, and offline chain Ward.
 
 Embeddings are C-contiguous float32 arrays, read in place; anything else raises `vljepa_edge.errors.InputError`, a
-non-finite element too. Times are seconds. Every call releases the GIL; objects may be shared by threads (calls on one
-object take turns).
+non-finite element too. Times are seconds. What may take long releases the GIL; objects may be shared by
+threads (calls on one object take turns).
 """
 
-from typing import overload
+from typing import Final, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
+
+ROUNDING: Final[float]
+"""Seconds. Containers round stamps, Matroska to a millisecond; a frame that is early by no more is on time."""
+EARLY: Final[float]
+"""The share of the time since the frame before by which a frame of a camera may come early, so that the jitter of one
+at the model's own rate does not halve it. Recordings have no jitter."""
+
+Verdict = Literal["due", "skipped", "repeated", "backwards", "bad_times", "restarts", "gaps"]
+"""What the time of a frame means; all but the first are names of counts."""
+
+class Grid:
+    """Samples at `fps`: the first frame at or after each due time. None takes all.
+
+    The first frame sets the grid, and so does one that is older than the frame before it. A frame may come early by the
+    share `early` of the time since the one before it (of 1 / fps at most).
+    """
+
+    def __init__(self, fps: float | None, early: float = 0.0) -> None: ...
+    def takes(self, time: float) -> bool:
+        """Whether the next frame, which has this time, is due; if so it is taken."""
+    def is_due(self, time: float) -> bool:
+        """Whether the next frame, which has this time, is one to take()."""
+    def take(self, time: float) -> None:
+        """The frame of this time is good: the next is due a period later. One that isn't leaves its turn open."""
+
+class Sampler:
+    """Which of the pushed frames the model sees: those due on a Grid that allows frames to be EARLY.
+
+    A stamp older than the newest one is "backwards" when it is so by at most `gap` seconds; by more it is one of the
+    "restarts": the clock started again (a camera reconnected), and so does the grid. So a wild stamp in the future
+    costs at most `gap` seconds of frames. A stamp that is more than `gap` seconds later than the newest one is one of
+    the "gaps": no frame came in between. Stamps beyond 1e12 s are "bad_times": they are milliseconds or nanoseconds.
+    """
+
+    def __init__(self, fps: float, gap: float) -> None:
+        """fps: frames per second to take. gap: seconds, above 1 / fps."""
+    def judge(self, time: float) -> Verdict:
+        """What to do with a frame of this time; those "due", "gaps" and "restarts" are to be taken."""
+    def take(self, time: float) -> None:
+        """The frame of this time was good: the next is due a period later. One that failed leaves its turn open."""
+    def restart(self) -> None:
+        """Forget the clock: the next frame is due and begins the grid."""
+
+class WindowPlaces:
+    """Where the frames of a sliding window lie, and their times; what is kept of them is kept by whoever asks.
+
+    Each lies in a ring of twice the window's length in which every frame is written twice, at its place and `size`
+    places further on, so that the window is one contiguous piece that starts at `first`. Until `size` frames came, the
+    first one stands in for those before it: it is written to all places. Its length is the number of frames held since
+    clear(), at most `size`.
+    """
+
+    def __init__(self, size: int) -> None:
+        """Raises InputError unless `size` is at least 1."""
+    @property
+    def size(self) -> int: ...
+    @property
+    def first(self) -> int: ...
+    @property
+    def times(self) -> NDArray[np.float64]:
+        """Seconds of the window's frames, oldest first, (size,). A view: valid until the next push."""
+    def __len__(self) -> int: ...
+    def push(self, time: float) -> int:
+        """Adds a frame. Returns its place."""
+    def place(self, age: int) -> int:
+        """The place of the frame that came `age` frames before the newest, `age` below `size`."""
+    def copy(self) -> WindowPlaces: ...
+    def clear(self) -> None:
+        """Forgets the frames."""
+
+class Still:
+    """Still scenes: frames that are as the one encoded last, so that they need no encoding.
+
+    Frames, uint8 (height, width, 3), are compared with that one, not with the one before, so that a slow fade or pan
+    adds up until it counts.
+    """
+
+    def __init__(self, window: int, longest: float, levels: float) -> None:
+        """window: frames in the window of what is encoded. longest: seconds for which what the frame was encoded to is
+        given again; then it is to be encoded again. 0: nothing is compared. levels: of 255, by which the mean luma of a
+        block of 8 x 8 pixels may differ; 0: no pixel may differ.
+        """
+    def is_repeated(self, frame: NDArray[np.uint8]) -> bool:
+        """Whether a frame is as the one that was kept."""
+    def is_fresh(self, time: float) -> bool:
+        """Whether the frame that was kept may stand for one of this time."""
+    def keep(self, frame: NDArray[np.uint8], time: float) -> None:
+        """The newest frame that was encoded, of which a copy is kept."""
+    def forget(self) -> None:
+        """The next frame repeats none."""
+    def count(self, repeats: bool) -> bool:
+        """A frame was added to the window, and repeats the one kept or not. Returns whether the window has changed: one
+        that held nothing but this frame has not."""
+    @property
+    def same(self) -> int:
+        """How many of the window's newest frames are as one; the first fills the window."""
+    def clear(self) -> None:
+        """As forget(), and the window is empty."""
+
+class Said:
+    """The embeddings of the last 64 texts of one query that were decoded. A text stands at its place, 0 to 63, kept by
+    whoever asks; the least recently used makes way. See vljepa_edge.streaming.said."""
+
+    def __init__(self, radius: float) -> None: ...
+    def __len__(self) -> int: ...
+    def find(self, embedding: NDArray[np.float32], is_mean: bool) -> int | None:
+        """The place of the nearest text within the radius of a unit embedding, None if there is none."""
+    def keep(self, embedding: NDArray[np.float32], is_mean: bool) -> int:
+        """A text was decoded from a unit embedding. Returns its place. All have one width."""
 
 class Segment:
     """A closed stretch of the stream: the embeddings pushed at start <= time < end."""

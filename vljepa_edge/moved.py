@@ -21,6 +21,8 @@ MOVED = {
     "text": "perception.text",
     "vision": "perception.vision",
     "video.window": "perception.window",
+    "perception.still": "_core",
+    "streaming.sampler": "_core",
     "engines.cuda_runtime": "engines.tensorrt.cuda_runtime",
     "engines.tensorrt_build": "export.tensorrt.build",
     "engines.tensorrt_log": "engines.tensorrt.log",

@@ -27,7 +27,6 @@ vljepa_objects(vljepa_runtime
   src/stream/make_policy.cpp
   src/stream/options.cpp
   src/stream/pace.cpp
-  src/stream/sampler.cpp
   src/stream/session.cpp
   src/stream/stream.cpp
   src/stream/tally.cpp

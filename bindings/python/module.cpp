@@ -1,74 +1,21 @@
 // The Python module vljepa_edge._core. It checks arrays and holds locks; all else is in the core library.
 // Stubs: vljepa_edge/_core.pyi.
 
-#include <pybind11/numpy.h>
-#include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <memory>
-#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "arrays.hpp"
 #include "vljepa/chain_ward.hpp"
 #include "vljepa/error.hpp"
 #include "vljepa/policy.hpp"
 #include "vljepa/sliding_stats.hpp"
 
-namespace py = pybind11;
-
 namespace {
-
-using Floats = py::array_t<float, py::array::c_style>;
-
-std::string describe(const py::object& object) {
-    if (!py::isinstance<py::array>(object)) return "a " + std::string(py::str(py::type::of(object).attr("__name__")));
-    std::string text = std::string(py::str(object.attr("dtype"))) + " " + std::string(py::str(object.attr("shape")));
-    const auto array = py::reinterpret_borrow<py::array>(object);
-    return (array.flags() & py::array::c_style) != 0 ? text : text + ", not C-contiguous";
-}
-
-// The caller's memory, never a copy.
-Floats as_floats(const py::object& object, py::ssize_t dimensions, const std::string& wanted) {
-    if (!py::isinstance<Floats>(object) || py::reinterpret_borrow<py::array>(object).ndim() != dimensions) {
-        throw vljepa::InputError("embedding is " + describe(object) + "; pass a C-contiguous float32 array of shape " +
-                                 wanted);
-    }
-    return py::reinterpret_borrow<Floats>(object);
-}
-
-Floats as_embedding(const py::object& object, std::size_t width) {
-    if (py::isinstance<Floats>(object)) {
-        Floats array = py::reinterpret_borrow<Floats>(object);
-        if (array.ndim() == 1 && static_cast<std::size_t>(array.size()) == width) return array;
-    }
-    throw vljepa::InputError("embedding is " + describe(object) + "; pass a C-contiguous float32 array of shape (" +
-                             std::to_string(width) + ",)");
-}
-
-template <typename T>
-py::array_t<T> to_array(const std::vector<T>& values) {
-    return py::array_t<T>(static_cast<py::ssize_t>(values.size()), values.data());
-}
-
-// A C++ object behind a lock, since its methods run without the GIL.
-template <typename T>
-struct Locked {
-    template <typename... Args>
-    explicit Locked(Args&&... args) : object(std::forward<Args>(args)...) {}
-
-    template <typename F>
-    auto with(F&& f) {
-        py::gil_scoped_release release;
-        const std::lock_guard<std::mutex> lock(mutex);
-        return f(object);
-    }
-
-    T object;
-    std::mutex mutex;
-};
 
 // What Python sees of a policy, whichever it is.
 class PolicyState {
@@ -146,7 +93,7 @@ void translate(std::exception_ptr pointer) {
 }  // namespace
 
 PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
-    m.doc() = "The C++ core: sliding-window statistics, online segmentation policies, offline chain Ward.";
+    m.doc() = "The C++ core: what streams decide by.";
     py::register_local_exception_translator(translate);
 
     py::class_<vljepa::Segment>(m, "Segment")
@@ -230,6 +177,8 @@ PYBIND11_MODULE(_core, m, py::mod_gil_not_used()) {
             },
             py::arg("embedding"))
         .def("clear", [](Stats& stats) { stats.with([](auto& s) { s.clear(); }); });
+
+    add_streams(m);
 
     m.def("chain_ward_joins", &chain_ward_joins, py::arg("embeddings"));
     m.def("chain_ward", &chain_ward, py::arg("embeddings"), py::arg("n_segments") = py::none(), py::kw_only(),

@@ -18,10 +18,10 @@ from vljepa_edge.model import Model
 from vljepa_edge.perception.confidence import Words
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.options import StreamOptions
-from vljepa_edge.streaming.said import KEPT, Said
+from vljepa_edge.streaming.said import Said
 from vljepa_edge.streaming.stats import Stats
 
-WIDTH = 3
+KEPT, WIDTH = 64, 3
 
 
 @given(st.integers(0, 10**6), st.floats(0.001, 0.5), st.integers(1, 3 * KEPT))

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vljepa_edge._core import Grid
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, SourceStats
 from vljepa_edge.video.recorded import decoded
-from vljepa_edge.video.timing import Grid, StampGuess, Timeline, without_wild
+from vljepa_edge.video.timing import StampGuess, Timeline, without_wild
 
 
 def placed(stamps: list[float | None], interval: float = 0.1, origin: float | None = None) -> tuple[list[float], int]:

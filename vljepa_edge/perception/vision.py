@@ -71,11 +71,12 @@ class Vision:
         return resize(image, self.video.width, self.video.height, self.video.resize)
 
     def encode_frame(self, frame: NDArray[np.uint8]) -> Features:
-        """What the window keeps of one prepared frame: the outputs of the frame graphs that something asks for."""
+        """What the window keeps of one prepared frame, in memory of its own: the outputs of the frame graphs that
+        something asks for, and the frame itself where a clip graph does."""
         return self._encode_frames([frame])[0]
 
     def _encode_frames(self, frames: Sequence[NDArray[np.uint8]]) -> list[Features]:
-        found: list[Features] = [{RAW: frame[None]} if RAW in self._keep else {} for frame in frames]
+        found: list[Features] = [{RAW: frame[None].copy()} if RAW in self._keep else {} for frame in frames]
         calls = [{"frame": frame[None]} for frame in frames]
         for graph in self._frame_graphs:
             for features, given in zip(found, run_many(graph, calls), strict=True):

@@ -8,59 +8,53 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge._core import WindowPlaces
 from vljepa_edge.errors import InputError
 
 
 class Window:
     """Keeps the per-frame features of the last `size` frames.
 
-    Each feature lives in a ring of twice the window's length in which every frame is written twice, so that the window
-    is always one contiguous slice. Until `size` frames came, the first one stands in for those before it. Memory is
-    taken at the first push and does not grow.
+    Each feature lives in a ring in which every frame is written twice (see WindowPlaces), so that the window is always
+    one contiguous slice. Until `size` frames came, the first one stands in for those before it. Memory is taken at the
+    first push and does not grow.
     """
 
     def __init__(self, size: int) -> None:
-        if size < 1:
-            raise InputError(f"a window must have at least 1 frame, got {size}")
         self.size = size
+        self._places = WindowPlaces(size)
         self._rings: dict[str, NDArray[Any]] = {}
-        self._times = np.zeros(2 * size)
-        self._newest = -1
-        self._count = 0
 
     def __len__(self) -> int:
         """Frames held since the last clear(), at most `size`."""
-        return self._count
+        return len(self._places)
 
     @property
     def times(self) -> NDArray[np.float64]:
         """Seconds of the window's frames, oldest first, (size,). A view: valid until the next push."""
         self._check_started()
-        return self._times[self._newest + 1 : self._newest + 1 + self.size]
+        return self._places.times
 
     def push(self, features: Mapping[str, NDArray[Any]], time: float) -> None:
         """Adds one frame: each feature as a graph of unit `frame` gives it, (1, ...).
 
         Names, shapes and types must stay the same until clear(). Raises InputError.
         """
-        if self._count == 0:
+        if not self._places:
             self._begin(features)
-            self._times[:] = time
-            self._newest = self.size - 1
-        else:
-            self._check(features)
-            self._newest = (self._newest + 1) % self.size
-            for name, feature in features.items():
-                ring = self._rings[name]
-                ring[self._newest] = ring[self._newest + self.size] = feature[0]
-            self._times[self._newest] = self._times[self._newest + self.size] = time
-        self._count = min(self._count + 1, self.size)
+            self._places.push(time)
+            return
+        self._check(features)
+        place = self._places.push(time)
+        for name, feature in features.items():
+            ring = self._rings[name]
+            ring[place] = ring[place + self.size] = feature[0]
 
     def renew(self, features: Mapping[str, NDArray[Any]], count: int) -> None:
         """Put one frame's features in place of those of the newest `count` frames, at most `size`. Times stay."""
         self._check_started()
         self._check(features)
-        places = (self._newest - np.arange(min(count, self.size))) % self.size
+        places = np.array([self._places.place(age) for age in range(min(count, self.size))])
         for name, feature in features.items():
             self._rings[name][places] = self._rings[name][places + self.size] = feature[0]
 
@@ -69,19 +63,19 @@ class Window:
         self._check_started()
         if name not in self._rings:
             raise InputError(f"the window holds no {name!r}; it holds {', '.join(self._rings)}")
-        return self._rings[name][None, self._newest + 1 : self._newest + 1 + self.size]
+        first = self._places.first
+        return self._rings[name][None, first : first + self.size]
 
     def copy(self) -> Window:
         """A window of its own memory that holds the same frames."""
         other = Window(self.size)
         other._rings = {name: ring.copy() for name, ring in self._rings.items()}
-        other._times = self._times.copy()
-        other._newest, other._count = self._newest, self._count
+        other._places = self._places.copy()
         return other
 
     def clear(self) -> None:
         """Forgets the frames and keeps the memory."""
-        self._count = 0
+        self._places.clear()
 
     def _begin(self, features: Mapping[str, NDArray[Any]]) -> None:
         for name, feature in features.items():
@@ -109,5 +103,5 @@ class Window:
                 )
 
     def _check_started(self) -> None:
-        if self._count == 0:
+        if not self._places:
             raise InputError("the window is empty: push a frame first")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge._core import Still
 from vljepa_edge.perception.shots import ShotDetector
-from vljepa_edge.perception.still import Still
 from vljepa_edge.perception.together import Look, alone
 from vljepa_edge.perception.vision import Asked, Clip, Frame, Questions
 from vljepa_edge.perception.window import Window
@@ -35,8 +35,8 @@ class WindowEncoder:
         self._vision = vision
         self._window = Window(vision.video.window)
         self.runs = 0  # how often graphs were run
-        self._still = Still(max_idle, still)
-        self._same = 0  # how many of the newest frames are as one; the first fills the window
+        self._still = Still(vision.video.window, max_idle, still)
+        self._encoded: Features = {}  # what the frame was encoded to that _still keeps
         self._features: Features | None = None
         self._embeddings: dict[Query, NDArray[np.float32]] = {}  # of _features
         self._across: Window | None = None  # the same frames, and those before a hard cut; kept once it is asked for
@@ -55,21 +55,19 @@ class WindowEncoder:
     def pushing(self, frame: NDArray[np.uint8], time: float) -> Look[Asked, None]:
         """push() as a look, for Vision.together."""
         repeats = self._still.is_repeated(frame)
-        given = self._still.encoded(time) if repeats else None
-        encoded = given
-        if encoded is None:
-            own = self._still.own(frame)
-            encoded = yield Frame(own)
-            self._still.keep(own, time, encoded)
+        is_given = repeats and self._still.is_fresh(time)
+        if not is_given:
+            self._encoded = yield Frame(frame)
+            self._still.keep(frame, time)
             self._forget_window()
             self.runs += 1
-        if self._shots is not None and self._shots.begins(frame, encoded):
+        if self._shots is not None and self._shots.begins(frame, self._encoded):
             self._window.clear()
-        self._add(encoded, time, repeats)
-        if repeats and given is None:  # the window stays that of one frame, which is the new one
-            self._window.renew(encoded, self._same)
+        self._add(self._encoded, time, repeats)
+        if repeats and not is_given:  # the window stays that of one frame, which is the new one
+            self._window.renew(self._encoded, self._still.same)
             if self._across is not None:
-                self._across.renew(encoded, self._same)
+                self._across.renew(self._encoded, self._still.same)
 
     def push_encoded(self, encoded: Features, time: float) -> None:
         """Add a frame that Vision.encode_frame has encoded."""
@@ -81,10 +79,8 @@ class WindowEncoder:
         self._window.push(encoded, time)
         if self._across is not None:
             self._across.push(encoded, time)
-        size = self._window.size
-        if not repeats or self._same < size:
+        if self._still.count(repeats):
             self._forget_window()
-        self._same = size if self._same == 0 else min(self._same + 1, size) if repeats else 1
 
     def features(self) -> Features:
         """All that the predictor takes of the window: views, valid until the next push. Clip graphs run once a push.
@@ -144,8 +140,7 @@ class WindowEncoder:
         self._window.clear()
         if self._across is not None:
             self._across.clear()
-        self._same = 0
-        self._still.forget()
+        self._still.clear()
         self._forget_window()
         if self._shots is not None:
             self._shots.clear()

@@ -11,6 +11,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge._core import EARLY, Grid
 from vljepa_edge.errors import InputError
 from vljepa_edge.streaming.asking import read_queries
 from vljepa_edge.streaming.event import Event
@@ -19,7 +20,6 @@ from vljepa_edge.streaming.watch import HOLD, WatchLike
 from vljepa_edge.support.arguments import as_number, shown
 from vljepa_edge.video.frame import Picture
 from vljepa_edge.video.preprocess import Scaler, as_rgb
-from vljepa_edge.video.timing import EARLY, Grid
 
 if TYPE_CHECKING:
     from vljepa_edge.model import Model

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from vljepa_edge._core import Sampler
 from vljepa_edge.errors import InputError
 from vljepa_edge.streaming.analysis import Item
-from vljepa_edge.streaming.sampler import Sampler, Verdict
 from vljepa_edge.support.arguments import as_number
 from vljepa_edge.video.preprocess import as_rgb
 
@@ -37,12 +37,11 @@ class Admission:
             self._tally.add("bad_times")
             raise
         verdict = self._sampler.judge(seconds)
-        if verdict in (Verdict.RESTART, Verdict.GAP):
-            self._tally.add(verdict.value)
+        if verdict != "due":
+            self._tally.add(verdict)
+            if verdict not in ("restarts", "gaps"):
+                return None
             self._stretch += 1
-        elif verdict is not Verdict.DUE:
-            self._tally.add(verdict.value)
-            return None
         try:
             image = as_rgb(frame)
         except Exception:

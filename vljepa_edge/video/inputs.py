@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
+from vljepa_edge._core import EARLY, Grid
 from vljepa_edge.errors import VideoError, redacted
 from vljepa_edge.video import http as web
 from vljepa_edge.video import live as alive
@@ -22,7 +23,6 @@ from vljepa_edge.video.packets import PacketRing
 from vljepa_edge.video.readable import readable
 from vljepa_edge.video.recording import Recording
 from vljepa_edge.video.standard_input import NAME, STANDARD_INPUT, open_standard_input
-from vljepa_edge.video.timing import EARLY, Grid
 
 ALLOWED = (
     "a source must be a video or image file, a bag, an rtsp://, http:// or https:// URL, - for standard input, "

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vljepa_edge._core import ROUNDING
 from vljepa_edge.errors import DataError, InputError, VideoError, redacted
 from vljepa_edge.support.arguments import as_path, as_text, as_whole
 from vljepa_edge.support.install import require
@@ -20,7 +21,7 @@ from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Pictures, SourceStats
 from vljepa_edge.video.recorded import open_file
 from vljepa_edge.video.recording import Recording
-from vljepa_edge.video.timing import ROUNDING, Timeline, without_wild
+from vljepa_edge.video.timing import Timeline, without_wild
 
 INFO = "meta/info.json"
 _VERSION = "v3."

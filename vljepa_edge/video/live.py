@@ -15,12 +15,12 @@ from urllib.parse import urlsplit
 import av
 from av.error import FFmpegError
 
+from vljepa_edge._core import Grid
 from vljepa_edge.errors import VideoError, redacted
 from vljepa_edge.support.ending import Worker, keep_in_child
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Picture, Pictures, SourceStats
 from vljepa_edge.video.live_clock import LiveClock
-from vljepa_edge.video.timing import Grid
 
 Connect = Callable[[], Decoder]
 Stamped = Iterable[tuple[av.VideoFrame, float | None]]

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 
 from av.error import FFmpegError
 
+from vljepa_edge._core import Grid
 from vljepa_edge.video import preprocess
 from vljepa_edge.video.frame import Frame, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode
-from vljepa_edge.video.timing import Grid
 
 
 def sampled(pictures: Pictures, grid: Grid, stopped: threading.Event) -> Iterator[Picture]:

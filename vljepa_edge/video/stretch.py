@@ -18,13 +18,14 @@ from av import VideoFrame
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
+from vljepa_edge._core import ROUNDING
 from vljepa_edge.errors import InputError, VideoError
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import Image, Picture, Pictures, SourceStats
 from vljepa_edge.video.preprocess import ResizeMode, Scaler, check_fit
 from vljepa_edge.video.readable import readable
 from vljepa_edge.video.recorded import File, decoded, open_file, open_object
-from vljepa_edge.video.timing import ROUNDING, Timeline, without_wild
+from vljepa_edge.video.timing import Timeline, without_wild
 
 Media: TypeAlias = str | Path | BinaryIO
 

@@ -1,4 +1,4 @@
-"""Time: from the stamps that containers really carry to rising seconds, and from those to the model's frame rate."""
+"""Time: from the stamps that containers really carry to rising seconds."""
 
 from __future__ import annotations
 
@@ -11,14 +11,6 @@ from vljepa_edge.video.frame import SourceStats
 # A step back of less than this is a frame out of order and is skipped; a longer one is a new beginning (a splice, a
 # wrapped counter, a restarted camera).
 NEW_BEGINNING = 1.0  # seconds
-
-# Containers round stamps, Matroska to a millisecond. A frame that is early by no more than this is on time.
-ROUNDING = 1e-3  # seconds
-
-# The share of the time since the frame before by which a frame of a camera may come early, so that the jitter of one at
-# the model's own rate does not halve it. Recordings have no jitter.
-EARLY = 0.25
-
 
 T = TypeVar("T")
 
@@ -134,39 +126,3 @@ class Timeline:
 
     def _expected(self) -> float:
         return 0.0 if self._last is None else self._last + self._interval
-
-
-class Grid:
-    """Samples at `fps`: the first frame at or after each due time. None takes all.
-
-    The first frame sets the grid, and so does one that is older than the frame before it. A frame may come early by the
-    share `early` of the time since the one before it (of 1 / fps at most).
-    """
-
-    def __init__(self, fps: float | None, early: float = 0.0) -> None:
-        self._fps = fps
-        self._early = early
-        self._period, self._rounding = (0.0, 0.0) if fps is None else (1 / fps, min(ROUNDING, 0.1 / fps))
-        self._first = self._newest = math.inf
-        self._due = 0.0
-
-    def takes(self, time: float) -> bool:
-        """Whether the next frame, which has this time, is due; if so it is taken."""
-        due = self.is_due(time)
-        if due:
-            self.take(time)
-        return due
-
-    def is_due(self, time: float) -> bool:
-        """Whether the next frame, which has this time, is one to take()."""
-        if time < self._newest:
-            self._first, self._newest, self._due = time, time, 0.0
-        since, self._newest = time - self._newest, time
-        return self._step(time, max(self._rounding, self._early * min(since, self._period))) >= self._due
-
-    def take(self, time: float) -> None:
-        """The frame of this time is good: the next is due a period later. One that isn't leaves its turn open."""
-        self._due = max(self._due, self._step(time, self._rounding)) + 1
-
-    def _step(self, time: float, slack: float) -> float:
-        return math.inf if self._fps is None else math.floor((time - self._first + slack) * self._fps)

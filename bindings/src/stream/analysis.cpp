@@ -30,7 +30,7 @@ Analysis::Analysis(const Vision& vision, const FilledOptions& options, const Lat
       hop_(options.hop),
       pace_(1.0 / vision.video().fps,
             std::min(options.max_staleness, static_cast<double>(options.queue) / vision.video().fps) / 2.0),
-      encoder_(vision, options.max_idle),
+      encoder_(vision, options.max_idle, 0.0),
       frame_(3 * static_cast<std::size_t>(vision.video().width) * static_cast<std::size_t>(vision.video().height)) {}
 
 void Analysis::take(const Item& item, Told& told) {

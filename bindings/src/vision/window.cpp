@@ -6,30 +6,36 @@
 namespace vljepa {
 
 void Window::push(const Outputs& features, double time) {
-    const bool begins = count_ == 0;
-    newest_ = begins ? size_ - 1 : (newest_ + 1) % size_;
+    const bool begins = places_.count() == 0;
+    const std::size_t place = places_.push(time);
+    if (!begins) {
+        write(features, place);
+        return;
+    }
     for (const auto& [name, feature] : features) {
         Ring& ring = rings_[name];
-        if (begins) {
-            ring.type = feature.type;
-            ring.shape.assign(feature.shape.begin() + 1, feature.shape.end());
-            ring.bytes = feature.bytes.size();
-            ring.data.resize(2 * size_ * ring.bytes);
-        }
-        for (std::size_t slot = 0; slot < 2 * size_; ++slot) {
-            if (!begins && slot % size_ != newest_) continue;
-            std::memcpy(ring.data.data() + slot * ring.bytes, feature.bytes.data(), ring.bytes);
-        }
+        ring.type = feature.type;
+        ring.shape.assign(feature.shape.begin() + 1, feature.shape.end());
+        ring.bytes = feature.bytes.size();
+        ring.data.resize(2 * places_.size() * ring.bytes);
     }
-    if (begins) std::fill(times_.begin(), times_.end(), time);
-    times_[newest_] = times_[newest_ + size_] = time;
-    count_ = std::min(count_ + 1, size_);
+    renew(features, places_.size());
+}
+
+void Window::renew(const Outputs& features, std::size_t count) {
+    for (std::size_t age = 0; age < std::min(count, places_.size()); ++age) write(features, places_.place(age));
+}
+
+void Window::write(const Outputs& features, std::size_t place) {
+    for (const auto& [name, feature] : features) {
+        Ring& ring = rings_.find(name)->second;
+        std::memcpy(ring.data.data() + place * ring.bytes, feature.bytes.data(), ring.bytes);
+        std::memcpy(ring.data.data() + (place + places_.size()) * ring.bytes, feature.bytes.data(), ring.bytes);
+    }
 }
 
 bool Window::has_times_of(const Window& other) const {
-    const auto first = times_.begin() + static_cast<std::ptrdiff_t>(newest_ + 1);
-    const auto others = other.times_.begin() + static_cast<std::ptrdiff_t>(other.newest_ + 1);
-    return std::equal(first, first + static_cast<std::ptrdiff_t>(size_), others);
+    return std::equal(places_.times(), places_.times() + places_.size(), other.places_.times());
 }
 
 const std::vector<Input>& Window::stacked() {
@@ -38,9 +44,9 @@ const std::vector<Input>& Window::stacked() {
     for (const auto& [name, ring] : rings_) {
         place->name = name;
         place->type = ring.type;
-        place->shape.assign({1, static_cast<std::int64_t>(size_)});
+        place->shape.assign({1, static_cast<std::int64_t>(places_.size())});
         place->shape.insert(place->shape.end(), ring.shape.begin(), ring.shape.end());
-        place->data = ring.data.data() + (newest_ + 1) * ring.bytes;
+        place->data = ring.data.data() + places_.first() * ring.bytes;
         ++place;
     }
     return stacked_;

@@ -1,34 +1,33 @@
 #include "vision/window_encoder.hpp"
 
-#include <algorithm>
-#include <cstring>
-
 namespace vljepa {
 
-WindowEncoder::WindowEncoder(const Vision& vision, double max_idle)
+WindowEncoder::WindowEncoder(const Vision& vision, double max_idle, double still)
     : vision_(vision),
-      max_idle_(max_idle),
-      size_(static_cast<std::size_t>(vision.video().window)),
-      window_(size_),
-      shots_(vision.video().width, vision.video().height, size_) {}
+      still_(static_cast<std::size_t>(vision.video().window), max_idle, still),
+      window_(static_cast<std::size_t>(vision.video().window)),
+      shots_(vision.video().width, vision.video().height, static_cast<std::size_t>(vision.video().window)) {}
 
 void WindowEncoder::push(const std::uint8_t* frame, double time) {
-    const bool repeats = is_repeated(frame);
-    const double since = time - encoded_at_;
-    if (!repeats || since < 0.0 || since > max_idle_) {
-        newest_.clear();  // until it is encoded: a graph may fail
+    const auto width = static_cast<std::size_t>(vision_.video().width);
+    const auto height = static_cast<std::size_t>(vision_.video().height);
+    const bool repeats = still_.is_repeated(frame, width, height);
+    const bool is_given = repeats && still_.is_fresh(time);
+    if (!is_given) {
+        still_.forget();  // until it is encoded: a graph may fail
         vision_.encode_frame(frame, features_, calls_);
-        const VideoEntry& video = vision_.video();
-        newest_.assign(frame, frame + 3 * static_cast<std::size_t>(video.width) * static_cast<std::size_t>(video.height));
-        encoded_at_ = time;
+        still_.keep(frame, width, height, time);
         forget_window();
         ++runs_;
     }
     if (shots_.begins(frame, features_)) window_.clear();
     window_.push(features_, time);
     if (across_) across_->push(features_, time);
-    if (!repeats || same_ < size_) forget_window();
-    same_ = same_ == 0 ? size_ : repeats ? std::min(same_ + 1, size_) : 1;
+    if (still_.count(repeats)) forget_window();
+    if (repeats && !is_given) {  // the window stays that of one frame, which is the new one
+        window_.renew(features_, still_.same());
+        if (across_) across_->renew(features_, still_.same());
+    }
 }
 
 void WindowEncoder::encode() {
@@ -66,13 +65,8 @@ void WindowEncoder::clear() {
     window_.clear();
     if (across_) across_->clear();
     shots_.clear();
-    newest_.clear();
-    same_ = 0;
+    still_.clear();
     forget_window();
-}
-
-bool WindowEncoder::is_repeated(const std::uint8_t* frame) const {
-    return max_idle_ > 0.0 && !newest_.empty() && std::memcmp(newest_.data(), frame, newest_.size()) == 0;
 }
 
 void WindowEncoder::forget_window() { ++window_number_; }

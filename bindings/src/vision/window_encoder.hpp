@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/still.hpp"
 #include "vision/shots.hpp"
 #include "vision/vision.hpp"
 #include "vision/window.hpp"
@@ -19,11 +20,12 @@ struct Prediction {
 /// The last frames of one stream, each encoded once, and what is predicted of their window. The window restarts with the
 /// frame after a hard cut.
 ///
-/// A frame that repeats the one before, pixel for pixel, is not encoded, and a window that holds nothing else has the
+/// A frame that is as the one encoded last (see Still) is not encoded, and a window that holds nothing else has the
 /// embeddings that it had: for `max_idle` seconds, then all is computed again.
 class WindowEncoder {
   public:
-    WindowEncoder(const Vision& vision, double max_idle);
+    /// `still`: levels of 255 by which a block of a frame may differ; 0: no pixel may.
+    WindowEncoder(const Vision& vision, double max_idle, double still);
 
     /// Encodes a frame, uint8 (height, width, 3), and adds it. Throws EngineError.
     void push(const std::uint8_t* frame, double time);
@@ -44,20 +46,15 @@ class WindowEncoder {
     void clear();
 
   private:
-    bool is_repeated(const std::uint8_t* frame) const;
     void forget_window();
 
     const Vision& vision_;
-    double max_idle_;
-    std::size_t size_;
+    Still still_;
     Window window_;
     std::optional<Window> across_;  // the same frames, and those before a hard cut; kept once it is asked for
     ShotDetector shots_;
     Calls calls_;
-    Outputs features_;                  // of the newest frame that was encoded
-    std::vector<std::uint8_t> newest_;  // that frame; empty where there is none
-    double encoded_at_ = 0.0;           // its time
-    std::size_t same_ = 0;         // how many of the newest frames are one and the same; the first fills the window
+    Outputs features_;                // of the newest frame that was encoded
     std::int64_t window_number_ = 0;  // counts the windows that differ
     std::int64_t encoded_ = -1;       // of which window clip_ is
     Outputs clip_;
