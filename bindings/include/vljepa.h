@@ -182,7 +182,13 @@ typedef struct {
     int32_t queue;         /* live: frames that may wait for the worker; 0: as many as the model's window has */
     double max_idle;       /* seconds for which hops of a still scene cost nothing; 0: each is computed */
     double max_staleness;  /* live: seconds that a frame may wait before it is dropped; INFINITY: no bound, 0: 2 */
-    uint64_t reserved[4];
+    /* 0 to 255: levels by which the mean luma of a block of 8 x 8 pixels of the scaled frame may differ from that of the frame
+     * encoded last, in a scene that is still. 2 to 4 ignore the noise of a camera; 0: no pixel differs. */
+    double still;
+    /* 0 to 1: a text is used again, not decoded, where the embedding lies within this cosine distance of one that it was decoded
+     * from for the same query; 0: every text is decoded. */
+    double reuse;
+    uint64_t reserved[2];
 } vljepa_stream_params;
 
 VLJEPA_API vljepa_stream_params vljepa_stream_default_params(void);
@@ -241,7 +247,7 @@ VLJEPA_API vljepa_status vljepa_stream_poll(vljepa_stream* stream, vljepa_event*
 typedef struct {
     int64_t encoded, skipped, repeated, backwards, bad_times, errors;
     int64_t frames, restarts, gaps, resized, hops, decodes, events;
-    int64_t hops_idle; /* hops that cost nothing: the window was that of the hop before, pixel for pixel */
+    int64_t hops_idle; /* hops that cost nothing: the window was that of the hop before */
     int64_t dropped;         /* live: frames that made way in a full queue for newer ones, or waited when it was closed */
     int64_t stale;           /* live: frames that waited for longer than max_staleness */
     int64_t hops_put_off;    /* live: frames at which a hop was due and was not made, as newer ones waited */
@@ -252,6 +258,15 @@ typedef struct {
 } vljepa_stats;
 
 VLJEPA_API vljepa_status vljepa_stream_get_stats(const vljepa_stream* stream, vljepa_stats* stats);
+
+/* What a stream spared so far. */
+typedef struct {
+    int64_t still;  /* of the encoded frames, those that no graph was run for: they were as a frame before */
+    int64_t reuses; /* texts that were used again in place of a decode */
+    uint64_t reserved[6];
+} vljepa_savings;
+
+VLJEPA_API vljepa_status vljepa_stream_get_savings(const vljepa_stream* stream, vljepa_savings* savings);
 
 typedef enum {
     VLJEPA_STAGE_HOP = 0,     /* frame in, decision out, without decoding */
@@ -296,13 +311,14 @@ VLJEPA_API double vljepa_event_end(const vljepa_event* event);           /* seco
 VLJEPA_API double vljepa_event_decided_at(const vljepa_event* event);    /* time of the newest frame at the cut */
 VLJEPA_API const char* vljepa_event_text(const vljepa_event* event);     /* UTF-8; "" where nothing is sure enough */
 VLJEPA_API double vljepa_event_confidence(const vljepa_event* event);    /* 0 to 1; NaN where the model can't say */
+VLJEPA_API int vljepa_event_reused(const vljepa_event* event);           /* 1: its text was decoded before; see `reuse` */
 VLJEPA_API double vljepa_event_change(const vljepa_event* event);        /* how much changed, by the policy's measure */
 VLJEPA_API const char* vljepa_event_query(const vljepa_event* event);
 VLJEPA_API int64_t vljepa_event_segment(const vljepa_event* event);      /* counts the segments of a query from 0 */
 VLJEPA_API double vljepa_event_latency_ms(const vljepa_event* event);    /* from the push of its frame to the event */
 /* vljepa_model_width() floats of unit norm; zeros of taught events and stalls. */
 VLJEPA_API const float* vljepa_event_embedding(const vljepa_event* event);
-/* The event as one line of JSON, with the keys of `vljepa stream --json` but type, reused and latencies. */
+/* The event as one line of JSON, with the keys of `vljepa stream --json` but type and latencies. */
 VLJEPA_API const char* vljepa_event_json(const vljepa_event* event);
 
 #ifdef __cplusplus

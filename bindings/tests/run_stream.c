@@ -1,7 +1,7 @@
 /* A stream that does what stdin says, for tests/streaming/test_in_cpp.py: its events must be those of Python.
  *
- * run_stream MODEL POLICY MIN_CONFIDENCE DECODE [live] [QUERY ...]; a QUERY that starts with @ is a file. In, a line each, whose
- * words are parted by tabs:
+ * run_stream MODEL POLICY MIN_CONFIDENCE DECODE STILL REUSE [live] [QUERY ...]; a QUERY that starts with @ is a file. In, a line
+ * each, whose words are parted by tabs:
  *     frame WIDTH HEIGHT TIME, and behind it the RGB pixels
  *     add POLICY QUERY | remove QUERY | set [QUERY ...] | policy POLICY
  *     watch A,B|@FILE HOLD [THRESHOLD ...] | unwatch | head FILE HOLD | unhead | flush | reset
@@ -132,7 +132,7 @@ static int split(char* line, char** words) {
 }
 
 int main(int argc, char** argv) {
-    if (argc < 5) return 2;
+    if (argc < 7) return 2;
     vljepa_model_params model_params = vljepa_model_default_params();
     model_params.threads = 1;
     if (getenv("VLJEPA_ENGINE") != NULL) model_params.engine = getenv("VLJEPA_ENGINE");
@@ -141,12 +141,14 @@ int main(int argc, char** argv) {
     params.policy = argv[2];
     params.min_confidence = atof(argv[3]);
     params.decode = atoi(argv[4]);
-    const int is_live = argc > 5 && strcmp(argv[5], "live") == 0;
+    params.still = atof(argv[5]);
+    params.reuse = atof(argv[6]);
+    const int is_live = argc > 7 && strcmp(argv[7], "live") == 0;
     const char* texts[MOST];
     const char* files[MOST];
     params.queries = texts;
     params.query_files = files;
-    for (int i = is_live ? 6 : 5; i < argc && i < MOST; ++i) {
+    for (int i = is_live ? 8 : 7; i < argc && i < MOST; ++i) {
         if (argv[i][0] == '@') files[params.query_file_count++] = argv[i] + 1;
         else texts[params.query_count++] = argv[i];
     }
@@ -176,7 +178,8 @@ int main(int argc, char** argv) {
     failed(vljepa_stream_flush(stream));
     if (!is_live) poll_all();
     vljepa_stats s;
-    if (failed(vljepa_stream_get_stats(stream, &s))) return 1;
+    vljepa_savings savings;
+    if (failed(vljepa_stream_get_stats(stream, &s)) || failed(vljepa_stream_get_savings(stream, &savings))) return 1;
     if (is_live && heard != s.events) printf("error\t%lld of %lld events were heard\n", (long long)heard, (long long)s.events);
     printf("stats\t{\"encoded\": %lld, \"skipped\": %lld, \"repeated\": %lld, \"backwards\": %lld, \"bad_times\": %lld, ",
            (long long)s.encoded, (long long)s.skipped, (long long)s.repeated, (long long)s.backwards, (long long)s.bad_times);
@@ -185,8 +188,9 @@ int main(int argc, char** argv) {
            (long long)s.hops);
     printf("\"decodes\": %lld, \"events\": %lld, \"hops_idle\": %lld, \"dropped\": %lld, \"stale\": %lld, ",
            (long long)s.decodes, (long long)s.events, (long long)s.hops_idle, (long long)s.dropped, (long long)s.stale);
-    printf("\"hops_put_off\": %lld, \"stalls\": %lld, \"unpolled\": %lld}\n", (long long)s.hops_put_off, (long long)s.stalls,
+    printf("\"hops_put_off\": %lld, \"stalls\": %lld, \"unpolled\": %lld, ", (long long)s.hops_put_off, (long long)s.stalls,
            (long long)s.unpolled);
+    printf("\"still\": %lld, \"reuses\": %lld}\n", (long long)savings.still, (long long)savings.reuses);
     vljepa_stream_free(stream);
     vljepa_head_free(head);
     vljepa_model_free(model);

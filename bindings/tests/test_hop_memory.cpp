@@ -59,11 +59,13 @@ void push(Stream& stream, std::vector<std::uint8_t>& pixels, int number) {
     while (hops() <= number) std::this_thread::sleep_for(std::chrono::microseconds(100));
 }
 
-void hops_take_no_memory(const std::shared_ptr<const Model>& model, const char* policy, bool is_live) {
+void hops_take_no_memory(const std::shared_ptr<const Model>& model, const char* policy, double still, bool is_live) {
     StreamOptions options;
     options.live = is_live;
     options.policy = policy;
     options.queue = 4;
+    options.still = still;
+    options.reuse = 0.05;
     Stream stream(model, {stand_in::query("What?"), stand_in::query("And?", 1.0F)}, options);
     const std::vector<float> rows{1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1};
     stream.watch(std::make_shared<const Labels>(std::vector<std::string>{"red", "blue"}, stand_in::query("Which?", 2.0F), rows,
@@ -94,6 +96,9 @@ int main() {
     stand_in::Behaviour behaviour;
     const auto model = stand_in::load(behaviour);
     for (const bool is_live : {false, true}) {
-        for (const char* policy : {"running-ward", "uniform:period=1000", "local-variance"}) hops_take_no_memory(model, policy, is_live);
+        for (const char* policy : {"running-ward", "uniform:period=1000", "local-variance"}) {
+            hops_take_no_memory(model, policy, 0.0, is_live);
+        }
+        hops_take_no_memory(model, "running-ward", 3.0, is_live);
     }
 }

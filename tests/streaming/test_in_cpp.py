@@ -32,6 +32,7 @@ OUTCOMES = ("encoded", "skipped", "repeated", "backwards", "bad_times", "errors"
 DECODES = ("both", "open", "closed", "none")
 COUNTS = ("encoded", "skipped", "repeated", "backwards", "bad_times", "errors", "frames", "restarts", "gaps", "resized")
 COUNTS += ("hops", "decodes", "events", "hops_idle", "dropped", "stale", "hops_put_off", "stalls", "unpolled")
+COUNTS += ("still", "reuses")
 
 # Live streams that drop nothing and see no stall, however slow the machine; run_stream has the same.
 PATIENT: dict[str, Any] = {"queue": 100_000, "max_staleness": math.inf, "gap": 20.0}
@@ -123,7 +124,8 @@ def in_cpp(
     path: Path, given: Sequence[Frame | Call], query: Iterable[str], options: StreamOptions, live: bool = False
 ) -> tuple[list[Any], dict[str, int]]:
     least = -1 if options.min_confidence is None else options.min_confidence
-    arguments = [path, options.policy, least, DECODES.index(options.decode), *(["live"] if live else []), *query]
+    arguments = [path, options.policy, least, DECODES.index(options.decode), options.still, options.reuse]
+    arguments += [*(["live"] if live else []), *query]
     done = subprocess.run(
         [program("run_stream"), *map(str, arguments)], input=b"".join(map(_as_bytes, given)), capture_output=True
     )
@@ -157,7 +159,7 @@ def assert_same(
     assert len(found) == len(expected)
     for (event, embedding), wanted in zip(found, expected, strict=True):
         about = wanted.to_dict()
-        del about["latency_ms"], about["reused"]  # C++ decodes every text
+        del about["latency_ms"]
         for name in ("confidence", "change"):  # Python's sums are float32 here and there
             assert event.pop(name) == pytest.approx(about.pop(name), abs=2e-4)
         assert event == about
@@ -214,7 +216,7 @@ def test_a_query_file_of_another_model_is_refused(toys: dict[str, Path], tmp_pat
         (toys["frames"], tmp_path / "none.npz", "must be written by `vljepa query"),
     ]:
         done = subprocess.run(
-            [program("run_stream"), model, "uniform", "-1", "0", f"@{file}"], input=b"", capture_output=True
+            [program("run_stream"), model, "uniform", "-1", "0", "0", "0", f"@{file}"], input=b"", capture_output=True
         )
         assert done.returncode == 1
         assert reason in done.stdout.decode()
@@ -280,6 +282,35 @@ def test_live_streams_say_the_same(kind: str, clock: str, toys: dict[str, Path])
     assert len(assert_same(toys[kind], given, ["What?", "And?"], live=True, policy="running-ward:threshold=0.05")) >= 8
 
 
+@pytest.mark.parametrize(("kind", "live"), [("frames", False), ("clips", True)])
+def test_noise_is_a_still_scene_in_both(kind: str, live: bool, toys: dict[str, Path]) -> None:
+    """A camera's noise, a slow fade that adds up, another picture, and a time after which all is encoded again."""
+    rng = np.random.default_rng(0)
+    first, second = (np.asarray(clip(seed, 1)[0][0], np.float64) for seed in (5, 6))
+    pictures = [second if 60 < n < 75 else first + max(0, n - 80) * 0.4 for n in range(130)]
+    noisy = (np.clip(image + rng.normal(0, 5, image.shape), 0, 255).astype(np.uint8) for image in pictures)
+    frames = [(image, n / 4) for n, image in enumerate(noisy)]
+    assert_same(toys[kind], frames, policy="running-ward:threshold=0.05", still=3.0, live=live)
+    counts = in_cpp(toys[kind], frames, (), StreamOptions(still=3.0))[1]
+    assert 60 < counts["still"] < counts["encoded"] - 5 and counts["hops_idle"] > 30
+
+
+@pytest.mark.parametrize(("decode", "live"), [("both", True), ("open", False), ("closed", False)])
+def test_scenes_that_return_use_their_texts_again_in_both(decode: str, live: bool, toys: dict[str, Path]) -> None:
+    """Of each query its own; a query that comes again, and a reset, begin anew."""
+    scenes = [clip(seed, 2, size=(48, 64), shots=1) for seed in (5, 6, 7)]
+    images = [image for _ in range(5) for scene in scenes for image, _ in scene]
+    frames = [(image, n / 8) for n, image in enumerate(images)]
+    changes = [
+        (100, lambda s: s.remove_query("And?"), ("remove", "And?")),
+        (120, lambda s: s.add_query("And?"), ("add", "", "And?")),
+        (200, lambda s: s.flush(), ("flush",)),
+    ]
+    chosen: dict[str, Any] = {"policy": "running-ward:threshold=0.05", "decode": decode, "reuse": 0.05}
+    made = assert_same(toys["frames"], between(frames, changes), ["What?", "And?"], live=live, **chosen)
+    assert sum(event.reused for event in made) >= 10 and not all(event.reused for event in made)
+
+
 @pytest.fixture(scope="module")
 def toys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("toys")
@@ -297,17 +328,19 @@ def test_what_the_c_api_refuses_is_an_error_with_a_reason(toys: dict[str, Path])
         return done.stdout.decode()
 
     toy = str(toys["frames"])
-    assert told("/nowhere", "uniform", "-1", "0").startswith("error\t3 /nowhere: does not exist")
-    assert told(toy, "waves", "-1", "0").startswith(
+    assert told("/nowhere", "uniform", "-1", "0", "0", "0").startswith("error\t3 /nowhere: does not exist")
+    assert told(toy, "waves", "-1", "0", "0", "0").startswith(
         "error\t1 policy must be one of uniform, local-variance, running-ward, budget"
     )
-    assert told(toy, "uniform:period=0", "-1", "0").startswith(
+    assert told(toy, "uniform:period=0", "-1", "0", "0", "0").startswith(
         "error\t1 uniform: period must be a number, above 0 and at most"
     )
-    assert told(toy, "uniform", "0.5", "0").startswith("error\t1 min_confidence needs a bundle whose confidence")
-    assert told(toy, "uniform", "-1", "7").startswith("error\t1 decode must be 0 to 3, got 7")
-    assert told(toy, "uniform", "-1", "0", "a", "a").startswith("error\t1 the queries of a stream must all differ")
-    assert told(toy, "uniform", "-1", "0", "Où?").startswith("error\t1 a text must be ASCII")
+    assert told(toy, "uniform", "0.5", "0", "0", "0").startswith("error\t1 min_confidence needs a bundle whose")
+    assert told(toy, "uniform", "-1", "7", "0", "0").startswith("error\t1 decode must be 0 to 3, got 7")
+    assert told(toy, "uniform", "-1", "0", "256", "0").startswith("error\t1 still must be a number of levels, 0 to 255")
+    assert told(toy, "uniform", "-1", "0", "0", "nan").startswith("error\t1 reuse must be a number from 0 to 1")
+    assert told(toy, "uniform", "-1", "0", "0", "0", "a", "a").startswith("error\t1 the queries of a stream must all")
+    assert told(toy, "uniform", "-1", "0", "0", "0", "Où?").startswith("error\t1 a text must be ASCII")
 
 
 def test_labels_appear_and_go(toys: dict[str, Path], tmp_path: Path) -> None:
@@ -402,7 +435,8 @@ def test_files_of_another_model_are_refused(toys: dict[str, Path], tmp_path: Pat
     calls.append(Call(lambda s: None, ("head", str(labels), "0.5")))
     calls += [Call(lambda s: None, ("watch", names, "0.5")) for names in ("", "cup,The  cups", "Tür", "cup, ")]
     given = b"".join(map(_as_bytes, calls))
-    done = subprocess.run([program("run_stream"), toys["zip"], "uniform", "-1", "0"], input=given, capture_output=True)
+    command = [program("run_stream"), toys["zip"], "uniform", "-1", "0", "0", "0"]
+    done = subprocess.run(command, input=given, capture_output=True)
     lines = done.stdout.decode().splitlines()[:8]
     assert all("must be written by `vljepa labels" in line for line in lines[:3])
     assert "it was made by other graphs for texts" in lines[0]

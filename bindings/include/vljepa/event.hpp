@@ -31,6 +31,7 @@ struct Event {
     std::int64_t segment = 0;  // counts the segments of a query from 0
     std::optional<double> confidence;
     Wording wording = Wording::none;
+    bool reused = false;      // the text was decoded before, of an embedding near this one
     double latency_ms = 0.0;  // from push() to here
 
     /// One line of JSON with the keys of `vljepa stream --json`, but type and latencies.

@@ -28,6 +28,13 @@ struct StreamOptions {
     std::optional<double> gap;             // seconds without a frame that end segments; the window, at least 2
     Decode decode = Decode::both;          // which segments are put in words
     double max_idle = 10.0;                // seconds for which hops of a still scene cost nothing; 0: each is computed
+    /// Levels of 255 by which the mean luma of a block of 8 x 8 pixels of the scaled frame may differ from that of the frame
+    /// encoded last, in a scene that is still. 2 to 4 ignore the noise of a camera; 0: no pixel differs.
+    double still = 0.0;
+    /// 0 to 1: a text is used again, not decoded, where the embedding lies within this cosine distance of one that it was
+    /// decoded from for the same query. The last 64 of a query are kept; a segment that closes uses none that was decoded
+    /// when one opened. 0: every text is decoded.
+    double reuse = 0.0;
     std::optional<double> min_confidence;  // from which probability on a text is shown; the manifest's
     bool live = false;                     // a worker of the stream does the work, and push() returns at once
     std::optional<int> queue;              // live: frames that may wait for the worker; as many as the window has
@@ -48,7 +55,9 @@ struct StreamStats {
     std::int64_t stale = 0;    // live: waited for longer than max_staleness
     std::int64_t frames = 0;
     std::int64_t restarts = 0, gaps = 0, resized = 0, hops = 0, decodes = 0, events = 0;
-    std::int64_t hops_idle = 0;     // hops that cost nothing: the window was that of the hop before, pixel for pixel
+    std::int64_t hops_idle = 0;     // hops that cost nothing: the window was that of the hop before
+    std::int64_t still = 0;   // of the encoded frames, those that no graph was run for: they were as a frame before
+    std::int64_t reuses = 0;  // texts that were used again in place of a decode
     std::int64_t hops_put_off = 0;  // live: frames at which a hop was due and was not made, as newer frames waited
     std::int64_t stalls = 0;        // live: times that no frame came for longer than the gap, by the machine's clock
     std::int64_t callback_errors = 0;

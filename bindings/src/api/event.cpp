@@ -24,6 +24,8 @@ double vljepa_event_confidence(const vljepa_event* event) {
     return event->event.confidence.value_or(std::numeric_limits<double>::quiet_NaN());
 }
 
+int vljepa_event_reused(const vljepa_event* event) { return event->event.reused ? 1 : 0; }
+
 double vljepa_event_change(const vljepa_event* event) { return event->event.change; }
 
 const char* vljepa_event_query(const vljepa_event* event) { return event->event.query.c_str(); }

@@ -51,6 +51,8 @@ vljepa::StreamOptions options_of(const vljepa_stream_params& params) {
     options.policy = &required(params.policy, "policy");
     options.decode = static_cast<vljepa::Decode>(params.decode);
     options.max_idle = params.max_idle;
+    options.still = params.still;
+    options.reuse = params.reuse;
     if (params.hop != 0.0) options.hop = params.hop;
     if (params.gap != 0.0) options.gap = params.gap;
     if (!(params.min_confidence < 0.0)) options.min_confidence = params.min_confidence;
@@ -140,6 +142,13 @@ vljepa_status vljepa_stream_get_stats(const vljepa_stream* stream, vljepa_stats*
         required(stats, "stats") = {s.encoded,  s.skipped, s.repeated,     s.backwards, s.bad_times,       s.errors,   s.frames,
                                     s.restarts, s.gaps,    s.resized,      s.hops,      s.decodes,         s.events,   s.hops_idle,
                                     s.dropped,  s.stale,   s.hops_put_off, s.stalls,    s.callback_errors, s.unpolled, {}};
+    });
+}
+
+vljepa_status vljepa_stream_get_savings(const vljepa_stream* stream, vljepa_savings* savings) {
+    return guarded([&] {
+        const vljepa::StreamStats s = required(stream, "stream").stream.stats();
+        required(savings, "savings") = {s.still, s.reuses, {}};
     });
 }
 

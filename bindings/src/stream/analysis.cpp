@@ -30,7 +30,7 @@ Analysis::Analysis(const Vision& vision, const FilledOptions& options, const Lat
       hop_(options.hop),
       pace_(1.0 / vision.video().fps,
             std::min(options.max_staleness, static_cast<double>(options.queue) / vision.video().fps) / 2.0),
-      encoder_(vision, options.max_idle, 0.0),
+      encoder_(vision, options.max_idle, options.still),
       frame_(3 * static_cast<std::size_t>(vision.video().width) * static_cast<std::size_t>(vision.video().height)) {}
 
 void Analysis::take(const Item& item, Told& told) {
@@ -53,6 +53,7 @@ void Analysis::step(const Item& item, Told& told) {
     const std::int64_t runs = encoder_.runs();
     encoder_.push(frame_.data(), item.time);
     const auto encoded = Clock::now();
+    if (encoder_.runs() == runs) tally_.add(&StreamStats::still);
     last_ = item.time;
     Spent spent;
     spent[Stage::scale] = seconds(encoding - scaling + (item.admitted - item.called));

@@ -1,7 +1,5 @@
 #include "stream/emitter.hpp"
 
-#include <exception>
-
 namespace vljepa {
 
 namespace {
@@ -26,20 +24,19 @@ Told Emitter::begin() {
 }
 
 void Emitter::emit(Cuts& cuts, const Moment& moment, Told& told) {
+    std::vector<std::optional<Words>> before;  // of all cuts, before one is decoded: the order of cuts is of no matter
+    for (const auto& [track, cut] : cuts) {
+        before.push_back(is_put_in_words(cut) ? track->sayings.find(cut.embedding, cut.end.has_value()) : std::nullopt);
+    }
     std::exception_ptr failure;
-    for (auto& [track, cut] : cuts) {
+    for (std::size_t i = 0; i < cuts.size(); ++i) {
+        auto& [track, cut] = cuts[i];
         Words words;
-        if (cut.end ? decodes_closed_ : decodes_open_) {
-            Spent spent;
-            const auto begun = Clock::now();
-            try {
-                words = model_.say(cut.embedding, track->query().text, least_);
-                tally_.add(&StreamStats::decodes);
-            } catch (...) {
-                if (!failure) failure = std::current_exception();
-            }
-            spent[Stage::decode] = seconds_since(begun);
-            tally_.record(spent);
+        if (before[i]) {
+            words = std::move(*before[i]);
+            tally_.add(&StreamStats::reuses);
+        } else if (is_put_in_words(cut)) {
+            words = decode(*track, cut, failure);
         }
         Event event;
         event.status = cut.end ? Status::closed : Status::open;
@@ -53,10 +50,28 @@ void Emitter::emit(Cuts& cuts, const Moment& moment, Told& told) {
         event.segment = cut.segment;
         event.confidence = words.confidence;
         event.wording = words.wording;
+        event.reused = before[i].has_value();
         event.latency_ms = milliseconds_since(moment.called);
         keep(std::move(event), told);
     }
     if (failure) std::rethrow_exception(failure);
+}
+
+// The words of a cut, which are kept; none where decoding fails, the first of which is `failure`.
+Words Emitter::decode(Track& track, const Cut& cut, std::exception_ptr& failure) {
+    Words words;
+    Spent spent;
+    const auto begun = Clock::now();
+    try {
+        words = model_.say(cut.embedding, track.query().text, least_);
+        tally_.add(&StreamStats::decodes);
+        track.sayings.keep(cut.embedding, cut.end.has_value(), words);
+    } catch (...) {
+        if (!failure) failure = std::current_exception();
+    }
+    spent[Stage::decode] = seconds_since(begun);
+    tally_.record(spent);
+    return words;
 }
 
 void Emitter::emit_label(const Sighting& sighting, const Labels& labels, const std::vector<float>& embedding,

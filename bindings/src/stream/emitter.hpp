@@ -1,6 +1,7 @@
 #pragma once
 
 #include <deque>
+#include <exception>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -23,7 +24,7 @@ struct Told {
 };
 
 /// A cut and whose it is.
-using Cuts = std::vector<std::pair<const Track*, Cut>>;
+using Cuts = std::vector<std::pair<Track*, Cut>>;
 
 /// When something was decided: the time of the newest frame, and when the work on that began.
 struct Moment {
@@ -56,6 +57,8 @@ class Emitter {
     std::optional<Event> take_one();
 
   private:
+    bool is_put_in_words(const Cut& cut) const { return cut.end ? decodes_closed_ : decodes_open_; }
+    Words decode(Track& track, const Cut& cut, std::exception_ptr& failure);
     Event seen(const Sighting& sighting, const std::string& text, const Moment& moment) const;
     void keep(Event event, Told& told);
 

@@ -55,6 +55,7 @@ std::string Event::to_json() const {
     json += ", \"text\": " + quoted(text);
     json += ", \"confidence\": " + (confidence ? number(*confidence, 4) : "null");
     json += std::string(", \"wording\": \"") + kWordings[static_cast<std::size_t>(wording)] + "\"";
+    json += std::string(", \"reused\": ") + (reused ? "true" : "false");
     json += ", \"change\": " + number(change, 6);
     json += ", \"query\": " + quoted(query);
     return json + ", \"segment\": " + std::to_string(segment) + "}";

@@ -29,6 +29,8 @@ FilledOptions filled(const StreamOptions& options, const VideoEntry& video) {
     require(std::isfinite(hop) && hop >= period * (1.0 - 1e-6), "hop", "at least " + shown(period) + at_rate, hop);
     require(gap > period, "gap", "more than " + shown(period) + at_rate, gap);
     require(options.max_idle >= 0.0, "max_idle", "a number of seconds, at least 0, or inf for no bound", options.max_idle);
+    require(options.still >= 0.0 && options.still <= 255.0, "still", "a number of levels, 0 to 255", options.still);
+    require(options.reuse >= 0.0 && options.reuse <= 1.0, "reuse", "a number from 0 to 1", options.reuse);
     require(options.max_staleness > 0.0, "max_staleness", "a number of seconds above 0, or inf for no bound",
             options.max_staleness);
     if (queue < 1 || queue > kLongestQueue) {
@@ -41,6 +43,8 @@ FilledOptions filled(const StreamOptions& options, const VideoEntry& video) {
     found.queue = static_cast<std::size_t>(queue);
     found.max_staleness = options.max_staleness;
     found.max_idle = options.max_idle;
+    found.still = options.still;
+    found.reuse = options.reuse;
     found.decodes_open = options.decode == Decode::open || options.decode == Decode::both;
     found.decodes_closed = options.decode == Decode::closed || options.decode == Decode::both;
     return found;

@@ -12,6 +12,8 @@ struct FilledOptions {
     std::size_t queue;
     double max_staleness;
     double max_idle;
+    double still;
+    double reuse;
     bool decodes_open;
     bool decodes_closed;
 };

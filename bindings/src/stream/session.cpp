@@ -207,7 +207,7 @@ double Stream::Impl::report_silence() {
 // --- queries, labels and heads ---
 
 std::shared_ptr<Track> Stream::Impl::track_for(std::shared_ptr<const Query> query, const std::string& by) const {
-    return std::make_shared<Track>(std::move(query), make_policy(by, model_.width()));
+    return std::make_shared<Track>(std::move(query), make_policy(by, model_.width()), options_.reuse);
 }
 
 Tracks Stream::Impl::tracks_for(std::vector<Query> queries) const {

@@ -36,6 +36,7 @@ std::vector<Cut> Track::end(double time) {
 }
 
 void Track::reset() {
+    sayings.clear();
     policy_->reset();
     segment_ = -1;
     start_.reset();

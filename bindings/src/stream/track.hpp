@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "stream/sayings.hpp"
 #include "vision/window_encoder.hpp"
 #include "vljepa/model.hpp"
 #include "vljepa/policy.hpp"
@@ -25,8 +26,12 @@ struct Cut {
 /// frame in the window of that hop, or a later hop that was as the old segment. Each cut lies after the one before it.
 class Track {
   public:
-    Track(std::shared_ptr<const Query> query, std::unique_ptr<Policy> policy)
-        : query_(std::move(query)), policy_(std::move(policy)) {}
+    /// `reuse`: see StreamOptions.
+    Track(std::shared_ptr<const Query> query, std::unique_ptr<Policy> policy, double reuse)
+        : sayings(reuse), query_(std::move(query)), policy_(std::move(policy)) {}
+
+    /// What was said of its segments.
+    Sayings sayings;
 
     const Query& query() const { return *query_; }
     const std::shared_ptr<const Query>& shared_query() const { return query_; }
