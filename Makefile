@@ -49,10 +49,10 @@ cpp-test: $(DEV)/$(INSTALLED)  ## run the C++ tests, plain and under sanitizers 
 	$(CPP) -B build/cpp -DCMAKE_BUILD_TYPE=Release
 	$(DEV)/bin/cmake --build build/cpp --parallel
 	$(DEV)/bin/ctest --test-dir build/cpp --output-on-failure
-	$(CPP) -B build/cpp-sanitize -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DVLJEPA_SANITIZE=address,undefined
+	$(CPP) -B build/cpp-sanitize -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-Og -g1' -DVLJEPA_SANITIZE=address,undefined
 	$(DEV)/bin/cmake --build build/cpp-sanitize --parallel
 	$(DEV)/bin/ctest --test-dir build/cpp-sanitize --output-on-failure
-	$(CPP_THREAD) -B build/cpp-thread -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DVLJEPA_SANITIZE=thread
+	$(CPP_THREAD) -B build/cpp-thread -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG='-Og -g1' -DVLJEPA_SANITIZE=thread
 	$(DEV)/bin/cmake --build build/cpp-thread --parallel --target test_queue test_live
 	$(DEV)/bin/ctest --test-dir build/cpp-thread --output-on-failure -R '^(queue|live)$$'
 

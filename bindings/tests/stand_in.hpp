@@ -1,8 +1,10 @@
 #pragma once
 
 // A bundle of a few bytes and an engine that plays its graphs, for tests that need no model but one that is slow, or fails.
-// Its embedding is the mean colour of the window's newest frame beside the query's only token, and its one word the colour.
+// Its embedding is the mean colour of the window's newest frame beside the query's first token, and its one word the colour.
+// Of texts it knows the three colours: the tokens of a query are zeros, and a text's embedding is the colour that it names.
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <filesystem>
@@ -46,6 +48,9 @@ inline void write_bundle(const std::filesystem::path& folder) {
     const std::string tokenizer =
         R"({"added_tokens": [{"id": 0, "content": "<s>", "special": true}, {"id": 1, "content": "</s>", "special": true}],)"
         R"( "decoder": null, "model": {"type": "WordLevel", "vocab": {"<s>": 0, "</s>": 1, "red": 2, "green": 3, "blue": 4}}})";
+    const std::string colours_only =
+        R"({"model": {"type": "WordPiece", "unk_token": "?", "vocab": {"?": 3, "red": 0, "green": 1, "blue": 2}},)"
+        R"( "pre_tokenizer": {"type": "BertPreTokenizer"}, "normalizer": {"type": "Lowercase"}})";
     const auto entry = [](const std::string& bytes) {
         return "\"sha256\": \"" + sha256(bytes) + "\", \"bytes\": " + std::to_string(bytes.size());
     };
@@ -71,10 +76,11 @@ inline void write_bundle(const std::filesystem::path& folder) {
         "{\"schema\": 1, \"created\": \"2026-01-01T00:00:00+00:00\", \"name\": \"stand-in\", \"version\": \"0\", \"licence\": "
         "\"Apache-2.0\", \"graphs\": {" + graphs + "}, \"video\": {\"width\": " + side + ", \"height\": " + side +
         ", \"resize\": \"cover\", \"fps\": " + std::to_string(static_cast<int>(kFps)) + ", \"window\": " + std::to_string(kWindow) +
-        ", \"hop\": 1}, \"text\": {\"query_tokenizer\": \"tokenizers/words.json\", \"target_tokenizer\": "
-        "\"tokenizers/words.json\", \"decoder_tokenizer\": \"tokenizers/words.json\", \"query_tokens\": 8, \"target_tokens\": 8, "
+        ", \"hop\": 1}, \"text\": {\"query_tokenizer\": \"tokenizers/colours.json\", \"target_tokenizer\": "
+        "\"tokenizers/colours.json\", \"decoder_tokenizer\": \"tokenizers/words.json\", \"query_tokens\": 8, \"target_tokens\": 8, "
         "\"decoder_tokens\": 8, \"decoder_start\": 0, \"decoder_end\": 1, \"default_query\": \"What?\"}, \"embedding\": "
-        "{\"width\": 4}, \"licences\": [], \"files\": {\"tokenizers/words.json\": {" + entry(tokenizer) + "}}}";
+        "{\"width\": 4}, \"licences\": [], \"files\": {\"tokenizers/words.json\": {" + entry(tokenizer) +
+        "}, \"tokenizers/colours.json\": {" + entry(colours_only) + "}}}";
     std::filesystem::create_directories(folder / "graphs");
     std::filesystem::create_directories(folder / "tokenizers");
     const auto write = [&](const std::string& name, const std::string& bytes) {
@@ -84,6 +90,7 @@ inline void write_bundle(const std::filesystem::path& folder) {
         write(std::string("graphs/") + role + ".onnx", onnx);
     }
     write("tokenizers/words.json", tokenizer);
+    write("tokenizers/colours.json", colours_only);
     write("manifest.json", manifest);
 }
 
@@ -124,8 +131,15 @@ class StandInGraph final : public vljepa::Graph {
             const auto* embedding = static_cast<const float*>(inputs[0].data);
             const float end = inputs[1].shape[1] > 1 ? 9.0F : -9.0F;
             write(out, {-9.0F, end, embedding[0], embedding[1], embedding[2]});
+        } else if (name_ == "query") {
+            out.reshape(vljepa::DataType::f32, {1, inputs[0].shape[1], 1});
+            std::fill(out.bytes.begin(), out.bytes.end(), std::byte{0});
         } else {
-            throw vljepa::EngineError(name_ + ": the stand-in reads no texts");
+            out.reshape(vljepa::DataType::f32, {1, 4});
+            const auto* ids = static_cast<const std::int64_t*>(inputs[0].data);
+            std::vector<float> embedding(4);
+            embedding[static_cast<std::size_t>(*std::min_element(ids, ids + inputs[0].shape[1]))] = 1.0F;
+            write(out, embedding);
         }
     }
 
@@ -167,9 +181,12 @@ inline std::shared_ptr<const vljepa::Model> load(Behaviour& behaviour) {
                         ("vljepa-stand-in-" + std::to_string(std::chrono::steady_clock::now().time_since_epoch().count()));
     write_bundle(folder);
     StandInEngine engine(behaviour);
-    const auto model = vljepa::Model::load(folder.string(), engine);
-    std::filesystem::remove_all(folder);
-    return model;
+    auto model = vljepa::Model::load(folder.string(), engine);
+    const vljepa::Model* held = model.get();
+    return {held, [model = std::move(model), folder](const vljepa::Model*) mutable {  // it reads tokenizers when asked
+                model.reset();
+                std::filesystem::remove_all(folder);
+            }};
 }
 
 /// A query whose only token is `number`.

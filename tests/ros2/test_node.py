@@ -148,6 +148,15 @@ def test_the_package_names_the_same_parameters_version_and_entry_everywhere(pack
     assert imported <= depends
 
 
+def test_the_package_in_cpp_has_the_same_version_and_parameters(package: Path, make: Make) -> None:
+    """And still and reuse; it decodes no compressed images. Its core is tested in bindings/tests."""
+    make()
+    other = package.parent / "vljepa_ros_cpp"
+    assert ElementTree.parse(other / "package.xml").findtext("version") == vljepa_edge.__version__
+    declared = set(re.findall(r'declare_parameter<[\w:]+>\("(\w+)"', (other / "src/node.cpp").read_text()))
+    assert declared - {"still", "reuse"} == set(sys.modules["vljepa_ros.node"].DEFAULTS) - {"transport"}
+
+
 def test_strings_are_cdr_as_ros_reads_them(make: Make) -> None:
     node = make()
     deliver(node, numbered(2, rate=4))
