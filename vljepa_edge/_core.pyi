@@ -5,7 +5,8 @@ non-finite element too. Times are seconds. What may take long releases the GIL; 
 threads (calls on one object take turns).
 """
 
-from typing import Final, Literal, overload
+from collections.abc import Sequence
+from typing import Any, Final, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,95 @@ class Still:
         """How many of the window's newest frames are as one; the first fills the window."""
     def clear(self) -> None:
         """As forget(), and the window is empty."""
+
+class ShotDetector:
+    """Hard cuts and flashes; see vljepa_edge.perception.shots."""
+
+    def __init__(self, frames: int) -> None: ...
+    def begins(self, frame: NDArray[np.uint8], features: Sequence[NDArray[np.float32]]) -> bool:
+        """Whether a shot begins with this frame, uint8 (height, width, 3), with its features, C-contiguous and always
+        in the same order. Not with the first frame."""
+    def clear(self) -> None:
+        """Forget the frames."""
+
+class Pace:
+    """What a live worker can afford: every frame is encoded, and hops are left out first. Durations in, decisions out.
+
+    The frames of a window should be evenly spaced, so frames are encoded in order. Once one has waited for longer than
+    `patience`, no hop is made until no frame waits any more: the next hop sees the newest frame. Where encoding alone
+    takes as long as the camera, that moment never comes. Then the newest frame is taken, those before it are dropped,
+    and hops take at most as long as the encoding between them.
+    """
+
+    def __init__(self, period: float, patience: float) -> None:
+        """period: seconds between two frames of the model. patience: seconds that a frame may wait."""
+    def restart(self) -> None:
+        """Forget what was measured."""
+    def note_frame(self, seconds: float) -> None:
+        """A frame was scaled and encoded in so many seconds."""
+    def note_hop(self, seconds: float) -> None:
+        """A hop took so many seconds, listeners included."""
+    @property
+    def keeps_up(self) -> bool:
+        """Whether encoding is faster than the frames come."""
+    def can_hop(self, waited: float, waiting: int) -> bool:
+        """Whether to make a hop at a frame that waited so many seconds, while `waiting` newer ones wait."""
+
+class Segments:
+    """The segments of one query on the clock of events: from the decisions of its policy to cuts.
+
+    A cut lies in the middle between the first hop of the new segment and what the policy knows to be before it: the
+    oldest frame in the window of that hop, or a later hop that was as the old segment. The window restarts at a hard
+    cut, and then that is where the cut lies. Each cut lies after the one before it. A segment is (its number, start,
+    end), with no end while it is open.
+    """
+
+    def told(self, time: float, since: float) -> float:
+        """What the policy is to be told of a hop as the oldest time that it speaks of. since: the oldest frame of its
+        window."""
+    def push(
+        self, time: float, closes: bool, opens: bool, since: float, start: float
+    ) -> list[tuple[int, float, float | None]]:
+        """The policy was told of a hop, and has decided that the open segment closes, that one opens, when what that is
+        about began at the earliest, and when it started. What closed and what opened, in this order."""
+    def end(self, time: float, closes: bool) -> tuple[int, float, float | None] | None:
+        """The stream ended with a frame at `time`, and the policy was flushed. What closed, if it closes something."""
+    def restart_clock(self) -> None:
+        """The next hop may have any time, and the next segment starts no earlier than it."""
+    def reset(self) -> None: ...
+
+class HysteresisState:
+    """One thing that is looked for; see vljepa_edge.streaming.hysteresis. What began or ended is (start, end, peak)."""
+
+    def __init__(self, begin: float, end: float, hold: float) -> None: ...
+    @property
+    def is_seen(self) -> bool: ...
+    @property
+    def peak(self) -> float: ...
+    def push(self, probability: float, time: float, told_as: float) -> tuple[float, float | None, float] | None: ...
+    def finish(self) -> tuple[float, float | None, float] | None: ...
+    def restart_clock(self) -> None: ...
+    def reset(self) -> None: ...
+
+Seen = tuple[int, int, float, float | None, float]
+"""Which thing, how many were seen before, start, end (None: it appeared, else it is gone), the largest probability."""
+
+class Watch:
+    """Things that one stream looks for, each with a HysteresisState; see vljepa_edge.streaming.watch."""
+
+    def __init__(self, policies: Sequence[tuple[float, float, float]]) -> None:
+        """policies: `begin`, `end` and `hold` of each."""
+    def push(self, chances: NDArray[Any], time: float, since: float) -> list[Seen]:
+        """Tell of a hop: the probability of each, the hop's time, and that of its window's oldest frame."""
+    @property
+    def seen(self) -> list[tuple[int, float]]:
+        """What is seen now, and its largest probability so far."""
+    def end(self, last: float) -> list[Seen]:
+        """The stream ended with a frame at `last`: what is seen is gone."""
+    def restart_clock(self) -> None:
+        """The next hop may have any time. To be called after end()."""
+    def reset(self) -> None:
+        """Forget all that was seen."""
 
 class Said:
     """The embeddings of the last 64 texts of one query that were decoded. A text stands at its place, 0 to 63, kept by

@@ -22,6 +22,7 @@ MOVED = {
     "vision": "perception.vision",
     "video.window": "perception.window",
     "perception.still": "_core",
+    "streaming.pace": "_core",
     "streaming.sampler": "_core",
     "engines.cuda_runtime": "engines.tensorrt.cuda_runtime",
     "engines.tensorrt_build": "export.tensorrt.build",

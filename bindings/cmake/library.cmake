@@ -26,13 +26,11 @@ vljepa_objects(vljepa_runtime
   src/stream/event.cpp
   src/stream/make_policy.cpp
   src/stream/options.cpp
-  src/stream/pace.cpp
   src/stream/session.cpp
   src/stream/stream.cpp
   src/stream/tally.cpp
   src/stream/teller.cpp
   src/stream/track.cpp
-  src/stream/watch.cpp
   src/stream/watched.cpp
   src/text/byte_level.cpp
   src/text/confidence.cpp
@@ -48,7 +46,6 @@ vljepa_objects(vljepa_runtime
   src/video/scale.cpp
   src/video/taps.cpp
   src/vision/pooling.cpp
-  src/vision/shots.cpp
   src/vision/vision.cpp
   src/vision/window.cpp
   src/vision/window_encoder.cpp)

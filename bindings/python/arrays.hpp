@@ -73,5 +73,5 @@ struct Locked {
     std::mutex mutex;
 };
 
-/// Adds what streams are made of: sampling, the window, still scenes, texts that are used again.
+/// Adds what streams are made of.
 void add_streams(py::module_& m);

@@ -6,7 +6,7 @@
 
 #include "check.hpp"
 #include "stream/latest_queue.hpp"
-#include "stream/pace.hpp"
+#include "core/pace.hpp"
 
 namespace {
 

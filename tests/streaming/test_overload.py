@@ -14,10 +14,10 @@ import pytest
 from tests.streaming.scenes import BLUE, GREEN, RED, picture
 from tests.streaming.test_times import assert_adds_up
 from tests.streaming.wrapped import WrappedEngine
+from vljepa_edge._core import Pace
 from vljepa_edge.bundle import Bundle
 from vljepa_edge.model import Model
 from vljepa_edge.streaming import admission, analysis, background, stream
-from vljepa_edge.streaming.pace import Pace
 from vljepa_edge.streaming.stream import Stream
 
 FPS, SECONDS, PERIOD = 30, 12.0, 0.25

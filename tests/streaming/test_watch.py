@@ -328,7 +328,7 @@ def test_thresholds_texts_and_none_may_be_mixed(model: Model) -> None:
     labels = {"cup": None, "dog": ..., "a kite": 0.9, "spill": ["a puddle", "milk"], "sun": "a sun"}
     watch = read_watch(model, labels, 2)
     assert watch is not None and watch.labels.names == ("cup", "dog", "a kite", "spill", "sun")
-    policies = [state._policy for state in watch._states]
+    policies = watch.policies
     assert [(policy.begin, policy.hold) for policy in policies] == [(b, 2.0) for b in (0.6, 0.6, 0.9, 0.6, 0.6)]
     assert [policy.end for policy in policies] == pytest.approx([0.4, 0.4, 0.6, 0.4, 0.4])
     told = model.labels({"spill": ["a puddle", "milk"], "a kite": None})

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge._core import Pace
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.emitter import Emitter
 from vljepa_edge.streaming.heads import Taught
 from vljepa_edge.streaming.latency import Latencies
 from vljepa_edge.streaming.listeners import Listeners, Output
-from vljepa_edge.streaming.pace import Pace
 from vljepa_edge.streaming.stats import Tally
 from vljepa_edge.streaming.track import Cut, Track
 from vljepa_edge.streaming.watch import Sighting, Watch

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from vljepa_edge import _core
 from vljepa_edge.errors import InputError
 from vljepa_edge.support.arguments import as_number, shown
 
@@ -61,67 +62,38 @@ class Hysteresis:
 
 
 class HysteresisState:
-    """One thing that is looked for. Not for use from several threads at once."""
+    """One thing that is looked for."""
 
     def __init__(self, policy: Hysteresis) -> None:
-        self._policy = policy
-        self._newest: float | None = None  # the last hop
-        self._begun = False
-        self._first: float | None = None  # the first hop of what is seen, begun or not
-        self._start = self._last = 0.0  # what the first and the last hop at which it was seen are told as
-        self._low: float | None = None  # the first hop of those below `end`
-        self._peak = 0.0
+        self._state = _core.HysteresisState(policy.begin, policy.end, policy.hold)
 
     @property
     def is_seen(self) -> bool:
         """Whether it has begun and not ended."""
-        return self._begun
+        return self._state.is_seen
 
     @property
     def peak(self) -> float:
         """The largest probability of what has begun and not ended; 0 where nothing has."""
-        return self._peak if self._begun else 0.0
+        return self._state.peak
 
     def push(self, probability: float, time: float, told_as: float | None = None) -> Occurrence | None:
         """Tell of a hop, later than the one before it; what began or ended with it, if anything.
 
         told_as: what its time is called in an Occurrence, such as the middle of the hop's window; None: `time`.
         """
-        told = time if told_as is None else told_as
-        jitter = 0.0 if self._newest is None else (time - self._newest) / 4
-        self._newest = time
-        policy = self._policy
-        if probability >= (policy.begin if self._first is None else policy.end):
-            if self._first is None:
-                self._first, self._start = time, told
-            self._last, self._low, self._peak = told, None, max(self._peak, probability)
-            if self._begun or time - self._first < policy.hold - jitter:
-                return None
-            self._begun = True
-            return Occurrence(self._start, None, self._peak)
-        if not self._begun:
-            self._forget()
-            return None
-        if self._low is None:
-            self._low = time
-        return None if time - self._low < policy.hold - jitter else self.finish()
+        found = self._state.push(probability, time, time if told_as is None else told_as)
+        return None if found is None else Occurrence(*found)
 
     def finish(self) -> Occurrence | None:
         """End it at the last hop at which it was seen: the stream has ended. None when it had not begun."""
-        ended = Occurrence(self._start, self._last, self._peak) if self._begun else None
-        self._forget()
-        return ended
+        found = self._state.finish()
+        return None if found is None else Occurrence(*found)
 
     def reset(self) -> None:
         """Forget everything."""
-        self._newest = None
-        self._forget()
+        self._state.reset()
 
     def restart_clock(self) -> None:
         """The next hop may have any time. What has begun should be finished first."""
-        self._newest = None
-
-    def _forget(self) -> None:
-        self._begun = False
-        self._first = self._low = None
-        self._peak = 0.0
+        self._state.restart_clock()

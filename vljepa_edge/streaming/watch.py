@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge import _core
 from vljepa_edge.errors import InputError
 from vljepa_edge.perception.labels import MOST_LABELS
-from vljepa_edge.streaming.hysteresis import Hysteresis, Occurrence
+from vljepa_edge.streaming.hysteresis import Hysteresis
 from vljepa_edge.support.arguments import as_list, as_number, shown
 
 if TYPE_CHECKING:
@@ -70,47 +71,41 @@ class Watch(Generic[D]):
     def __init__(self, labels: D, policies: Sequence[Hysteresis]) -> None:
         """policies: one for each label, in their order."""
         self.labels = labels
-        self._states = [policy.start() for policy in policies]
-        self._numbers = [0] * len(self._states)
-        self._middle = 0.0  # of the window of the last hop
+        self.policies = tuple(policies)
+        self._watch = _core.Watch([(policy.begin, policy.end, policy.hold) for policy in policies])
         self._newest: NDArray[np.float32] | None = None
 
     def push(self, embedding: NDArray[np.float32], time: float, since: float) -> list[Sighting]:
         """Tell of a hop: its prediction [E] for the labels' query, its time, and that of its window's oldest frame.
         What appeared with it, and what is gone."""
-        self._newest, self._middle = embedding, (since + time) / 2
-        chances = self.labels.probabilities(embedding).tolist()
-        told = ((i, self._states[i].push(chance, time, self._middle)) for i, chance in enumerate(chances))
-        return [self._sighting(i, occurrence) for i, occurrence in told if occurrence is not None]
+        self._newest = embedding
+        return self._sightings(self._watch.push(self.labels.probabilities(embedding), time, since))
 
     @property
     def seen(self) -> dict[str, float]:
         """What is seen now, and its largest probability so far."""
-        return {name: state.peak for name, state in zip(self.labels.names, self._states, strict=True) if state.is_seen}
+        return {self.labels.names[which]: peak for which, peak in self._watch.seen}
 
     def end(self, last: float) -> list[Sighting]:
         """The stream ended with a frame at `last`: what is seen is gone."""
-        told = ((i, state.finish()) for i, state in enumerate(self._states))
-        found = [self._sighting(i, occurrence) for i, occurrence in told if occurrence is not None]
-        return [item._replace(end=max(last, item.start)) if item.end == self._middle else item for item in found]
+        return self._sightings(self._watch.end(last))
 
     def restart_clock(self) -> None:
         """The next hop may have any time. To be called after end()."""
-        for state in self._states:
-            state.restart_clock()
+        self._watch.restart_clock()
 
     def reset(self) -> None:
         """Forget all but the labels."""
-        for state in self._states:
-            state.reset()
-        self._numbers = [0] * len(self._states)
+        self._watch.reset()
         self._newest = None
 
-    def _sighting(self, index: int, occurrence: Occurrence) -> Sighting:
-        assert self._newest is not None  # nothing occurs without a hop
-        label, number = self.labels.names[index], self._numbers[index]
-        self._numbers[index] += occurrence.end is not None
-        return Sighting(label, self.labels.query, number, *occurrence, self._newest)
+    def _sightings(self, told: list[_core.Seen]) -> list[Sighting]:
+        assert self._newest is not None or not told  # nothing is seen without a hop
+        newest: Any = self._newest
+        return [
+            Sighting(self.labels.names[which], self.labels.query, number, start, end, peak, newest)
+            for which, number, start, end, peak in told
+        ]
 
 
 def read_watch(model: Perception, watched: WatchLike, hold: float) -> Watch[Labels] | None:

@@ -37,6 +37,8 @@ class Hysteresis {
     void reset();
 
     bool is_seen() const { return begun_; }
+    /// The largest probability of what has begun and not ended; 0 where nothing has.
+    double peak() const { return begun_ ? peak_ : 0.0; }
 
   private:
     void forget();

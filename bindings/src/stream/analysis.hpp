@@ -10,7 +10,7 @@
 #include "stream/item.hpp"
 #include "stream/latest_queue.hpp"
 #include "stream/options.hpp"
-#include "stream/pace.hpp"
+#include "core/pace.hpp"
 #include "stream/tally.hpp"
 #include "stream/track.hpp"
 #include "stream/watched.hpp"

@@ -12,7 +12,7 @@
 #include "stream/options.hpp"
 #include "stream/tally.hpp"
 #include "stream/track.hpp"
-#include "stream/watch.hpp"
+#include "core/watch.hpp"
 #include "vljepa/stream.hpp"
 
 namespace vljepa {

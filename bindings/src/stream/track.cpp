@@ -1,25 +1,13 @@
 #include "stream/track.hpp"
 
-#include <algorithm>
-
 namespace vljepa {
 
 std::vector<Cut> Track::push(double time, double since) {
     const std::vector<float>& embedding = prediction_.embedding;
-    const double earliest = earliest_.value_or(time);
-    Decision decision = policy_->push(embedding.data(), embedding.size(), time, std::max(since, earliest));
-    const double before = hop_;
-    earliest_ = earliest;
-    hop_ = time;
-    double boundary = earliest;
-    // A segment that starts with the newest frame has a length, too.
-    if (start_) boundary = std::min((decision.since + decision.start) / 2.0, (before + time) / 2.0);
+    Decision decision = policy_->push(embedding.data(), embedding.size(), time, segments_.told(time, since));
     std::vector<Cut> cuts;
-    if (decision.closed && start_) cuts.push_back(close(boundary, std::move(decision.closed->mean), decision.score));
-    if (decision.opened) {
-        ++segment_;
-        start_ = boundary;
-        cuts.push_back({segment_, boundary, std::nullopt, embedding, decision.score});
+    for (const Span& span : segments_.push(time, decision.closed.has_value(), decision.opened, decision.since, decision.start)) {
+        cuts.push_back({span.segment, span.start, span.end, span.end ? std::move(decision.closed->mean) : embedding, decision.score});
     }
     return cuts;
 }
@@ -28,9 +16,8 @@ std::vector<Cut> Track::end(double time) {
     Decision decision = policy_->flush(time);
     policy_->reset();
     std::vector<Cut> cuts;
-    if (decision.closed && start_) {
-        cuts.push_back(close(std::max(time, *start_), std::move(decision.closed->mean), 0.0));
-        earliest_ = time;
+    if (const auto span = segments_.end(time, decision.closed.has_value())) {
+        cuts.push_back({span->segment, span->start, span->end, std::move(decision.closed->mean), 0.0});
     }
     return cuts;
 }
@@ -38,15 +25,7 @@ std::vector<Cut> Track::end(double time) {
 void Track::reset() {
     sayings.clear();
     policy_->reset();
-    segment_ = -1;
-    start_.reset();
-    earliest_.reset();
-}
-
-Cut Track::close(double end, std::vector<float> mean, double change) {
-    Cut cut{segment_, *start_, end, std::move(mean), change};
-    start_.reset();
-    return cut;
+    segments_.reset();
 }
 
 }  // namespace vljepa

@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "core/segments.hpp"
 #include "stream/sayings.hpp"
 #include "vision/window_encoder.hpp"
 #include "vljepa/model.hpp"
@@ -20,10 +21,7 @@ struct Cut {
     double change = 0.0;
 };
 
-/// One query of a stream: its policy's state, and segments on the clock of events.
-///
-/// A cut lies in the middle between the first hop of the new segment and what the policy knows to be before it: the oldest
-/// frame in the window of that hop, or a later hop that was as the old segment. Each cut lies after the one before it.
+/// One query of a stream: its policy's state, and its Segments.
 class Track {
   public:
     /// `reuse`: see StreamOptions.
@@ -43,20 +41,15 @@ class Track {
     /// The stream ended at its last frame: closes the open segment there and starts afresh.
     std::vector<Cut> end(double time);
     /// The next hop may have any time, and the next segment starts no earlier than it.
-    void restart_clock() { earliest_.reset(); }
+    void restart_clock() { segments_.restart_clock(); }
     /// Forgets all but the query.
     void reset();
 
   private:
-    Cut close(double end, std::vector<float> mean, double change);
-
     std::shared_ptr<const Query> query_;
     Prediction prediction_;
     std::unique_ptr<Policy> policy_;
-    std::int64_t segment_ = -1;
-    std::optional<double> start_;
-    std::optional<double> earliest_;
-    double hop_ = 0.0;
+    Segments segments_;
 };
 
 }  // namespace vljepa

@@ -3,7 +3,7 @@
 #include <memory>
 #include <vector>
 
-#include "stream/watch.hpp"
+#include "core/watch.hpp"
 #include "vision/window_encoder.hpp"
 #include "vljepa/labels.hpp"
 #include "vljepa/taught.hpp"

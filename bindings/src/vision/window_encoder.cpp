@@ -6,7 +6,7 @@ WindowEncoder::WindowEncoder(const Vision& vision, double max_idle, double still
     : vision_(vision),
       still_(static_cast<std::size_t>(vision.video().window), max_idle, still),
       window_(static_cast<std::size_t>(vision.video().window)),
-      shots_(vision.video().width, vision.video().height, static_cast<std::size_t>(vision.video().window)) {}
+      shots_(static_cast<std::size_t>(vision.video().window)) {}
 
 void WindowEncoder::push(const std::uint8_t* frame, double time) {
     const auto width = static_cast<std::size_t>(vision_.video().width);
@@ -20,7 +20,7 @@ void WindowEncoder::push(const std::uint8_t* frame, double time) {
         forget_window();
         ++runs_;
     }
-    if (shots_.begins(frame, features_)) window_.clear();
+    if (begins_shot(frame)) window_.clear();
     window_.push(features_, time);
     if (across_) across_->push(features_, time);
     if (still_.count(repeats)) forget_window();
@@ -28,6 +28,23 @@ void WindowEncoder::push(const std::uint8_t* frame, double time) {
         window_.renew(features_, still_.same());
         if (across_) across_->renew(features_, still_.same());
     }
+}
+
+bool WindowEncoder::begins_shot(const std::uint8_t* frame) {
+    rows_.clear();
+    floats_.resize(features_.size());
+    for (const auto& [name, feature] : features_) {
+        if (feature.type == DataType::f32) {
+            rows_.push_back({feature.floats(), feature.count()});
+            continue;
+        }
+        std::vector<float>& floats = floats_[rows_.size()];
+        floats.clear();
+        for (const std::byte value : feature.bytes) floats.push_back(static_cast<float>(std::to_integer<int>(value)));
+        rows_.push_back({floats.data(), floats.size()});
+    }
+    const VideoEntry& video = vision_.video();
+    return shots_.begins(frame, static_cast<std::size_t>(video.width), static_cast<std::size_t>(video.height), rows_);
 }
 
 void WindowEncoder::encode() {

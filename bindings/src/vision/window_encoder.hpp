@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/still.hpp"
-#include "vision/shots.hpp"
+#include "core/shots.hpp"
 #include "vision/vision.hpp"
 #include "vision/window.hpp"
 
@@ -47,12 +47,15 @@ class WindowEncoder {
 
   private:
     void forget_window();
+    bool begins_shot(const std::uint8_t* frame);
 
     const Vision& vision_;
     Still still_;
     Window window_;
     std::optional<Window> across_;  // the same frames, and those before a hard cut; kept once it is asked for
     ShotDetector shots_;
+    std::vector<ShotDetector::Row> rows_;     // of the newest frame's features
+    std::vector<std::vector<float>> floats_;  // of those that are no floats
     Calls calls_;
     Outputs features_;                // of the newest frame that was encoded
     std::int64_t window_number_ = 0;  // counts the windows that differ

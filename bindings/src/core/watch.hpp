@@ -2,7 +2,7 @@
 
 #include <cstdint>
 #include <optional>
-#include <string>
+#include <utility>
 #include <vector>
 
 #include "vljepa/head.hpp"
@@ -37,6 +37,8 @@ class Watch {
     std::vector<Sighting> end(double last);
     /// The next hop may have any time. To be called after end().
     void restart_clock();
+    /// What is seen now, and its largest probability so far.
+    std::vector<std::pair<std::size_t, double>> seen() const;
     /// Forgets all that was seen.
     void reset();
 

@@ -1,4 +1,4 @@
-#include "stream/watch.hpp"
+#include "core/watch.hpp"
 
 #include <algorithm>
 
@@ -28,6 +28,14 @@ std::vector<Sighting> Watch::end(double last) {
         if (!occurrence) continue;
         found.push_back(sighting(i, *occurrence));
         if (found.back().end == middle_) found.back().end = std::max(last, found.back().start);
+    }
+    return found;
+}
+
+std::vector<std::pair<std::size_t, double>> Watch::seen() const {
+    std::vector<std::pair<std::size_t, double>> found;
+    for (std::size_t i = 0; i < states_.size(); ++i) {
+        if (states_[i].is_seen()) found.emplace_back(i, states_[i].peak());
     }
     return found;
 }

@@ -1,4 +1,4 @@
-#include "stream/pace.hpp"
+#include "core/pace.hpp"
 
 #include <algorithm>
 
