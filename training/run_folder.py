@@ -58,7 +58,7 @@ class RunFolder:
 
     def save(self, step: int, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, best: bool) -> Path:
         """Write the checkpoint of a global step. Raises OSError, and then nothing has changed."""
-        path = self.checkpoints / f"{step:08}.safetensors"
+        path = self.path(step)
         with replacing(path) as part:
             write_tensors(part, tensors, {_HEADER: json.dumps(header)})
         self._name(LATEST, path)
@@ -66,6 +66,10 @@ class RunFolder:
             self._name(BEST, path)
         self._prune()
         return path
+
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a global step is, if there is one."""
+        return self.checkpoints / f"{step:08}.safetensors"
 
     def named(self, name: str) -> Path:
         """The checkpoint that `latest` or `best` names, or a file. Raises InputError for none."""

@@ -46,9 +46,14 @@ def state_of(module: nn.Module, optimiser: torch.optim.Optimizer, left_out: froz
     return found
 
 
+def weights_in(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights of what state_of gave, by name."""
+    return {name.removeprefix(_WEIGHTS): value for name, value in state.items() if name.startswith(_WEIGHTS)}
+
+
 def load_state(module: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
     """Put back what state_of gave."""
-    load_weights(module, {n.removeprefix(_WEIGHTS): v for n, v in state.items() if n.startswith(_WEIGHTS)})
+    load_weights(module, weights_in(state))
     moments: dict[str, dict[str, Tensor]] = {}
     for name, value in state.items():
         if name.startswith(_MOMENTS):

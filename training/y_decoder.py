@@ -19,7 +19,7 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from tokenizers import Tokenizer
-from torch import Tensor
+from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.evaluation.cider import cider
@@ -135,13 +135,13 @@ class Pairs(NamedTuple):
 
 
 def train_decoder(
-    decoder: YDecoder, pairs: Pairs, config: Decoder, *, seed: int, bf16: bool, on_step: Callable[[int, float], None]
+    decoder: nn.Module, pairs: Pairs, config: Decoder, *, seed: int, bf16: bool, on_step: Callable[[int, float], None]
 ) -> None:
-    """Train in place, a pure function of its arguments.
+    """Train in place, a pure function of its arguments. decoder: from embeddings and ids to logits, as `YDecoder`.
 
     A step whose loss or gradient is not finite is not taken. Raises TrainingError after many of them in a row.
     """
-    device = decoder.tokens.weight.device
+    device = next(decoder.parameters()).device
     decoder.train()
     optimiser = torch.optim.AdamW(decoder.parameters(), config.lr, weight_decay=config.weight_decay, betas=(0.9, 0.98))
     steps, lengths = Steps("Y-decoder", decoder, optimiser, config.clip), (pairs.ids >= 0).sum(1)
@@ -160,7 +160,7 @@ def train_decoder(
     decoder.eval()
 
 
-def _loss(decoder: YDecoder, given: Tensor, said: Tensor, bf16: bool) -> Tensor:
+def _loss(decoder: nn.Module, given: Tensor, said: Tensor, bf16: bool) -> Tensor:
     """Cross-entropy of each next token. given: (N, E); said: ids (N, L)."""
     with torch.autocast(given.device.type, torch.bfloat16, enabled=bf16):
         logits = decoder(given, said[:, :-1].clamp(min=0))

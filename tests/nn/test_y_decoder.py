@@ -40,11 +40,6 @@ def test_every_logit_sees_the_embedding(decoder: YDecoder) -> None:
     assert bool((difference > 1e-3).all())
 
 
-def test_next_logits_are_the_last_ones(decoder: YDecoder) -> None:
-    embedding, ids = torch.randn(2, 12), torch.randint(0, 30, (2, 6))
-    torch.testing.assert_close(decoder.next_logits(embedding, ids), decoder(embedding, ids)[:, -1])
-
-
 @pytest.mark.parametrize("pieces", [(1,) * 6, (6,), (2, 1, 3)])
 def test_a_cache_gives_what_all_of_the_text_gives(decoder: YDecoder, pieces: tuple[int, ...]) -> None:
     embedding, ids = torch.randn(2, 12), torch.randint(0, 30, (2, 6))
@@ -54,7 +49,7 @@ def test_a_cache_gives_what_all_of_the_text_gives(decoder: YDecoder, pieces: tup
         logits, past = decoder.step(embedding, ids[:, read : read + piece], past)
         read += piece
         assert past.shape[2] == CONFIG.prefix + read
-        torch.testing.assert_close(logits, decoder.next_logits(embedding, ids[:, :read]), atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(logits, decoder(embedding, ids[:, :read])[:, -1], atol=1e-5, rtol=1e-4)
 
 
 def test_output_layer_is_the_token_embedding(decoder: YDecoder) -> None:
@@ -76,6 +71,17 @@ def test_learns_to_say_what_the_embedding_holds() -> None:
         optimiser.step()
     said = decoder.eval().generate(embedding, start=1, end=2)
     assert said == [row[1 : row.index(2)] for row in ids.tolist()]
+
+
+def test_greedy_text_with_the_cache_is_that_without(decoder: YDecoder) -> None:
+    embedding = torch.randn(4, 12)
+    ids = torch.ones(4, 1, dtype=torch.long)
+    for _ in range(8):
+        ids = torch.cat((ids, decoder(embedding, ids)[:, -1:].argmax(-1)), dim=1)
+    rows = [row[1:] for row in ids.tolist()]
+    end = rows[0][3]
+    expected = [row[: row.index(end)] if end in row else row for row in rows]
+    assert decoder.generate(embedding, start=1, end=end) == expected
 
 
 def test_generation_stops_at_max_tokens(decoder: YDecoder) -> None:

@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from safetensors.torch import save_file
 
-from tests.training.small_run import tokenizer_of_words, write_run
+from tests.training.small_run import WORDS, tokenizer_of_words, write_run
 from vljepa_edge.errors import InputError
 from vljepa_edge.training.config import load_run
+from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.gather import Gathering
 from vljepa_edge.training.loop import _Run, train
 from vljepa_edge.training.objective import Rows
 from vljepa_edge.training.observe import read_log
 from vljepa_edge.training.parallel import Place
+from vljepa_edge.training.reproduction.token_scores import Saying, arm_at
 from vljepa_edge.training.run_folder import load_checkpoint
 from vljepa_edge.training.token_trainee import TokenTrainee, answering
 
@@ -128,6 +131,30 @@ def test_the_loss_is_the_mean_over_the_tokens_of_all_rows(run: Path, tmp_path: P
     rows = Rows.of(batch, None)
     whole = trainee.loss(found, rows, Gathering.of(len(batch), CPU), 0)
     assert float(whole) == pytest.approx(np.mean(said), rel=1e-5)
+
+
+def test_a_checkpoint_is_measured_by_what_it_learned(run: Path, whole: Path) -> None:
+    """Classes by perplexity: the mean of the answer's tokens from plain logits, without a cache."""
+    config = load_run(run, [f"out={whole}"])
+    speaker, tokenizer = arm_at(config, STEPS)
+    assert isinstance(speaker, Saying)
+    tokens = speaker._tokens
+    weights = load_checkpoint(last(whole))[0]
+    assert all(torch.equal(value, weights[f"weights.tokens.{name}"]) for name, value in tokens.state_dict().items())
+    source = open_source(config.data["asked"])
+    samples, classes = [source[index] for index in range(6)], ["red", "a blue square on the left"]
+    (batch,) = speaker.reader.batches(samples)
+    model, asked = speaker.reader.model, batch.query
+    found = speaker.scores(samples, classes)
+    with torch.no_grad():
+        states, streams = model.query_states(asked.ids, asked.mask), model.streams(batch.video)  # type: ignore[union-attr]
+        for column, text in enumerate(classes):
+            ids = torch.tensor([answering(tokenizer).encode(text).ids]).expand(len(samples), -1)
+            logits = tokens(streams, ids[:, :-1], states, asked.mask)  # type: ignore[union-attr]
+            expected = -F.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none").mean(1)
+            np.testing.assert_allclose(found[:, column], expected, atol=1e-4)
+    said = speaker.captions(samples)
+    assert said == [text.strip() for text in said] and set(" ".join(said).split()) <= set(WORDS)
 
 
 def test_text_that_it_learned_before_is_where_it_starts(run: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ Each is the plain mean of its sets, in per cent. A tie is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from vljepa_edge.evaluation.ranks import first, percent
+from vljepa_edge.training.batch import Batch
 from vljepa_edge.training.data.cache import FeatureCache
 from vljepa_edge.training.data.collate import Collate, batch_of, cutting, padded
 from vljepa_edge.training.data.fill import fill
@@ -68,14 +69,17 @@ class Reader:
     @torch.no_grad()
     def see(self, samples: Sequence[Sample]) -> Array:
         """(n, E): what the predictor says of each sample under its query."""
-        rows = []
+        return np.concatenate(
+            [self.model.predict(batch.video, *query_of(batch)).numpy() for batch in self.batches(samples)]
+        )
+
+    def batches(self, samples: Sequence[Sample]) -> Iterator[Batch]:
+        """The samples with their features, some at a time."""
         for begin in range(0, len(samples), _ROWS):
             own = samples[begin : begin + _ROWS]
             kept = [self.cache.read(sample) for sample in own]
             video = {name: torch.from_numpy(np.stack([one[name] for one in kept])).float() for name in kept[0]}
-            batch = batch_of(self._collate.rows(own), video)
-            rows.append(self.model.predict(video, *query_of(batch)).numpy())
-        return np.concatenate(rows)
+            yield batch_of(self._collate.rows(own), video)
 
     @torch.no_grad()
     def read(self, texts: Sequence[str]) -> Array:

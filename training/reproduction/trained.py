@@ -55,7 +55,7 @@ def trained_arm(
         from vljepa_edge.training.config import load_run
 
         made = load_run(run, changes).model_dump(mode="json")
-        texts = {table: _digest(data / table) for table in tables}
+        texts = {table: table_digest(data / table) for table in tables}
         return {"run": made, "tables": texts, "measure": f"{measure.__module__}:{measure.__name__}"}
 
     def make(setting: Setting) -> Mapping[str, float]:
@@ -72,17 +72,24 @@ def train_arm(setting: Setting, run: str, changes: Sequence[str] = ()) -> Traine
     from vljepa_edge.nn.vljepa import VLJepa
     from vljepa_edge.training.build import build_model
     from vljepa_edge.training.config import load_run
+
+    config = placed(load_run(run, changes), setting)
+    model = run_to_end(config)
+    tokenizers = build_model(config).tokenizers
+    return Trained(VLJepa.from_pretrained(model).eval(), tokenizers, config)
+
+
+def run_to_end(config: RunConfig) -> Path:
+    """What it came to, see `TrainReport.model`; it goes on where it was interrupted. Raises as `train_arm` does."""
     from vljepa_edge.training.loop import train
     from vljepa_edge.training.run_folder import RunFolder
 
-    config = placed(load_run(run, changes), setting)
     begun = RunFolder(config.folder, config.checkpoint.keep).has_checkpoint()
     report = train(config, "latest" if begun else None)
     if report.model is None:
         assert report.stopped_by is not None
         raise Stopped(report.stopped_by)
-    tokenizers = build_model(config).tokenizers
-    return Trained(VLJepa.from_pretrained(report.model).eval(), tokenizers, config)
+    return report.model
 
 
 def placed(config: RunConfig, setting: Setting) -> RunConfig:
@@ -157,7 +164,7 @@ def _in_folder(spec: Mapping[str, Any], data: Path) -> dict[str, Any]:
 
 
 @lru_cache
-def _digest(table: Path) -> str:
+def table_digest(table: Path) -> str:
     """Of the texts of a table in their order, without folders."""
     rows = (json.loads(line) for line in table.read_text("utf-8").splitlines())
     said = json.dumps([[Path(row["path"]).name, row["caption"]] for row in rows])

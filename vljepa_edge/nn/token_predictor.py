@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.nn.config import TokenPredictorConfig
+from vljepa_edge.nn.greedy import greedy
 from vljepa_edge.nn.llama import LlamaStack
 from vljepa_edge.nn.predictor import StreamTokens
 
@@ -69,16 +70,14 @@ class TokenPredictor(nn.Module):
     ) -> list[list[int]]:
         """Greedy answers: ids after `start`, up to and without `end`, at most max_tokens - 1."""
         past, mask = self._read(streams, query_tokens, query_mask)
-        token = torch.full((len(past),), start, device=past.device)
-        ended = torch.zeros_like(token, dtype=torch.bool)
-        said: list[Tensor] = []
-        while len(said) < self.config.max_tokens - 1 and not bool(ended.all()):
-            logits, past, mask = self._say(token[:, None], past, mask)
-            token = logits[:, -1].argmax(-1)
-            ended = ended | (token == end)
-            said.append(token)
-        rows = torch.stack(said, 1).tolist() if said else [[] for _ in ended]
-        return [row[: row.index(end)] if end in row else row for row in rows]
+
+        def say(ids: Tensor) -> Tensor:
+            nonlocal past, mask
+            logits, past, mask = self._say(ids, past, mask)
+            return logits[:, -1]
+
+        first = torch.full((len(past),), start, device=past.device)
+        return greedy(say, first, end, self.config.max_tokens - 1)
 
     @torch.no_grad()
     def log_likelihood(

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.nn.config import YDecoderConfig
+from vljepa_edge.nn.greedy import greedy
 from vljepa_edge.nn.llama import LlamaStack
 
 
@@ -37,10 +38,6 @@ class YDecoder(nn.Module):
         """
         return F.linear(self._states(embedding, ids), self.tokens.weight)
 
-    def next_logits(self, embedding: Tensor, ids: Tensor) -> Tensor:
-        """logits (B, vocab) of the token after ids."""
-        return F.linear(self._states(embedding, ids)[:, -1], self.tokens.weight)
-
     def step(self, embedding: Tensor, ids: Tensor, past: Tensor) -> tuple[Tensor, Tensor]:
         """logits (B, vocab) of the token after ids (B, N), and the cache for the next step: what a deployed graph does.
 
@@ -54,14 +51,15 @@ class YDecoder(nn.Module):
     @torch.no_grad()
     def generate(self, embedding: Tensor, start: int, end: int) -> list[list[int]]:
         """Greedy text of each embedding (B, E): ids after `start`, up to and without `end`, at most max_tokens."""
-        ids = torch.full((len(embedding), 1), start, dtype=torch.long, device=embedding.device)
-        ended = torch.zeros(len(embedding), dtype=torch.bool, device=embedding.device)
-        while ids.shape[1] <= self.config.max_tokens and not bool(ended.all()):
-            token = self.next_logits(embedding, ids).argmax(-1)
-            ended = ended | (token == end)
-            ids = torch.cat((ids, token[:, None]), dim=1)
-        rows = [row[1:] for row in ids.tolist()]
-        return [row[: row.index(end)] if end in row else row for row in rows]
+        past = embedding.new_zeros((len(embedding), self.stack.cache_rows, 0, self.stack.config.head_size))
+
+        def say(ids: Tensor) -> Tensor:
+            nonlocal past
+            logits, past = self.step(embedding, ids, past)
+            return logits
+
+        first = torch.full((len(embedding),), start, device=embedding.device)
+        return greedy(say, first, end, self.config.max_tokens)
 
     def _states(self, embedding: Tensor, ids: Tensor) -> Tensor:
         """States (B, N, hidden) of the ids, after the prefix."""
