@@ -228,3 +228,10 @@ def test_what_can_not_be_searched_so_is_refused(
 ) -> None:
     run = vljepa("search", *(word.format(events=events) for word in words))
     assert run.status == 2 and said in run.err
+
+
+def test_an_index_that_can_not_be_kept_is_said_before_the_work(vljepa: Vljepa, folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for place in ("/proc/index", tmp_path / "file" / "deep" / "index"):
+        run = vljepa("search", folder, "a red ball", "--index", place)
+        assert run.status == 2 and f"{place}: can't be written" in run.err and "skipped" not in run.err

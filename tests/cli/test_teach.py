@@ -137,3 +137,8 @@ def test_a_stream_tells_of_the_events_of_heads(vljepa: Vljepa, clips: Path, tmp_
     head.write_bytes(head.read_bytes()[:-500])
     broken = vljepa("stream", tmp_path / "day.mp4", "--head", head)
     assert broken.status == 2 and str(head) in broken.err
+
+
+def test_a_head_that_can_not_be_saved_is_said_before_the_work(vljepa: Vljepa, clips: Path, tmp_path: Path) -> None:
+    run = vljepa("teach", clips, "--out", "/proc/my.head.npz", "--model", tmp_path / "no-bundle")
+    assert run.status == 2 and "/proc/my.head.npz can't be written" in run.err

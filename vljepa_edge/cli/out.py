@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from vljepa_edge.errors import InputError, VideoWarning, redacted
 from vljepa_edge.sinks.captions import Captions, Cue
 from vljepa_edge.sinks.subtitles import subrip, webvtt
 from vljepa_edge.support.arguments import shown
-from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.atomic import replacing, require_writable
 from vljepa_edge.support.install import require
 from vljepa_edge.video.inputs import file_path, is_live
 
@@ -162,7 +161,6 @@ def check_place(path: Path, source: str, option: str = "--out") -> None:
     if place.exists() and not place.is_file():
         return  # a pipe or a device
     try:
-        with tempfile.TemporaryFile(dir=place.parent):  # asking for permission says nothing of a read-only file system
-            pass
+        require_writable(place.parent)
     except OSError as error:
         raise InputError(f"{option}: {path} can't be written: {error.strerror}") from error

@@ -87,6 +87,7 @@ def search(
     """
     from vljepa_edge.perception.text_encoder import TextEncoder
     from vljepa_edge.store.reader import is_store
+    from vljepa_edge.tasks.index_folder import check_writable
 
     wanted = _one_text(words, text)
     if is_store(folder):
@@ -100,6 +101,8 @@ def search(
         if value is not None:
             raise InputError(f"{name} is for an event store; {folder} is none")
     files = media_files(folder)
+    if saved is not None:
+        check_writable(saved)
     index, broken = build_index(load_model(model, engine, threads, precision), folder, files, saved)
     if len(broken) == len(files):
         raise VideoError(folder, f"none of the {len(files)} files could be read")

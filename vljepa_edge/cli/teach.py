@@ -12,6 +12,7 @@ import typer
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, print_json, step_bars, video_warnings
 from vljepa_edge.errors import HeadError, InputError
+from vljepa_edge.support.atomic import require_writable
 from vljepa_edge.support.json_numbers import number
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def teach(
 
 
 def check_out(out: Path) -> None:
-    """Raises InputError when something else than a head would be overwritten, or there is no folder to write to."""
+    """Raises InputError when something else than a head would be overwritten, or it can't be written there."""
     from vljepa_edge.perception.head import Head
 
     if os.path.lexists(out):
@@ -79,6 +80,10 @@ def check_out(out: Path) -> None:
             raise InputError(f"--out: {out} is there and is no head; name another file, or remove it") from error
     elif not out.absolute().parent.is_dir():
         raise InputError(f"--out: {out.absolute().parent} is no folder; make it first")
+    try:
+        require_writable(Path(os.path.realpath(out)).parent)
+    except OSError as error:
+        raise InputError(f"--out: {out} can't be written: {error.strerror or error}") from error
 
 
 def lesson_json(lesson: Lesson) -> dict[str, Any]:

@@ -42,6 +42,13 @@ def replacing(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def require_writable(folder: Path) -> None:
+    """Raises OSError where no file can be made in a folder: asking for permission says nothing of a read-only file
+    system."""
+    with tempfile.TemporaryFile(dir=folder):
+        pass
+
+
 def _status(target: Path) -> os.stat_result | None:
     """Of what stands at `target`, or at the end of its links."""
     try:

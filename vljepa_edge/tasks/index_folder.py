@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import IndexFileError
-from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.atomic import replacing, require_writable
 
 SCHEMA = 1
 INDEX = "index.json"
@@ -50,6 +50,16 @@ def write_index(folder: Path, note: Mapping[str, Any], arrays: Arrays) -> None:
             kept = _write(folder, note, arrays)
             for name in before - kept:
                 (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise IndexFileError(folder, f"can't be written: {error.strerror or error}") from error
+
+
+def check_writable(folder: Path) -> None:
+    """Raises IndexFileError where an index can't be written into a folder, which need not be there yet; for who makes
+    one for long. Nothing is made."""
+    there = next((place for place in (folder, *folder.absolute().parents) if os.path.lexists(place)), folder)
+    try:
+        require_writable(there)
     except OSError as error:
         raise IndexFileError(folder, f"can't be written: {error.strerror or error}") from error
 
