@@ -1,7 +1,7 @@
 """The default's frozen streams, which every trained arm sees through: made once in the work folder.
 
 The image network is a pinned package's; its projection and the motion stem are fitted to drawn clips, by the recipe
-`short` of the default.
+`tiny` of the default. What a work folder of it has (`make tiny`) may be copied to `streams`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def frozen_streams(shared: Path, say: Callable[[str], None]) -> dict[str, Tensor
 
     file = shared / "streams.safetensors"
     if not file.exists():
-        made = streams(begin(Workshop(load_recipe(RECIPES / "short.yaml"), shared / FEATURES.parent), say))
+        made = streams(begin(Workshop(load_recipe(RECIPES / "tiny.yaml"), shared / FEATURES.parent), say))
         with replacing(file) as part:
             save_file({name: value.contiguous() for name, value in made.state_dict().items()}, part)
     return load_file(file)
