@@ -23,6 +23,7 @@ _EXPERIMENTS: MappingProxyType[str, str] = MappingProxyType(
         "counting": "counting:COUNTING",
         "hallucination": "hallucination:HALLUCINATION",
         "world": "world:WORLD",
+        "anticipation": "anticipation:ANTICIPATION",
         "token-prediction": "token_prediction:TOKEN_PREDICTION",
         "latency": "latency:LATENCY",
     }

@@ -6,13 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.toy_bundle import write_toy_bundle
+from tests.training.tiny.fakes import fake_features, small_model
 from vljepa_edge.model import load
+from vljepa_edge.nn.config import LlamaStackConfig, TokenPredictorConfig, YDecoderConfig
+from vljepa_edge.nn.token_predictor import TokenPredictor
+from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.perception.text import Query
 from vljepa_edge.training.reproduction import latency
 from vljepa_edge.training.reproduction.experiment import FAILS, HOLDS, OPEN
 from vljepa_edge.training.reproduction.latency import HOP, QUERY, SEEN, TEXT, bundle_parts, interleaved, saved, summary
+from vljepa_edge.training.reproduction.latency_torch import WRITTEN, Pair, parts, threads
+from vljepa_edge.training.tiny.captions import Scene
 
 
 class Clock:
@@ -71,8 +78,37 @@ def test_the_parts_of_a_bundle_do_what_they_are_named_after(tmp_path: Path) -> N
     assert isinstance(asked, Query) and np.array_equal(asked.tokens, query.tokens)
 
 
+def test_a_token_model_and_a_decoder_write_equally_long_texts_of_what_the_encoder_saw() -> None:
+    model = small_model()
+    model.attach_y_decoder(
+        YDecoder(YDecoderConfig(30, 32, 2, 2, 48, max_tokens=16, embedding=model.config.predictor.embedding))
+    )
+    assert model.y_decoder is not None
+    sizes = model.config.predictor
+    stack = LlamaStackConfig(32, 2, 2, 2, 48, max_positions=sizes.stack.max_positions + WRITTEN + 1)
+    tokens = TokenPredictor(TokenPredictorConfig(sizes.streams, sizes.query_dim, 30, stack, WRITTEN + 1))
+    features = [fake_features(Scene(motion, "owl")) for motion in ("left", "grow")]
+    clips = [{name: torch.from_numpy(one)[None].float() for name, one in own.items()} for own in features]
+    ids = torch.tensor([[1, 2, 3]])
+    found = parts(Pair(model.eval(), tokens.eval(), ids), clips)
+    with torch.inference_mode():
+        wanted = model.predict(clips[1], ids, torch.ones_like(ids, dtype=torch.bool))
+        assert torch.allclose(found[SEEN](3), wanted, atol=1e-6)  # type: ignore[arg-type]
+        assert found[TEXT](1) == model.y_decoder.generate(wanted, 0, -1)[0][:WRITTEN]
+        said = tokens.generate(model.streams(clips[1]), 0, -1, model.query_states(ids), torch.ones_like(ids))
+    assert found[latency.TOKENS](1) == said[0] and len(said[0]) == WRITTEN
+    assert found.keys() == latency.PAPER.keys()
+
+
+def test_pytorch_computes_on_other_threads_only_meanwhile() -> None:
+    before = torch.get_num_threads()
+    with threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+
+
 def test_the_claim_is_not_decided_without_a_token_model_and_fails_where_decoding_is_quick() -> None:
-    judge, name = latency.LATENCY.judge, latency.DEFAULT.name
+    judge, name = latency.LATENCY.judge, latency.PYTORCH.name
     own = {"query embedding": 1.0, SEEN: 10.0, TEXT: 30.0, latency.BEFORE_TEXT: 11.0}
     slow = {seed: own | {TEXT: 30.0 + seed} for seed in range(3)}
     assert judge({name: slow}).outcome == OPEN
