@@ -36,10 +36,9 @@ def answers(task: Questions, embedder: Embedder, decide: Decide = lambda scores:
 
 
 def accuracies(task: Questions, given: NDArray[np.int64]) -> dict[str, float]:
-    """Per cent of each group, and their mean in front."""
+    """Per cent of each group."""
     right = given == [item.answer for item in task.items]
-    groups = {group: share(right[places]) for group, places in grouped(task.items).items()}
-    return {"mean": float(np.mean(list(groups.values()))), **groups}
+    return {group: share(right[places]) for group, places in grouped(task.items).items()}
 
 
 def yes_figures(task: Questions, given: NDArray[np.int64]) -> dict[str, float]:

@@ -11,10 +11,11 @@ Each is the plain mean of its sets, in per cent. A tie is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,6 +42,8 @@ from vljepa_edge.training.tiny.drawn_figures import judge_captions
 from vljepa_edge.video.stretch import FramePlan
 
 Array = NDArray[np.float32]
+Features = Callable[[Sample], Mapping[str, NDArray[Any]]]
+"""Of a sample what the frozen streams make of it, by name."""
 CLIPS, ASKED, _SEED = 800, 400, 104
 _ROWS = 64
 
@@ -66,18 +69,26 @@ class Reader:
             on_step = partial(_step, report, f"features of {source.name}")
             fill(self.cache, source, self._plan, encode, workers=1, on_step=on_step)
 
-    @torch.no_grad()
     def see(self, samples: Sequence[Sample]) -> Array:
         """(n, E): what the predictor says of each sample under its query."""
-        return np.concatenate(
-            [self.model.predict(batch.video, *query_of(batch)).numpy() for batch in self.batches(samples)]
-        )
+        return self.predict(samples, self.cache.read)
+
+    @torch.no_grad()
+    def predict(self, samples: Sequence[Sample], features: Features) -> Array:
+        """(n, E): the same of features that the cache needs not have."""
+        made = [
+            self.model.predict(batch.video, *query_of(batch)).numpy() for batch in self._batches(samples, features)
+        ]
+        return np.concatenate(made)
 
     def batches(self, samples: Sequence[Sample]) -> Iterator[Batch]:
         """The samples with their features, some at a time."""
+        return self._batches(samples, self.cache.read)
+
+    def _batches(self, samples: Sequence[Sample], features: Features) -> Iterator[Batch]:
         for begin in range(0, len(samples), _ROWS):
             own = samples[begin : begin + _ROWS]
-            kept = [self.cache.read(sample) for sample in own]
+            kept = [features(sample) for sample in own]
             video = {name: torch.from_numpy(np.stack([one[name] for one in kept])).float() for name in kept[0]}
             yield batch_of(self._collate.rows(own), video)
 

@@ -13,11 +13,24 @@ from PIL import Image
 from tests.toy_bundle import write_toy_bundle
 from tests.training.reproduction.drawn_stand_ins import held_out as stand_ins
 from tests.training.reproduction.test_transitions import robots
+from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
 from vljepa_edge.model import Model, load
-from vljepa_edge.training.reproduction import counting, hallucination, held_out, latency, shipped, world
+from vljepa_edge.training.reproduction import (
+    counting,
+    hallucination,
+    held_out,
+    latency,
+    shipped,
+    task_figures,
+    trained,
+    trained_embedder,
+    trained_tasks,
+    world,
+)
 from vljepa_edge.training.reproduction.experiment import HOLDS, OPEN, Arm, Experiment, Setting
 from vljepa_edge.training.reproduction.registry import experiment_of, names
 from vljepa_edge.training.reproduction.report import head
+from vljepa_edge.training.reproduction.trained_tasks import ASKED, UNASKED
 
 TASKS = (world.WORLD, counting.COUNTING, hallucination.HALLUCINATION)
 SAID = {
@@ -35,6 +48,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     robots(folder, 5)
+    for table in trained.TABLES:
+        (folder / table).write_text(json.dumps({"path": "1.jpg", "caption": "A dog."}) + "\n", encoding="utf-8")
     rng = np.random.default_rng(0)
     for table, captions in SAID.items():
         rows = []
@@ -52,8 +67,8 @@ def small(monkeypatch: pytest.MonkeyPatch, model: Model) -> None:
         monkeypatch.setattr(module, "load", lambda **options: model)
     monkeypatch.setattr(held_out, "load", stand_ins)
     monkeypatch.setattr(shipped, "default_digest", lambda: "toy")
-    monkeypatch.setattr(world, "ITEMS", 1)
-    monkeypatch.setattr(counting, "ITEMS", 3)
+    monkeypatch.setattr(task_figures, "TRANSITIONS", 1)
+    monkeypatch.setattr(task_figures, "COUNTS", 3)
     monkeypatch.setattr(latency, "ROUNDS", 3)
 
 
@@ -65,9 +80,27 @@ def setting(data: Path, tmp_path: Path) -> Callable[[int], Setting]:
 @pytest.mark.parametrize("experiment", TASKS, ids=lambda experiment: experiment.name)
 def test_every_arm_has_every_figure_in_per_cent(experiment: Experiment, setting: Callable[[int], Setting]) -> None:
     for arm in experiment.arms:
-        found = arm.make(setting(1))
-        assert found.keys() == experiment.figures.keys()
-        assert all(0 <= value <= 100 for value in found.values())
+        if arm not in (ASKED, UNASKED):
+            found = arm.make(setting(1))
+            assert found.keys() == experiment.figures.keys()
+            assert all(0 <= value <= 100 for value in found.values())
+
+
+def test_a_trained_arm_is_measured_on_all_of_them(
+    setting: Callable[[int], Setting], monkeypatch: pytest.MonkeyPatch, model: Model
+) -> None:
+    monkeypatch.setattr(trained_embedder, "TrainedEmbedder", lambda trained: BundleEmbedder(model))
+    found = trained_tasks.measure(None, setting(1))  # type: ignore[arg-type]
+    assert found.keys() == {name for experiment in TASKS for name in experiment.figures}
+    assert world.MODEL.make(setting(1)).items() <= found.items()
+
+
+def test_one_trained_arm_is_asked_and_the_other_has_no_queries_and_no_questions_to_learn_from(data: Path) -> None:
+    asked, unasked = (dict(arm.recipe(data))["run"]["stages"][0] for arm in (ASKED, UNASKED))
+    assert asked["query"] and not unasked["query"] and asked["steps"] == unasked["steps"]
+    assert any(name.endswith("_asked") for name in asked["data"])
+    assert not any(name.endswith("_asked") for name in unasked["data"])
+    assert sum(unasked["data"].values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("arm", [counting.FLOORS[1], hallucination.MODEL], ids=lambda arm: arm.name)
@@ -77,6 +110,7 @@ def test_the_same_seed_gives_the_same_figures(arm: Arm, setting: Callable[[int],
 
 def test_an_arm_is_of_its_bundle_its_tables_and_its_kind(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arms = [*world.WORLD.arms, *counting.COUNTING.arms, *hallucination.HALLUCINATION.arms, *latency.LATENCY.arms]
+    arms = [arm for arm in arms if arm not in (ASKED, UNASKED)]
     found = [arm.digest(data) for arm in arms]
     assert len(set(found)) == len(arms) and found == [arm.digest(data) for arm in arms]
     monkeypatch.setattr(shipped, "default_digest", lambda: "another")
@@ -102,6 +136,8 @@ def test_a_table_is_known_by_its_texts_wherever_its_files_lie(data: Path, tmp_pa
 def test_a_claim_needs_every_group_above_every_floor(experiment: Experiment) -> None:
     columns = dict.fromkeys(experiment.figures, 50.0)
     results = {arm.name: {seed: dict(columns) for seed in range(3)} for arm in experiment.arms}
+    for own in results[ASKED.name].values():
+        own |= dict.fromkeys(columns, 55.0)
     assert experiment.judge(results).outcome == OPEN
     for own in results[experiment.arms[0].name].values():
         own |= dict.fromkeys(columns, 60.0)
