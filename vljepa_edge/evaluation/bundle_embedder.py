@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from vljepa_edge.video.frame import Image
 from vljepa_edge.video.stretch import FramePlan, duration_of, read_frames
 
 VIEWS = 4
+_QUERIES = 1024  # that are kept
 
 
 class BundleEmbedder:
@@ -32,6 +34,7 @@ class BundleEmbedder:
         video = model.manifest.video
         self.model, self.views = model, views
         self._plan = FramePlan(video.window, video.width, video.height, video.resize, video.fps)
+        self._asked = lru_cache(_QUERIES)(model.text.query)  # the same questions come again and again
 
     @property
     def digest(self) -> str:
@@ -47,7 +50,7 @@ class BundleEmbedder:
             if look.seen != before:
                 windows, before = self._encoded(look.seen), look.seen
             if windows:
-                query = self.model.text.query(self._query(look))
+                query = self._asked(self._query(look))
                 rows = [window.embed(query) for window in windows]
                 found[row] = unit("predictor", np.mean(rows, axis=0, dtype=np.float64))
         return found
