@@ -196,6 +196,23 @@ def test_a_clip_that_finds_no_room_is_lost_and_its_event_is_not(
     assert len(said) == 1 and "No space left" in said[0]
 
 
+def test_a_clip_is_written_after_its_events_however_many_waited_for_room(
+    store: EventStore, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vljepa_edge.store import store as module
+
+    def refuse(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(module, "_RETRY", 0.02)
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "write", refuse)
+        for number in range(1, 200):
+            store.put(Entry(number, number, "door", time.time(), event("open", 5.0)))
+        put(store, video, 200, time.time())
+    until(lambda: rows(store.folder, "SELECT file FROM clip, event WHERE event.clip = clip.id") == [("200.mp4",)])
+
+
 @pytest.mark.parametrize(("before", "after"), [(-1.0, 5.0), (5.0, 0.0), (40.0, 30.0), (float("nan"), 5.0)])
 def test_a_clip_must_have_a_length(before: float, after: float) -> None:
     with pytest.raises(InputError, match="a clip must have"):

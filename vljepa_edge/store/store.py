@@ -187,7 +187,8 @@ class EventStore:
             with self._changed:
                 if self._waiting and self._waiting[0] is entry:  # else it made way meanwhile
                     self._waiting.popleft()
-        self._write_clips(connection)
+        if not self._waiting:  # a clip's events come before it: it is found by them
+            self._write_clips(connection)
         now = time.monotonic()
         if now >= self._next_seen or self._stopping:
             with self._changed:
