@@ -79,7 +79,7 @@ def test_a_run_that_a_signal_stopped_ends_the_command_and_goes_on_later(
 def test_a_recipe_is_the_runs_values_and_the_tables_texts_wherever_they_lie(tmp_path: Path) -> None:
     arms = [
         trained_arm("base", "", length, changes, tables=("a.jsonl",))
-        for changes in ((), ("stages.sft.lr=1e-3",), ("model.predictor.causal=true",))
+        for changes in ((), ("stages.sft.lr=2e-3",), ("model.predictor.causal=true",))
     ]
 
     def table(folder: str, caption: str) -> Path:
