@@ -37,6 +37,13 @@ def test_a_name_stands_before_a_source(text: str, expected: tuple[str | None, st
     assert read_source(text) == expected
 
 
+def test_a_file_whose_name_has_an_equals_sign_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("take=2.mp4").touch()
+    assert read_source("take=2.mp4") == (None, "take=2.mp4")
+    assert read_source("take=3.mp4") == ("take", "3.mp4")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

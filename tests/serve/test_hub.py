@@ -22,6 +22,7 @@ from tests.video.web_server import WebServer
 from vljepa_edge.errors import InputError, VideoError
 from vljepa_edge.model import Model
 from vljepa_edge.serve import channel as channels
+from vljepa_edge.serve.channel import ENDING, Channel
 from vljepa_edge.serve.describe import describe, health
 from vljepa_edge.serve.feed import Client
 from vljepa_edge.serve.hub import Hub, Limits, name_after
@@ -123,6 +124,26 @@ def test_streams_come_and_go_while_others_run(hub: Hub) -> None:
     ear.events()
     assert ear.ended == "closed"
     assert {event["stream"] for event in ear.events("closed")} == {"a", "b", "c"}
+
+
+def test_sources_that_hang_are_waited_for_together(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    release, hung = threading.Event(), threading.Semaphore(0)
+
+    def hang(channel: Channel) -> None:
+        hung.release()
+        release.wait()
+        raise VideoError(channel.name, "gone")
+
+    monkeypatch.setattr(Channel, "_open", hang)
+    for name in "abc":
+        hub.add("rtsp://127.0.0.1:9/", name)
+        assert hung.acquire(timeout=30)
+    begun = time.monotonic()
+    hub.close()
+    took = time.monotonic() - begun
+    release.set()
+    assert ENDING - 0.1 < took < 2 * ENDING
+    until(lambda: not [thread for thread in threading.enumerate() if thread.name.startswith("vljepa-serve")])
 
 
 def test_what_is_asked_watched_for_and_cut_by_changes_while_frames_come(hub: Hub) -> None:

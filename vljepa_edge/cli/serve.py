@@ -38,8 +38,8 @@ _NAMED = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]{0,31})=(.+)", re.DOTALL)
 
 
 def read_source(text: str) -> tuple[str | None, str]:
-    """The name, if there is one, and the source of NAME=SOURCE."""
-    match = _NAMED.fullmatch(text)
+    """The name, if there is one, and the source of NAME=SOURCE. A file with such a name is a source."""
+    match = None if Path(text).is_file() else _NAMED.fullmatch(text)
     return (None, text) if match is None else (match[1], match[2])
 
 

@@ -28,7 +28,7 @@ _VIEWED = 10.0  # frames a second that a viewer should see, at least
 _TIMEOUT, _RETRY_FOR = 5.0, 3.0  # seconds; see open_source
 _SILENT = 3.0  # seconds without a frame
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to open a source, doubling
-_ENDING = 3.0  # seconds that close() waits for a source that hangs
+ENDING = 3.0  # seconds that close() waits for a source that hangs
 _log = logging.getLogger(__name__)
 
 
@@ -78,14 +78,19 @@ class Channel:
         """Begin to read."""
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop reading, close the open segments and the stream. A source that hangs is not waited for."""
+    def stop(self) -> None:
+        """Read no more."""
         self._stopped.set()
         opened = self._opened
         if opened is not None:
             opened.close(wait=False)
+
+    def close(self, until: float | None = None) -> None:
+        """Stop, close the open segments and the stream. A source that hangs is waited for until then, by monotonic():
+        for three seconds unless given."""
+        self.stop()
         if self._thread.is_alive():
-            self._thread.join(_ENDING)
+            self._thread.join(ENDING if until is None else max(0.0, until - monotonic()))
         if not self._thread.is_alive():
             self._finish()
         self.stream.close()

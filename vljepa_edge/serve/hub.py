@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePath
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.serve.channel import Channel
+from vljepa_edge.serve.channel import ENDING, Channel
 from vljepa_edge.serve.feed import Feed
 from vljepa_edge.serve.heads import check_heads, replace_heads
 from vljepa_edge.serve.ledger import Ledger
@@ -194,7 +195,10 @@ class Hub:
             self._closed = True
             channels, self._channels = self.channels, {}
         for channel in channels:
-            channel.close()
+            channel.stop()
+        until = monotonic() + ENDING  # however many hang
+        for channel in channels:
+            channel.close(until)
         self.feed.close()
         if self.store is not None:
             self.store.close()
