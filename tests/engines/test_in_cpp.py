@@ -18,13 +18,20 @@ from vljepa_edge.engines.tensorrt.store import EnginesManifest, PlanEntry, Platf
 from vljepa_edge.model import Model
 
 
+def without_bundle() -> str:
+    """What a stream of a bundle that isn't there says on the engine that VLJEPA_ENGINE names."""
+    policy, confidence, decode, still, reuse = "uniform", "-1", "0", "0", "0"
+    command = [program("run_stream"), "/nowhere", policy, confidence, decode, still, reuse]
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+
 @pytest.fixture
 def onnxruntime(monkeypatch: pytest.MonkeyPatch) -> None:
     """Both languages use it. Skips where the library was built without, for want of ONNXRUNTIME_ROOT."""
     monkeypatch.setenv("VLJEPA_ENGINE", "onnxruntime")
-    done = subprocess.run([program("run_stream"), "/nowhere", "uniform", "-1", "0"], capture_output=True, text=True)
-    if "was built without" in done.stdout:
-        pytest.skip(done.stdout)
+    said = without_bundle()
+    if "was built without" in said:
+        pytest.skip(said)
     monkeypatch.setattr(
         test_in_cpp, "python_model", lambda path: Model(Bundle.open(path), open_engine("onnxruntime", threads=1))
     )
@@ -44,8 +51,7 @@ def test_events_of_onnxruntime_on_the_default_model(onnxruntime: None) -> None:
 @pytest.mark.parametrize("name", ["cuda", "tensorrt", "tensorrt:", "openvino:folder"])
 def test_what_is_no_engine_is_told(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VLJEPA_ENGINE", name)
-    done = subprocess.run([program("run_stream"), "/nowhere", "uniform", "-1", "0"], capture_output=True, text=True)
-    assert done.stdout == f'error\t1 engine must be openvino, onnxruntime or tensorrt:FOLDER, got "{name}"\n'
+    assert without_bundle() == f'error\t1 engine must be openvino, onnxruntime or tensorrt:FOLDER, got "{name}"\n'
 
 
 def test_plans_of_python_are_read(tmp_path: Path) -> None:
