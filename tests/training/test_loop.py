@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from tests.media import cut
 from tests.training.small_run import write_run
 from vljepa_edge.errors import DataError, InputError
-from vljepa_edge.training import loop, run_folder
+from vljepa_edge.training import objective, run_folder
 from vljepa_edge.training.build import build_model
 from vljepa_edge.training.config import load_run
 from vljepa_edge.training.loop import train
@@ -226,17 +226,17 @@ def test_a_disk_that_is_full_ends_the_run_only_in_the_long_run(
 
 
 def test_what_is_not_finite_reaches_no_weight(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = loop.stage_loss
+    real = objective.stage_loss
 
     def poisoned(found: object, rows: object, stage: object, gather: object, step: int) -> torch.Tensor:
         loss = real(found, rows, stage, gather, step)  # type: ignore[arg-type]
         return loss * float("nan") if step in (2, 4) else loss
 
-    monkeypatch.setattr(loop, "stage_loss", poisoned)
+    monkeypatch.setattr(objective, "stage_loss", poisoned)
     report = train(load_run(run, [f"out={tmp_path / 'a'}"]))
     assert report.refused == 4 and report.model is not None
     assert all(bool(torch.isfinite(w).all()) for w in load_file(report.model / "model.safetensors").values())
-    monkeypatch.setattr(loop, "stage_loss", lambda *arguments: real(*arguments) * float("nan"))
+    monkeypatch.setattr(objective, "stage_loss", lambda *arguments: real(*arguments) * float("nan"))
     with pytest.raises(TrainingError, match="20 steps in a row"):
         train(load_run(run, [f"out={tmp_path / 'b'}", "stages.0.steps=30", "checkpoint.every=30"]))
     assert not (tmp_path / "b" / "latest").exists()

@@ -24,7 +24,7 @@ from vljepa_edge.export.pipeline import Plan, export_any
 from vljepa_edge.export.pytorch.checkpoint import Tokenizers
 from vljepa_edge.nn.tiny_streams import CONCEPT_WIDTH, TinyStreams
 from vljepa_edge.nn.vljepa import VLJepa
-from vljepa_edge.training import loop
+from vljepa_edge.training import objective
 from vljepa_edge.training.build import save_model
 from vljepa_edge.training.config import load_run
 from vljepa_edge.training.frame_encoder import FrameEncoder
@@ -185,8 +185,8 @@ def test_clips_vary_from_step_to_step(run: Path, tmp_path: Path, monkeypatch: py
 def test_steps_that_are_refused_leave_the_statistics_of_norms_too(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = loop.stage_loss
-    monkeypatch.setattr(loop, "stage_loss", lambda *arguments: real(*arguments) * float("nan"))
+    real = objective.stage_loss
+    monkeypatch.setattr(objective, "stage_loss", lambda *arguments: real(*arguments) * float("nan"))
     changes = [f"stages.{stage}.{change}" for stage in ("clips", "sft") for change in ("steps=2", "multipliers={}")]
     report = train(load_run(run, [f"out={tmp_path}", *changes, "decoder=null", "concept_trust=0"]))
     assert report.refused == 4 and report.model is not None
