@@ -201,7 +201,7 @@ class TokenModel(Part):
     """A model that says the answer's tokens in place of its embedding, to compare with (section 4.5 of the paper): it
     reads the same frozen features and queries, has causal Llama layers, and learns by cross-entropy.
 
-    Its tokens are the decoder's tokenizer's. text: trained before, see `training.language`: a file of its layers and
+    Its tokens are the decoder's tokenizer's. text: trained before: a file of its layers and
     its token embedding; None: from scratch. max_tokens: of an answer, its start and end token counted.
     """
 

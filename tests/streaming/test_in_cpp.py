@@ -297,7 +297,7 @@ def test_noise_is_a_still_scene_in_both(kind: str, live: bool, toys: dict[str, P
 
 @pytest.mark.parametrize(("decode", "live"), [("both", True), ("open", False), ("closed", False)])
 def test_scenes_that_return_use_their_texts_again_in_both(decode: str, live: bool, toys: dict[str, Path]) -> None:
-    """Of each query its own; a query that comes again, and a reset, begin anew."""
+    """Each query has its own; one that is taken away and given again starts empty, and so does a stream after reset."""
     scenes = [clip(seed, 2, size=(48, 64), shots=1) for seed in (5, 6, 7)]
     images = [image for _ in range(5) for scene in scenes for image, _ in scene]
     frames = [(image, n / 8) for n, image in enumerate(images)]

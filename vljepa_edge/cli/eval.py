@@ -10,7 +10,7 @@ import typer
 
 from vljepa_edge.cli.benchmarks import RUN, Named, print_list, run
 from vljepa_edge.cli.eval_selective import selective
-from vljepa_edge.cli.options import Debug, Json, ModelPath
+from vljepa_edge.cli.options import Debug, Everyday, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.install import require
@@ -68,13 +68,7 @@ def card(
             show_default="all",
         ),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="Where `vljepa data fetch everyday` put the tables.",
-            show_default="everyday in the cache",
-        ),
-    ] = None,
+    data: Everyday = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", metavar="FILE", help="Write the card in Markdown.")] = None,
     pictures: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for sheets of real frames beside what the model says.")

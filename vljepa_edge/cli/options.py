@@ -45,6 +45,13 @@ Threads = Annotated[
 ]
 Precision = Annotated[str, typer.Option("--precision", metavar="TYPE", help="auto, f32, bf16 or f16.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Everyday = Annotated[
+    Path | None,
+    typer.Option(
+        "--data", metavar="DIR", help="Where `vljepa data fetch everyday` put the tables.",
+        show_default="everyday in the cache",
+    ),
+]  # fmt: skip
 Debug = Annotated[bool, typer.Option("--debug", callback=_remember, help="Show the traceback of an error.")]
 Source = Annotated[
     str,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vljepa_edge.cli.options import Debug, Json
+from vljepa_edge.cli.options import Debug, Everyday, Json
 from vljepa_edge.cli.output import console, json_line, print_json, step_bars
 from vljepa_edge.errors import InputError
 from vljepa_edge.support.atomic import replacing
@@ -35,13 +35,7 @@ def reproduce(
         list[int] | None,
         typer.Option("--seed", min=0, metavar="N", help="Repeat for several.", show_default="0, 1 and 2"),
     ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option(
-            "--data", metavar="DIR", help="Where `vljepa data fetch everyday` put the tables.",
-            show_default="everyday in the cache",
-        ),
-    ] = None,
+    data: Everyday = None,
     work: Annotated[
         Path | None,
         typer.Option(
@@ -117,7 +111,9 @@ def _bars() -> Iterator[Callable[[str, int, int], None]]:
 
 def _tables(experiment: Experiment, data: Path | None) -> Path:
     """The folder of tables. Raises InputError where one is missing."""
-    folder = cache_dir() / "everyday" if data is None else data
+    from vljepa_edge.training.everyday.fetch import default_folder
+
+    folder = default_folder() if data is None else data
     for table in experiment.tables:
         if not (folder / table).is_file():
             raise InputError(f"{folder} must hold {table}; run: vljepa data fetch everyday --out {folder}")
