@@ -8,12 +8,10 @@ anywhere ends with the same bits.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import math
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +50,7 @@ from vljepa_edge.training.parallel import (
     wrap,
 )
 from vljepa_edge.training.precision import bf16_is_native
+from vljepa_edge.training.report import TrainReport
 from vljepa_edge.training.retrieval import retrieval
 from vljepa_edge.training.run_folder import LATEST, RunFolder, load_checkpoint
 from vljepa_edge.training.state import load_state, load_weights, state_of, weights_of
@@ -62,37 +61,6 @@ from vljepa_edge.video.stretch import FramePlan
 
 _MOST_FAILED_SAVES = 5
 """So many checkpoints in a row that can't be written end a run: nothing of it would be kept."""
-
-
-@dataclass(frozen=True)
-class TrainReport:
-    """What a run came to. model: the finished checkpoint, a file for a run of tokens; None for a run that a signal
-    stopped. stopped_by: that signal. figures: of the last evaluation. corrupt: samples that could not be read."""
-
-    folder: Path
-    model: Path | None
-    steps: int
-    refused: int
-    corrupt: int
-    figures: dict[str, float]
-    stopped_by: int | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        plain = dataclasses.asdict(self)
-        return plain | {"folder": str(self.folder), "model": None if self.model is None else str(self.model)}
-
-    def lines(self) -> list[str]:
-        """For people."""
-        if self.model is None:
-            return [f"stopped after {self.steps} steps and saved; to go on, add --resume latest"]
-        curves = f"{self.steps} steps; curves in {self.folder / 'curves.png'}"
-        if self.model.is_file():
-            return [curves, f"the token predictor is in {self.model}; it is for comparison and makes no bundle"]
-        return [
-            curves,
-            f"the model is in {self.model}; to make a bundle of it, run: vljepa export {self.model} --out my.vljepa",
-        ]
 
 
 def train(config: RunConfig, resume: str | None = None) -> TrainReport:

@@ -17,7 +17,7 @@ FIGURES = {
 }
 NOTES = (
     "The paper trains 490M parameters for 10,000 steps of 512 and measures 8 + 8 + 4 public sets; here it is 7M and "
-    "the Y-encoder's 22M, 120 steps of 128, on COCO, Flickr8k, robot clips and drawn clips. Figures don't compare, "
+    "the Y-encoder's 22M, 60 steps of 128, on COCO, Flickr8k, robot clips and drawn clips. Figures don't compare, "
     "differences between arms do.",
     "X-encoder: the default's frozen streams. Predictor: SmolLM2-135M's last two layers, without the concepts of the "
     "default. Y-encoder: MiniLM. Run: `training/configs/miniature.yaml`.",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,7 @@ from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.training.reproduction import grammar
 from vljepa_edge.training.reproduction.experiment import Arm, Experiment, Report, Setting
 from vljepa_edge.training.reproduction.next_actions import HORIZONS, TEXTS, Item, NextActions
-from vljepa_edge.training.reproduction.shipped import recipe
+from vljepa_edge.training.reproduction.shipped import shipped_arm
 from vljepa_edge.training.reproduction.trained import TABLES, Trained, trained_arm
 from vljepa_edge.training.reproduction.verdict import RULE, Contrast, Within, all_of
 from vljepa_edge.video.stretch import FramePlan
@@ -102,26 +100,17 @@ def _best(setting: Setting) -> Mapping[str, float]:
     return recalls(scores + 1e-5 * rng.random(scores.shape), asked)
 
 
-def _about() -> dict[str, Any]:
-    return {"grammar": [grammar.USUAL, grammar.SOMETIMES], "streams": STREAMS, "version": _VERSION}
+_ABOUT = {"grammar": [grammar.USUAL, grammar.SOMETIMES], "streams": STREAMS, "version": _VERSION}
 
 
 def _arm(name: str, title: str, make: Callable[[Setting], Mapping[str, float]]) -> Arm:
-    def of(data: Path) -> Mapping[str, Any]:
-        return recipe(data, [], model=name, **_about())
-
-    return Arm(name, title, of, make)
+    return shipped_arm(name, title, make, about=_ABOUT)
 
 
-def _tuned() -> Arm:
-    arm = trained_arm(
-        "next-tuned", "the miniature, fine-tuned", measure, run="miniature_next", tables=TABLES,
-        paper={"1 s": 34.2, "2 s": 26.0, "4 s": 19.4, "10 s": 11.7},
-    )  # fmt: skip
-    return replace(arm, recipe=lambda data: {**arm.recipe(data), **_about()})
-
-
-TUNED = _tuned()
+TUNED = trained_arm(
+    "next-tuned", "the miniature, fine-tuned", measure, run="miniature_next", tables=TABLES, about=_ABOUT,
+    paper={"1 s": 34.2, "2 s": 26.0, "4 s": 19.4, "10 s": 11.7},
+)  # fmt: skip
 FLOORS = (
     _arm("next-default", "the default, not fine-tuned", _default),
     _arm("next-frequent", "the most frequent motions", _frequent),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
 from vljepa_edge.evaluation.embedder import Embedder
@@ -12,18 +10,18 @@ from vljepa_edge.model import load
 from vljepa_edge.training.reproduction import task_figures
 from vljepa_edge.training.reproduction.counting_items import COMPLEX, PHOTOGRAPHS, SIMPLE
 from vljepa_edge.training.reproduction.experiment import Arm, Experiment
-from vljepa_edge.training.reproduction.shipped import Guess, recipe
+from vljepa_edge.training.reproduction.shipped import Guess, shipped_arm
 from vljepa_edge.training.reproduction.task_figures import See, grey, other, seen
 from vljepa_edge.training.reproduction.trained_tasks import ASKED, TABLES, UNASKED
 from vljepa_edge.training.reproduction.verdict import RULE, Contrast, all_of
 
 
 def _arm(name: str, title: str, embedder: Callable[[int], Embedder], see: See = seen) -> Arm:
-    def of(data: Path) -> Mapping[str, Any]:
-        items, version = task_figures.COUNTS, task_figures.VERSION
-        return recipe(data, task_figures.COUNTED, items=items, version=version, model=name)
-
-    return Arm(name, title, of, lambda setting: task_figures.counting(setting, embedder(setting.seed), see))
+    about = {"items": task_figures.COUNTS, "version": task_figures.VERSION}
+    return shipped_arm(
+        name, title, lambda setting: task_figures.counting(setting, embedder(setting.seed), see),
+        task_figures.COUNTED, about,
+    )  # fmt: skip
 
 
 def _default(seed: int) -> Embedder:

@@ -4,25 +4,20 @@ hallucination`."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
 
 from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
 from vljepa_edge.model import load
 from vljepa_edge.training.reproduction import task_figures
 from vljepa_edge.training.reproduction.experiment import Arm, Experiment, Setting
 from vljepa_edge.training.reproduction.presence_items import GROUPS
-from vljepa_edge.training.reproduction.shipped import Guess, recipe
+from vljepa_edge.training.reproduction.shipped import Guess, shipped_arm
 from vljepa_edge.training.reproduction.task_figures import See, calibrated, grey, other, seen
 from vljepa_edge.training.reproduction.trained_tasks import ASKED, TABLES, UNASKED
 from vljepa_edge.training.reproduction.verdict import RULE, Contrast, all_of
 
 
 def _arm(name: str, title: str, make: Callable[[Setting], Mapping[str, float]]) -> Arm:
-    def of(data: Path) -> Mapping[str, Any]:
-        return recipe(data, [task_figures.PRESENT], version=task_figures.VERSION, model=name)
-
-    return Arm(name, title, of, make)
+    return shipped_arm(name, title, make, [task_figures.PRESENT], {"version": task_figures.VERSION})
 
 
 def _default(see: See) -> Callable[[Setting], Mapping[str, float]]:

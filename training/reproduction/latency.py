@@ -9,8 +9,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +16,8 @@ from numpy.typing import NDArray
 from vljepa_edge.model import Model, load
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.training.reproduction import held_out
-from vljepa_edge.training.reproduction.experiment import Arm, Experiment, Setting
-from vljepa_edge.training.reproduction.shipped import recipe
+from vljepa_edge.training.reproduction.experiment import Experiment, Setting
+from vljepa_edge.training.reproduction.shipped import shipped_arm
 from vljepa_edge.training.reproduction.transitions import MOTIONS, motion_clip
 from vljepa_edge.training.reproduction.verdict import RULE, Within, all_of
 
@@ -108,10 +106,6 @@ def bundle_parts(model: Model, clips: Sequence[NDArray[np.uint8]]) -> dict[str, 
     }
 
 
-def _of(data: Path) -> Mapping[str, Any]:
-    return recipe(data, [], rounds=ROUNDS, threads=THREADS, version=_VERSION)
-
-
 def _clips(seed: int) -> list[NDArray[np.uint8]]:
     """Of each motion one, (8, 224, 224, 3)."""
     held, rng = held_out.load(), random.Random(seed)
@@ -129,8 +123,9 @@ def _torch(setting: Setting) -> Mapping[str, float]:
         return summary(interleaved(beside.parts(beside.pair(), beside.shown(_clips(setting.seed))), ROUNDS))
 
 
-PYTORCH = Arm("latency-torch", "its sizes in PyTorch", _of, _torch, PAPER)
-DEFAULT = Arm("latency-default", "the default on OpenVINO", _of, _default)
+_ABOUT = {"rounds": ROUNDS, "threads": THREADS, "version": _VERSION}
+PYTORCH = shipped_arm("latency-torch", "its sizes in PyTorch", _torch, about=_ABOUT, paper=PAPER)
+DEFAULT = shipped_arm("latency-default", "the default on OpenVINO", _default, about=_ABOUT)
 
 LATENCY = Experiment(
     name="latency",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from vljepa_edge.training.reproduction.experiment import Arm, Experiment, Results, column
 
@@ -69,23 +69,38 @@ def _spread(seeds: Mapping[int, Mapping[str, float]], figure: str) -> str:
     return f"{values.mean():.1f}" + (f" ({values.min():.1f} to {values.max():.1f})" if len(values) > 1 else "")
 
 
-def closing(experiment: Experiment, results: Results, seeds: Sequence[int]) -> Iterator[str]:
-    """What stands below the table: the claim, the rule, the verdict and why, and what is missing."""
-    verdict = experiment.judge(results)
-    yield f"The paper's claim ({experiment.section}): {experiment.claim}"
-    yield f"The rule, set before any run: {experiment.rule}"
-    yield verdict.line()
-    yield from (f"* {why}" for why in verdict.why)
-    lacking = missing(experiment, results, seeds)
-    if lacking:
-        yield f"Not measured yet: {'; '.join(lacking)}."
+class Closing(NamedTuple):
+    """What stands below the table. why: the figures that decide it, a line each. lacking: empty where all is there."""
+
+    claim: str
+    rule: str
+    verdict: str
+    why: tuple[str, ...]
+    lacking: str
+
+    def __str__(self) -> str:
+        """A line each, for a terminal."""
+        lines = [self.claim, self.rule, self.verdict, *(f"* {line}" for line in self.why), self.lacking]
+        return "\n".join(line for line in lines if line)
+
+
+def closing(experiment: Experiment, results: Results, seeds: Sequence[int]) -> Closing:
+    """The claim, the rule, the verdict and why, and what is missing."""
+    verdict, lacking = experiment.judge(results), missing(experiment, results, seeds)
+    return Closing(
+        f"The paper's claim ({experiment.section}): {experiment.claim}",
+        f"The rule, set before any run: {experiment.rule}",
+        verdict.line(),
+        verdict.why,
+        f"Not measured yet: {'; '.join(lacking)}." if lacking else "",
+    )
 
 
 def markdown(experiment: Experiment, results: Results, seeds: Sequence[int], picture: str) -> str:
     """The page of docs/reproduction. picture: the file beside it."""
     columns = head(experiment)
-    claim, rule, verdict, *why = closing(experiment, results, seeds)
-    said, lacking = [line for line in why if line.startswith("* ")], [line for line in why if line[:2] != "* "]
+    end = closing(experiment, results, seeds)
+    why = "\n".join(f"* {line}" for line in end.why)
     table = [
         f"| {' | '.join(columns)} |", f"|---|{'---:|' * (len(columns) - 1)}",
         *(f"| {' | '.join(row)} |" for row in rows(experiment, results)),
@@ -94,7 +109,7 @@ def markdown(experiment: Experiment, results: Results, seeds: Sequence[int], pic
     meanings = "\n".join(f"* {name}: {what}." for name, what in experiment.figures.items())
     command = f"```bash\nvljepa reproduce {experiment.name} --out docs/reproduction\n```"
     parts = [
-        f"# {experiment.name}", claim, rule, f"**{verdict}**", "\n".join(said), *lacking, command, "\n".join(table),
+        f"# {experiment.name}", end.claim, end.rule, f"**{end.verdict}**", why, end.lacking, command, "\n".join(table),
         meanings, f"![{experiment.name}]({picture})", notes,
     ]  # fmt: skip
     return "\n\n".join(part for part in parts if part) + "\n"

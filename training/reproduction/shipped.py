@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,8 @@ import numpy as np
 
 from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.evaluation.embedder import Array, Embedder, Look
-from vljepa_edge.training.figures.captioned import read_captioned
-from vljepa_edge.training.reproduction.experiment import Report
+from vljepa_edge.training.reproduction.experiment import Arm, Report, Setting
+from vljepa_edge.training.reproduction.tables import digests
 
 _WIDTH, _PART = 32, 32
 
@@ -25,16 +23,19 @@ def default_digest() -> str:
     return Bundle.open(default_bundle()).digest
 
 
-def table_digest(table: Path) -> str:
-    """Of the texts of a table and the names of its files, wherever these lie. Raises DataError."""
-    read = read_captioned(table)
-    said = [[item.name, read.of_item(place)] for place, item in enumerate(read.items)]
-    return hashlib.sha256(json.dumps(said).encode(errors="surrogateescape")).hexdigest()[:16]
+def shipped_arm(
+    name: str, title: str, make: Callable[[Setting], Mapping[str, float]], tables: Sequence[str] = (),
+    about: Mapping[str, Any] | None = None, paper: Mapping[str, float] | None = None,
+) -> Arm:  # fmt: skip
+    """An arm of the default, or of who knows less, by a function of the setting.
 
+    tables, about: what decides its figures beside the bundle: tables of the folder of data, and other values.
+    """
 
-def recipe(data: Path, tables: Sequence[str], **values: Any) -> Mapping[str, Any]:
-    """What decides the figures of an arm of the default: the bundle, the tables and these values."""
-    return {"bundle": default_digest(), "tables": {name: table_digest(data / name) for name in tables}, **values}
+    def recipe(data: Path) -> Mapping[str, Any]:
+        return {"bundle": default_digest(), "tables": digests(data, tables), "model": name, **(about or {})}
+
+    return Arm(name, title, recipe, make, paper or {})
 
 
 class Guess:

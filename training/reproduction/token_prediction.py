@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.reproduction.experiment import Arm, Experiment, Results, Setting, column
-from vljepa_edge.training.reproduction.trained import placed, run_to_end, table_digest
+from vljepa_edge.training.reproduction.tables import digests
+from vljepa_edge.training.reproduction.trained import placed, run_to_end
 from vljepa_edge.training.reproduction.verdict import RULE, Contrast, all_of
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _arm(name: str, title: str, first: tuple[float, float], last: tuple[float, f
         return {
             "run": load_run(RUNS[name]).model_dump(mode="json"), "texts": TEXTS, "points": POINTS,
             "language": load_run(RUNS[TOKENS]).model_dump(mode="json")["tokens"], "measure": _MEASURE_VERSION,
-            "tables": {table: table_digest(data / table) for table in (*TRAINED_ON, *MEASURED_ON)},
+            "tables": digests(data, (*TRAINED_ON, *MEASURED_ON)),
         }  # fmt: skip
 
     paper = {at(m, POINTS[0]): v for m, v in zip(MEASURES, first, strict=True)}

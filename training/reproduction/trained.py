@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from vljepa_edge.training.reproduction.experiment import Arm, Setting
+from vljepa_edge.training.reproduction.tables import digests
 
 if TYPE_CHECKING:
     from vljepa_edge.export.pytorch.checkpoint import Tokenizers
@@ -44,19 +43,19 @@ class Stopped(KeyboardInterrupt):
 
 def trained_arm(
     name: str, title: str, measure: Measure, changes: Sequence[str] = (), *, run: str = "miniature",
-    tables: Sequence[str] = (), paper: Mapping[str, float] | None = None,
+    tables: Sequence[str] = (), about: Mapping[str, Any] | None = None, paper: Mapping[str, float] | None = None,
 ) -> Arm:  # fmt: skip
     """An arm of a run that ships, with `KEY=VALUE` changes, measured by a function of a module.
 
-    tables: of the folder of data, that it is trained and measured on.
+    tables: of the folder of data, that it is trained and measured on. about: what else decides its figures.
     """
 
     def recipe(data: Path) -> dict[str, Any]:
         from vljepa_edge.training.config import load_run
 
         made = load_run(run, changes).model_dump(mode="json")
-        texts = {table: table_digest(data / table) for table in tables}
-        return {"run": made, "tables": texts, "measure": f"{measure.__module__}:{measure.__name__}"}
+        named = f"{measure.__module__}:{measure.__name__}"
+        return {"run": made, "tables": digests(data, tables), "measure": named, **(about or {})}
 
     def make(setting: Setting) -> Mapping[str, float]:
         found = measure(train_arm(setting, run, changes), setting)
@@ -161,14 +160,6 @@ def _in_folder(spec: Mapping[str, Any], data: Path) -> dict[str, Any]:
         return str(data / Path(value).name) if key == "path" else value
 
     return {key: found(key, value) for key, value in spec.items()}
-
-
-@lru_cache
-def table_digest(table: Path) -> str:
-    """Of the texts of a table in their order, without folders."""
-    rows = (json.loads(line) for line in table.read_text("utf-8").splitlines())
-    said = json.dumps([[Path(row["path"]).name, row["caption"]] for row in rows])
-    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _quiet(text: str) -> None:

@@ -4,7 +4,6 @@ as its Base. Each is trained once, and measured on all three."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from vljepa_edge.training.reproduction import task_figures
 from vljepa_edge.training.reproduction.experiment import Arm, Setting
@@ -28,9 +27,8 @@ def measure(trained: Trained, setting: Setting) -> Mapping[str, float]:
 
 
 def _arm(name: str, title: str, changes: tuple[str, ...], paper: Mapping[str, float]) -> Arm:
-    arm = trained_arm(name, title, measure, changes, tables=TABLES, paper=paper)
     about = {"items": [task_figures.TRANSITIONS, task_figures.COUNTS], "version": task_figures.VERSION}
-    return replace(arm, recipe=lambda data: {**arm.recipe(data), **about})
+    return trained_arm(name, title, measure, changes, tables=TABLES, about=about, paper=paper)
 
 
 ASKED = _arm("tasks-sft", "the miniature", (), {"world": 65.7, "counting": 69.9, "presence": 85.7})

@@ -27,16 +27,14 @@ class Judged(Protocol):
 
 @dataclass(frozen=True)
 class Contrast:
-    """That the arm `better` is above the arm `worse` by more than `margin`, in the mean of some figures.
+    """That the arm `better` is above the arm `worse`, in the mean of some figures.
 
-    A negative margin says that it is not much below. A figure that is not finite counts as the lowest possible, so an
-    arm that collapsed wins nothing.
+    A figure that is not finite counts as the lowest possible, so an arm that collapsed wins nothing.
     """
 
     better: str
     worse: str
     figures: tuple[str, ...]
-    margin: float = 0.0
 
     def differences(self, results: Results) -> dict[int, float]:
         """By seed, of the seeds that both arms have."""
@@ -53,9 +51,8 @@ class Contrast:
         named = f"{self.better} - {self.worse}, {' and '.join(self.figures)}"
         if len(found) < 2:
             return Verdict(OPEN, (f"{named}: {len(found)} seeds that both arms have, two are needed",))
-        effect, spread = float(found.mean()) - self.margin, float(np.ptp(found))
-        beyond = f", wanted above {self.margin:+.1f}" if self.margin else ""
-        said = f"{named}: {found.mean():+.1f} (from {found.min():+.1f} to {found.max():+.1f}){beyond}"
+        effect, spread = float(found.mean()), float(np.ptp(found))
+        said = f"{named}: {effect:+.1f} (from {found.min():+.1f} to {found.max():+.1f})"
         if abs(effect) <= spread:
             return Verdict(OPEN, (f"{said}: spread is larger than the effect",))
         return Verdict(HOLDS if effect > 0 else FAILS, (said,))

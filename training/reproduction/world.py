@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
 from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
 from vljepa_edge.evaluation.embedder import Embedder
@@ -12,18 +10,17 @@ from vljepa_edge.model import load
 from vljepa_edge.training.reproduction import task_figures
 from vljepa_edge.training.reproduction.experiment import Arm, Experiment
 from vljepa_edge.training.reproduction.frozen import Frozen
-from vljepa_edge.training.reproduction.shipped import Guess, recipe
+from vljepa_edge.training.reproduction.shipped import Guess, shipped_arm
 from vljepa_edge.training.reproduction.trained_tasks import ASKED, TABLES, UNASKED
 from vljepa_edge.training.reproduction.transitions import OTHER, ROBOT, SAME
 from vljepa_edge.training.reproduction.verdict import RULE, Contrast, all_of
 
 
 def _arm(name: str, title: str, embedder: Callable[[int], Embedder]) -> Arm:
-    def of(data: Path) -> Mapping[str, Any]:
-        items, version = task_figures.TRANSITIONS, task_figures.VERSION
-        return recipe(data, [task_figures.ROBOTS], items=items, version=version, model=name)
-
-    return Arm(name, title, of, lambda setting: task_figures.world(setting, embedder(setting.seed)))
+    about = {"items": task_figures.TRANSITIONS, "version": task_figures.VERSION}
+    return shipped_arm(
+        name, title, lambda setting: task_figures.world(setting, embedder(setting.seed)), [task_figures.ROBOTS], about
+    )
 
 
 MODEL = _arm("world-default", "the default", lambda seed: BundleEmbedder(load()))

@@ -144,8 +144,7 @@ def _print(experiment: Experiment, results: Results, seeds: tuple[int, ...]) -> 
         table.add_row(*row)
     out = console()
     out.print(table)
-    for line in closing(experiment, results, seeds):
-        out.print(line)
+    out.print(str(closing(experiment, results, seeds)))
 
 
 def _write(experiment: Experiment, results: Results, seeds: tuple[int, ...], folder: Path) -> None:

@@ -13,6 +13,7 @@ from PIL import Image
 from tests.toy_bundle import write_toy_bundle
 from tests.training.reproduction.drawn_stand_ins import held_out as stand_ins
 from tests.training.reproduction.test_transitions import robots
+from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
 from vljepa_edge.model import Model, load
 from vljepa_edge.training.reproduction import (
@@ -30,6 +31,7 @@ from vljepa_edge.training.reproduction import (
 from vljepa_edge.training.reproduction.experiment import HOLDS, OPEN, Arm, Experiment, Setting
 from vljepa_edge.training.reproduction.registry import experiment_of, names
 from vljepa_edge.training.reproduction.report import head
+from vljepa_edge.training.reproduction.tables import table_digest
 from vljepa_edge.training.reproduction.trained_tasks import ASKED, UNASKED
 
 TASKS = (world.WORLD, counting.COUNTING, hallucination.HALLUCINATION)
@@ -126,10 +128,16 @@ def test_a_table_is_known_by_its_texts_wherever_its_files_lie(data: Path, tmp_pa
         row["path"] = str(there)
     moved = tmp_path / "moved.jsonl"
     moved.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    assert shipped.table_digest(moved) == shipped.table_digest(table)
+    first = table_digest(table)
+    assert table_digest(moved) == first
+    table_digest.cache_clear()
     rows[0]["caption"] += " Said again."
     moved.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-    assert shipped.table_digest(moved) != shipped.table_digest(table)
+    assert table_digest(moved) != first
+    table_digest.cache_clear()
+    moved.write_text('{"path": "a.jpg"}', encoding="utf-8")
+    with pytest.raises(DataError, match="must have a path and a caption in each row"):
+        table_digest(moved)
 
 
 @pytest.mark.parametrize("experiment", TASKS, ids=lambda experiment: experiment.name)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from tests.training.small_run import tokenizer_of_words, write_run
 from vljepa_edge.training.config import load_run
 from vljepa_edge.training.data.sample import Sample
-from vljepa_edge.training.loop import TrainReport
+from vljepa_edge.training.report import TrainReport
 from vljepa_edge.training.reproduction import registry, trained
 from vljepa_edge.training.reproduction.arms import Workplace
 from vljepa_edge.training.reproduction.experiment import Setting

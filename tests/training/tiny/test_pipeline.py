@@ -32,7 +32,7 @@ from vljepa_edge.nn.efficientnet import EfficientNetLite0
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.training.everyday.queries import CAPTION_QUERIES
 from vljepa_edge.training.frame_encoder import FrameEncoder
-from vljepa_edge.training.loop import TrainReport
+from vljepa_edge.training.report import TrainReport
 from vljepa_edge.training.tiny import assets, calibration, card, drawn, make, prepare, vocabulary
 from vljepa_edge.training.tiny.captions import Scene
 from vljepa_edge.training.tiny.recipe import DataRecipe, DecoderRecipe, MotionRecipe, PredictorRecipe, Recipe
