@@ -27,8 +27,8 @@ LATER := $(addprefix --ignore=tests/,benchmarks cli export kernels nn training)
 check: lint  ## what to run at each change: lint, and the runtime's quick tests (2 to 3 minutes)
 	$(DEV)/bin/python -m pytest -q -m "not slow" $(LATER) --durations=10 --durations-min=1 $(ARGS)
 
-test: $(DEV)/$(INSTALLED)  ## run all Python tests (half an hour on 2 cores)
-	$(DEV)/bin/python -m pytest $(ARGS)
+test: $(DEV)/$(INSTALLED)  ## run all Python tests, one process a core (half an hour on 2 cores)
+	$(DEV)/bin/python -m pytest -n logical --dist loadfile $(ARGS)
 
 lint: $(DEV)/$(INSTALLED)  ## ruff and mypy --strict
 	$(DEV)/bin/ruff check .

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import settings
 
 from tests.toy_bundle import write_toy_bundle
+from tests.turns import take_turns
 from vljepa_edge.model import Model, load
 
 settings.register_profile("default", deadline=None)
@@ -18,9 +19,17 @@ settings.load_profile("default")
 # Graphs that tests compile are kept for the next run, in the tree and not in the user's folder.
 os.environ.setdefault("VLJEPA_COMPILED", str(Path(__file__).parents[1] / "build" / "compiled"))
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # each has one core
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A shell starts background jobs with SIGINT ignored, and nohup ignores SIGHUP. Programs that tests start inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """See `tests.turns`."""
+    take_turns(config)
 
 
 @pytest.fixture(scope="session")

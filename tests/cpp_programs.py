@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,8 +26,9 @@ def program(name: str, folder: str = "tests") -> Path:
         pytest.skip("no C++ compiler")
     if find_spec("cmake") is None:
         pytest.skip("the package cmake is not installed")
-    _configure()
-    _cmake("--build", str(BUILD), "--parallel", "2", "--target", name)
+    with _one_at_a_time():
+        _configure()
+        _cmake("--build", str(BUILD), "--parallel", "2", "--target", name)
     return BUILD / folder / name
 
 
@@ -62,6 +66,15 @@ def _configure() -> None:
     if root := os.environ.get("ONNXRUNTIME_ROOT"):
         options += ["-DVLJEPA_ONNXRUNTIME=ON", f"-DONNXRUNTIME_ROOT={root}"]
     _cmake("-S", str(ROOT / "bindings"), "-B", str(BUILD), *options)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """Of the processes that run tests, one builds."""
+    BUILD.parent.mkdir(exist_ok=True)
+    with (BUILD.parent / "cpp.lock").open("w") as lock:
+        fcntl.lockf(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _cmake(*arguments: str) -> None:

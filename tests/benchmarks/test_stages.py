@@ -16,6 +16,8 @@ from benchmarks.comparison import Comparison, Limit, Stage
 from benchmarks.interleave import Case
 from benchmarks.limits import Limits
 
+pytestmark = pytest.mark.alone
+
 ROOT = Path(__file__).resolve().parents[2]
 LIMITS = Limits({(kind, n): 1e11 for kind in ("bf16", "f16", "f32", "int8") for n in (1, 2)}, {1: 1e10, 2: 1e10})
 

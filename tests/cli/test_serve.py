@@ -16,6 +16,8 @@ import pytest
 from tests.cli.conftest import Vljepa, write_video
 from vljepa_edge.cli.serve import read_source
 
+pytestmark = pytest.mark.alone
+
 pytest.importorskip("starlette")
 
 TOKEN = "a-token-that-nobody-guesses"

@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.alone
+
 pytest.importorskip("cyclonedds", reason="cyclonedds is not installed: no DDS to talk through")
 
 LOOPBACK = (

@@ -30,6 +30,8 @@ from vljepa_edge.serve.refusal import Refusal
 from vljepa_edge.streaming.options import StreamOptions
 from vljepa_edge.video.frame import SourceStats
 
+pytestmark = pytest.mark.alone
+
 QUERY = "What is happening?"
 
 

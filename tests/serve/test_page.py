@@ -19,7 +19,10 @@ from vljepa_edge.model import Model
 from vljepa_edge.serve.hub import Hub, Limits
 from vljepa_edge.streaming.options import StreamOptions
 
-pytestmark = pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here; apt-get install chromium")
+pytestmark = [
+    pytest.mark.skipif(PROGRAM is None, reason="there is no Chromium here; apt-get install chromium"),
+    pytest.mark.alone,
+]
 
 OPTIONS = StreamOptions(policy="uniform:period=2")
 ROWS = "document.querySelectorAll('#timeline li').length"

@@ -27,6 +27,8 @@ from vljepa_edge.serve.hub import Hub, Limits
 from vljepa_edge.serve.server import Server
 from vljepa_edge.streaming.options import StreamOptions
 
+pytestmark = pytest.mark.alone
+
 TOKEN = "a-token-that-nobody-guesses"
 OPTIONS = StreamOptions(policy="uniform:period=0.5")  # many events
 LIMITS = Limits(streams=4, clients=4, events=50)

@@ -29,6 +29,8 @@ from vljepa_edge.store.reader import StoreReader
 from vljepa_edge.store.store import EventStore
 from vljepa_edge.streaming.options import StreamOptions
 
+pytestmark = pytest.mark.alone
+
 OPTIONS = StreamOptions(policy="running-ward:threshold=0.05")
 
 

@@ -24,6 +24,8 @@ from vljepa_edge.model import Model
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.queue import LatestQueue
 
+pytestmark = pytest.mark.alone
+
 IMAGE = picture(RED)
 
 

@@ -23,6 +23,8 @@ from vljepa_edge.model import Model
 from vljepa_edge.streaming.stream import Stream
 from vljepa_edge.support.ending import Worker, native
 
+pytestmark = pytest.mark.alone
+
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 
 PROLOGUE = """

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from vljepa_edge.support.power import PowerMeter, find_rails
 
+pytestmark = pytest.mark.alone
+
 
 def zone(sysfs: Path, name: str, called: str, energy: object, full: object = 262143328850) -> Path:
     folder = sysfs / "class/powercap" / name

@@ -19,6 +19,8 @@ from vljepa_edge.errors import VideoError
 from vljepa_edge.video import Frame, ahead, open_source
 from vljepa_edge.video.ahead import DEPTH, AheadReader
 
+pytestmark = pytest.mark.alone
+
 
 def wait_until(reached: Callable[[], bool]) -> None:
     """Five seconds at most: what follows says what is missing."""

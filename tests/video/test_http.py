@@ -20,6 +20,8 @@ from vljepa_edge.video.frame import Frame
 from vljepa_edge.video.inputs import is_live
 from vljepa_edge.video.source import Source
 
+pytestmark = pytest.mark.alone
+
 RATE = 20.0
 
 

@@ -29,6 +29,8 @@ from vljepa_edge.video import live, open_source
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import SourceStats
 
+pytestmark = pytest.mark.alone
+
 
 def camera_at(rate: float, count: int) -> Iterator[tuple[NDArray[np.uint8], float]]:
     """A camera that gives `count` frames at `rate`."""

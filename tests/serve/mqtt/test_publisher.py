@@ -32,6 +32,8 @@ from vljepa_edge.serve.mqtt import updates
 from vljepa_edge.serve.mqtt.publisher import Publisher
 from vljepa_edge.streaming.options import StreamOptions
 
+pytestmark = pytest.mark.alone
+
 needs_mosquitto = pytest.mark.skipif(PROGRAM is None, reason="there is no mosquitto here; apt-get install mosquitto")
 OPTIONS = StreamOptions(policy="uniform:period=0.5")  # many events
 EVENTS, STATE, SERVER = "test/robot/door/events", "test/robot/door/state", "test/robot/status"
