@@ -57,9 +57,17 @@ class Publisher:
 class Logger:
     def __init__(self) -> None:
         self.warnings: list[str] = []
+        self.failures: list[str] = []
 
     def warning(self, text: str, throttle_duration_sec: float) -> None:
         self.warnings.append(text)
+
+    def fatal(self, text: str) -> None:
+        self.failures.append(text)
+
+
+class ParameterException(Exception):
+    """That rclpy raises for a parameter of another type than its default."""
 
 
 class Node:
@@ -78,7 +86,8 @@ class Node:
 
     def declare_parameter(self, name: str, default: Any) -> None:
         value = self.overrides.get(name, default)
-        assert type(value) is type(default), f"ROS gives {name} the type of its default"
+        if type(value) is not type(default):
+            raise ParameterException(f"{name} must be {type(default).__name__}, got {value!r}")
         self.parameters[name] = value
 
     def get_parameter(self, name: str) -> Parameter:
@@ -110,10 +119,12 @@ class Node:
 
 
 @contextmanager
-def ros() -> Iterator[None]:
-    """Within it the modules of ROS can be imported."""
+def ros(logger: Logger | None = None) -> Iterator[None]:
+    """Within it the modules of ROS can be imported. logger: of what has no node; a node that spins ends at once."""
     modules = {
-        "rclpy": {},
+        "rclpy": {"init": lambda: None, "spin": lambda node: None, "try_shutdown": lambda: None},
+        "rclpy.exceptions": {"ParameterException": ParameterException},
+        "rclpy.logging": {"get_logger": lambda name: logger},
         "rclpy.node": {"Node": Node},
         "rclpy.parameter": {"Parameter": Parameter},
         "rclpy.executors": {"ExternalShutdownException": type("ExternalShutdownException", (Exception,), {})},

@@ -22,6 +22,7 @@ from tests.video.bags import BEGIN, COMPRESSED, IMAGE, ROS2, SECOND, Said, compr
 from vljepa_edge.model import Model
 
 Make = Callable[..., Any]
+Ended = Callable[..., tuple[int, list[str]]]
 
 
 def deliver(node: Any, messages: list[Said]) -> None:
@@ -163,3 +164,21 @@ def test_strings_are_cdr_as_ros_reads_them(make: Make) -> None:
     node.destroy_node()
     raw, text = node.publishers[0].raw[0], node.publishers[0].texts()[0]
     assert raw == b"\0\1\0\0" + (len(text) + 1).to_bytes(4, "little") + text.encode() + b"\0"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"clock": "other"}, "clock must be header or arrival, got 'other'"),
+        ({"policy": "often"}, "policy must be"),
+        ({"threads": "2"}, "threads must be int"),
+    ],
+    ids=["value", "the model's options", "type"],
+)
+def test_a_parameter_that_is_wrong_ends_the_program_with_a_line(wrong: dict[str, Any], said: str, ended: Ended) -> None:
+    status, failures = ended(**wrong)
+    assert status == 1 and len(failures) == 1 and said in failures[0]
+
+
+def test_the_program_ends_with_its_node(ended: Ended) -> None:
+    assert ended() == (0, [])

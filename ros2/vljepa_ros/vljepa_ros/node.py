@@ -9,7 +9,9 @@ from typing import Any
 
 import rclpy
 from rcl_interfaces.msg import SetParametersResult
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException
+from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -115,10 +117,15 @@ def read_labels(text: str) -> list[str]:
     return [label.strip() for label in text.split(",") if label.strip()]
 
 
-def main() -> None:
-    """`ros2 run vljepa_ros vljepa`."""
+def main() -> int:
+    """`ros2 run vljepa_ros vljepa`. The exit status: 1 for parameters that can't be used."""
     rclpy.init()
-    node = VljepaNode()
+    try:
+        node = VljepaNode()
+    except (vljepa_edge.VLJepaError, ParameterException) as error:
+        get_logger("vljepa").fatal(str(error))
+        rclpy.try_shutdown()
+        return 1
     try:
         rclpy.spin(node)
     except (KeyboardInterrupt, ExternalShutdownException):
@@ -126,3 +133,4 @@ def main() -> None:
     finally:
         node.destroy_node()
         rclpy.try_shutdown()
+    return 0
