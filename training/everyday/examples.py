@@ -63,6 +63,13 @@ class Photograph(NamedTuple):
     watched: list[str]
 
 
+def has_enough(table: Path) -> bool:
+    """Whether a table has the photographs that a calibration needs. Raises DataError."""
+    groups = Photographs(read_table(table))
+    known = sum(len(captions_of(groups.samples(number))) >= _LEAST_CAPTIONS for number in range(len(groups)))
+    return known >= LEAST_PHOTOGRAPHS
+
+
 def read_photographs(tables: Sequence[Path], seed: int) -> list[Photograph]:
     """The photographs of some tables with what is asked about each.
 

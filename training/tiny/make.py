@@ -36,6 +36,7 @@ from vljepa_edge.training.build import save_model
 from vljepa_edge.training.calibrate import SENTENCES, calibrate
 from vljepa_edge.training.config import RunConfig, load_run
 from vljepa_edge.training.data.sources import open_source
+from vljepa_edge.training.everyday.examples import has_enough
 from vljepa_edge.training.everyday.fetch import default_folder, tables_for
 from vljepa_edge.training.everyday.general import general_sentences
 from vljepa_edge.training.everyday.sets import SETS
@@ -172,14 +173,14 @@ def export(model: VLJepa, texts: Tokenizers, run: RunConfig, recipe: Recipe, out
 def finish(bundle: Path, recipe: Recipe, sets: Sequence[str], tables: Path, log: Log) -> None:
     """Fit how sure the bundle may be, measure its card, and write both into it. sets: those that it was trained on."""
     pairs = [[tables / f"{name}.jsonl" for name in pair] for one, pair in CONFIDENCE.items() if one in sets]
-    held, trained = next((pair for pair in pairs if pair[0].is_file()), (None, None))
+    held, trained = next((pair for pair in pairs if pair[0].is_file() and has_enough(pair[0])), (None, None))
     if held is not None and trained is not None:
         general = [text for text, _ in general_sentences(trained)[:SENTENCES]]
         picture = bundle.with_suffix(".reliability.png")
         fitted = calibrate(bundle, held, general=general, wanted_precision=PRECISION, picture=picture)
         log(f"shown from {fitted.min_confidence:.2f} on: {fitted.shown:.0%} of texts, {fitted.precision:.0%} right")
     else:
-        log("no photographs with captions to fit it to: the bundle doesn't say how sure it is")
+        log("too few photographs with several captions to fit it to: the bundle doesn't say how sure it is")
     figures = card.evaluate(bundle, recipe.data.card_clips, data=tables)
     manifest, files = parts_of(Bundle.open(bundle))
     files[CARD] = card_text.markdown(figures).encode()

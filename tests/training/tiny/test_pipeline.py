@@ -333,7 +333,8 @@ def test_a_start_alone_can_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path:
 @pytest.mark.parametrize(
     ("sets", "there", "chosen"),
     [(["coco", "flickr8k"], ["coco", "flickr8k"], "flickr8k"), (["coco"], ["coco", "flickr8k"], "coco"),
-     (["coco", "flickr8k"], ["coco"], "coco"), (["coco"], ["flickr8k"], None), ([], ["coco"], None)],
+     (["coco", "flickr8k"], ["coco"], "coco"), (["coco"], ["flickr8k"], None), ([], ["coco"], None),
+     (["coco"], ["coco, 49"], None), (["coco", "flickr8k"], ["coco", "flickr8k, 49"], "coco")],
 )  # fmt: skip
 def test_what_ships_is_measured_its_confidence_first(
     sets: list[str], there: list[str], chosen: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -342,9 +343,12 @@ def test_what_ships_is_measured_its_confidence_first(
     bundle, tables = write_toy_bundle(tmp_path / "toy"), tmp_path / "everyday"
     tables.mkdir()
     before, calls, lines = Bundle.open(bundle).manifest, [], []
-    for name in there:
+    for one in there:
+        name, _, count = one.partition(", ")
+        rows = [{"path": f"{number}.jpg", "caption": said}
+                for number in range(int(count or 50)) for said in ("A dog.", "A red dog.", "A dog runs.")]  # fmt: skip
         for part in ("dev", "train"):
-            (tables / f"{name}-{part}.jsonl").write_text("")
+            (tables / f"{name}-{part}.jsonl").write_text("\n".join(map(json.dumps, rows)))
 
     def calibrate(
         path: Path, table: Path, *, general: list[str], wanted_precision: float, picture: Path
@@ -363,7 +367,7 @@ def test_what_ships_is_measured_its_confidence_first(
     make.finish(bundle, MICRO, sets, tables, lines.append)  # type: ignore[arg-type]
     fitted = [f"calibrate toy {chosen}-dev.jsonl ['of {chosen}-train.jsonl'] toy.reliability.png"] * bool(chosen)
     assert calls == [*fitted, "evaluate toy 66 everyday"]
-    assert lines[0].startswith("shown from 0.50 on: 40% of texts, 80% right" if chosen else "no photographs")
+    assert lines[0].startswith("shown from 0.50 on: 40% of texts, 80% right" if chosen else "too few photographs")
     after = Bundle.open(bundle)
     assert after.manifest.figures == FIGURES and after.manifest.graphs == before.graphs
     assert after.read("MODEL_CARD.md").decode() == f"# {FIGURES}"
