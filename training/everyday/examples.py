@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -65,9 +65,17 @@ class Photograph(NamedTuple):
 
 def has_enough(table: Path) -> bool:
     """Whether a table has the photographs that a calibration needs. Raises DataError."""
+    return sum(1 for _ in _well_captioned(table)) >= LEAST_PHOTOGRAPHS
+
+
+def _well_captioned(table: Path) -> Iterator[tuple[list[tuple[int, Sample]], tuple[str, ...]]]:
+    """The rows and the captions of each photograph that has three captions or more."""
     groups = Photographs(read_table(table))
-    known = sum(len(captions_of(groups.samples(number))) >= _LEAST_CAPTIONS for number in range(len(groups)))
-    return known >= LEAST_PHOTOGRAPHS
+    for number in range(len(groups)):
+        samples = groups.samples(number)
+        captions = captions_of(samples)
+        if len(captions) >= _LEAST_CAPTIONS:
+            yield samples, captions
 
 
 def read_photographs(tables: Sequence[Path], seed: int) -> list[Photograph]:
@@ -77,12 +85,9 @@ def read_photographs(tables: Sequence[Path], seed: int) -> list[Photograph]:
     """
     chosen: list[tuple[Sample, tuple[str, ...], list[Sample]]] = []
     for table in tables:
-        groups, questions = Photographs(read_table(table)), Questions(table, seed, captions=0.0)
-        for number in range(len(groups)):
-            samples = groups.samples(number)
-            captions = captions_of(samples)
-            if len(captions) >= _LEAST_CAPTIONS:
-                chosen.append((samples[0][1], captions, [questions[index] for index, _ in samples]))
+        questions = Questions(table, seed, captions=0.0)
+        for samples, captions in _well_captioned(table):
+            chosen.append((samples[0][1], captions, [questions[index] for index, _ in samples]))
     if len(chosen) < LEAST_PHOTOGRAPHS:
         reason = f"must have at least {LEAST_PHOTOGRAPHS} photographs with {_LEAST_CAPTIONS} captions or more"
         raise DataError(", ".join(map(str, tables)), f"{reason}, got {len(chosen)}")

@@ -77,7 +77,7 @@ def listen(model: Model, table: Captioned) -> Said:
     embedded = keep(model, table, "texts again", lambda: model.embed_text([text or _EMPTY for text in texts]))
     confidence = model.confidence.text(query, np.einsum("ne,ne->n", embedded, seen))
     if confidence is None:
-        raise BundleError(model.manifest.name, "has no calibrator for captions: there is no confidence to judge")
+        raise BundleError(str(model.bundle.path), "has no calibrator for captions: there is no confidence to judge")
     confidence = np.where([bool(text) for text in texts], confidence, 0.0)
     captions = [tuple(table.of_item(place)) for place in range(len(table.items))]
     shown = _shown(model, table, seen, query)

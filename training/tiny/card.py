@@ -65,7 +65,7 @@ def evaluate(
             else:
                 figures |= _PARTS[name](model, clips)
         except (AssetError, BundleError, DataError, VideoError) as error:
-            missing[name] = str(error)
+            missing[name] = str(error).replace(str(model.bundle.path), model.manifest.name)  # a card moves with it
     if len(figures) == 1:  # its name
         raise InputError("nothing could be measured: " + "; ".join(f"{name}: {why}" for name, why in missing.items()))
     return figures | ({"missing": missing} if missing else {})

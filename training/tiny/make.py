@@ -7,7 +7,6 @@ clips, the motion stem, the general trainer's run (photographs, clips, questions
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import sys
 import time
@@ -36,6 +35,7 @@ from vljepa_edge.training.build import save_model
 from vljepa_edge.training.calibrate import SENTENCES, calibrate
 from vljepa_edge.training.config import RunConfig, load_run
 from vljepa_edge.training.data.sources import open_source
+from vljepa_edge.training.everyday.digest import table_digest
 from vljepa_edge.training.everyday.examples import has_enough
 from vljepa_edge.training.everyday.fetch import default_folder, tables_for
 from vljepa_edge.training.everyday.general import general_sentences
@@ -190,13 +190,7 @@ def finish(bundle: Path, recipe: Recipe, sets: Sequence[str], tables: Path, log:
 
 def tables_of(run: RunConfig) -> list[dict[str, Any]]:
     """The tables that a run trains on: name, rows and SHA-256 of the texts in their order, without folders."""
-    found = []
-    for table in _tables(run):
-        rows = [json.loads(line) for line in table.read_text("utf-8").splitlines()]
-        said = [[Path(row["path"]).name, row["caption"]] for row in rows]
-        digest = hashlib.sha256(json.dumps(said).encode()).hexdigest()
-        found.append({"table": table.stem, "rows": len(rows), "sha256": digest})
-    return found
+    return [{"table": table.stem, **table_digest(table)._asdict()} for table in _tables(run)]
 
 
 def sets_of(run: RunConfig) -> list[str]:

@@ -16,6 +16,7 @@ from tests.training.reproduction.test_transitions import robots
 from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
 from vljepa_edge.model import Model, load
+from vljepa_edge.training.everyday.digest import table_digest
 from vljepa_edge.training.reproduction import (
     counting,
     hallucination,
@@ -31,7 +32,6 @@ from vljepa_edge.training.reproduction import (
 from vljepa_edge.training.reproduction.experiment import HOLDS, OPEN, Arm, Experiment, Setting
 from vljepa_edge.training.reproduction.registry import experiment_of, names
 from vljepa_edge.training.reproduction.report import head
-from vljepa_edge.training.reproduction.tables import table_digest
 from vljepa_edge.training.reproduction.trained_tasks import ASKED, UNASKED
 
 TASKS = (world.WORLD, counting.COUNTING, hallucination.HALLUCINATION)
