@@ -108,6 +108,7 @@ def stages(bench: Bench) -> list[Stage]:
 
 def _pushed(bench: Bench, policy: Policy, width: int, start: Callable[[int], Peer]) -> Stage:
     rows = embeddings(PUSHES, width)
+    one = rows[0, :1]
 
     def ours() -> int:
         push = policy.start(width).push
@@ -117,12 +118,16 @@ def _pushed(bench: Bench, policy: Policy, width: int, start: Callable[[int], Pee
         push = start(width).push
         return sum(push(row, _HOP * i) for i, row in enumerate(rows))
 
+    def call() -> int:
+        push = policy.start(1).push
+        return sum(push(one, _HOP * i).opened for i in range(PUSHES))
+
     found: tuple[Callable[[], int], Callable[[], int]] = ours, peer
     opened = {run() for run in found}
     if len(opened) != 1:
         raise ValueError(f"the NumPy policy does not cut as the C++ one: {opened} segments")
-    note = f"{PUSHES} pushes a sample; both cut at the same {opened.pop()} places."
-    cases = [Case("C++ core", ours), Case("NumPy", peer)]
+    note = f"{PUSHES} pushes a sample; both cut at the same {opened.pop()} places. Of width 1 a push is Python's call and little else."
+    cases = [Case("C++ core", ours), Case("NumPy", peer), Case("C++ core, width 1", call)]
     title = f"{policy.name}, {PUSHES} pushes of {width}"
 
     def tell(samples: tuple[Samples, ...]) -> Comparison:

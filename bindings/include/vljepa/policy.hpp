@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "vljepa/pool.hpp"
 #include "vljepa/sliding_stats.hpp"
 
 namespace vljepa {
@@ -38,7 +39,6 @@ class SegmentMean {
     void add(const SegmentMean& other);
     std::int64_t count() const { return count_; }
     /// Squared distance of the mean to `point`, `width` numbers.
-    double squared_distance_to(const double* point) const;
     double squared_distance_to(const float* point) const;
     std::vector<float> unit_mean() const;
 
@@ -145,9 +145,8 @@ class LocalVariance final : public Policy {
     void observe(const float* embedding);
 
     LocalVarianceOptions options_;
-    SlidingStats pool_;
+    Pool pool_;
     SlidingStats window_;
-    std::vector<float> pooled_;
 };
 
 struct RunningWardOptions {
@@ -183,7 +182,7 @@ class RunningWard : public Policy {
     void pool_from(const float* embedding);
 
     RunningWardOptions options_;
-    SlidingStats pool_;
+    Pool pool_;
     SegmentMean candidate_;
     double candidate_start_ = 0.0;
     double candidate_since_ = 0.0;

@@ -26,8 +26,8 @@ double squared_distance(const float* a, const float* b, std::size_t width);
 void add_to(double* sum, const float* x, std::size_t width);
 void add_to(double* sum, const double* x, std::size_t width);
 
-/// `rounded` = `x` in float, element by element.
-void round_to(float* rounded, const double* x, std::size_t width);
+/// `mean` of `count` rows that follow each other, summed in double and rounded once.
+void mean_of(float* mean, const float* rows, std::size_t count, std::size_t width);
 
 /// One more embedding in a mean, of which it is `share`: `mean` += (`x` - `mean`) * `share`. How much that adds to the sum
 /// of squared distances to the mean.

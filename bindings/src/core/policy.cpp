@@ -46,10 +46,6 @@ void SegmentMean::add(const SegmentMean& other) {
     count_ += other.count_;
 }
 
-double SegmentMean::squared_distance_to(const double* point) const {
-    return squared_distance(sum_.data(), 1.0 / static_cast<double>(count_), point, 1.0, sum_.size());
-}
-
 double SegmentMean::squared_distance_to(const float* point) const {
     return squared_distance(sum_.data(), 1.0 / static_cast<double>(count_), point, 1.0, sum_.size());
 }
@@ -153,8 +149,7 @@ LocalVariance::LocalVariance(std::size_t width, const LocalVarianceOptions& opti
     : Policy(width),
       options_(options),
       pool_(width, options.smooth),
-      window_(width, options.window),
-      pooled_(width) {
+      window_(width, options.window) {
     require(std::isfinite(options.threshold) && options.threshold > 0.0, "threshold", options.threshold,
             "a number above 0");
     require(options.window >= 2, "window", static_cast<double>(options.window), "at least 2 hops");
@@ -178,15 +173,7 @@ Decision LocalVariance::step(const float* embedding, double time) {
     return decision;
 }
 
-void LocalVariance::observe(const float* embedding) {
-    if (options_.smooth == 1) {
-        window_.push_finite(embedding);
-        return;
-    }
-    pool_.push_finite(embedding);
-    round_to(pooled_.data(), pool_.mean().data(), pooled_.size());
-    window_.push_finite(pooled_.data());
-}
+void LocalVariance::observe(const float* embedding) { window_.push_finite(pool_.push(embedding)); }
 
 RunningWard::RunningWard(std::size_t width, const RunningWardOptions& options)
     : Policy(width), threshold_(options.threshold), options_(options), pool_(width, options.smooth), candidate_(width) {
@@ -243,16 +230,13 @@ Decision RunningWard::step(const float* embedding, double time) {
 }
 
 double RunningWard::cost_of(const float* embedding) {
-    if (options_.smooth > 1) pool_.push_finite(embedding);
-    const double distance2 = options_.smooth > 1 ? open_.squared_distance_to(pool_.mean().data())
-                                                 : open_.squared_distance_to(embedding);
+    const double distance2 = open_.squared_distance_to(pool_.push(embedding));
     return ward_cost(static_cast<double>(open_.count()), 1.0, distance2);
 }
 
 void RunningWard::pool_from(const float* embedding) {
-    if (options_.smooth == 1) return;
     pool_.clear();
-    pool_.push_finite(embedding);
+    pool_.push(embedding);
 }
 
 void RunningWard::settle() {

@@ -43,12 +43,27 @@ VLJEPA_INLINE double distance_of(const A* a, double scale_a, const B* b, double 
 }
 
 template <typename X>
-VLJEPA_INLINE void add(double* sum, const X* x, std::size_t width) {
+VLJEPA_INLINE void add(double* __restrict sum, const X* __restrict x, std::size_t width) {
     for (std::size_t i = 0; i < width; ++i) sum[i] += x[i];
 }
 
-VLJEPA_INLINE void round_all(float* rounded, const double* x, std::size_t width) {
-    for (std::size_t i = 0; i < width; ++i) rounded[i] = static_cast<float>(x[i]);
+// Halves of floats are exact and their sum rounds once, as in double, so nothing has to be converted.
+VLJEPA_INLINE void mean_of_two(float* __restrict mean, const float* __restrict rows, std::size_t width) {
+    for (std::size_t i = 0; i < width; ++i) mean[i] = rows[i] * 0.5F + rows[width + i] * 0.5F;
+}
+
+VLJEPA_INLINE void mean_of_rows(float* __restrict mean, const float* __restrict rows, std::size_t count,
+                                std::size_t width) {
+    if (count == 2) return mean_of_two(mean, rows, width);
+    const auto n = static_cast<double>(count);
+    for (std::size_t i = 0; i < width; i += kLanes) {
+        const std::size_t lanes = std::min(kLanes, width - i);
+        double sum[kLanes] = {};
+        for (std::size_t row = 0; row < count; ++row) {
+            for (std::size_t j = 0; j < lanes; ++j) sum[j] += rows[row * width + i + j];
+        }
+        for (std::size_t j = 0; j < lanes; ++j) mean[i + j] = static_cast<float>(sum[j] / n);
+    }
 }
 
 // x - x is 0 where x is finite, and NaN where it isn't; a NaN stays in the sum.
@@ -63,7 +78,7 @@ VLJEPA_INLINE bool finite_all(const float* x, std::size_t width) {
     return std::all_of(lanes, lanes + kFloats, [](float lane) { return lane == 0.0F; });
 }
 
-VLJEPA_INLINE double join(double* mean, const float* x, double share, std::size_t width) {
+VLJEPA_INLINE double join(double* __restrict mean, const float* __restrict x, double share, std::size_t width) {
     return sum_of(width, [=](std::size_t i) VLJEPA_INLINED {
         const double before = x[i] - mean[i];
         mean[i] += before * share;
@@ -71,7 +86,8 @@ VLJEPA_INLINE double join(double* mean, const float* x, double share, std::size_
     });
 }
 
-VLJEPA_INLINE double replace(double* mean, float* old, const float* x, double share, std::size_t width) {
+VLJEPA_INLINE double replace(double* __restrict mean, float* __restrict old, const float* __restrict x, double share,
+                             std::size_t width) {
     return sum_of(width, [=](std::size_t i) VLJEPA_INLINED {
         const double step = static_cast<double>(x[i]) - old[i];
         const double from_old = old[i] - mean[i];
@@ -90,7 +106,7 @@ struct Loops {
     double (*between_floats)(const float*, const float*, std::size_t);
     void (*add)(double*, const double*, std::size_t);
     void (*add_floats)(double*, const float*, std::size_t);
-    void (*round)(float*, const double*, std::size_t);
+    void (*mean)(float*, const float*, std::size_t, std::size_t);
     bool (*finite)(const float*, std::size_t);
     double (*join)(double*, const float*, double, std::size_t);
     double (*replace)(double*, float*, const float*, double, std::size_t);
@@ -113,7 +129,9 @@ struct Loops {
         }                                                                                                             \
         target static void doubles(double* sum, const double* x, std::size_t width) { vljepa::add(sum, x, width); }   \
         target static void floats(double* sum, const float* x, std::size_t width) { vljepa::add(sum, x, width); }     \
-        target static void round(float* to, const double* x, std::size_t width) { round_all(to, x, width); }          \
+        target static void mean(float* to, const float* rows, std::size_t count, std::size_t width) {                 \
+            mean_of_rows(to, rows, count, width);                                                                     \
+        }                                                                                                             \
         target static bool finite(const float* x, std::size_t width) { return finite_all(x, width); }                 \
         target static double joined(double* mean, const float* x, double share, std::size_t width) {                  \
             return vljepa::join(mean, x, share, width);                                                               \
@@ -123,7 +141,7 @@ struct Loops {
         }                                                                                                             \
         static Loops loops() {                                                                                        \
             return {norm, product, distance, to_floats, floats_apart, doubles, floats,                                \
-                    round, finite, joined, replaced};                                                                 \
+                    mean,  finite, joined, replaced};                                                                 \
         }                                                                                                             \
     }
 
@@ -163,7 +181,9 @@ void add_to(double* sum, const float* x, std::size_t width) { loops().add_floats
 
 void add_to(double* sum, const double* x, std::size_t width) { loops().add(sum, x, width); }
 
-void round_to(float* rounded, const double* x, std::size_t width) { loops().round(rounded, x, width); }
+void mean_of(float* mean, const float* rows, std::size_t count, std::size_t width) {
+    loops().mean(mean, rows, count, width);
+}
 
 double join_mean(double* mean, const float* x, double share, std::size_t width) {
     return loops().join(mean, x, share, width);
