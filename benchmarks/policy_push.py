@@ -126,12 +126,13 @@ def _pushed(bench: Bench, policy: Policy, width: int, start: Callable[[int], Pee
     opened = {run() for run in found}
     if len(opened) != 1:
         raise ValueError(f"the NumPy policy does not cut as the C++ one: {opened} segments")
-    note = f"{PUSHES} pushes a sample; both cut at the same {opened.pop()} places. Of width 1 a push is Python's call and little else."
+    places = f"{PUSHES} pushes a sample; both cut at the same {opened.pop()} places."
+    alone = "A push of width 1 is Python's call and little else."
     cases = [Case("C++ core", ours), Case("NumPy", peer), Case("C++ core, width 1", call)]
     title = f"{policy.name}, {PUSHES} pushes of {width}"
 
     def tell(samples: tuple[Samples, ...]) -> Comparison:
         limit = Limit(1e3 * PUSHES * _BYTES * width / bench.limits.memory[THREADS], "its bytes through memory once")
-        return Comparison(title, samples, limit, (note,))
+        return Comparison(title, samples, limit, (places, alone))
 
     return Stage(title, cases, tell, 0.1)
