@@ -24,6 +24,7 @@ from vljepa_edge.training.tiny.scenes import FPS
 from vljepa_edge.video.stretch import FramePlan
 
 Features = Mapping[str, NDArray[Any]]
+_TOGETHER = 16  # windows to encode at once: of an image that is one frame, a quarter of what the encoder's graph takes
 
 
 class TrainedEmbedder:
@@ -45,7 +46,7 @@ class TrainedEmbedder:
 
     def embed_media(self, looks: Sequence[Look]) -> Array:
         """See `Embedder`."""
-        seen = {one: self._windows(one) for one in dict.fromkeys(look.seen for look in looks)}
+        seen = self._features(list(dict.fromkeys(look.seen for look in looks)))
         samples, owner = list[Sample](), list[int]()
         features: dict[str, Features] = {}
         for row, look in enumerate(looks):
@@ -75,11 +76,20 @@ class TrainedEmbedder:
             return ""
         return CAPTION_QUERIES[0] if look.query is None else look.query
 
-    def _windows(self, seen: Seen) -> list[Features]:
-        """What the frozen streams make of each window; none of what can't be read."""
+    def _features(self, seen: Sequence[Seen]) -> dict[Seen, list[Features]]:
+        """What the frozen streams make of the windows of each, in their order; of what can't be read there are none."""
+        found: dict[Seen, list[Features]] = {one: [] for one in seen}
+        windows = [(one, window) for one in seen for window in self._windows(one)]
+        for start in range(0, len(windows), _TOGETHER):
+            some = windows[start : start + _TOGETHER]
+            made = self._encode(torch.from_numpy(np.stack([window for _, window in some])))
+            for row, (one, _) in enumerate(some):
+                found[one].append({name: value[row].numpy() for name, value in made.items()})
+        return found
+
+    def _windows(self, seen: Seen) -> list[NDArray[np.uint8]]:
+        """None of what can't be read."""
         try:
-            shown = clips(seen, self._plan, VIEWS)
+            return clips(seen, self._plan, VIEWS)
         except VideoError:
             return []
-        made = [self._encode(torch.from_numpy(window)[None]) for window in shown]
-        return [{name: value[0].numpy() for name, value in one.items()} for one in made]

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from torch import Tensor
 
 from tests.media import flat, write_video
@@ -69,14 +70,25 @@ def test_an_embedding_is_the_mean_over_windows_and_each_thing_is_encoded_once(
     short, long = video(tmp_path, 8), video(tmp_path, 24)
     looks = [Look(short, "a"), Look(long, "a"), Look(short, "abcd"), Look(Media(tmp_path / "none.mkv"))]
     found = embedder(True).embed_media(looks)
-    assert [tuple(clip.shape) for clip in ENCODED] == [
-        (1, 8, 32, 32, 3)
-    ] * 5  # one window of the first, four of the next
+    assert [len(clips) for clips in ENCODED] == [5]  # one window of the first, four of the next
+    assert ENCODED[0].shape[1:] == (8, 32, 32, 3)
     wanted = np.array([*flat(0)[0, 0], 1.0])
     wanted[:3] = np.mean([flat(number)[0, 0] for number in range(8)], 0)
     assert found[0] == pytest.approx(wanted / np.linalg.norm(wanted), abs=0.02)
     assert np.linalg.norm(found[:3], axis=1) == pytest.approx(1, abs=1e-6)
     assert found[2, 3] > found[0, 3] and np.isnan(found[3]).all()
+
+
+def test_images_are_encoded_together(embedder: Callable[[bool], TrainedEmbedder], tmp_path: Path) -> None:
+    """One frame alone would fill a quarter of a batch of the encoder's graph."""
+    photos = [Media(tmp_path / f"{number}.png") for number in range(20)]
+    for number, photo in enumerate(photos):
+        Image.fromarray(flat(number)).save(photo.path)
+    looks = [Look(photos[0]), Look(video(tmp_path, 8)), *map(Look, photos[1:])]
+    found = embedder(True).embed_media(looks)
+    assert [len(clips) for clips in ENCODED] == [16, 5]
+    alone = [embedder(True).embed_media([look])[0] for look in looks]
+    assert np.array_equal(found, alone)
 
 
 def test_a_change_is_half_of_each_state(embedder: Callable[[bool], TrainedEmbedder], tmp_path: Path) -> None:
