@@ -26,6 +26,9 @@ double squared_distance(const float* a, const float* b, std::size_t width);
 void add_to(double* sum, const float* x, std::size_t width);
 void add_to(double* sum, const double* x, std::size_t width);
 
+/// `sum` = `a` + `b`, element by element.
+void sum_of_two(double* sum, const float* a, const float* b, std::size_t width);
+
 /// `mean` of `count` rows that follow each other, summed in double and rounded once.
 void mean_of(float* mean, const float* rows, std::size_t count, std::size_t width);
 

@@ -107,20 +107,19 @@ class Chain {
     void add(std::int64_t left, std::int64_t right) {
         Sum& into = at(sums_, left);
         Sum& from = at(sums_, right);
-        if (!into && from) {
-            into = std::move(from);
-            add_to(into.get(), row(left), width_);
-        } else if (from) {
+        if (into && from) {
             add_to(into.get(), from.get(), width_);
             spare_.push_back(std::move(from));
-        } else {
-            if (!into) {
-                if (spare_.empty()) spare_.emplace_back(new double[width_]);
-                into = std::move(spare_.back());
-                spare_.pop_back();
-                std::copy(row(left), row(left) + width_, into.get());
-            }
+        } else if (into) {
             add_to(into.get(), row(right), width_);
+        } else if (from) {
+            into = std::move(from);
+            add_to(into.get(), row(left), width_);
+        } else {
+            if (spare_.empty()) spare_.emplace_back(new double[width_]);
+            into = std::move(spare_.back());
+            spare_.pop_back();
+            sum_of_two(into.get(), row(left), row(right), width_);
         }
     }
 

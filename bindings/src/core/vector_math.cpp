@@ -47,6 +47,11 @@ VLJEPA_INLINE void add(double* __restrict sum, const X* __restrict x, std::size_
     for (std::size_t i = 0; i < width; ++i) sum[i] += x[i];
 }
 
+VLJEPA_INLINE void add_two(double* __restrict sum, const float* __restrict a, const float* __restrict b,
+                           std::size_t width) {
+    for (std::size_t i = 0; i < width; ++i) sum[i] = static_cast<double>(a[i]) + b[i];
+}
+
 // Halves of floats are exact and their sum rounds once, as in double, so nothing has to be converted.
 VLJEPA_INLINE void mean_of_two(float* __restrict mean, const float* __restrict rows, std::size_t width) {
     for (std::size_t i = 0; i < width; ++i) mean[i] = rows[i] * 0.5F + rows[width + i] * 0.5F;
@@ -106,6 +111,7 @@ struct Loops {
     double (*between_floats)(const float*, const float*, std::size_t);
     void (*add)(double*, const double*, std::size_t);
     void (*add_floats)(double*, const float*, std::size_t);
+    void (*sum)(double*, const float*, const float*, std::size_t);
     void (*mean)(float*, const float*, std::size_t, std::size_t);
     bool (*finite)(const float*, std::size_t);
     double (*join)(double*, const float*, double, std::size_t);
@@ -129,6 +135,9 @@ struct Loops {
         }                                                                                                             \
         target static void doubles(double* sum, const double* x, std::size_t width) { vljepa::add(sum, x, width); }   \
         target static void floats(double* sum, const float* x, std::size_t width) { vljepa::add(sum, x, width); }     \
+        target static void sum(double* to, const float* a, const float* b, std::size_t width) {                       \
+            add_two(to, a, b, width);                                                                                 \
+        }                                                                                                             \
         target static void mean(float* to, const float* rows, std::size_t count, std::size_t width) {                 \
             mean_of_rows(to, rows, count, width);                                                                     \
         }                                                                                                             \
@@ -141,7 +150,7 @@ struct Loops {
         }                                                                                                             \
         static Loops loops() {                                                                                        \
             return {norm, product, distance, to_floats, floats_apart, doubles, floats,                                \
-                    mean,  finite, joined, replaced};                                                                 \
+                    sum,  mean,    finite,   joined,   replaced};                                                     \
         }                                                                                                             \
     }
 
@@ -180,6 +189,8 @@ double squared_distance(const float* a, const float* b, std::size_t width) { ret
 void add_to(double* sum, const float* x, std::size_t width) { loops().add_floats(sum, x, width); }
 
 void add_to(double* sum, const double* x, std::size_t width) { loops().add(sum, x, width); }
+
+void sum_of_two(double* sum, const float* a, const float* b, std::size_t width) { loops().sum(sum, a, b, width); }
 
 void mean_of(float* mean, const float* rows, std::size_t count, std::size_t width) {
     loops().mean(mean, rows, count, width);
