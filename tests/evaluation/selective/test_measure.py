@@ -31,6 +31,7 @@ from vljepa_edge.evaluation.selective.ways import POLICIES, Way, event_ways, fix
 from vljepa_edge.evaluation.selective.words import Words
 from vljepa_edge.model import Model
 from vljepa_edge.perception.text import Text
+from vljepa_edge.streaming.policy import parse_policy
 
 THINGS, SECONDS = 40, 120
 TEXTS = [f"{who} {does} the {what}" for who, does, what in zip(
@@ -61,10 +62,11 @@ def ways_of(model: Model, variant: int) -> list[Way]:
     ]
 
 
-def curves_of(rows: NDArray[np.float32], stream: Stream, times: NDArray[np.float64], model: Model) -> Curves:
-    def read(given: Sequence[NDArray[np.float32]]) -> list[str]:
-        return [TEXTS[int(row.argmax()) % THINGS] for row in given]
+def read(given: Sequence[NDArray[np.float32]]) -> list[str]:
+    return [TEXTS[int(row.argmax()) % THINGS] for row in given]
 
+
+def curves_of(rows: NDArray[np.float32], stream: Stream, times: NDArray[np.float64], model: Model) -> Curves:
     ways = ways_of(model, 0) + event_ways(stream.starts)
     return sweep(stream, Embedded(times, times, rows), ways, read, Cider(said.text for said in stream.annotations))
 
@@ -116,6 +118,22 @@ def test_no_row_of_the_live_clock_looks_at_the_future(model: Model) -> None:
             told = [[d for d in own if d.decided is not None and d.decided < times[past]] for own in (one, other)]
             assert [d.decided for d in told[0]] == [d.decided for d in told[1]]
             assert all(np.array_equal(a.embedding, b.embedding) for a, b in zip(*told, strict=True))
+
+
+def test_what_is_set_before_comes_from_the_streams_for_tuning(model: Model) -> None:
+    stream, seen, times = events(1)
+    rows, query = np.eye(THINGS, dtype=np.float32)[seen], model.text.query("q")
+
+    def curves_of(stream: Stream, ways: Sequence[Way], cider: Cider) -> Curves:
+        return sweep(stream, Embedded(times, times, rows), ways, read, cider)
+
+    tuned = measure._tune([stream], query, curves_of, lambda line: None)
+    for name, clock in tuned.policies:
+        policy = tuned.described(clock, f"{name}, {'mean' if clock == 'log' else 'exact'}")
+        assert parse_policy(policy).name == POLICIES[name].policy
+    assert tuned.described("live", "uniform 2 Hz + reuse, exact") == "reuse=0"  # what returns is the same to the bit
+    assert tuned.described("log", "budget + reuse, mean").startswith("budget:per_minute=")
+    assert measure._tune([], query, curves_of, lambda line: None).before == {}
 
 
 @pytest.fixture

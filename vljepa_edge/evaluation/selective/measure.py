@@ -15,7 +15,7 @@ from vljepa_edge.evaluation.selective.curve import Point, cider_at, rate_for
 from vljepa_edge.evaluation.selective.embedded import embed, gate_saves
 from vljepa_edge.evaluation.selective.items import MakeItems
 from vljepa_edge.evaluation.selective.streams import Stream, recorded, strung
-from vljepa_edge.evaluation.selective.sweep import Curves, as_json, pooled, sweep
+from vljepa_edge.evaluation.selective.sweep import Curves, Key, as_json, pooled, sweep
 from vljepa_edge.evaluation.selective.ways import (
     BASE,
     HEADLINE,
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 
 DEFAULT_RADIUS, RADII_TRIED = 0.1, (0.05, 0.1, 0.15, 0.2)
 """Of the cache of texts beside a policy."""
+TUNED_ON = 3
+"""Streams for tuning, of each kind, at the middle level of noise: what is best on one is often no better elsewhere."""
 PAPER = 2.85
 """Uniform decoding at 1 Hz against offline Ward at 0.35 Hz on EgoExo4D (section 4.6)."""
 Say = Callable[[str], None]
@@ -58,7 +60,11 @@ def recordings(folder: Path) -> Groups:
 
 def made(kinds: Mapping[str, MakeItems], fps: float, *, seeds: int, noises: Sequence[str]) -> Groups:
     """Streams strung together of each kind of items, at the levels of noise. Raises what `strung` raises."""
-    tuning = tuple(strung(kind, make, 1, "middle", fps, tuning=True) for kind, make in kinds.items())
+    tuning = tuple(
+        strung(kind, make, seed, "middle", fps, tuning=True)
+        for kind, make in kinds.items()
+        for seed in range(1, TUNED_ON + 1)
+    )
     reported = {
         (kind, noise): tuple(strung(kind, make, seed, noise, fps) for seed in range(1, seeds + 1))
         for kind, make in kinds.items()
@@ -77,10 +83,10 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, stil
         def curves_of(stream: Stream, ways: Sequence[Way], cider: Cider) -> Curves:
             return sweep(stream, embed(model, stream), ways, words.read, cider)
 
-        chosen = _tune(streams.tuning, query, curves_of, say)
+        tuned = _tune(streams.tuning, query, curves_of, say)
         policies = [
             policy_way(name, clock, settings.variant, query, radius)
-            for (name, clock), settings in chosen.items()
+            for (name, clock), settings in tuned.policies.items()
             for radius in (None, settings.radius)
         ]
         ways = fixed_ways(ceiling=True) + reuse_ways() + policies
@@ -96,7 +102,7 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, stil
             return found.beside(sweep(stream, embed(model, stream, still), gated, words.read, cider))
 
         tables = [
-            _table(kind, noise, [reported_curves(stream, noise) for stream in own], chosen)
+            _table(kind, noise, [reported_curves(stream, noise) for stream in own], tuned.before)
             for (kind, noise), own in streams.reported.items()
         ]
     gate: Figures = {}
@@ -116,12 +122,7 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, stil
             for kind, own in _once(streams).items()
         },
         "tuned": {
-            clock: {
-                name: described(name, settings.variant, settings.threshold)
-                for (name, own), settings in chosen.items()
-                if own == clock and settings.threshold is not None
-            }
-            for clock in CLOCKS
+            clock: {key: tuned.described(own, key) for own, key in tuned.before if own == clock} for clock in CLOCKS
         },
         "tables": tables,
     }
@@ -133,23 +134,38 @@ def _once(streams: Groups) -> dict[str, tuple[Stream, ...]]:
 
 
 class Settings(NamedTuple):
-    """Of a policy on a clock. threshold: where it reaches the CIDEr of uniform decoding at 1 Hz, None for nowhere.
-    radius: of the cache of texts beside it."""
+    """Of a policy on a clock. radius: of the cache of texts beside it."""
 
     variant: str
-    threshold: float | None
     radius: float = DEFAULT_RADIUS
 
 
-Chosen = dict[tuple[str, Clock], Settings]
+class Tuned(NamedTuple):
+    """What was chosen on the streams for tuning. before: by causal row the threshold, or the radius of the cache, that
+    reaches the CIDEr of uniform decoding at 1 Hz with the fewest decodes; none of rows that don't reach it."""
+
+    policies: dict[tuple[str, Clock], Settings]
+    before: dict[Key, float]
+
+    def described(self, clock: Clock, key: str) -> str:
+        """The settings of a row of `before`, as options of `vljepa stream`."""
+        name, setting = key.partition(", ")[0], self.before[clock, key]
+        policy = name.removesuffix(" + reuse")
+        if policy not in POLICIES:
+            return f"reuse={setting:g}"
+        chosen = self.policies[policy, clock]
+        said = described(policy, chosen.variant, setting)
+        return said if policy == name else f"{said} reuse={chosen.radius:g}"
 
 
-def _tune(tuning: Sequence[Stream], query: Query, curves_of: Callable[..., Curves], say: Say) -> Chosen:
-    """The settings of each policy that save most on the streams for tuning; the defaults where there are none."""
+def _tune(tuning: Sequence[Stream], query: Query, curves_of: Callable[..., Curves], say: Say) -> Tuned:
+    """The settings that save most on the streams for tuning; the defaults where there are none."""
     if not tuning:
-        return {(name, clock): Settings(POLICIES[name].variants[0], None) for name in POLICIES for clock in CLOCKS}
+        settings = {(name, clock): Settings(POLICIES[name].variants[0]) for name in POLICIES for clock in CLOCKS}
+        return Tuned(settings, {})
     cider = Cider(said.text for stream in tuning for said in stream.annotations)
-    fixed = [curves_of(stream, fixed_ways(ceiling=False), cider) for stream in tuning]
+    fixed = [curves_of(stream, [*fixed_ways(ceiling=False), *reuse_ways()], cider) for stream in tuning]
+    before = {(way.clock, way.key): _threshold(pooled(fixed), way) for way in reuse_ways()}
 
     def saved(name: str, clock: Clock, variant: str, radius: float | None = None) -> tuple[float, float | None]:
         """How much, and at which threshold."""
@@ -157,17 +173,20 @@ def _tune(tuning: Sequence[Stream], query: Query, curves_of: Callable[..., Curve
         curves = pooled(
             [known.beside(curves_of(stream, [own], cider)) for known, stream in zip(fixed, tuning, strict=True)]
         )
-        saving = _saving(curves, clock, own.name, HEADLINE[clock]) or 0.0
+        saving = _saving(curves, clock, own.name, own.pooled) or 0.0
         say(f"tuning {name}:{variant}, reuse={radius or 0:g}, on the {clock} clock: saves {saving:.2f}")
-        return saving, _threshold(curves, clock, own.name, HEADLINE[clock])
+        return saving, _threshold(curves, own)
 
-    found: Chosen = {}
+    found = dict[tuple[str, Clock], Settings]()
     for name, clock in product(POLICIES, CLOCKS):
         tried = {variant: saved(name, clock, variant) for variant in POLICIES[name].variants}
         variant = max(tried, key=lambda variant: tried[variant][0])
-        reuse = {radius: saved(name, clock, variant, radius)[0] for radius in RADII_TRIED}
-        found[name, clock] = Settings(variant, tried[variant][1], max(reuse, key=lambda radius: reuse[radius]))
-    return found
+        reuse = {radius: saved(name, clock, variant, radius) for radius in RADII_TRIED}
+        radius = max(reuse, key=lambda radius: reuse[radius][0])
+        found[name, clock] = Settings(variant, radius)
+        before[clock, row(name, HEADLINE[clock])] = tried[variant][1]
+        before[clock, row(f"{name} + reuse", HEADLINE[clock])] = reuse[radius][1]
+    return Tuned(found, {key: setting for key, setting in before.items() if setting is not None})
 
 
 def _saving(curves: Curves, clock: Clock, name: str, is_mean: bool, *, strict: bool = False) -> float | None:
@@ -180,14 +199,14 @@ def _saving(curves: Curves, clock: Clock, name: str, is_mean: bool, *, strict: b
     return None if rate is None else BASE / rate
 
 
-def _threshold(curves: Curves, clock: Clock, name: str, is_mean: bool) -> float | None:
+def _threshold(curves: Curves, way: Way) -> float | None:
     """The setting of the least rate that reaches the target."""
-    target = curves.target(clock, mean=is_mean)
-    reaching = [p for p in curves.points[clock, row(name, is_mean)] if target is not None and p.cider >= target]
+    target = curves.target(way.clock, mean=way.pooled)
+    reaching = [point for point in curves.points[way.clock, way.key] if target is not None and point.cider >= target]
     return min(reaching, key=lambda point: point.rate).setting if reaching else None
 
 
-def _table(kind: str, noise: str, own: Sequence[Curves], chosen: Chosen) -> Figures:
+def _table(kind: str, noise: str, own: Sequence[Curves], before: Mapping[Key, float]) -> Figures:
     together = pooled(own)
     rows = []
     for (clock, key), points in together.points.items():
@@ -205,10 +224,9 @@ def _table(kind: str, noise: str, own: Sequence[Curves], chosen: Chosen) -> Figu
             "best_cider": max(point.cider for point in points),
             "curve": as_json(points),
         }  # fmt: skip
-        settings = chosen.get((name, clock)) if is_mean == HEADLINE[clock] else None
-        if settings is not None and settings.threshold is not None:
+        if (clock, key) in before:
             uniform = together.points[clock, row("uniform", is_mean)]
-            figures["set_before"] = _operating(points, uniform, settings.threshold)
+            figures["set_before"] = _operating(points, uniform, before[clock, key])
         rows.append(figures)
     targets = {clock: {p: together.target(clock, mean=p == "mean") for p in ("exact", "mean")} for clock in CLOCKS}
     return {"kind": kind, "noise": noise, "uniform_1hz": targets, "rows": rows}
