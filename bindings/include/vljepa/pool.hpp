@@ -15,7 +15,7 @@ class Pool {
 
     /// The mean of `embedding` and those before it, until the next call. `embedding` points at `width` finite floats.
     const float* push(const float* embedding);
-    void clear() { count_ = 0; }
+    void clear() { count_ = next_ = 0; }
 
   private:
     std::size_t width_;

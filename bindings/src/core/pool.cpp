@@ -17,7 +17,6 @@ Pool::Pool(std::size_t width, std::size_t hops) : width_(width), hops_(hops) {
 
 const float* Pool::push(const float* embedding) {
     if (hops_ == 1) return embedding;
-    if (count_ == 0) next_ = 0;
     std::copy(embedding, embedding + width_, ring_.data() + next_ * width_);
     if (++next_ == hops_) next_ = 0;
     count_ = std::min(count_ + 1, hops_);

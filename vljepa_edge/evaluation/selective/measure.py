@@ -148,7 +148,7 @@ class Tuned(NamedTuple):
     before: dict[Key, float]
 
     def described(self, clock: Clock, key: str) -> str:
-        """The settings of a row of `before`, as options of `vljepa stream`."""
+        """The settings of a row of `before`: a policy as parse_policy reads it, the radius of the cache, or both."""
         name, setting = key.partition(", ")[0], self.before[clock, key]
         policy = name.removesuffix(" + reuse")
         if policy not in POLICIES:
@@ -165,7 +165,8 @@ def _tune(tuning: Sequence[Stream], query: Query, curves_of: Callable[..., Curve
         return Tuned(settings, {})
     cider = Cider(said.text for stream in tuning for said in stream.annotations)
     fixed = [curves_of(stream, [*fixed_ways(ceiling=False), *reuse_ways()], cider) for stream in tuning]
-    before = {(way.clock, way.key): _threshold(pooled(fixed), way) for way in reuse_ways()}
+    alone = pooled(fixed)
+    before = {(way.clock, way.key): _threshold(alone, way) for way in reuse_ways()}
 
     def saved(name: str, clock: Clock, variant: str, radius: float | None = None) -> tuple[float, float | None]:
         """How much, and at which threshold."""
