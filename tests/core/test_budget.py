@@ -91,6 +91,34 @@ def test_a_burst_is_allowed_and_what_comes_too_soon_is_dated_to_where_it_began()
     assert later == [(10.0, 6.0)]  # ten seconds a token
 
 
+def test_scenes_that_find_no_token_are_in_no_mean() -> None:
+    """A for 10 s, B for 45 s, a hop of A, then C; the next token comes after a minute. B is never told, and no mean has
+    anything of it; C is told from where it began. So it is where C follows B without a hop of A."""
+    a, b, c = np.eye(3, WIDTH, dtype=np.float32)
+    for between in ([a], []):
+        rows = [a] * 40 + [b] * 180 + between + [c] * 40
+        state = Budget(per_minute=1, burst=1).start(WIDTH)
+        decisions = [state.push(row, hop * HOP) for hop, row in enumerate(rows)]
+        (closed,) = [d.closed for d in decisions if d.closed is not None]
+        assert (closed.start, closed.end, closed.count) == (0.0, (220 + len(between)) * HOP, 40 + len(between))
+        np.testing.assert_allclose(closed.mean, a, atol=1e-6)
+        assert [hop * HOP for hop, d in enumerate(decisions) if d.opened] == [0.0, 60.0]
+        last = state.flush(len(rows) * HOP).closed
+        assert last is not None
+        np.testing.assert_allclose(last.mean, c, atol=1e-6)
+
+
+def test_what_waits_for_a_token_when_the_stream_ends_is_in_no_mean() -> None:
+    a, b = np.eye(2, WIDTH, dtype=np.float32)
+    state = Budget(per_minute=1, burst=1).start(WIDTH)
+    for hop, row in enumerate([a] * 8 + [b] * 8):
+        state.push(row, hop * HOP)
+    last = state.flush(16 * HOP).closed
+    assert last is not None
+    assert (last.start, last.end, last.count) == (0.0, 4.0, 8)
+    np.testing.assert_allclose(last.mean, a, atol=1e-6)
+
+
 def test_one_threshold_to_leave_and_another_to_come_back() -> None:
     """A change that lingers between the thresholds lasts with hysteresis, and is forgiven without."""
     near, far = (np.array([math.cos(angle), math.sin(angle), *[0.0] * 6], np.float32) for angle in (0.5, 0.8))
@@ -101,6 +129,12 @@ def test_one_threshold_to_leave_and_another_to_come_back() -> None:
 
 
 # --- a long stream against float64 ---
+
+
+def ward(total: NDArray[np.float64], count: int, row: NDArray[np.float64]) -> float:
+    """Ward's cost of one more row in a segment."""
+    difference = total / count - row
+    return count / (count + 1) * float(difference @ difference)
 
 
 class Ward:
@@ -115,7 +149,7 @@ class Ward:
             self.tokens = policy.burst - 1.0
         self.sum, self.count = np.zeros(WIDTH), 0
         self.candidate, self.candidates, self.candidate_start = np.zeros(WIDTH), 0, 0.0
-        self.before = 0.0
+        self.before, self.withheld = 0.0, False
 
     def push(self, row: Rows, time: float) -> bool:
         row64, hop, self.before = row.astype(np.float64), time - self.before, time
@@ -127,9 +161,13 @@ class Ward:
             earned = policy.per_minute / 60 * hop
             self.tokens = min(policy.burst, self.tokens + earned)
             self.threshold = max(policy.least, self.threshold * math.exp(-0.3 * earned))
-        difference = self.sum / self.count - row64
-        cost = self.count / (self.count + 1) * float(difference @ difference)
+        broke = self.tokens < 1 - 1e-9
+        if self.withheld and broke and ward(self.candidate, self.candidates, row64) > self.threshold:
+            self.candidate, self.candidates, self.withheld = np.zeros(WIDTH), 0, False
+        cost = ward(self.sum, self.count, row64)
         if cost <= self.threshold * (policy.back if self.candidates else 1.0):
+            if self.withheld:
+                self.candidate, self.candidates, self.withheld = np.zeros(WIDTH), 0, False
             self.sum, self.count = self.sum + self.candidate + row64, self.count + self.candidates + 1
             self.candidate, self.candidates = np.zeros(WIDTH), 0
             return False
@@ -137,7 +175,9 @@ class Ward:
             self.candidate_start = time
         self.candidate, self.candidates = self.candidate + row64, self.candidates + 1
         short = policy.min_duration - (time - self.candidate_start)
-        if short > max(1e-9, min(hop, policy.min_duration) / 4) or self.tokens < 1 - 1e-9:
+        lasted = short <= max(1e-9, min(hop, policy.min_duration) / 4)
+        self.withheld = lasted and broke
+        if not lasted or broke:
             return False
         self.sum, self.count, self.candidate, self.candidates = self.candidate, self.candidates, np.zeros(WIDTH), 0
         if isinstance(policy, Budget):

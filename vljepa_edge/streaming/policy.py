@@ -163,7 +163,9 @@ class Budget(Policy):
     `least`, below which a change is noise; it begins at 0.3. So it settles where just so many changes cost more, with
     no look at the future. A token bucket makes it a bound: of any stretch of t seconds at most `burst` + t / 60 *
     `per_minute` segments open. A change that finds the bucket empty waits as a candidate, and is dated to where it
-    began. After a gap the bucket is full. `smooth`, `min_duration`, `back` and the score are RunningWard's.
+    began; where it is over before there is a token, or another takes its place, no segment tells of it, and its
+    embeddings are in no mean. After a gap the bucket is full. `smooth`, `min_duration`, `back` and the score are
+    RunningWard's.
     """
 
     name: ClassVar[str] = "budget"

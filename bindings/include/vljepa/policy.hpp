@@ -16,7 +16,8 @@ struct Segment {
     double start = 0.0;       // seconds, time of its first embedding
     double end = 0.0;         // seconds, time of the next segment's first embedding, or of the flush
     std::vector<float> mean;  // mean of its embeddings scaled to unit norm (zeros if they cancel out)
-    std::int64_t count = 0;   // embeddings in the mean: all of them, or those that speak of nothing before it
+    std::int64_t count = 0;   // embeddings in the mean: all, but those that speak of what was before it, or of what
+                              // a budget had no token for
     double score = 0.0;       // change score of the push that closed it, 0 for a flush
 };
 
@@ -178,7 +179,7 @@ class RunningWard : public Policy {
 
   private:
     void settle() override;
-    double cost_of(const float* embedding);
+    double cost_to(const SegmentMean& mean, const float* pooled) const;
     void pool_from(const float* embedding);
 
     RunningWardOptions options_;
@@ -188,6 +189,7 @@ class RunningWard : public Policy {
     double candidate_since_ = 0.0;
     double alike_ = 0.0;    // seconds, the last hop that was as the open segment
     bool candidate_cut_ = false;  // it began at a hard cut
+    bool withheld_ = false;  // it would be a segment by now, had it been allowed
     bool turning_ = false;  // the open segment has no embedding yet that speaks of nothing before it
 };
 
@@ -204,7 +206,8 @@ struct BudgetOptions {
 /// threshold rises by a step with each segment and falls by as much in the time in which one may open, down to `least`;
 /// it begins at RunningWard's default. Hence it settles where just so many changes cost more. A token bucket makes the
 /// budget a bound: of any stretch of t seconds at most `burst` + t / 60 * `per_minute` segments open. A change that finds
-/// the bucket empty is a candidate until there is a token. Score: Ward's cost.
+/// the bucket empty is a candidate until there is a token. If it is over before, or another one takes its place, no
+/// segment tells of it, and its embeddings are in no mean. Score: Ward's cost.
 class Budget final : public RunningWard {
   public:
     Budget(std::size_t width, const BudgetOptions& options);

@@ -193,7 +193,9 @@ void RunningWard::begin(const float* embedding) {
 }
 
 Decision RunningWard::step(const float* embedding, double time) {
-    const double cost = cost_of(embedding);
+    const float* pooled = pool_.push(embedding);
+    const double cost = cost_to(open_, pooled);
+    if (withheld_ && !may_split_ && cost_to(candidate_, pooled) > threshold_) settle();
     const bool waits = candidate_.count() > 0;
     const bool at_cut = cut_ || (waits && candidate_cut_);
     const bool differs = cost > threshold_ * (at_cut ? kAtCut : 1.0) * (waits ? options_.back : 1.0);
@@ -221,7 +223,9 @@ Decision RunningWard::step(const float* embedding, double time) {
         pool_from(embedding);
     }
     candidate_.add(embedding);
-    if (!may_split_ || (!full && !has_lasted(time - candidate_start_, options_.min_duration))) return stay(cost);
+    const bool due = full || has_lasted(time - candidate_start_, options_.min_duration);
+    withheld_ = due && !may_split_;
+    if (!due || withheld_) return stay(cost);
     Decision decision = split(candidate_start_, candidate_since_, cost);
     settle();
     alike_ = start_;
@@ -229,9 +233,8 @@ Decision RunningWard::step(const float* embedding, double time) {
     return decision;
 }
 
-double RunningWard::cost_of(const float* embedding) {
-    const double distance2 = open_.squared_distance_to(pool_.push(embedding));
-    return ward_cost(static_cast<double>(open_.count()), 1.0, distance2);
+double RunningWard::cost_to(const SegmentMean& mean, const float* pooled) const {
+    return ward_cost(static_cast<double>(mean.count()), 1.0, mean.squared_distance_to(pooled));
 }
 
 void RunningWard::pool_from(const float* embedding) {
@@ -241,8 +244,9 @@ void RunningWard::pool_from(const float* embedding) {
 
 void RunningWard::settle() {
     if (candidate_.count() == 0) return;
-    open_.add(candidate_);
+    if (!withheld_) open_.add(candidate_);
     candidate_.clear();
+    withheld_ = false;
 }
 
 Budget::Budget(std::size_t width, const BudgetOptions& options)
