@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
@@ -12,14 +11,21 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.store.database import CLIPS, FILE, transaction
 
 LEAST = 8_000_000  # bytes; below, the write-ahead log would be a large part
-_BATCH = 100  # events in a transaction, so that no reader and no event waits for long
+_BATCH = 100  # things in a transaction, so that no reader and no event waits for long
 _FEW = 10  # the same where it is looked after each whether the rest fits: an event may have a large clip
 _AIM = 0.9  # of the size that may be: not at every event some make way
+
+# What may be forgotten: that of which the end was told, or which has none. What still goes on may not: its end, told
+# later, would have neither beginning nor picture. Age is that of the end.
+_OVER = "SELECT id, begun FROM event WHERE begun IS NOT id"
+_TOO_OLD = f"{_OVER} AND at < ? ORDER BY at LIMIT {_BATCH}"
+_OLDEST = f"{_OVER} ORDER BY id LIMIT {_FEW}"
+_OLDEST_BEGUN = f"SELECT id, begun FROM event ORDER BY id LIMIT {_FEW}"
 
 
 @dataclass(frozen=True)
 class Keep:
-    """What is kept; the oldest events make way, with their pictures and clips.
+    """What is kept; the oldest make way, each with its beginning, its picture and its clip.
 
     age   seconds, None: for ever
     size  bytes of the file and the clips together, None: as many as the disk has. At least 8 MB
@@ -36,25 +42,29 @@ class Keep:
 
 
 def forget(connection: sqlite3.Connection, folder: Path, keep: Keep, now: float) -> int:
-    """Forget what is older than `keep` says, then the oldest until the rest fits; how many events those were."""
+    """Forget what is older than `keep` says, then the oldest until the rest fits; how much that was. What goes on makes
+    way last of all: only for the size, where nothing else is left."""
     gone = 0
     if keep.age is not None:
-        while count := _forget_oldest(connection, folder, _BATCH, now - keep.age):
+        while count := _forget(connection, folder, _TOO_OLD, now - keep.age):
             gone += count
     if keep.size is not None and too_large(connection, folder, keep):
         _give_back(connection)
-        while _used(connection) > _AIM * keep.size and (count := _forget_oldest(connection, folder, _FEW)):
+        while _used(connection) > _AIM * keep.size:
+            count = _forget(connection, folder, _OLDEST) or _forget(connection, folder, _OLDEST_BEGUN)
+            if not count:
+                break
             gone += count
     if gone:
         _give_back(connection)
     return gone
 
 
-def _forget_oldest(connection: sqlite3.Connection, folder: Path, most: int, before: float = math.inf) -> int:
-    """Forget at most so many of the oldest events, all of them told before that Unix time; how many."""
+def _forget(connection: sqlite3.Connection, folder: Path, which: str, *given: float) -> int:
+    """Forget the events that a query finds, each with that with which it began; how many it found."""
     with transaction(connection):
-        found = connection.execute("SELECT id FROM event WHERE at < ? ORDER BY id LIMIT ?", (before, most)).fetchall()
-        connection.executemany("DELETE FROM event WHERE id = ?", found)
+        found = connection.execute(which, given).fetchall()
+        connection.executemany("DELETE FROM event WHERE id IN (?, ?)", found)
         unused = connection.execute(
             "SELECT id, file FROM clip WHERE NOT EXISTS (SELECT 1 FROM event WHERE event.clip = clip.id)"
         ).fetchall()
