@@ -243,6 +243,34 @@ void a_listener_may_do_anything_but_end_it(const std::shared_ptr<const Model>& m
     CHECK(heard.size() >= 5 && stream.poll().size() == heard.size());
 }
 
+void who_is_told_of_an_error_may_call_any_method(const std::shared_ptr<const Model>& model, Behaviour& behaviour) {
+    Stream* self = nullptr;
+    std::atomic<int> told_of{0};
+    Listeners listeners;
+    listeners.on_error = [&](const std::string&) {
+        self->queries();
+        self->set_policy("uniform:period=2");
+        self->flush();
+        self->reset();
+        if (told_of == 1) self->close();
+        ++told_of;
+    };
+    StreamOptions options = live();
+    options.gap = 0.1;
+    options.decode = Decode::closed;
+    Stream stream(model, one(), options, listeners);
+    self = &stream;
+    behaviour.encode_fails = true;
+    stream.push(kRed.picture(), 0.0);
+    wait_until([&] { return told_of == 1; });
+    behaviour.encode_fails = false;
+    behaviour.decode_fails = true;
+    stream.push(kRed.picture(), 1.0);
+    wait_until([&] { return told_of == 2; });  // of the text of what ends with the stall
+    behaviour.decode_fails = false;
+    CHECK_THROWS(stream.push(kRed.picture(), 2.0), InputError);
+}
+
 void close_drops_what_waits(const std::shared_ptr<const Model>& model, Behaviour& behaviour) {
     behaviour.encode_ms = 30;
     Stream stream(model, one(), live());
@@ -422,6 +450,7 @@ int main() {
     a_graph_that_fails_is_counted_and_kept(model, behaviour);
     bad_frames_are_errors_of_push(model);
     a_listener_may_do_anything_but_end_it(model);
+    who_is_told_of_an_error_may_call_any_method(model, behaviour);
     close_drops_what_waits(model, behaviour);
     queries_change_while_it_runs(model);
     labels_and_heads_are_watched(model);

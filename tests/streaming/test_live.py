@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import sys
 import threading
 import time
@@ -172,6 +173,31 @@ def test_a_graph_that_fails_is_counted_and_shown_and_the_worker_goes_on(toy: Pat
         assert [event.status for event in stream.flush()] == ["closed"]
     assert (stream.stats().errors, stream.stats().encoded) == (1, 2)
     assert_adds_up(stream.stats())
+
+
+def test_a_failed_frame_is_logged_with_no_lock_held(toy: Path) -> None:
+    def before(name: str) -> None:
+        if name == "predictor":
+            raise EngineError("out of order")
+
+    class Resets(logging.Handler):
+        came_through: bool | None = None
+
+        def emit(self, record: logging.LogRecord) -> None:
+            other = threading.Thread(target=stream.reset, daemon=True)
+            other.start()
+            other.join(2)
+            self.came_through = not other.is_alive()
+
+    logger, handler = logging.getLogger("vljepa_edge"), Resets()
+    logger.addHandler(handler)
+    try:
+        with slow_model(toy, before).open_stream(live=True) as stream:
+            stream.push(IMAGE, 0.0)
+            wait_for(lambda: handler.came_through is not None)
+    finally:
+        logger.removeHandler(handler)
+    assert handler.came_through
 
 
 def test_callbacks_run_on_the_worker_and_their_errors_do_no_harm(model: Model) -> None:

@@ -75,7 +75,7 @@ class Background:
                     try:
                         session.analysis.take(item, output)
                     except BaseException as error:
-                        session.listeners.note("a live stream failed on a frame", error)
+                        session.listeners.keep("a live stream failed on a frame", error, output)
         session.listeners.deliver(output, caught=BaseException)
         session.analysis.note_hop()
 
@@ -94,7 +94,7 @@ class Background:
                 try:
                     analysis.end_all(analysis.last, decided_at, output)
                 except BaseException as error:
-                    session.listeners.note("a live stream failed at a stall", error)
+                    session.listeners.keep("a live stream failed at a stall", error, output)
                 session.emitter.emit_stall(analysis.last, decided_at, output)
         session.listeners.deliver(output, caught=BaseException)
         return self._gap

@@ -32,6 +32,7 @@ class Output:
         self.received = received
         self.embeddings: list[tuple[float, NDArray[np.float32], str]] = []
         self.events: list[Event] = []
+        self.failure: tuple[str, BaseException] | None = None  # that is not raised
 
 
 class Listeners:
@@ -75,7 +76,11 @@ class Listeners:
         return unsubscribe
 
     def deliver(self, output: Output, caught: type[BaseException] = Exception) -> None:
-        """Tell of embeddings, then of events. Errors that are not `caught` are raised. Call it with no lock held."""
+        """Log what failed, tell of embeddings, then of events. Errors that are not `caught` are raised. Call it with no
+        lock held."""
+        if output.failure is not None:
+            _log(*output.failure)
+            output.failure = None  # its traceback refers to this output
         for time, embedding, query in output.embeddings:
             for subscriber in self._subscribers:
                 try:
@@ -91,11 +96,16 @@ class Listeners:
         if self._wake is not None and output.events:
             self._wake()
 
-    def note(self, what: str, error: BaseException) -> None:
-        """Keep and log an error that is not raised."""
+    def keep(self, what: str, error: BaseException, output: Output) -> None:
+        """Keep an error that is not raised. It is logged when `output` is delivered."""
         self.last_error = error
-        logger.warning("%s: %s", what, error, exc_info=error)
+        output.failure = (what, error)
 
     def _failed(self, what: str, error: BaseException) -> None:
         self._tally.add("callback_errors")
-        self.note(what, error)
+        self.last_error = error
+        _log(what, error)
+
+
+def _log(what: str, error: BaseException) -> None:
+    logger.warning("%s: %s", what, error, exc_info=error)

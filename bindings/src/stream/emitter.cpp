@@ -20,7 +20,7 @@ Emitter::Emitter(const Model& model, const FilledOptions& options, double least_
 
 Told Emitter::begin() {
     const std::lock_guard<std::mutex> lock(mutex_);
-    return {++outputs_, {}};
+    return {++outputs_, {}, {}};
 }
 
 void Emitter::emit(Cuts& cuts, const Moment& moment, Told& told) {

@@ -21,6 +21,7 @@ namespace vljepa {
 struct Told {
     std::int64_t number;
     std::vector<Event> events;
+    std::string error;  // what failed and was not thrown; "" for nothing
 };
 
 /// A cut and whose it is.

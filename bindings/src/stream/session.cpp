@@ -169,7 +169,7 @@ void Stream::Impl::work_on(Item& item) {
                 try {
                     analysis_.take(item, told);
                 } catch (...) {
-                    teller.note("a live stream failed on a frame");
+                    told.error = teller.keep("a live stream failed on a frame");
                 }
             }
         }
@@ -195,7 +195,7 @@ double Stream::Impl::report_silence() {
             try {
                 analysis_.end_all(last, last + silent, told);
             } catch (...) {
-                teller.note("a live stream failed at a stall");
+                told.error = teller.keep("a live stream failed at a stall");
             }
             emitter.emit_stall(last, last + silent, told);
         }

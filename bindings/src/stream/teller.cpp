@@ -5,17 +5,25 @@
 namespace vljepa {
 
 void Teller::deliver(const Told& told) {
+    tell(told.error);
     for (const Event& event : told.events) {
         try {
             listeners_.on_event(event);
         } catch (...) {
             tally_.add(&StreamStats::callback_errors);
-            note("a listener failed");
+            tell(keep("a listener failed"));
         }
     }
 }
 
-void Teller::note(const char* what) noexcept {
+void Teller::tell(const std::string& error) noexcept {
+    try {
+        if (!error.empty() && listeners_.on_error) listeners_.on_error(error);
+    } catch (...) {  // whoever is told of errors has one
+    }
+}
+
+std::string Teller::keep(const char* what) noexcept {
     try {
         std::string text = std::string(what) + ": ";
         try {
@@ -25,12 +33,11 @@ void Teller::note(const char* what) noexcept {
         } catch (...) {
             text += "an unknown error";
         }
-        {
-            const std::lock_guard<std::mutex> lock(mutex_);
-            last_error_ = text;
-        }
-        if (listeners_.on_error) listeners_.on_error(text);
-    } catch (...) {  // there is no memory for the text, or whoever is told of errors has one
+        const std::lock_guard<std::mutex> lock(mutex_);
+        last_error_ = text;
+        return text;
+    } catch (...) {  // there is no memory for the text
+        return {};
     }
 }
 
