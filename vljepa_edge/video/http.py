@@ -14,6 +14,7 @@ from vljepa_edge.errors import VideoError, redacted
 from vljepa_edge.video.decoder import Decoder
 from vljepa_edge.video.frame import SourceStats
 from vljepa_edge.video.live import Connect, Stamped, is_valid_url
+from vljepa_edge.video.playout import Playout
 
 SEGMENT = 20.0  # seconds: a live playlist may have nothing new for as long as one of its segments lasts
 
@@ -65,12 +66,10 @@ def http(url: str, stats: SourceStats, timeout: float) -> Connect:
 
 
 def at_their_time(frames: Stamped, stopped: threading.Event) -> Iterator[tuple[av.VideoFrame, float | None]]:
-    """Frames that come in bursts, each when it is due by its stamp after the first one; those of one without are not
-    held back. Ends early when `stopped`."""
-    begun: float | None = None  # what the clock would say at stamp 0
+    """Frames that come in bursts, each when it is due by its stamp; those of one without are not held back. Ends early
+    when `stopped`."""
+    playout = Playout()
     for frame, stamp in frames:
-        if stamp is not None:
-            begun = time.monotonic() - stamp if begun is None else begun
-            if stopped.wait(min(max(0.0, begun + stamp - time.monotonic()), SEGMENT)):
-                return
+        if stamp is not None and stopped.wait(playout.wait(stamp, time.monotonic())):
+            return
         yield frame, stamp
