@@ -160,8 +160,10 @@ def put(store: EventStore, video: Path, number: int, at: float) -> None:
 def test_clips_are_forgotten_with_their_events_and_strays_are_swept(model: Model, video: Path, tmp_path: Path) -> None:
     folder = tmp_path / "store"
     store = EventStore(folder, model, Keep(age=None))
-    put(store, video, 1, time.time() - 8 * 86400)
-    put(store, video, 2, time.time())
+    week = time.time() - 8 * 86400
+    put(store, video, 1, week)
+    store.put(Entry(10, 1, "door", week, event("closed", 5.0, 6.0)))
+    put(store, video, 12, time.time())
     until(lambda: rows(folder, "SELECT count(*) FROM clip") == [(2,)])
     store.close()
     (folder / "clips" / ".0123abcd.9.mp4").write_bytes(b"of a process that was killed")
@@ -169,11 +171,11 @@ def test_clips_are_forgotten_with_their_events_and_strays_are_swept(model: Model
     (folder / "clips" / "best of").mkdir()
     (folder / "clips" / "holiday.mp4").write_bytes(b"of the owner")
     again = EventStore(folder, model)
-    until(lambda: rows(folder, "SELECT id FROM event WHERE begun = id") == [(2,)])
-    until(lambda: sorted(file.name for file in (folder / "clips").iterdir()) == ["2.mp4", "best of", "holiday.mp4"])
+    until(lambda: rows(folder, "SELECT id FROM event WHERE begun = id") == [(12,)])
+    until(lambda: sorted(file.name for file in (folder / "clips").iterdir()) == ["12.mp4", "best of", "holiday.mp4"])
     again.close()
     (size,) = rows(folder, "SELECT bytes FROM clip")[0]
-    assert size == (folder / "clips" / "2.mp4").stat().st_size
+    assert size == (folder / "clips" / "12.mp4").stat().st_size
 
 
 def test_a_clip_that_finds_no_room_is_lost_and_its_event_is_not(

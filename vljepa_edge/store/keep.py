@@ -12,7 +12,7 @@ from vljepa_edge.store.database import CLIPS, FILE, transaction
 
 LEAST = 8_000_000  # bytes; below, the write-ahead log would be a large part
 _BATCH = 100  # things in a transaction, so that no reader and no event waits for long
-_FEW = 10  # the same where it is looked after each whether the rest fits: an event may have a large clip
+_FEW = 5  # the same where it is looked after each whether the rest fits: one may have a large clip
 _AIM = 0.9  # of the size that may be: not at every event some make way
 
 # What may be forgotten: that of which the end was told, or which has none. What still goes on may not: its end, told
