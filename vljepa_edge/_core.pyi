@@ -126,6 +126,9 @@ class Pace:
     `patience`, no hop is made until no frame waits any more: the next hop sees the newest frame. Where encoding alone
     takes as long as the camera, that moment never comes. Then the newest frame is taken, those before it are dropped,
     and hops take at most as long as the encoding between them.
+
+    So hops never stop. Once encoding had its share, the time of a hop, no hop is made only while each 8 frames take 0.8
+    of their time at most, and what waits gets less by 0.2 of it.
     """
 
     def __init__(self, period: float, patience: float) -> None:
@@ -138,7 +141,8 @@ class Pace:
         """A hop took so many seconds, listeners included."""
     @property
     def keeps_up(self) -> bool:
-        """Whether encoding is faster than the frames come."""
+        """Whether encoding is faster than the frames come: one of the last two frames was, and the mean of the last 8.
+        A frame that was held up once says nothing."""
     def can_hop(self, waited: float, waiting: int) -> bool:
         """Whether to make a hop at a frame that waited so many seconds, while `waiting` newer ones wait."""
 

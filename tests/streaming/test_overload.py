@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.streaming.scenes import BLUE, GREEN, RED, picture
 from tests.streaming.test_times import assert_adds_up
@@ -21,6 +24,7 @@ from vljepa_edge.streaming import admission, analysis, background, stream
 from vljepa_edge.streaming.stream import Stream
 
 FPS, SECONDS, PERIOD = 30, 12.0, 0.25
+QUEUE, STALENESS = 8, 2.0
 IMAGES = [picture(colour, size=(8, 8)) for colour in (RED, GREEN, BLUE)]
 
 
@@ -178,6 +182,64 @@ def test_pace_hops_while_nothing_waits_and_catches_up_before_it_hops_again() -> 
         False,
         True,
     ]
+
+
+def hop_times(costs: Sequence[float], hop: float, seconds: float, by_frame: bool = False) -> list[tuple[float, float]]:
+    """When a worker's hops begin and end. Encoding takes these seconds in turn, of the frames that are encoded or, by
+    frame, of those that came; a hop takes `hop`."""
+    turns = itertools.count()
+    waiting: deque[int] = deque(maxlen=QUEUE)
+    pace = Pace(PERIOD, min(STALENESS, QUEUE * PERIOD) / 2)
+    now, came, hops = 0.0, itertools.count(), [(0.0, 0.0)]
+    next_one = next(came)
+    while now < seconds:
+        now = max(now, 0.0 if waiting else next_one * PERIOD)
+        while next_one * PERIOD <= now:
+            waiting.append(next_one)
+            next_one = next(came)
+        frame = waiting.popleft()
+        if not pace.keeps_up and waiting:
+            frame = waiting.pop()
+            waiting.clear()
+        waited = now - frame * PERIOD
+        if waited > STALENESS:
+            continue
+        cost = costs[(frame if by_frame else next(turns)) % len(costs)]
+        now += cost
+        while next_one * PERIOD <= now:
+            waiting.append(next_one)
+            next_one = next(came)
+        pace.note_frame(cost)
+        if pace.can_hop(waited, len(waiting)):
+            hops.append((now, now + hop))
+            now += hop
+            pace.note_hop(hop)
+    return [*hops, (now, now)]
+
+
+def longest_without_a_hop(hops: list[tuple[float, float]]) -> float:
+    return max(begun - ended for (_, ended), (begun, _) in itertools.pairwise(hops))
+
+
+@pytest.mark.parametrize(
+    "costs", [(0.42, 0.13), (0.45, 0.1), (0.33, 0.19), (1.0, 0.01), (0.6, 0.01), (0.8, 0.02, 0.02), (0.4, 0.4, 0.02),
+              (3.0, *[0.01] * 7)], ids=str
+)  # fmt: skip
+def test_hops_go_on_where_only_some_frames_are_slow(costs: tuple[float, ...]) -> None:
+    for hop, by_frame in itertools.product((0.05, 1.0), (False, True)):
+        hops = hop_times(costs, hop, seconds=300.0, by_frame=by_frame)
+        assert longest_without_a_hop(hops) < hop + max(costs) + PERIOD
+
+
+@given(st.lists(st.sampled_from([0.0, 0.01, 0.15, 0.2, 0.24, 0.3, 0.45, 1.0, 3.0]), min_size=1, max_size=24),
+       st.sampled_from([0.01, 0.3, 2.0, 5.0]))  # fmt: skip
+def test_the_time_without_a_hop_is_bounded_whatever_encoding_takes(costs: list[float], hop: float) -> None:
+    """Encoding has its share, the time of a hop, first. From then on no hop is made only while what waits gets less:
+    each 8 frames take 0.8 of their time at most, so with each 8 by 0.2 of it; and what waits is never stale."""
+    eight = 8 * PERIOD
+    catching_up = (STALENESS / (0.2 * eight) + 2) * 0.8 * eight
+    hops = hop_times(costs, hop, seconds=120.0)
+    assert longest_without_a_hop(hops) <= PERIOD + hop + max(costs) + catching_up
 
 
 def test_pace_shares_the_time_where_encoding_alone_is_too_slow() -> None:

@@ -1,6 +1,7 @@
 #include "core/pace.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace vljepa {
 
@@ -16,8 +17,8 @@ Pace::Pace(double period, double patience) : limit_(kKeepsUp * period), patience
 void Pace::restart() { *this = Pace(limit_ / kKeepsUp, patience_); }
 
 void Pace::note_frame(double seconds) {
-    before_ = newest_;
-    newest_ = seconds;
+    std::rotate(took_.begin(), took_.begin() + 1, took_.end());
+    took_.back() = seconds;
     since_hop_ += seconds;
 }
 
@@ -26,7 +27,10 @@ void Pace::note_hop(double seconds) {
     since_hop_ = 0.0;
 }
 
-bool Pace::keeps_up() const { return std::min(before_, newest_) <= limit_; }
+bool Pace::keeps_up() const {
+    const double mean = std::accumulate(took_.begin(), took_.end(), 0.0) / static_cast<double>(took_.size());
+    return mean <= limit_ && std::min(took_.back(), *(took_.end() - 2)) <= limit_;
+}
 
 bool Pace::can_hop(double waited, std::size_t waiting) {
     if (waiting == 0) catches_up_ = false;
