@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,14 +23,19 @@ from starlette.testclient import TestClient
 
 from tests.media import write_video
 from tests.serve.cameras import camera, until
+from tests.streaming.wrapped import WrappedEngine
+from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.errors import EngineError
 from vljepa_edge.model import Model
 from vljepa_edge.serve.access import check_token, is_loopback
 from vljepa_edge.serve.app import Routes, build_app
 from vljepa_edge.serve.bodies import MOST_BYTES
+from vljepa_edge.serve.channel import FAILING
 from vljepa_edge.serve.feed import Client
 from vljepa_edge.serve.hub import Hub, Limits
 from vljepa_edge.serve.openapi import build_document
 from vljepa_edge.serve.page import page_policy, read_page
+from vljepa_edge.streaming.options import StreamOptions
 
 TOKEN = "a-token-that-nobody-guesses"
 HOST = "http://localhost"
@@ -177,6 +184,38 @@ def test_the_api_document_is_valid_and_has_every_route_and_what_is_answered(clie
         check("Event", event)
     with pytest.raises(schemas.ValidationError):
         check("Stream", {"name": "x"})
+
+
+def test_a_model_that_fails_on_every_frame_is_degraded_and_wants_a_new_start(toy: Path) -> None:
+    broken = threading.Event()
+
+    def before(graph: str) -> None:
+        if broken.is_set():
+            raise EngineError(f"{graph}: an earlier failure left it unusable; load the model again")
+
+    failing = Hub(Model(Bundle.open(toy), WrappedEngine(before)), options=StreamOptions(max_idle=0))
+    client = TestClient(build_app(failing), HOST)
+
+    def gauges() -> tuple[float, ...]:
+        families = text_string_to_metric_families(client.get("/metrics").text)
+        values = {family.name: family.samples[0].value for family in families if family.samples}
+        return values["vljepa_source_up"], values["vljepa_stream_failing"]
+
+    try:
+        channel = failing.add(camera(speed=40.0), "door")
+        until(lambda: channel.stream.stats().hops > 0)
+        assert client.get("/health").status_code == 200 and gauges() == (1, 0)
+        broken.set()
+        until(lambda: channel.state == "failing")
+        health = client.get("/health")
+        assert (health.status_code, health.json()) == (503, {"status": "degraded", "streams": {"failing": 1}})
+        assert "load the model again" in client.get("/streams/door").json()["error"] and gauges() == (1, 1)
+        assert channel.stream.stats().errors >= FAILING
+        broken.clear()
+        until(lambda: channel.state == "running")
+        assert channel.error is None and client.get("/health").status_code == 200
+    finally:
+        failing.close()
 
 
 # --- what is refused ---

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,23 @@ def test_a_stream_goes_on_after_a_graph_failed(toy: Path, graph: str) -> None:
         assert stream.flush()[-1].end == 0.5
     stats = stream.stats()
     assert (stats.frames, stats.encoded, stats.errors) == (3, 2, 1)
+
+
+@pytest.mark.parametrize("graph", ["x_encoder_appearance", "predictor"])
+def test_a_stream_says_for_how_many_frames_it_has_been_failing(toy: Path, graph: str) -> None:
+    switch = Switch(toy, graph)
+    counts = []
+    with switch.model.open_stream(QUERY, max_idle=0) as stream:
+        for index in range(8):
+            switch.arm(*range(9 if 2 <= index < 5 else 0))
+            with suppress(EngineError):
+                stream.push(IMAGE, index / 4)
+            counts.append(stream.failing)
+        assert counts == [0, 0, 1, 2, 3, 0, 0, 0] and stream.stats().errors == 3
+        switch.arm(*range(9))
+        push_failing(stream, 2.0)
+        stream.reset()
+        assert stream.failing == 0
 
 
 @pytest.mark.parametrize("call", [0, 5], ids=["of the closing", "of the opening"])

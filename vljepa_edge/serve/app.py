@@ -180,8 +180,9 @@ class Routes:
     # --- for machines ---
 
     async def health(self, request: Request) -> Response:
-        """Whether all is well."""
-        return JSONResponse(health(self._hub, self._publisher))
+        """Whether all is well. 503 where a new start of the server is what helps."""
+        told = health(self._hub, self._publisher)
+        return JSONResponse(told, 503 if "failing" in told["streams"] else 200)
 
     async def metrics(self, request: Request) -> Response:
         """Counts for Prometheus."""

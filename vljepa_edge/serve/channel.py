@@ -20,13 +20,14 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.video.source import Source, SourceLike
 
-State = Literal["opening", "running", "silent", "waiting", "ended", "failed"]
-"""Of a source: it is being opened; frames come; none came for a while; it was lost and will be opened again; a file was
-read to its end; a file can't be read."""
+State = Literal["opening", "running", "failing", "silent", "waiting", "ended", "failed"]
+"""Of a source: it is being opened; frames come; frames come, and the model fails on each; none came for a while; it was
+lost and will be opened again; a file was read to its end; a file can't be read."""
 
 _VIEWED = 10.0  # frames a second that a viewer should see, at least
 _TIMEOUT, _RETRY_FOR = 5.0, 3.0  # seconds; see open_source
 _SILENT = 3.0  # seconds without a frame
+FAILING = 20  # frames that failed with no hop in between: it is no accident
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to open a source, doubling
 ENDING = 3.0  # seconds that close() waits for a source that hangs
 _log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Channel:
         self.recorder = recorder
         self._on_frame = seen
         self.described = redacted(source) if isinstance(source, str) else type(source).__name__
-        self.error: str | None = None  # why the source was lost or failed
+        self._lost: str | None = None  # why the source was lost or failed
         self.reopened = 0
         video = stream.model.manifest.video
         self.tap = Tap(1 / video.fps, kept=2 * video.window)
@@ -100,7 +101,14 @@ class Channel:
         """How the source is doing."""
         if self._state == "running" and self._again and monotonic() - self._seen > _SILENT:
             return "silent"
+        if self._state == "running" and self.stream.failing >= FAILING:
+            return "failing"
         return self._state
+
+    @property
+    def error(self) -> str | None:
+        """Why the source was lost or failed, or the model fails; None where all is well."""
+        return str(self.stream.last_error) if self.state == "failing" else self._lost
 
     @property
     def live(self) -> bool:
@@ -128,15 +136,15 @@ class Channel:
             before, over = self.tap.number, not self._again
             try:
                 over = self._read() or over
-                self.error = None if over else "the source ended"
+                self._lost = None if over else "the source ended"
             except VLJepaError as error:
-                self.error = str(error)
+                self._lost = str(error)
             except Exception as error:  # of an iterable, or a fault of ours: the thread must not end unsaid
-                self.error = f"{type(error).__name__}: {error}"
+                self._lost = f"{type(error).__name__}: {error}"
                 _log.exception("stream %s failed", self.name)
             self._finish()
             if over:
-                self._state = "ended" if self.error is None else "failed"
+                self._state = "ended" if self._lost is None else "failed"
                 return
             if self.tap.number > before:  # also where frames came and the source was lost then
                 pause = _FIRST_PAUSE
@@ -157,7 +165,7 @@ class Channel:
                         shift = self._shift(time)
                         if self.recorder is not None:
                             self.recorder.opened(shift)
-                        self.error = None
+                        self._lost = None
                         self._state = "running"
                     self._seen, self._last = monotonic(), time + shift
                     self.tap.put(image, self._last)
@@ -184,6 +192,6 @@ class Channel:
         try:
             self.stream.flush()
         except VLJepaError as error:  # of a graph, or the stream is closed; what could be closed is closed
-            self.error = self.error or str(error)
+            self._lost = self._lost or str(error)
         if self.recorder is not None:
             self.recorder.finish()

@@ -64,11 +64,14 @@ class HubCollector(Collector):
 
 def _of_sources(channels: Iterable[Channel]) -> Iterable[Metric]:
     up = GaugeMetricFamily("vljepa_source_up", "1 while frames come", labels=("stream",))
+    failing = GaugeMetricFamily("vljepa_stream_failing", "1 while the model fails on every frame", labels=("stream",))
     reopened = CounterMetricFamily("vljepa_source_reopened", "Attempts to open a source again", labels=("stream",))
     for channel in channels:
-        up.add_metric((channel.name,), float(channel.state == "running"))
+        state = channel.state
+        up.add_metric((channel.name,), float(state in ("running", "failing")))
+        failing.add_metric((channel.name,), float(state == "failing"))
         reopened.add_metric((channel.name,), channel.reopened)
-    yield from (up, reopened)
+    yield from (up, failing, reopened)
 
 
 def _of_broker(publisher: Publisher) -> Iterable[Metric]:

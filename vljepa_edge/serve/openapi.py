@@ -85,7 +85,12 @@ def _paths() -> dict[str, Any]:
             )
         },
         "/health": {
-            "get": _operation("health", "Whether all is well. It needs no token.", _answer("Health.", "Health"))
+            "get": _operation(
+                "health",
+                "Whether all is well. It needs no token.",
+                _answer("Health.", "Health"),
+                ill=_answer("The model fails on every frame; a new start of the server loads it again.", "Health"),
+            )
             | {"security": [{}]}
         },
         "/metrics": {"get": _operation("metrics", "Counts for Prometheus.", _content("text/plain", _TEXT, "Counts."))},
@@ -103,12 +108,15 @@ def _operation(
     status: str = "200",
     parameters: list[dict[str, Any]] | None = None,
     body: type[BaseModel] | None = None,
+    ill: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationId": ident,
         "summary": summary,
         "responses": {status: answer, "default": _answer("Why not.", "Error")},
     }
+    if ill is not None:
+        made["responses"]["503"] = ill
     if parameters:
         made["parameters"] = parameters
     if body is not None:
@@ -168,7 +176,7 @@ def _schemas() -> dict[str, Any]:
         "latency_ms": {"type": "object", "additionalProperties": _NUMBER},
     }
     hop = {"stream": _TEXT, "time": _NUMBER, "query": _TEXT, "change": _or_null(_NUMBER)}
-    ill = "Streams in each state; degraded: one is silent, waiting or failed, the store not ok, or the broker away."
+    ill = "Streams in each state; degraded: one is not opening, running or ended, the store not ok, the broker away."
     health = {"status": {"enum": ["ok", "degraded"]}, "streams": {"type": "object", "additionalProperties": _COUNT}}
     stored = {"enum": list(get_args(StoreState)), "description": "Where there is a store."}
     broker = {"connected": {"type": "boolean"}, "waiting": _COUNT, "lost": _COUNT}

@@ -88,11 +88,17 @@ class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts = Counts()
+        self.failing = 0
+        """Frames that failed since the last hop that succeeded."""
 
     def add(self, name: str, amount: float = 1) -> None:
         """Add to one of the counts."""
         with self._lock:
             setattr(self._counts, name, getattr(self._counts, name) + amount)
+            if name == "errors":
+                self.failing += 1
+            elif name == "hops":
+                self.failing = 0
 
     def stats(self, latency_ms: dict[str, dict[str, float]]) -> Stats:
         """A copy that does not change any more."""
@@ -102,5 +108,6 @@ class Tally:
     def clear(self) -> None:
         """All zero."""
         with self._lock:
+            self.failing = 0
             for item in fields(Counts):
                 setattr(self._counts, item.name, item.default)

@@ -179,6 +179,12 @@ class Stream(Asking):
         """The latest error that was counted but not raised: of a callback, a subscriber or, live, of a frame."""
         return self._session.listeners.last_error
 
+    @property
+    def failing(self) -> int:
+        """Frames that failed since the last hop that succeeded. Where it only rises, a graph or policy is of no use any
+        more: load the model again."""
+        return self._session.tally.failing
+
     def stats(self) -> Stats:
         """Counts and latencies so far."""
         self._session.check_process()

@@ -31,7 +31,7 @@ class Topics(NamedTuple):
         return f"{self.prefix}/{stream}/state"
 
     def available(self, stream: str) -> str:
-        """Whether frames come: online or offline."""
+        """Whether frames come and can be looked at: online or offline."""
         return f"{self.prefix}/{stream}/availability"
 
     def found(self) -> tuple[str, ...]:
