@@ -21,7 +21,8 @@ import vljepa_edge
 from tests.calibrated import LOGISTIC, write_calibrated
 from tests.cli.conftest import Vljepa, cut_off, write_video
 from vljepa_edge.cli.output import console, print_json
-from vljepa_edge.cli.run_stream import print_event, summary_json
+from vljepa_edge.cli.printed import print_event
+from vljepa_edge.cli.run_stream import summary_json
 from vljepa_edge.perception.perception import Perception
 from vljepa_edge.video.source import Source
 

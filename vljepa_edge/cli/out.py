@@ -6,12 +6,14 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vljepa_edge.cli.out_bag import BagFile
+from vljepa_edge.cli.outlet import file_outlet
 from vljepa_edge.cli.output import json_line, naming, reporting
 from vljepa_edge.errors import InputError, VideoWarning, redacted
 from vljepa_edge.sinks.captions import Captions, Cue
+from vljepa_edge.sinks.piece_file import Piece
 from vljepa_edge.sinks.subtitles import subrip, webvtt
 from vljepa_edge.support.arguments import shown
 from vljepa_edge.support.atomic import replacing, require_writable
@@ -24,7 +26,8 @@ if TYPE_CHECKING:
 
 
 class Sink(Protocol):
-    """What is told of a stream while it runs. Methods raise OSError, naming the file, where it can't be written."""
+    """What is told of a stream while it runs. Methods raise OSError, naming the file, where it can't be written; of a
+    live stream only close() does."""
 
     def begin(self, events: EventReader) -> None:
         """The stream that it is told of, before anything else."""
@@ -63,26 +66,24 @@ class JsonLinesFile:
     """The lines of --json, each in the file as soon as it is known. What stood there goes with the first line."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: TextIO | None = None
+        self._outlet = file_outlet(path, "lines")
 
     def begin(self, events: EventReader) -> None:
-        pass
+        self._outlet.live = events.source.live
 
     def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
         if line is not None:
-            self.summary(line)
+            self._put(line)
 
     def summary(self, line: Mapping[str, Any]) -> None:
-        with naming(self._path):
-            if self._file is None:
-                self._file = self._path.open("w", encoding="utf-8", buffering=1)
-            self._file.write(json_line(line))
+        self._put(line)
+        self._outlet.settle()
 
     def close(self, *, complete: bool) -> None:
-        if self._file is not None:
-            with naming(self._path):
-                self._file.close()
+        self._outlet.close()
+
+    def _put(self, line: Mapping[str, Any]) -> None:
+        self._outlet.put(lambda: Piece(json_line(line).encode("ascii")))
 
 
 class _Captioned:

@@ -9,7 +9,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -131,9 +131,8 @@ def warnings_shown() -> Iterator[None]:
         ) -> None:
             if not issubclass(category, VideoWarning):
                 others(message, category, filename, lineno, file, line)
-            elif str(message) not in _warned:
-                _warned.append(str(message))
-                print(f"warning: {message}", file=sys.stderr, flush=True)
+            else:
+                warn(str(message))
 
         warnings.simplefilter("always", VideoWarning)
         warnings.showwarning = show
@@ -141,8 +140,17 @@ def warnings_shown() -> Iterator[None]:
         yield
 
 
+def warn(message: str) -> None:
+    """One `warning: ...` line on stderr, once, which is kept for `video_warnings`. Where stderr can't take it, as a log
+    on a full disk, the command goes on."""
+    if message not in _warned:
+        _warned.append(message)
+        with suppress(OSError):
+            print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
 def video_warnings() -> dict[str, list[str]]:
-    """A key of a command's JSON: what of its sources could not be read."""
+    """A key of a command's JSON: what of its sources could not be read, and of its outputs not be written."""
     return {"warnings": list(_warned)}
 
 
