@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from vljepa_edge.errors import VLJepaError, redacted
 from vljepa_edge.serve.pictures import Tap
 from vljepa_edge.support.ending import Worker
+from vljepa_edge.support.repeats import Repeats
 from vljepa_edge.video.inputs import is_live
 from vljepa_edge.video.source import open_source
 
@@ -73,6 +74,7 @@ class Channel:
         self._last = -math.inf  # time of the newest frame
         self._stopped = threading.Event()
         self._opened: Source | None = None if self._again else self._open()
+        self._repeats = Repeats(_log, logging.ERROR)
         self._thread = Worker(self._run, name=f"vljepa-serve {name}", stop=self._stopped.set)
 
     def start(self) -> None:
@@ -141,7 +143,7 @@ class Channel:
                 self._lost = str(error)
             except Exception as error:  # of an iterable, or a fault of ours: the thread must not end unsaid
                 self._lost = f"{type(error).__name__}: {error}"
-                _log.exception("stream %s failed", self.name)
+                self._repeats.log(f"stream {self.name} failed", error)
             self._finish()
             if over:
                 self._state = "ended" if self._lost is None else "failed"

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.support.arguments import as_function
+from vljepa_edge.support.repeats import Repeats
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.stats import Tally
@@ -46,6 +47,7 @@ class Listeners:
         self._callback = None if callback is None else as_function(callback, "callback")
         self._wake = wake
         self._tally = tally
+        self._repeats = Repeats(logger, logging.WARNING)
         self._lock = threading.Lock()  # changes of subscribers
         self._subscribers: tuple[Subscriber, ...] = ()
 
@@ -79,7 +81,7 @@ class Listeners:
         """Log what failed, tell of embeddings, then of events. Errors that are not `caught` are raised. Call it with no
         lock held."""
         if output.failure is not None:
-            _log(*output.failure)
+            self._repeats.log(*output.failure)
             output.failure = None  # its traceback refers to this output
         for time, embedding, query in output.embeddings:
             for subscriber in self._subscribers:
@@ -104,8 +106,4 @@ class Listeners:
     def _failed(self, what: str, error: BaseException) -> None:
         self._tally.add("callback_errors")
         self.last_error = error
-        _log(what, error)
-
-
-def _log(what: str, error: BaseException) -> None:
-    logger.warning("%s: %s", what, error, exc_info=error)
+        self._repeats.log(what, error)

@@ -47,7 +47,9 @@ class VljepaNode final : public rclcpp::Node {
                 message.data = line;
                 publisher->publish(message);
             },
-            [logger = get_logger()](const std::string& what) { RCLCPP_WARN(logger, "%s", what.c_str()); });
+            [logger = get_logger(), clock = get_clock()](const std::string& what) {
+                RCLCPP_WARN_THROTTLE(logger, *clock, kQuiet, "%s", what.c_str());
+            });
         // As sensors publish, and the newest image only: while one is looked at, those that it makes old are let go.
         subscription_ = create_subscription<sensor_msgs::msg::Image>(
             declare_parameter<std::string>("image", "image"), rclcpp::SensorDataQoS().keep_last(1),
