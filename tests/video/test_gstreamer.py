@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from vljepa_edge.errors import EngineError, VideoError
-from vljepa_edge.video import open_source
+from vljepa_edge.video import gstreamer, open_source
+from vljepa_edge.video.frame import SourceStats
 from vljepa_edge.video.gstreamer import hidden, is_pipeline
 from vljepa_edge.video.inputs import is_live
 
@@ -40,6 +44,73 @@ def test_names_and_passwords_are_hidden() -> None:
     text = "rtspsrc location=rtsp://me:secret@host/door user-id=me user-pw=secret ! decodebin"
     assert "secret" not in hidden(text) and "=me" not in hidden(text)
     assert hidden(text).endswith("user-id=*** user-pw=*** ! decodebin")
+
+
+class Talkative:
+    """In the place of GStreamer: a pipeline whose bus gets three messages with each of its frames, and keeps them. With
+    its last frame but two it says that it failed."""
+
+    CLOCK_TIME_NONE = -1
+    State = SimpleNamespace(PLAYING="playing", NULL="null")
+    StateChangeReturn = SimpleNamespace(FAILURE="failure", ASYNC="async")
+    MessageType = SimpleNamespace(ERROR="error")
+    MapFlags = SimpleNamespace(READ="read")
+
+    def __init__(self, frames: int) -> None:
+        self.left, self.bus, self.most = frames, list[str](), 0
+
+    def __getattr__(self, name: str) -> Any:  # the pipeline, its sink, its bus and its elements in one
+        return lambda *_: self
+
+    def get_state(self, _: int) -> tuple[str, None, None]:
+        return "success", None, None
+
+    def get_name(self) -> str:
+        return "camera"
+
+    def emit(self, *_: object) -> Any:
+        if self.left == 0:
+            return None
+        self.left -= 1
+        self.bus += ["level"] * 3 + ["error"] * (self.left == 2)
+        self.most = max(self.most, len(self.bus))
+        caps = SimpleNamespace(get_structure=lambda _: SimpleNamespace(get_value=lambda _: 2))
+        mapped = SimpleNamespace(data=bytes(16))
+        buffer = SimpleNamespace(pts=-1, map=lambda _: (True, mapped), unmap=lambda _: None)
+        return SimpleNamespace(get_buffer=lambda: buffer, get_caps=lambda: caps)
+
+    def pop_filtered(self, kind: str) -> Any:
+        while self.bus:
+            if self.bus.pop(0) == kind:
+                return SimpleNamespace(src=self, parse_error=lambda: (SimpleNamespace(message="the cable is out"), ""))
+        return None
+
+
+def test_messages_of_elements_do_not_pile_up_and_an_error_is_told_after_the_frames_that_came(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gst = Talkative(50)
+    monkeypatch.setattr(gstreamer, "_import_gst", lambda: gst)
+    pipeline = gstreamer.Pipeline("camera ! level", SourceStats(), 5.0, threading.Event(), drop=False)
+    pictures = pipeline.pictures()
+    assert len([next(pictures) for _ in range(50)]) == 50
+    with pytest.raises(VideoError, match="camera: the cable is out"):
+        next(pictures)
+    assert gst.most <= 4
+
+
+@installed
+def test_messages_of_real_elements_do_not_pile_up() -> None:
+    text = "audiotestsrc ! level interval=1000000 ! fakesink videotestsrc ! video/x-raw,width=32,height=32"
+    pipeline = gstreamer.Pipeline(text, SourceStats(), 5.0, threading.Event(), drop=False)
+    pictures = pipeline.pictures()
+    for _ in itertools.islice(pictures, 500):
+        pass
+    bus, waiting = pipeline._pipeline.get_bus(), 0
+    while bus.pop() is not None:
+        waiting += 1
+    pictures.close()
+    assert waiting < 500
 
 
 @installed

@@ -70,18 +70,21 @@ class Pipeline:
         Closes it at the end."""
         clock = LiveClock(self._stats, _USUAL_INTERVAL)
         seen = time.monotonic()
+        failure: str | None = None
         try:
             while not self._stopped.is_set():
                 sample = self._sink.emit("try-pull-sample", round(_CHECK * _SECOND))
                 now = time.monotonic()
+                # On every pass: elements may post messages with each frame, and nobody else takes them.
+                failure = self._failure() or failure
                 if sample is not None:
                     seen = now
                     self._stats.frames_decoded += 1
                     stamp = sample.get_buffer().pts
                     known = stamp != self._gst.CLOCK_TIME_NONE
                     yield Picture(self._image(sample), clock.place(stamp / _SECOND if known else None, now))
-                elif (reason := self._failure()) is not None:
-                    raise VideoError(self.name, reason)
+                elif failure is not None:
+                    raise VideoError(self.name, failure)
                 elif self._sink.get_property("eos"):
                     return
                 elif now - seen > self._timeout:
@@ -102,7 +105,7 @@ class Pipeline:
             raise VideoError(self.name, self._failure() or f"no frame came within {self._timeout:g} s")
 
     def _failure(self) -> str | None:
-        """What an element said went wrong, if one did."""
+        """What an element said went wrong, if one did. Takes the messages up to there off the bus."""
         message = self._pipeline.get_bus().pop_filtered(self._gst.MessageType.ERROR)
         return None if message is None else f"{message.src.get_name()}: {hidden(message.parse_error()[0].message)}"
 
