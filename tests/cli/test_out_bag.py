@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,7 +16,9 @@ from mcap_ros2.decoder import DecoderFactory
 from rosbags.highlevel import AnyReader
 
 from tests.cli.conftest import Vljepa, cut_off
+from tests.sinks.small_disk import SmallFile
 from tests.video.bags import BEGIN, numbered, write_mcap
+from vljepa_edge.cli.out_bag import BagFile
 from vljepa_edge.model import Model
 
 
@@ -99,15 +103,73 @@ def test_a_full_disk_is_one_line_that_names_the_file(vljepa: Vljepa, video: Path
     assert run.err.splitlines()[-1] == f"error: {out}: No space left on device"
 
 
-def test_a_write_that_fails_leaves_what_was_there(
-    vljepa: Vljepa, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+class Disk:
+    """Where the file is written. Each event asks for less than a thousand bytes, the end for less than that."""
 
-    monkeypatch.setattr("vljepa_edge.sinks.event_bag.EventBag.add", full)
+    room = 1 << 40
+    file: SmallFile
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
+    given, plain = Disk(), Path.open
+
+    def small(path: Path, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        if (path.suffix, mode) != (".mcap", "wb"):
+            return plain(path, mode, *rest, **named)
+        given.file = SmallFile(str(path), "wb")
+        given.file.room = given.room
+        return given.file
+
+    monkeypatch.setattr(Path, "open", small)
+    return given
+
+
+def test_of_a_file_a_full_disk_ends_the_stream_and_what_was_written_is_complete(
+    vljepa: Vljepa, video: Path, tmp_path: Path, disk: Disk
+) -> None:
     out = tmp_path / "events.mcap"
     out.write_text("before")
-    run = vljepa("stream", video, "--out", out)
-    assert run.status == 1 and f"error: {out}: No space left on device" in run.err
-    assert out.read_text() == "before" and os.listdir(tmp_path) == [out.name]
+    disk.room = 3600
+    run = vljepa("stream", video, "--policy", "uniform:period=1", "--json", "--out", out)
+    assert run.status == 1 and run.err == f"error: {out}: No space left on device\n"
+    for read in (by_foxglove, by_rosbags):
+        assert [message.event for message in read(out)] == run.json_lines and 1 <= len(run.json_lines) < 9
+    assert os.listdir(tmp_path) == [out.name]
+
+
+def test_of_a_camera_the_file_is_complete_at_any_time_and_has_what_waited_for_room(tmp_path: Path, disk: Disk) -> None:
+    out, bag = tmp_path / "events.mcap", BagFile(tmp_path / "events.mcap")
+    bag.begin(a_stream(live=True))
+    for number in range(20):
+        if disk.room < 1 << 40:
+            disk.file.room = disk.room
+        bag.event(an_event(number), {"number": number, "text": "x" * 300})
+        read = [message.event["number"] for message in by_foxglove(out)]
+        assert read == [message.event["number"] for message in by_rosbags(out)] == list(range(len(read)))
+        assert len(read) == min(number, 5) + 1
+        disk.room = 1 << 40 if number < 5 else out.stat().st_size + 100
+    disk.file.room = 1 << 40
+    bag.close(complete=False)
+    assert [message.event["number"] for message in by_foxglove(out)] == list(range(20))
+
+
+def test_a_pipe_gets_a_complete_file(tmp_path: Path) -> None:
+    out, copy = tmp_path / "events.mcap", tmp_path / "copy.mcap"
+    os.mkfifo(out)
+    with copy.open("wb") as target, subprocess.Popen(["cat", str(out)], stdout=target):
+        bag = BagFile(out)
+        bag.begin(a_stream(live=False))
+        for number in range(3):
+            bag.event(an_event(number), {"number": number})
+        bag.close(complete=True)
+    assert [message.event["number"] for message in by_foxglove(copy)] == [0, 1, 2]
+
+
+def a_stream(*, live: bool, epoch_ns: int | None = None) -> Any:
+    return SimpleNamespace(source=SimpleNamespace(live=live, stats=SimpleNamespace(epoch_ns=epoch_ns)))
+
+
+def an_event(decided_at: float, latency: float = 0.0) -> Any:
+    """latency: seconds from the frame to now."""
+    return SimpleNamespace(decided_at=decided_at, latency_ms={"total": 1e3 * latency})
