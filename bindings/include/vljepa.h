@@ -202,7 +202,7 @@ VLJEPA_API vljepa_status vljepa_stream_open(const vljepa_model* model, const vlj
 typedef void (*vljepa_event_callback)(const vljepa_event* event, void* user);
 
 /* A stream with a worker of its own: vljepa_stream_push() copies a frame that is due into a queue and returns, and where the
- * worker can't keep up the latest frames win. When no frame comes for longer than `gap` of the machine's clock, the open
+ * worker can't keep up the latest frames win. When no good frame comes for longer than `gap` of the machine's clock, the open
  * segments close and an event VLJEPA_STALLED follows. A frame that fails is counted in `errors`, and told of by the log and
  * vljepa_stream_last_error(). Events go to `callback`, which may be NULL, and to vljepa_stream_poll(). */
 VLJEPA_API vljepa_status vljepa_stream_open_live(const vljepa_model* model, const vljepa_stream_params* params,
@@ -251,7 +251,7 @@ typedef struct {
     int64_t dropped;         /* live: frames that made way in a full queue for newer ones, or waited when it was closed */
     int64_t stale;           /* live: frames that waited for longer than max_staleness */
     int64_t hops_put_off;    /* live: frames at which a hop was due and was not made, as newer ones waited */
-    int64_t stalls;          /* live: times that no frame came for longer than the gap */
+    int64_t stalls;          /* live: times that no good frame came for longer than the gap */
     int64_t callback_errors; /* exceptions of callbacks that are written in C++ */
     int64_t unpolled;        /* events that fell out of those kept for polling, and went to no callback */
     uint64_t reserved[1];

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <string>
@@ -165,6 +166,25 @@ void silence_is_a_stall(const std::shared_ptr<const Model>& model) {
     std::this_thread::sleep_for(std::chrono::milliseconds(150));
     CHECK(stream.stats().stalls == 1 && stream.stats().gaps == 1);
     CHECK((told(stream.poll()) == std::vector<std::string>{"open blue", "closed blue"}));
+}
+
+void a_frozen_camera_is_silent(const std::shared_ptr<const Model>& model) {
+    StreamOptions options = live();
+    options.gap = 0.1;
+    for (const double step : {0.0, -0.001, std::numeric_limits<double>::quiet_NaN(), 0.01}) {
+        const Picture picture = step > 0.0 ? Picture{} : kRed.picture();
+        Stream stream(model, one(), options);
+        stream.push(kRed.picture(), 5.0);
+        int pushed = 0;
+        wait_until([&] {
+            try {
+                stream.push(picture, 5.0 + ++pushed % 50 * step);
+            } catch (const FrameError&) {
+            }
+            return stream.stats().stalls == 1;
+        });
+        CHECK(stream.stats().encoded == 1);
+    }
 }
 
 void a_graph_that_fails_is_counted_and_kept(const std::shared_ptr<const Model>& model, Behaviour& behaviour) {
@@ -447,6 +467,7 @@ int main() {
     hops_are_left_out_before_frames(model, behaviour);
     a_frame_that_waits_too_long_is_stale(model, behaviour);
     silence_is_a_stall(model);
+    a_frozen_camera_is_silent(model);
     a_graph_that_fails_is_counted_and_kept(model, behaviour);
     bad_frames_are_errors_of_push(model);
     a_listener_may_do_anything_but_end_it(model);

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import logging
+import math
 import sys
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +23,7 @@ from tests.streaming.test_stream import embeddings_of, facts, run
 from tests.streaming.test_times import assert_adds_up
 from tests.streaming.wrapped import WrappedEngine
 from vljepa_edge.bundle.store import Bundle
-from vljepa_edge.errors import EngineError, InputError
+from vljepa_edge.errors import EngineError, FrameError, InputError
 from vljepa_edge.model import Model
 from vljepa_edge.streaming.event import Event
 from vljepa_edge.streaming.queue import LatestQueue
@@ -387,6 +390,26 @@ def test_a_camera_that_falls_silent_is_reported_without_another_frame(model: Mod
         assert [(e.status, e.start) for e in events[5:7]] == [("open", 5.0)] * 2
     assert (stream.stats().stalls, stream.stats().gaps) == (1, 1)
     assert stream.stats().decodes == stream.stats().events - 1
+
+
+@pytest.mark.parametrize(
+    ("image", "times"),
+    [(IMAGE, itertools.repeat(0.0)), (IMAGE, itertools.repeat(math.nan)), (IMAGE, itertools.cycle([-0.1, -0.2])),
+     (None, itertools.count(0.02, 0.02))],
+    ids=["repeats its last stamp", "stamps no number", "runs backwards", "gives no frames"],
+)  # fmt: skip
+def test_a_frozen_camera_is_silent(model: Model, image: object, times: Iterator[float]) -> None:
+    with model.open_stream(live=True, gap=0.3) as stream:
+        stream.push(IMAGE, 0.0)
+        for _ in range(250):
+            with suppress(FrameError):
+                stream.push(image, next(times))  # type: ignore[arg-type]
+            if stream.stats().stalls:
+                break
+            time.sleep(0.02)
+        stats = stream.stats()
+        assert (stats.encoded, stats.stalls) == (1, 1)
+        assert [event.status for event in stream.poll()] == ["open", "closed", "stalled"]
 
 
 @pytest.mark.parametrize("when", ["before the first frame", "after flush", "after reset"])

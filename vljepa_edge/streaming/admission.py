@@ -21,6 +21,7 @@ class Admission:
     """Counts frames out, or makes them ready and numbers them. For one thread at a time."""
 
     def __init__(self, fps: float, gap: float, tally: Tally) -> None:
+        self.arrived = perf_counter()  # when the newest frame came that was good, due or not
         self._sampler = Sampler(fps, gap)
         self._tally = tally
         self._admitted = 0  # number of the newest frame
@@ -39,6 +40,8 @@ class Admission:
         verdict = self._sampler.judge(seconds)
         if verdict != "due":
             self._tally.add(verdict)
+            if verdict == "skipped":
+                self.arrived = called
             if verdict not in ("restarts", "gaps"):
                 return None
             self._stretch += 1
@@ -50,6 +53,7 @@ class Admission:
         if copy and (image is frame or image.base is not None):
             image = image.copy()
         self._sampler.take(seconds)
+        self.arrived = called
         self._admitted += 1
         return Item(image, seconds, called, perf_counter(), self._admitted, self._stretch, life)
 

@@ -12,6 +12,7 @@ from vljepa_edge.streaming.queue import LatestQueue
 from vljepa_edge.support.ending import Worker, when_dropped
 
 if TYPE_CHECKING:
+    from vljepa_edge.streaming.admission import Admission
     from vljepa_edge.streaming.analysis import Item
     from vljepa_edge.streaming.options import FilledOptions
     from vljepa_edge.streaming.session import Session
@@ -22,12 +23,14 @@ _LONGEST_WAIT = 60.0  # seconds; a bound for `gap=inf`
 class Background:
     """The frames that wait, and the thread that works on them. It ends when this object is dropped."""
 
-    def __init__(self, session: Session, queue: LatestQueue[Item], options: FilledOptions) -> None:
+    def __init__(
+        self, session: Session, queue: LatestQueue[Item], admission: Admission, options: FilledOptions
+    ) -> None:
         self.queue = queue
         self._session = session
+        self._admission = admission
         self._gap = options.gap
         self._max_staleness = options.max_staleness
-        self._arrived = perf_counter()  # when the newest frame came, taken or not
         self._expects_frames = False  # whether silence would be a stall
         self.worker = Worker(serve, weakref.ref(self), queue, name="vljepa-stream", stop=queue.close)
         when_dropped(self, queue.close)
@@ -37,10 +40,6 @@ class Background:
     def is_me(self) -> bool:
         """Whether the caller is the worker, as a callback is."""
         return threading.current_thread() is self.worker
-
-    def note_arrival(self, called: float) -> None:
-        """A frame came when perf_counter() was `called`, whether it is taken or not."""
-        self._arrived = called
 
     def put(self, item: Item) -> None:
         """A frame for the worker. One that makes way for it is counted."""
@@ -81,7 +80,7 @@ class Background:
 
     def report_silence(self) -> float:
         """The worker's step when nothing waits: report a stall when it is time. Returns the seconds to wait at most."""
-        silent = perf_counter() - self._arrived
+        silent = perf_counter() - self._admission.arrived
         if not self._expects_frames or silent < self._gap:
             return self._gap if not self._expects_frames else self._gap - silent
         session, analysis = self._session, self._session.analysis

@@ -28,9 +28,10 @@ class Event:
     the first frame, one that ends with the stream (flush, or a gap in time) ends at the last frame, and no segment
     starts before the one before it has ended.
 
-    When no frame comes to a live stream for longer than its gap, the open segments are closed at the last frame, and an
-    event "stalled" follows: one for all queries, with an empty text and query, an embedding of zeros and segment -1.
-    Its `start` is the last frame, its `decided_at` the seconds of silence later. The next frame opens a segment.
+    When no good frame comes to a live stream for longer than its gap, the open segments are closed at the last frame,
+    and an event "stalled" follows: one for all queries, with an empty text and query, an embedding of zeros and
+    segment -1. Its `start` is the last frame, its `decided_at` the seconds of silence later. The next frame opens a
+    segment.
 
     Of a label that is watched for (see Stream.watch), `text` is the label, `segment` counts its sightings from 0,
     `query` and `embedding` are what was asked and predicted, `wording` is "specific", and `change` is 0. It starts and

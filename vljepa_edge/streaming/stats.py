@@ -32,7 +32,8 @@ class Counts:
     events           events made
     gaps             times that no frame came for longer than the gap, by the times of frames: the window starts again
     restarts         times that the clock jumped back: the window starts again
-    stalls           times that no frame came for longer than the gap, by the clock of this machine (live)
+    stalls           times that no good frame came for longer than the gap, by the clock of this machine (live): none at
+                     all, or only frames that were repeated, backwards, bad_times or errors
     resized          times that the size of frames changed
     callback_errors  exceptions of callbacks and subscribers
     unpolled         events that nobody received: no call returned them, no callback was called with them, and they fell

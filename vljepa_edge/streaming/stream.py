@@ -46,7 +46,7 @@ class Stream(Asking):
     with an empty text, then the error is raised.
 
     A live stream that can't keep up leaves out hops first, and drops frames only where encoding alone takes too long
-    (see Pace). When no frame comes for longer than `gap`, it reports a stall.
+    (see Pace). When no good frame comes for longer than `gap`, it reports a stall.
 
     Any thread may call any method, also while another closes the stream. A stream that is dropped without close(), or
     still open when the program ends, ends its worker by itself; frames that wait are dropped. A stream belongs to the
@@ -71,7 +71,7 @@ class Stream(Asking):
         self.live = live
         self._door = threading.RLock()  # admits frames; taken before the session's lock
         self._admission = Admission(video.fps, filled.gap, session.tally)
-        self._background = None if queue is None else Background(session, queue, filled)
+        self._background = None if queue is None else Background(session, queue, self._admission, filled)
 
     # --- frames in ---
 
@@ -90,8 +90,6 @@ class Stream(Asking):
         with session.returning() as output, self._door:
             session.check_open()
             session.tally.add("frames")
-            if self._background is not None:
-                self._background.note_arrival(called)
             item = self._admission.admit(frame, time, called, copy and self.live, session.life)
             if item is None:
                 return []

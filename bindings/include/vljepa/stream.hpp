@@ -59,7 +59,7 @@ struct StreamStats {
     std::int64_t still = 0;   // of the encoded frames, those that no graph was run for: they were as a frame before
     std::int64_t reuses = 0;  // texts that were used again in place of a decode
     std::int64_t hops_put_off = 0;  // live: frames at which a hop was due and was not made, as newer frames waited
-    std::int64_t stalls = 0;        // live: times that no frame came for longer than the gap, by the machine's clock
+    std::int64_t stalls = 0;        // live: times that no good frame came for longer than the gap, by the machine's clock
     std::int64_t callback_errors = 0;
     std::int64_t unpolled = 0;  // events that fell out of those kept for poll(), and went to no listener
 };
@@ -83,8 +83,8 @@ constexpr double kHold = 0.5;  // seconds
 /// frame.
 ///
 /// A live stream copies frames that are due into a queue of bounded length, where the latest win. When it can't keep up it
-/// leaves out hops first, and drops frames only where encoding alone takes too long. When no frame comes for longer than
-/// `gap` it closes the open segments and tells of a stall.
+/// leaves out hops first, and drops frames only where encoding alone takes too long. When no good frame comes for longer
+/// than `gap` it closes the open segments and tells of a stall.
 ///
 /// Any thread may call any method, also while another closes the stream, but for the destructor.
 class Stream {

@@ -53,8 +53,7 @@ void Stream::Impl::push(const Picture& picture, double time) {
         const std::lock_guard<std::mutex> door(door_);
         check_open();
         tally.add(&StreamStats::frames);
-        arrived_ = called;
-        if (!is_due(time)) return;
+        if (!is_due(time, called)) return;
         if (queue_) {
             Item item = queue_->spare();
             admit(picture, time, called, item);
@@ -69,9 +68,9 @@ void Stream::Impl::push(const Picture& picture, double time) {
 }
 
 // Counts the frame out where it is not.
-bool Stream::Impl::is_due(double time) {
+bool Stream::Impl::is_due(double time, Clock::time_point called) {
     switch (sampler_.judge(time)) {
-        case Verdict::skipped: tally.add(&StreamStats::skipped); return false;
+        case Verdict::skipped: tally.add(&StreamStats::skipped); arrived_ = called; return false;
         case Verdict::repeated: tally.add(&StreamStats::repeated); return false;
         case Verdict::backwards: tally.add(&StreamStats::backwards); return false;
         case Verdict::bad: tally.add(&StreamStats::bad_times); return false;
@@ -91,6 +90,7 @@ void Stream::Impl::admit(const Picture& picture, double time, Clock::time_point 
         throw;
     }
     sampler_.take(time);
+    arrived_ = called;
     item.time = time;
     item.called = called;
     item.admitted = Clock::now();

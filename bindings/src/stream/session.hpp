@@ -51,7 +51,7 @@ class Stream::Impl {
   private:
     template <typename F>
     void tell(F&& work);
-    bool is_due(double time);
+    bool is_due(double time, Clock::time_point called);
     void admit(const Picture& picture, double time, Clock::time_point called, Item& item);
     void serve();
     void work_on(Item& item);
@@ -68,7 +68,7 @@ class Stream::Impl {
     std::atomic<std::int64_t> life_{0};
     std::atomic<bool> is_closed_{false};
     std::atomic<bool> expects_frames_{false};       // whether silence would be a stall
-    std::atomic<Clock::time_point> arrived_;        // when the newest frame came, taken or not
+    std::atomic<Clock::time_point> arrived_;        // when the newest frame came that was good, due or not
     std::optional<LatestQueue<Item>> queue_;
     Analysis analysis_;  // guarded by work_
     mutable std::mutex door_;
