@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from vljepa_edge.store.entry import Entry
+from vljepa_edge.store.room import RESERVE
 from vljepa_edge.streaming.event import Event, Status
 
 
@@ -39,5 +40,5 @@ def pair(first: int, start: float, end: float, picture: bytes | None = b"jpeg", 
 
 
 def taken(folder: Path) -> int:
-    """Bytes of all files in a folder."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    """Bytes of all files in a folder, without the room that is held back."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file() and file.name != RESERVE)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _OURS = re.compile(r"(\.[0-9a-f]{8}\.)?[0-9]{1,19}\.(mp4|mkv)")  # the name of a clip, or of one that is being written
 
+_A_PACKET, _A_FILE = 64, 16_384  # bytes that a container has for each, at most about
+
 
 @dataclass(frozen=True)
 class Clip:
@@ -32,6 +34,11 @@ class Clip:
     def end(self) -> float:
         """Time of the last frame."""
         return self.start + self.cut.end - self.cut.start
+
+    @property
+    def size(self) -> int:
+        """Bytes of its file, about."""
+        return sum(shown.packet.data.size + _A_PACKET for shown in self.cut.packets) + _A_FILE
 
 
 def write_clip(connection: sqlite3.Connection, folder: Path, clip: Clip) -> None:

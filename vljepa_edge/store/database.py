@@ -11,6 +11,7 @@ from vljepa_edge.errors import StoreError
 
 FILE = "events.db"
 CLIPS = "clips"  # a folder beside it
+LOG = 1 << 20  # bytes that the write-ahead log stays near
 SCHEMA = 1
 _APPLICATION = 0x564C4A45  # "VLJE": tells a store from another program's SQLite file
 _MAGIC = b"SQLite format 3\0"
@@ -64,9 +65,10 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
                 connection.execute(f"PRAGMA user_version = {SCHEMA}")
         connection.execute("PRAGMA journal_mode = WAL").fetchall()
         connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = FAST").fetchall()  # else a deletion writes zeros over all of it
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA wal_autocheckpoint = 256")  # pages: the log stays near 1 MB
-        connection.execute("PRAGMA journal_size_limit = 1048576")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG // 4096}")  # pages
+        connection.execute(f"PRAGMA journal_size_limit = {LOG}")
     except BaseException:
         connection.close()
         raise

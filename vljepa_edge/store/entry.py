@@ -24,6 +24,7 @@ _TOLD = (
 _SELECTED = ", ".join(f'event."{name}"' for name in ("id", "begun", "stream", "at", *_TOLD, "latency_ms"))
 RECORDS = f"SELECT {_SELECTED}, event.interrupted, picture.event FROM event LEFT JOIN picture ON picture.event = "
 RECORDS += "coalesce(event.begun, event.id)"
+_A_ROW = 8192  # bytes, with its share of the indices
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,11 @@ class Entry:
     at: float
     event: Event
     picture: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of it in the file, at most about."""
+        return _A_ROW + len(self.picture or b"")
 
 
 def write(connection: sqlite3.Connection, entry: Entry, model: int) -> None:

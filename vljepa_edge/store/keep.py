@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,10 +10,12 @@ from pathlib import Path
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.store.database import CLIPS, FILE, transaction
+from vljepa_edge.store.room import HELD, hold
 
 LEAST = 8_000_000  # bytes; below, the write-ahead log would be a large part
 _BATCH = 100  # things in a transaction, so that no reader and no event waits for long
 _FEW = 5  # the same where it is looked after each whether the rest fits: one may have a large clip
+_PART = 256  # pages that are given back in a transaction, so that the log stays near 1 MB
 _AIM = 0.9  # of the size that may be: not at every event some make way
 
 # What may be forgotten: that of which the end was told, or which has none. What still goes on may not: its end, told
@@ -55,8 +58,23 @@ def forget(connection: sqlite3.Connection, folder: Path, keep: Keep, now: float)
             if not count:
                 break
             gone += count
-    if gone:
+    _give_back(connection)
+    return gone
+
+
+def make_room(connection: sqlite3.Connection, folder: Path, wanted: int) -> int:
+    """Forget the oldest that are over, so that a full disk has `wanted` bytes more, and room is held back again; how
+    much that was: nothing, where all of it would not be enough."""
+    _give_back(connection)
+    before, gone = _used(connection), 0
+    if wanted + HELD - shutil.disk_usage(folder).free > before:
+        return 0
+    while count := _forget(connection, folder, _OLDEST):
+        gone += count
         _give_back(connection)
+        freed = before - _used(connection)
+        if freed >= wanted and (hold(folder) or freed >= wanted + HELD):  # or another program takes what is freed
+            break
     return gone
 
 
@@ -75,8 +93,10 @@ def _forget(connection: sqlite3.Connection, folder: Path, which: str, *given: fl
 
 
 def _give_back(connection: sqlite3.Connection) -> None:
-    """Return free pages of the file to the disk."""
-    connection.executescript("PRAGMA incremental_vacuum")  # execute() would stop after its first page
+    """Return free pages of the file to the disk, and the log. A part at a time: the log has what is moved meanwhile."""
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    for _ in range(0, free, _PART):
+        connection.executescript(f"PRAGMA incremental_vacuum({_PART})")  # execute() would stop after its first page
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import logging
 import os
 import sqlite3
@@ -11,15 +9,17 @@ import threading
 import time
 from collections import deque
 from contextlib import suppress
-from pathlib import Path
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from vljepa_edge.errors import StoreError
 from vljepa_edge.store.clips import Clip, sweep, write_clip
-from vljepa_edge.store.database import FILE, open_for_writing, transaction
+from vljepa_edge.store.database import FILE, LOG, open_for_writing, transaction
 from vljepa_edge.store.entry import Entry, close_interrupted, newest, write
-from vljepa_edge.store.keep import Keep, forget, too_large
+from vljepa_edge.store.folder import identity, lock
+from vljepa_edge.store.keep import Keep, forget, make_room, too_large
 from vljepa_edge.store.reader import StoreReader
+from vljepa_edge.store.room import hold, is_full, release
 from vljepa_edge.support.arguments import as_path
 from vljepa_edge.support.ending import Worker
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from vljepa_edge.perception.perception import Perception
 
 State = Literal["ok", "full", "failing"]
-"""Of a store: what came is on the disk; there is no room for it; it can't be written for another reason."""
+"""Of a store: what came is on the disk; there is no room for it, although the oldest made way; it can't be written for
+another reason."""
 
 WAITING_CLIPS = 4  # the same of clips; each may have 64 MB
 WAITING = 512  # events that may wait for the disk; with pictures about 15 MB
@@ -42,8 +43,8 @@ _log = logging.getLogger(__name__)
 class EventStore:
     """Events in a folder, of one process at a time. Any thread may call it, and only the first call waits for the disk.
 
-    While the disk is full or fails, the newest 512 events wait, those before them are lost and counted, and the log
-    says so once. It goes on by itself.
+    On a full disk the oldest make way. While it is full nevertheless, or fails, the newest 512 events wait, those
+    before them are lost and counted, and the log says so once. It goes on by itself.
     """
 
     def __init__(self, folder: str | os.PathLike[str], model: Perception, keep: Keep | None = None) -> None:
@@ -65,12 +66,13 @@ class EventStore:
         self._waiting: deque[Entry] = deque()
         self._clips: deque[Clip] = deque()
         self._clips_failed = False  # the newest one, so that it is said once
+        self._made_way = False  # and that the oldest do
         self._seen: dict[str, tuple[float, float]] = {}  # by stream, what is to be noted
         self._stopping = False
         self._next_seen = self._next_forget = 0.0
         self._connection: sqlite3.Connection | None = None
         self._file: tuple[int, int] | None = None  # which one the connection is to
-        self._lock: int | None = _lock(self.folder)
+        self._lock: int | None = lock(self.folder)
         try:
             self._try_first()
         except BaseException:
@@ -122,21 +124,23 @@ class EventStore:
         try:
             self._open()
         except (sqlite3.Error, OSError) as error:
-            kind = _kind(error)
-            if kind != "full":
+            if not is_full(error, self.folder):
                 raise StoreError(self.folder / FILE, f"can't be written: {error}") from error
-            self._trouble(error)
+            try:
+                self._make_room()
+            except (sqlite3.Error, OSError) as still:
+                self._trouble(still)
 
     def _open(self) -> sqlite3.Connection:
         """The connection, which is made where there is none, or its file was removed. On one thread at a time."""
         path, is_first = self.folder / FILE, self._file is None
         if self._connection is not None:
-            if _identity(path) == self._file:
+            if identity(path) == self._file:
                 return self._connection
             _log.warning("the store %s was removed or moved away; it begins again", self.folder)
             self._release()
         if self._lock is None:
-            self._lock = _lock(self.folder)
+            self._lock = lock(self.folder)
         connection = open_for_writing(path)
         try:
             with transaction(connection):
@@ -146,7 +150,7 @@ class EventStore:
                 close_interrupted(connection)
                 sweep(connection, self.folder)
             self._first_free = newest(connection) + 1
-            self._file = _identity(path)
+            self._file = identity(path)
         except BaseException:
             connection.close()
             raise
@@ -158,7 +162,7 @@ class EventStore:
             stopping = self._stopping  # before the work: what waits when it is set is written, or tried to be
             trouble = False
             try:
-                self._write(self._open())
+                self._work()
                 self._fine()
             except Exception as error:  # of whatever type: the thread must not end unsaid
                 trouble = True
@@ -171,6 +175,39 @@ class EventStore:
                 else:
                     self._changed.wait_for(lambda: self._stopping or self._waiting or self._clips, _SEEN)
         self._end()
+
+    def _work(self) -> None:
+        """Write what there is. On a full disk room is made, once for each event that finds none."""
+        tried = -1
+        while True:
+            try:
+                self._write(self._open())
+                return
+            except Exception as error:
+                with self._changed:
+                    first = self._waiting[0].number if self._waiting else 0
+                if first == tried or not is_full(error, self.folder):
+                    raise
+                tried = first
+                self._make_room()
+
+    def _make_room(self, clip: Clip | None = None) -> sqlite3.Connection:
+        """Forget on a full disk what is too old, or else as much of the oldest as the clip, or what waits, takes: it
+        may be another program that fills the disk. The connection."""
+        with self._changed:
+            takes = clip.size if clip is not None else sum(entry.size for entry in islice(self._waiting, _AT_ONCE))
+        release(self.folder)
+        try:
+            connection = self._open()
+            gone = forget(connection, self.folder, self._keep, time.time())
+            if takes and not gone:
+                gone = make_room(connection, self.folder, takes + min(takes, LOG))
+                if gone and not self._made_way:
+                    _log.warning("the disk of the store %s is full; from now on the oldest make way", self.folder)
+                    self._made_way = True
+        finally:
+            hold(self.folder)
+        return connection
 
     def _write(self, connection: sqlite3.Connection) -> None:
         for _ in range(_AT_ONCE):
@@ -200,6 +237,8 @@ class EventStore:
             self._next_seen = now + _SEEN
         if now >= self._next_forget or too_large(connection, self.folder, self._keep):
             forget(connection, self.folder, self._keep, time.time())
+            if not hold(self.folder):
+                make_room(connection, self.folder, 0)
             self._next_forget = now + _FORGET
 
     def _write_clips(self, connection: sqlite3.Connection) -> None:
@@ -209,7 +248,7 @@ class EventStore:
             if clip is None:
                 return
             try:
-                write_clip(connection, self.folder, clip)
+                self._write_clip(connection, clip)
                 self._clips_failed = False
             except Exception as error:  # PyAV's are of many types
                 self.lost_clips += 1
@@ -217,13 +256,20 @@ class EventStore:
                     _log.warning("the store %s can't take a clip (%s); its events are kept", self.folder, error)
                 self._clips_failed = True
 
+    def _write_clip(self, connection: sqlite3.Connection, clip: Clip) -> None:
+        try:
+            write_clip(connection, self.folder, clip)
+        except Exception as error:
+            if not is_full(error, self.folder):
+                raise
+            write_clip(self._make_room(clip), self.folder, clip)
+
     def _trouble(self, error: Exception) -> None:
-        kind = _kind(error)
         if self.state == "ok":
             _log.warning(
                 "the store %s can't be written (%s); streams go on, and events wait for it", self.folder, error
             )
-        self.state = kind
+        self.state = "full" if is_full(error, self.folder) else "failing"
 
     def _fine(self) -> None:
         if self.state != "ok":
@@ -252,36 +298,3 @@ class EventStore:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-
-
-def _lock(folder: Path) -> int:
-    """A handle that keeps other processes from writing into a folder, which is made. The system releases it however a
-    process ends. Raises StoreError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise StoreError(folder, f"can't be a store: {error.strerror}") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise StoreError(folder, "another process writes into it; stop that one, or name another folder") from error
-    except OSError as error:  # of a file system without locks, as some of other machines are
-        os.close(handle)
-        raise StoreError(folder, f"can't be locked ({error.strerror}); name a folder of a local disk") from error
-    return handle
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another one that takes its place; None where there is none."""
-    try:
-        about = path.stat()
-    except FileNotFoundError:
-        return None
-    return about.st_dev, about.st_ino
-
-
-def _kind(error: Exception) -> State:
-    full = "disk is full" in str(error) or getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-    return "full" if full else "failing"
