@@ -1,6 +1,6 @@
 """A dora node: images in on `image`, events out on `event`, each as one line of JSON. Run by dataflow.yml.
 
-A text on the input `query` asks something else from then on.
+A text on `query` asks something else from then on. A timer on `tick` sends what is found between two images.
 """
 
 import os
@@ -9,7 +9,7 @@ import pyarrow as pa
 from dora import Node
 
 import vljepa_edge
-from vljepa_edge.robots.arrow import arrow_frame, arrow_time
+from vljepa_edge.robots.arrow import arrow_frame, arrow_text, arrow_time
 from vljepa_edge.robots.watcher import Watcher
 
 lines: list[str] = []  # of the stream's thread; dora's node is for this one
@@ -24,15 +24,16 @@ def send() -> None:
 
 
 for message in node:
-    if message["type"] == "INPUT":
-        value, metadata = message["value"], message["metadata"]
-        try:
-            if message["id"] == "query":
-                watcher.change(query=value[0].as_py())
-            else:
-                watcher.see(lambda value=value, metadata=metadata: arrow_frame(value, metadata), arrow_time(metadata))
-        except vljepa_edge.VLJepaError as error:
-            print(error, flush=True)
+    about = (message["type"], message.get("id"))
+    if about == ("INPUT_CLOSED", "image"):
+        break  # the timer goes on
+    try:
+        if about == ("INPUT", "image"):
+            watcher.see(lambda m=message: arrow_frame(m["value"], m["metadata"]), arrow_time(message["metadata"]))
+        elif about == ("INPUT", "query"):
+            watcher.change(query=arrow_text(message["value"]))
+    except vljepa_edge.VLJepaError as error:
+        print(error, flush=True)
     send()
 watcher.close()
 send()

@@ -11,7 +11,7 @@ import pytest
 
 from tests.video.bags import compressed
 from vljepa_edge.errors import FrameError, InputError
-from vljepa_edge.robots.arrow import arrow_frame, arrow_time
+from vljepa_edge.robots.arrow import arrow_frame, arrow_text, arrow_time
 
 SEEN = np.random.default_rng(0).integers(0, 256, (6, 8, 3), np.uint8)
 META = {"encoding": "rgb8", "width": 8, "height": 6, "timestamp": "of dora", "primitive": "image"}
@@ -64,3 +64,22 @@ def test_the_time_is_that_of_dora() -> None:
     for metadata in ({}, {"timestamp": 5}):
         with pytest.raises(InputError, match="metadata must have a timestamp"):
             arrow_time(metadata)
+
+
+def test_a_text_is_the_one_of_its_array() -> None:
+    assert arrow_text(pa.array(["What moves?"])) == arrow_text(pa.array(["What moves?"], pa.large_string()))
+    assert arrow_text(pa.array(["no", "What moves?"]).slice(1)) == "What moves?"
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        (pa.array([], pa.string()), "0 of string"),
+        (pa.array(["a", "b"]), "2 of string"),
+        (pa.array([None], pa.string()), "1 of string"),
+        (pa.array([1]), "1 of int64"),
+    ],
+)
+def test_what_is_no_text_is_an_input_error(value: Any, got: str) -> None:
+    with pytest.raises(InputError, match=f"a text must be an array of one text, got {got}"):
+        arrow_text(value)

@@ -1,4 +1,4 @@
-"""The dataflow of examples/dora runs in dora. Needs `pip install dora-rs`; without it these tests skip."""
+"""The dataflow of examples/dora. Running it in dora needs `pip install dora-rs`; without it that test skips."""
 
 from __future__ import annotations
 
@@ -6,15 +6,22 @@ import importlib.util
 import json
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
+import vljepa_edge
 from tests.cli.conftest import write_video
+from vljepa_edge.robots import watcher
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "dora"
 
@@ -28,7 +35,53 @@ def test_the_dataflow_names_nodes_that_are_there_and_inputs_that_are_sent() -> N
         for output in node.get("outputs", ()):
             assert f'send_output("{output}"' in source
         for given in node.get("inputs", {}).values():
-            assert (given["source"] if isinstance(given, dict) else given) in sent
+            came_from = given["source"] if isinstance(given, dict) else given
+            assert came_from in sent or came_from.startswith("dora/timer/")
+
+
+class Flow:
+    """In the place of dora's node and of the watcher: messages in, and what was sent and asked."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.asked: list[str] = []
+        self._publish: Callable[[str], object] = print
+
+    def watcher(self, model: object, publish: Callable[[str], object]) -> Flow:
+        self._publish = publish
+        return self
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        tick, query = {"type": "INPUT", "id": "tick"}, {"type": "INPUT", "id": "query"}
+        yield tick
+        self._publish("stalled")
+        yield tick
+        assert self.sent == ["stalled"]
+        yield query | {"value": pa.array([], pa.string())}
+        yield query | {"value": pa.array(["What moves?"])}
+        yield {"type": "INPUT_CLOSED", "id": "image"}
+        raise AssertionError("the timer keeps the node for ever")
+
+    def send_output(self, _: str, value: pa.Array) -> None:
+        self.sent += value.to_pylist()
+
+    def change(self, query: str) -> None:
+        self.asked.append(query)
+
+    def close(self) -> None:
+        self._publish("the last")
+
+
+def test_events_between_images_are_sent_at_a_tick_and_a_query_that_is_no_text_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flow = Flow()
+    monkeypatch.setitem(sys.modules, "dora", SimpleNamespace(Node=lambda: flow))
+    monkeypatch.setattr(vljepa_edge, "load", lambda _: None)
+    monkeypatch.setattr(watcher, "Watcher", flow.watcher)
+    runpy.run_path(str(EXAMPLE / "watch.py"))
+    assert flow.asked == ["What moves?"] and flow.sent == ["stalled", "the last"]
+    assert "a text must be an array of one text, got 0 of string" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(importlib.util.find_spec("dora") is None, reason="dora-rs is not installed")

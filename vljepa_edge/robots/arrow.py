@@ -1,4 +1,4 @@
-"""Images as Arrow arrays with metadata, as dora's nodes send them."""
+"""Images as Arrow arrays with metadata, and texts, as dora's nodes send them."""
 
 from __future__ import annotations
 
@@ -43,6 +43,14 @@ def arrow_frame(value: pa.Array, metadata: Mapping[str, Any]) -> av.VideoFrame |
         raise FrameError(f"{width} x {height} in {encoding} must have {row * rows} bytes of data, got {data.size}")
     message = SimpleNamespace(encoding=encoding, width=width, height=height, step=row, data=data)
     return image_frame(cast(ImageMessage, message))
+
+
+def arrow_text(value: pa.Array) -> str:
+    """The one text of an array. Raises InputError for an array that holds anything else."""
+    held = value[0].as_py() if len(value) == 1 else None
+    if not isinstance(held, str):
+        raise InputError(f"a text must be an array of one text, got {len(value)} of {value.type}")
+    return held
 
 
 def arrow_time(metadata: Mapping[str, Any]) -> float:
