@@ -61,14 +61,14 @@ def test_the_age_of_what_was_seen_is_that_of_its_end(connection: sqlite3.Connect
 def test_what_goes_on_makes_way_last_where_there_is_too_much(connection: sqlite3.Connection, tmp_path: Path) -> None:
     size = Keep(None, 8_000_000)
     write(connection, began(1, NOW), 1)
-    for number in range(2, 402, 2):
-        for entry in pair(number, 1.0, 2.0, picture=bytes(50_000), at=NOW):
+    for number in range(2, 82, 2):
+        for entry in pair(number, 1.0, 2.0, picture=bytes(300_000), at=NOW):
             write(connection, entry, 1)
     forget(connection, tmp_path, size, NOW)
     kept = [found["id"] for found in StoreReader(tmp_path).events()]
-    assert kept == [1, *range(kept[1], 402)] and 100 < kept[1] < 200
-    for number in range(402, 602):  # the end of none of them comes
-        write(connection, began(number, NOW, bytes(50_000)), 1)
+    assert kept == [1, *range(kept[1], 82)] and 34 <= kept[1] <= 48
+    for number in range(82, 122):  # the end of none of them comes
+        write(connection, began(number, NOW, bytes(300_000)), 1)
     forget(connection, tmp_path, size, NOW)
     left = [found["id"] for found in StoreReader(tmp_path).events()]
-    assert left == list(range(left[0], 602)) and left[0] > 402 and (tmp_path / FILE).stat().st_size < 8_000_000
+    assert left == list(range(left[0], 122)) and left[0] > 82 and (tmp_path / FILE).stat().st_size < 8_000_000

@@ -265,16 +265,16 @@ def test_what_is_too_old_is_forgotten(model: Model, tmp_path: Path) -> None:
     for number in range(1, 301, 2):
         for entry in pair(number, number, number + 1.0, picture=b"x" * 20_000, at=NOW - 8 * DAY):
             with_old.put(entry)
-    for entry in pair(301, 1.0, 2.0, at=NOW - 6 * DAY):
+    for entry in (*pair(301, 1.0, 2.0, at=NOW - 6 * DAY), *pair(303, 1.0, 2.0, at=NOW - 2.0)):
         with_old.put(entry)
-    until(lambda: len(with_old.reader.events()) == 302)
+    until(lambda: len(with_old.reader.events()) == 304)
     with_old.close()
     full = taken(tmp_path)
     store = EventStore(tmp_path, model)
-    until(lambda: len(store.reader.events()) == 2)
+    until(lambda: len(store.reader.events()) == 4)
     store.close()
-    assert [found["id"] for found in store.reader.events()] == [301, 302]
-    assert rows(tmp_path, "SELECT event FROM picture") == [(301,)]
+    assert [found["id"] for found in store.reader.events()] == [301, 302, 303, 304]
+    assert rows(tmp_path, "SELECT event FROM picture") == [(301,), (303,)]
     assert full > 3_000_000 and taken(tmp_path) < 200_000  # the disk has it back
 
 

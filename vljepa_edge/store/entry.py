@@ -109,6 +109,12 @@ def newest(connection: sqlite3.Connection) -> int:
     return int(found)
 
 
+def last_time(connection: sqlite3.Connection) -> float | None:
+    """Unix time at which the newest event was told; None where there is none."""
+    found = connection.execute("SELECT at FROM event ORDER BY id DESC LIMIT 1").fetchone()
+    return None if found is None else float(found[0])
+
+
 def as_record(row: tuple[Any, ...]) -> dict[str, Any]:
     """What clients are told of an event, out of a row of RECORDS. `interrupted` is there where it is so."""
     ident, begun, stream, at, *told, latency, interrupted, pictured = row

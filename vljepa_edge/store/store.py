@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 from vljepa_edge.errors import StoreError
 from vljepa_edge.store.clips import Clip, sweep, write_clip
+from vljepa_edge.store.clock import LastingClock
 from vljepa_edge.store.database import FILE, LOG, open_for_writing, transaction
-from vljepa_edge.store.entry import Entry, close_interrupted, newest, write
+from vljepa_edge.store.entry import Entry, close_interrupted, last_time, newest, write
 from vljepa_edge.store.folder import identity, lock
 from vljepa_edge.store.keep import Keep, forget, make_room, too_large
 from vljepa_edge.store.reader import StoreReader
@@ -147,6 +148,7 @@ class EventStore:
                 connection.execute("INSERT OR IGNORE INTO model (digest, name, width) VALUES (?, ?, ?)", self._model)
             (self._row,) = connection.execute("SELECT id FROM model WHERE digest = ?", self._model[:1]).fetchone()
             if is_first:  # else nothing was interrupted: this process goes on
+                self._clock = LastingClock(last_time(connection))
                 close_interrupted(connection)
                 sweep(connection, self.folder)
             self._first_free = newest(connection) + 1
@@ -199,7 +201,7 @@ class EventStore:
         release(self.folder)
         try:
             connection = self._open()
-            gone = forget(connection, self.folder, self._keep, time.time())
+            gone = forget(connection, self.folder, self._keep, self._clock.now())
             if takes and not gone:
                 gone = make_room(connection, self.folder, takes + min(takes, LOG))
                 if gone and not self._made_way:
@@ -236,7 +238,7 @@ class EventStore:
                     connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", rows)
             self._next_seen = now + _SEEN
         if now >= self._next_forget or too_large(connection, self.folder, self._keep):
-            forget(connection, self.folder, self._keep, time.time())
+            forget(connection, self.folder, self._keep, self._clock.now())
             if not hold(self.folder):
                 make_room(connection, self.folder, 0)
             self._next_forget = now + _FORGET
