@@ -291,7 +291,7 @@ class Lossy:
     """A camera that is lost after each frame."""
 
     stats = SourceStats()
-    ends = False
+    ends = hangs = False
 
     def __enter__(self) -> Lossy:
         return self
@@ -315,6 +315,50 @@ def test_a_camera_that_gave_frames_is_opened_again_soon_however_often_it_was_los
     channel = hub.add("camera:9", "desk")
     until(lambda: channel.reopened >= 12, 5.0)  # pauses that double would take 41 s
     assert channel.error == "camera:9: lost"
+
+
+class Whole(Lossy):
+    """A camera that is well."""
+
+    def __iter__(self) -> Iterator[tuple[Any, float]]:
+        yield from camera()
+
+
+class Hanging(Lossy):
+    """A camera whose read did not return: it was given up."""
+
+    hangs = True
+
+    def __iter__(self) -> Iterator[tuple[Any, float]]:
+        raise VideoError("camera:9", "no frame came for 9 s, and the read does not return")
+
+
+def test_a_driver_that_hangs_is_not_opened_again_and_again_until_a_read_returns(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for pause in ("_FIRST_PAUSE", "_LONGEST_PAUSE", "_LOOK"):
+        monkeypatch.setattr(channels, pause, 0.01)
+    opened: list[Hanging] = []
+
+    def open_source(*_: object, **__: object) -> Hanging:
+        opened.append(Hanging())
+        return opened[-1]
+
+    monkeypatch.setattr(channels, "open_source", open_source)
+    channel = hub.add("camera:9", "desk")
+    until(lambda: channel.state == "hanging")
+    time.sleep(0.1)
+    assert len(opened) == channels._MOST_HANGING and channel.state == "hanging"
+    assert "does not return" in str(channel.error)
+    assert health(hub) == {"status": "degraded", "streams": {"hanging": 1}}
+    opened[1].hangs = False
+    until(lambda: len(opened) == 4)
+    time.sleep(0.1)
+    assert len(opened) == 4
+    for each in opened:
+        each.hangs = False
+    monkeypatch.setattr(channels, "open_source", lambda *_, **__: Whole())
+    until(lambda: channel.state == "running")
 
 
 def test_names_are_made_of_sources() -> None:

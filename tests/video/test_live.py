@@ -228,6 +228,11 @@ class TestCamera:
                 for _ in source:
                     pass
             assert 3.3 <= time.monotonic() - begun < 5, "the error must not wait for the read that hangs"
+            source.close()
+            assert source.hangs
+        for thread in video_threads():
+            thread.join()
+        assert not source.hangs
 
     def test_packets_without_a_frame_in_them_are_no_sign_of_life(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,15 +21,18 @@ if TYPE_CHECKING:
     from vljepa_edge.streaming.stream import Stream
     from vljepa_edge.video.source import Source, SourceLike
 
-State = Literal["opening", "running", "failing", "silent", "waiting", "ended", "failed"]
+State = Literal["opening", "running", "failing", "silent", "waiting", "hanging", "ended", "failed"]
 """Of a source: it is being opened; frames come; frames come, and the model fails on each; none came for a while; it was
-lost and will be opened again; a file was read to its end; a file can't be read."""
+lost and will be opened again; reads of it hang, and it will be opened again when one has returned; a file was read to
+its end; a file can't be read."""
 
 _VIEWED = 10.0  # frames a second that a viewer should see, at least
 _TIMEOUT, _RETRY_FOR = 5.0, 3.0  # seconds; see open_source
 _SILENT = 3.0  # seconds without a frame
 FAILING = 20  # frames that failed with no hop in between: it is no accident
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to open a source, doubling
+_MOST_HANGING = 3  # reads that have not returned: each keeps a thread and a handle of the driver
+_LOOK = 1.0  # seconds between two looks whether one has
 ENDING = 3.0  # seconds that close() waits for a source that hangs
 _log = logging.getLogger(__name__)
 
@@ -70,6 +73,7 @@ class Channel:
         self._state: State = "opening"
         self._seen = monotonic()  # when the newest frame came
         self._dropped = 0  # frames, of sources that are closed
+        self._closed: list[Source] = []  # those whose reads hang
         self._begun = 0.0  # when the first frame came
         self._last = -math.inf  # time of the newest frame
         self._stopped = threading.Event()
@@ -153,7 +157,19 @@ class Channel:
             self._state = "waiting"
             self._stopped.wait(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
+            self._wait_for_reads()
             self.reopened += 1
+
+    def _wait_for_reads(self) -> None:
+        """Wait while too many reads hang: whoever opens a driver that hangs again and again only gets more of them."""
+        while self._reads_hang() and not self._stopped.is_set():
+            self._state = "hanging"
+            self._stopped.wait(_LOOK)
+        self._state = "waiting"
+
+    def _reads_hang(self) -> bool:
+        self._closed = [source for source in self._closed if source.hangs]
+        return len(self._closed) >= _MOST_HANGING
 
     def _read(self) -> bool:
         """Push what the source gives until it ends. Returns whether that was the end of a recording."""
@@ -181,6 +197,8 @@ class Channel:
         finally:
             self._dropped += source.stats.dropped
             self._opened = None
+            if source.hangs:
+                self._closed.append(source)
         return source.ends
 
     def _shift(self, first: float) -> float:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from vljepa_edge.serve.shelf import HeadShelf
 
 STAGES = ("hop", "queue", "scale", "encode", "predict", "decode")
-_ILL = ("failing", "silent", "waiting", "failed")
+_ILL = ("failing", "silent", "waiting", "hanging", "failed")
 
 
 def describe(channel: Channel, shelf: HeadShelf) -> dict[str, Any]:

@@ -215,6 +215,10 @@ class LatestReader:
         keep_in_child(self)
         self._thread.start()
 
+    def reads(self) -> bool:
+        """Whether the thread has not ended: after stop(), a read that hangs."""
+        return self._thread.is_alive()
+
     def take(self) -> Picture | None:
         """The latest frame not yet taken; waits for one. None: no more will come, or stop() was called.
 

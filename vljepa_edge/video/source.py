@@ -59,14 +59,17 @@ class Source(Iterator[Frame]):
         live: bool,
         stop: Callable[[bool], None],
         ends: bool = False,
+        reads: Callable[[], bool] | None = None,
     ) -> None:
-        """`stop(wait)` ends what makes `frames`, and waits for it or not. ends: whether it is a recording."""
+        """`stop(wait)` ends what makes `frames`, and waits for it or not. ends: whether it is a recording. reads:
+        whether a thread still does, of a source that has one."""
         self.name = name
         self.live = live
         self.ends = ends
         self.stats = stats
         self._frames = frames
         self._stop = stop
+        self._reads = reads
         self._closed = False
         self._warned = False
         self._pid = os.getpid()
@@ -108,6 +111,11 @@ class Source(Iterator[Frame]):
         if os.getpid() == self._pid:
             self._stop(wait)
         self._finalizer.detach()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether it is closed, but a read has not returned: what that holds is given back when it does."""
+        return self._closed and self._reads is not None and self._reads()
 
     def _why_empty(self) -> str:
         if self.stats.corrupt == 0:
@@ -166,7 +174,8 @@ def open_source(
         frames: Iterator[Frame] = Scaled(iter(latest.take, None), size, resize, stats, tap)
         if given.decoded:
             frames = read_all(name, frames)
-        return Source(name, frames, stats, live=True, stop=partial(latest.stop, given.patience), ends=given.ends)
+        stop = partial(latest.stop, given.patience)
+        return Source(name, frames, stats, live=True, stop=stop, ends=given.ends, reads=latest.reads)
     frames = Scaled(sampled(given.pictures, given.grid, stopped), size, resize, stats, tap)
     if given.file is None:
         return Source(name, frames, stats, live=False, stop=lambda wait: stopped.set())
