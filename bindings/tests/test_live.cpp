@@ -187,6 +187,26 @@ void a_frozen_camera_is_silent(const std::shared_ptr<const Model>& model) {
     }
 }
 
+void silence_after_a_frame_that_came_just_before_a_stall_was_told_is_a_stall(const std::shared_ptr<const Model>& model,
+                                                                               Behaviour& behaviour) {
+    StreamOptions options = live();
+    options.gap = 0.1;
+    Stream stream(model, one(), options);
+    stream.push(kRed.picture(), 0.0);
+    wait_until([&] { return stream.stats().encoded == 1; });
+    behaviour.decode_ms = 150;  // twice, as the end is a token
+    std::thread other([&] { stream.set_policy("uniform:period=2"); });  // its text is decoded while the worker waits
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+    stream.push(kBlue.picture(), 0.2);
+    other.join();
+    behaviour.decode_ms = 0;
+    wait_until([&] { return stream.stats().stalls == 1; });
+    wait_until([&] { return stream.stats().events == 5; });
+    const std::vector<Event> events = stream.poll();
+    CHECK((told(events) == std::vector<std::string>{"open red", "closed red", "open blue", "closed blue", "stalled "}));
+    CHECK(events.back().start == 0.2);
+}
+
 void a_graph_that_fails_is_counted_and_kept(const std::shared_ptr<const Model>& model, Behaviour& behaviour) {
     std::atomic<int> errors{0};
     Listeners listeners;
@@ -468,6 +488,7 @@ int main() {
     a_frame_that_waits_too_long_is_stale(model, behaviour);
     silence_is_a_stall(model);
     a_frozen_camera_is_silent(model);
+    silence_after_a_frame_that_came_just_before_a_stall_was_told_is_a_stall(model, behaviour);
     a_graph_that_fails_is_counted_and_kept(model, behaviour);
     bad_frames_are_errors_of_push(model);
     a_listener_may_do_anything_but_end_it(model);

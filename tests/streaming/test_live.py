@@ -412,6 +412,20 @@ def test_a_frozen_camera_is_silent(model: Model, image: object, times: Iterator[
         assert [event.status for event in stream.poll()] == ["open", "closed", "stalled"]
 
 
+def test_silence_after_a_frame_that_came_just_before_a_stall_was_told_is_a_stall(model: Model) -> None:
+    with model.open_stream(live=True, gap=0.3) as stream:
+        stream.push(IMAGE, 0.0)
+        wait_for(lambda: stream.stats().encoded)
+        with stream._session.work:
+            time.sleep(0.5)  # the worker, about to tell of the stall, waits
+            stream.push(IMAGE, 0.5)
+            time.sleep(0.4)
+        wait_for(lambda: stream.stats().events == 5)
+        events = stream.poll()
+        assert [event.status for event in events] == ["open", "closed", "open", "closed", "stalled"]
+        assert (events[-1].start, stream.stats().stalls) == (0.5, 1)
+
+
 @pytest.mark.parametrize("when", ["before the first frame", "after flush", "after reset"])
 def test_silence_that_nobody_waits_in_is_no_stall(model: Model, when: str) -> None:
     with model.open_stream(live=True, gap=0.3) as stream:

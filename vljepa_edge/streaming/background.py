@@ -31,7 +31,7 @@ class Background:
         self._admission = admission
         self._gap = options.gap
         self._max_staleness = options.max_staleness
-        self._expects_frames = False  # whether silence would be a stall
+        self._expects_frames = False  # whether silence would be a stall; under the session's lock
         self.worker = Worker(serve, weakref.ref(self), queue, name="vljepa-stream", stop=queue.close)
         when_dropped(self, queue.close)
         self.worker.start()
@@ -43,12 +43,11 @@ class Background:
 
     def put(self, item: Item) -> None:
         """A frame for the worker. One that makes way for it is counted."""
-        self._expects_frames = True
         if self.queue.put(item):
             self._session.tally.add("dropped")
 
     def expect_nothing(self) -> None:
-        """Silence is no stall until the next frame."""
+        """Silence is no stall until the next frame. To be called with the session's lock."""
         self._expects_frames = False
 
     def close(self) -> None:
@@ -66,6 +65,7 @@ class Background:
                 item, dropped = self.queue.newest(item)
                 session.tally.add("dropped", dropped)
             if item.life == session.life:
+                self._expects_frames = True
                 if session.closed:
                     session.tally.add("dropped")
                 elif perf_counter() - item.admitted > self._max_staleness:
@@ -79,22 +79,25 @@ class Background:
         session.analysis.note_hop()
 
     def report_silence(self) -> float:
-        """The worker's step when nothing waits: report a stall when it is time. Returns the seconds to wait at most."""
-        silent = perf_counter() - self._admission.arrived
-        if not self._expects_frames or silent < self._gap:
-            return self._gap if not self._expects_frames else self._gap - silent
+        """The worker's step between frames: report a stall when it is time. Returns the seconds to wait at most."""
         session, analysis = self._session, self._session.analysis
         output = Output(received=session.listeners.take_events)
         with session.work:
-            if self._expects_frames and not session.closed and analysis.last is not None:
-                self._expects_frames = False
-                session.tally.add("stalls")
-                decided_at = analysis.last + silent
-                try:
-                    analysis.end_all(analysis.last, decided_at, output)
-                except BaseException as error:
-                    session.listeners.keep("a live stream failed at a stall", error, output)
-                session.emitter.emit_stall(analysis.last, decided_at, output)
+            if len(self.queue):  # it may have come while the lock was waited for
+                return 0.0
+            if not self._expects_frames or session.closed or analysis.last is None:
+                return self._gap
+            silent = perf_counter() - self._admission.arrived
+            if silent < self._gap:
+                return self._gap - silent
+            self._expects_frames = False
+            session.tally.add("stalls")
+            decided_at = analysis.last + silent
+            try:
+                analysis.end_all(analysis.last, decided_at, output)
+            except BaseException as error:
+                session.listeners.keep("a live stream failed at a stall", error, output)
+            session.emitter.emit_stall(analysis.last, decided_at, output)
         session.listeners.deliver(output, caught=BaseException)
         return self._gap
 
@@ -112,7 +115,7 @@ def serve(background: weakref.ref[Background], queue: LatestQueue[Item]) -> None
                 target.work_on(item)
             if queue.closed:
                 return
-            patience = 0.0 if len(queue) else target.report_silence()
+            patience = target.report_silence()
         finally:
             del target
             queue.done()

@@ -57,7 +57,6 @@ void Stream::Impl::push(const Picture& picture, double time) {
         if (queue_) {
             Item item = queue_->spare();
             admit(picture, time, called, item);
-            expects_frames_ = true;
             if (queue_->put(std::move(item))) tally.add(&StreamStats::dropped);
             return;
         }
@@ -148,7 +147,7 @@ void Stream::Impl::serve() {
         std::optional<Item> item = queue_->get(std::min(patience, kLongestWait));
         if (item) work_on(*item);
         const bool is_over = queue_->is_closed();
-        if (!is_over) patience = queue_->size() > 0 ? 0.0 : report_silence();
+        if (!is_over) patience = report_silence();
         queue_->done(std::move(item));
         if (is_over) return;
     }
@@ -161,6 +160,7 @@ void Stream::Impl::work_on(Item& item) {
         const std::lock_guard<std::mutex> work(work_);
         if (!analysis_.keeps_up()) tally.add(&StreamStats::dropped, queue_->newest(item));
         if (item.life == life_) {
+            expects_frames_ = true;
             if (is_closed_) {
                 tally.add(&StreamStats::dropped);
             } else if (seconds_since(item.admitted) > options_.max_staleness) {
@@ -179,26 +179,25 @@ void Stream::Impl::work_on(Item& item) {
     analysis_.note_hop();
 }
 
-// What the worker does when nothing waits: it tells of a stall when it is time. Returns the seconds to wait at most.
+// What the worker does between frames: it tells of a stall when it is time. Returns the seconds to wait at most.
 double Stream::Impl::report_silence() {
     const double gap = options_.gap;
-    const double silent = seconds_since(arrived_);
-    if (!expects_frames_) return gap;
-    if (silent < gap) return gap - silent;
     Told told = emitter.begin();
     {
         const std::lock_guard<std::mutex> work(work_);
-        if (expects_frames_ && !is_closed_ && analysis_.last()) {
-            expects_frames_ = false;
-            tally.add(&StreamStats::stalls);
-            const double last = *analysis_.last();
-            try {
-                analysis_.end_all(last, last + silent, told);
-            } catch (...) {
-                told.error = teller.keep("a live stream failed at a stall");
-            }
-            emitter.emit_stall(last, last + silent, told);
+        if (queue_->size() > 0) return 0.0;  // it may have come while the lock was waited for
+        if (!expects_frames_ || is_closed_ || !analysis_.last()) return gap;
+        const double silent = seconds_since(arrived_);
+        if (silent < gap) return gap - silent;
+        expects_frames_ = false;
+        tally.add(&StreamStats::stalls);
+        const double last = *analysis_.last();
+        try {
+            analysis_.end_all(last, last + silent, told);
+        } catch (...) {
+            told.error = teller.keep("a live stream failed at a stall");
         }
+        emitter.emit_stall(last, last + silent, told);
     }
     teller.deliver(told);
     return gap;

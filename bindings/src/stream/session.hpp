@@ -67,10 +67,10 @@ class Stream::Impl {
     std::int64_t stretch_ = 0;   // of the newest frame
     std::atomic<std::int64_t> life_{0};
     std::atomic<bool> is_closed_{false};
-    std::atomic<bool> expects_frames_{false};       // whether silence would be a stall
-    std::atomic<Clock::time_point> arrived_;        // when the newest frame came that was good, due or not
+    std::atomic<Clock::time_point> arrived_;  // when the newest frame came that was good, due or not
     std::optional<LatestQueue<Item>> queue_;
-    Analysis analysis_;  // guarded by work_
+    Analysis analysis_;  // guarded by work_, as is the next one
+    bool expects_frames_ = false;  // whether silence would be a stall
     mutable std::mutex door_;
     mutable std::mutex work_;
     std::mutex joining_;
