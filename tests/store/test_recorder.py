@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -176,6 +177,27 @@ def test_clips_are_forgotten_with_their_events_and_strays_are_swept(model: Model
     again.close()
     (size,) = rows(folder, "SELECT bytes FROM clip")[0]
     assert size == (folder / "clips" / "12.mp4").stat().st_size
+
+
+def test_a_clip_is_on_the_disk_before_the_row_that_names_it(
+    store: EventStore, video: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[str, int, bool, int]] = []
+    clips, sync = store.folder / "clips", os.fsync
+
+    def note(handle: int) -> None:
+        path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        (count,) = rows(store.folder, "SELECT count(*) FROM clip")[0]
+        assert isinstance(count, int)
+        name = path.suffix or path.name
+        synced.append((name, path.stat().st_size if path.is_file() else 0, (clips / "1.mp4").exists(), count))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", note)
+    put(store, video, 1, time.time())
+    until(lambda: rows(store.folder, "SELECT count(*) FROM clip") == [(1,)])
+    size = (clips / "1.mp4").stat().st_size
+    assert synced == [(".mp4", size, False, 0), ("clips", 0, True, 0), ("store", 0, True, 0)]
 
 
 def test_a_clip_that_finds_no_room_is_lost_and_its_event_is_not(

@@ -42,13 +42,16 @@ class Clip:
 
 
 def write_clip(connection: sqlite3.Connection, folder: Path, clip: Clip) -> None:
-    """Write a clip, then the row that names it. Raises OSError, of which PyAV's errors are some, and sqlite3.Error;
-    then there is no such file."""
+    """Write a clip, sync it to the disk, as the rows are, then write the row that names it. Raises OSError, of which
+    PyAV's errors are some, and sqlite3.Error; then there is no such file."""
     path = folder / CLIPS / f"{clip.events[0]}{clip.cut.template.suffix}"
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as part:
         clip.cut.write(part)
+        _sync(part)
         size = part.stat().st_size
+    for parent in (path.parent, folder):  # their names are synced with the folders that have them
+        _sync(parent)
     try:
         with transaction(connection):
             row = (path.name, clip.stream, clip.start, clip.end, size)
@@ -71,3 +74,11 @@ def sweep(connection: sqlite3.Connection, folder: Path) -> None:
         for name in set(os.listdir(folder / CLIPS)) - known:
             if _OURS.fullmatch(name):
                 (folder / CLIPS / name).unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
