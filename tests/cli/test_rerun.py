@@ -1,6 +1,6 @@
 """`vljepa stream --rerun`: what was seen and said is in the file, as Rerun's own reader gives it back.
 
-Needs `pip install rerun-sdk`, half a gigabyte; without it all but the first test skip.
+Needs `pip install rerun-sdk`, half a gigabyte; without it all but the first two tests skip.
 """
 
 from __future__ import annotations
@@ -8,8 +8,10 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import sys
 from collections import defaultdict
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,9 @@ import pytest
 from PIL import Image
 
 from tests.cli.conftest import COLOURS, Vljepa, cut_off
+from vljepa_edge.cli.out_rerun import RerunSink
 from vljepa_edge.model import Model
+from vljepa_edge.video.frame import Frame
 
 needs_rerun = pytest.mark.skipif(importlib.util.find_spec("rerun") is None, reason="rerun-sdk is not installed")
 Rows = dict[str, list[tuple[float, Any]]]
@@ -51,6 +55,37 @@ def test_a_target_that_is_none_and_a_package_that_is_missing_are_said_before_any
     run = vljepa("stream", video, "--rerun", tmp_path / "a.rrd")
     assert run.status == 1 and "this needs rerun, of the rerun extra; run: " in run.err
     assert os.listdir(tmp_path) == []
+
+
+class Broken:
+    """Stands in for a recording whose disk is full."""
+
+    def __init__(self, *_: object) -> None:
+        pass
+
+    def save(self, path: Path) -> None:
+        path.write_text("what there was room for")
+
+    def flush(self, timeout_sec: float) -> None:
+        raise RuntimeError("File-writer thread shut down prematurely")
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_, **__: None
+
+
+def test_a_full_disk_is_an_error_and_leaves_what_there_was_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "rerun", SimpleNamespace(RecordingStream=Broken))
+    monkeypatch.setitem(sys.modules, "vljepa_edge.sinks.rerun_log", SimpleNamespace(RerunLog=Broken))
+    out = tmp_path / "clip.rrd"
+    sink = RerunSink(str(out))
+    sink.begin(SimpleNamespace(stream=SimpleNamespace(subscribe=lambda _: None)))  # type: ignore[arg-type]
+    sink.see(Frame(np.zeros((48, 64, 3), np.uint8), 0.0))
+    with pytest.raises(OSError, match="thread shut down prematurely") as error:
+        sink.close(complete=False)
+    assert error.value.filename == str(out)
+    assert out.read_text() == "what there was room for" and os.listdir(tmp_path) == [out.name]
 
 
 @needs_rerun

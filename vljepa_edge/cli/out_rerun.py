@@ -107,18 +107,20 @@ class RerunSink:
         """Nothing of it is shown."""
 
     def close(self, *, complete: bool) -> None:
-        """Send what waits, and put a file in its place."""
+        """Send what waits, and put a file in its place; also one that a full disk cut off."""
         if self._recording is None:
             return
         with naming(Path(self._target)):
-            with _failures("it did not take all that was sent"):
-                self._recording.flush(timeout_sec=_PATIENCE)
-            self._recording.disconnect()
-            if complete or self._seen:
-                self._place.close()
-            else:
-                nothing = InputError("nothing was seen")
-                self._place.__exit__(type(nothing), nothing, None)  # leaves what stood there
+            try:
+                with _failures("it did not take all that was sent"):
+                    self._recording.flush(timeout_sec=_PATIENCE)
+                self._recording.disconnect()  # not after an error: it may wait for ever
+            finally:
+                if complete or self._seen:
+                    self._place.close()
+                else:
+                    nothing = InputError("nothing was seen")
+                    self._place.__exit__(type(nothing), nothing, None)  # leaves what stood there
 
     def _open(self) -> RerunLog:
         from rerun import RecordingStream
