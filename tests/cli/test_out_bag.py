@@ -154,6 +154,24 @@ def test_of_a_camera_the_file_is_complete_at_any_time_and_has_what_waited_for_ro
     assert [message.event["number"] for message in by_foxglove(out)] == list(range(20))
 
 
+def test_events_of_a_camera_have_the_time_of_the_machine_when_each_was_decided(
+    tmp_path: Path, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, now = tmp_path / "events.mcap", [0.0]
+    monkeypatch.setattr("vljepa_edge.cli.out_bag.time.time_ns", lambda: round(now[0] * 1e9))
+    bag = BagFile(out)
+    bag.begin(a_stream(live=True))
+    disk.room = 0  # what waits for the disk was decided when it was told
+    for number, (time, decided_at) in enumerate([(5.0, 2.0), (1.8e9, 3.0), (1.8e9 + 3600, 4.0)]):  # set; asleep
+        now[0] = time
+        bag.event(an_event(decided_at, latency=0.25), {"number": number})
+    disk.file.room = 1 << 40
+    now[0] = 2e9
+    bag.close(complete=False)
+    read = [message.stamp / 1e9 for message in by_foxglove(out)]
+    assert sorted(read) == pytest.approx([4.75, 1.8e9 - 0.25, 1.8e9 + 3599.75], abs=1e-3)
+
+
 def test_a_pipe_gets_a_complete_file(tmp_path: Path) -> None:
     out, copy = tmp_path / "events.mcap", tmp_path / "copy.mcap"
     os.mkfifo(out)

@@ -29,7 +29,6 @@ class BagFile:
     def __init__(self, path: Path) -> None:
         self._outlet = file_outlet(path, "events")
         self._source: Source | None = None
-        self._begun: int | None = None  # nanoseconds since 1970 at second 0
 
     def begin(self, events: EventReader) -> None:
         self._source = events.source
@@ -38,7 +37,7 @@ class BagFile:
     def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
         if line is None:
             return
-        message, stamp = json_line(line).rstrip("\n"), max(0, self._epoch(event) + round(event.decided_at * 1e9))
+        message, stamp = json_line(line).rstrip("\n"), self._stamp(event)
         self._outlet.put(lambda: self._bag.add(message, stamp))
 
     def summary(self, line: Mapping[str, Any]) -> None:
@@ -55,12 +54,10 @@ class BagFile:
 
         return EventBag()
 
-    def _epoch(self, event: Event) -> int:
-        source = self._source
-        if self._begun is None:
-            self._begun = 0
-            if source is not None and source.stats.epoch_ns is not None:
-                self._begun = source.stats.epoch_ns
-            elif source is not None and source.live:
-                self._begun = time.time_ns() - round(event.decided_at * 1e9)
-        return self._begun
+    def _stamp(self, event: Event) -> int:
+        """Nanoseconds since 1970. Of a camera the clock is read for each event: it may be set between two of them, and
+        the clock of the frames stands still while the machine sleeps."""
+        assert self._source is not None
+        if self._source.stats.epoch_ns is None and self._source.live:
+            return time.time_ns() - round(1e6 * event.latency_ms.get("total", 0.0))
+        return max(0, (self._source.stats.epoch_ns or 0) + round(event.decided_at * 1e9))
