@@ -38,10 +38,11 @@ class Grid:
 class Sampler:
     """Which of the pushed frames the model sees: those due on a Grid that allows frames to be EARLY.
 
-    A stamp older than the newest one is "backwards" when it is so by at most `gap` seconds; by more it is one of the
-    "restarts": the clock started again (a camera reconnected), and so does the grid. So a wild stamp in the future
-    costs at most `gap` seconds of frames. A stamp that is more than `gap` seconds later than the newest one is one of
-    the "gaps": no frame came in between. Stamps beyond 1e12 s are "bad_times": they are milliseconds or nanoseconds.
+    A stamp older than the newest one is "backwards" when it is so by at most `gap` seconds, 10 at most; by more it is
+    one of the "restarts": the clock started again (a camera reconnected), and so does the grid. So a wild stamp in the
+    future costs at most so many seconds of frames. A stamp that is more than `gap` seconds later than the newest one is
+    one of the "gaps": no frame came in between. Stamps beyond 1e12 s are "bad_times": they are milliseconds or
+    nanoseconds.
     """
 
     def __init__(self, fps: float, gap: float) -> None:

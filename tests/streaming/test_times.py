@@ -135,6 +135,16 @@ def taken(fps: float, times: list[float]) -> list[float]:
     return kept
 
 
+@example(math.inf, 1.7e9, 1.7e9 - 5.0)
+@given(st.floats(0.3), st.floats(-2e9, 2e9), st.floats(0.01, 30))
+def test_a_clock_that_is_set_back_costs_ten_seconds_at_most(gap: float, newest: float, back: float) -> None:
+    sampler = Sampler(4.0, gap)
+    sampler.judge(newest)
+    sampler.take(newest)
+    verdicts = [sampler.judge(newest - back + index / 4) for index in range(44)]
+    assert min(verdicts.index(taken) for taken in ("due", "restarts") if taken in verdicts) <= 4 * min(gap, 10.0) + 2
+
+
 @given(st.floats(0.5, 60), st.floats(0.5, 240), st.floats(-1e6, 1e6))
 def test_regular_frames_are_taken_at_the_models_rate_or_their_own(fps: float, source: float, start: float) -> None:
     seconds = 30 / min(fps, source)

@@ -30,7 +30,8 @@ class StreamOptions:
                    None: as many as the model's window has, so that a window stays complete during a long hop
     max_staleness  live: seconds that a frame may wait before it is dropped as stale, and counted; inf for no bound
     gap            seconds. When no frame comes for longer, or the clock jumps by more, forward or back, the open
-                   segment closes at the last frame and the window is cleared. None: the window's length, at least 2
+                   segment closes at the last frame and the window is cleared; so it is when the clock jumps back by
+                   more than 10 s, whatever the gap. None: the window's length, at least 2; inf: silence is no gap
     decode         which events have a text: "closed" (when a segment ends, from its mean: the better text), "open"
                    (when it begins, from its newest embedding), "both" or "none". Every segment has both events either
                    way. "both" by default: a program that acts on what begins can't wait for its end, which may be

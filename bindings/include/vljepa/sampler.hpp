@@ -43,10 +43,10 @@ enum class Verdict { due, skipped, repeated, backwards, bad, restart, gap };
 
 /// Which frames of a camera the model sees, whatever their times do: those that are due on a Grid.
 ///
-/// A time older than the newest is `backwards` when it is so by at most `gap` seconds, and a `restart` by more: the clock
-/// began again (a camera reconnected), and so does the grid. So a wild time in the future costs at most `gap` seconds of
-/// frames. One that is more than `gap` seconds later than the newest is a `gap`: no frame came in between. Over 1e12
-/// seconds is `bad`: milliseconds or nanoseconds.
+/// A time older than the newest is `backwards` when it is so by at most `gap` seconds, 10 at most, and a `restart` by more:
+/// the clock began again (a camera reconnected), and so does the grid. So a wild time in the future costs at most so many
+/// seconds of frames. One that is more than `gap` seconds later than the newest is a `gap`: no frame came in between. Over
+/// 1e12 seconds is `bad`: milliseconds or nanoseconds.
 class Sampler {
   public:
     /// `gap`: seconds, above 1 / fps.

@@ -25,7 +25,7 @@ enum class Decode { both, open, closed, none };
 struct StreamOptions {
     std::string policy = "running-ward";
     std::optional<double> hop;             // seconds from one window to the next; the manifest's
-    std::optional<double> gap;             // seconds without a frame that end segments; the window, at least 2
+    std::optional<double> gap;             // seconds without a frame that end segments, or inf; the window, at least 2
     Decode decode = Decode::both;          // which segments are put in words
     double max_idle = 10.0;                // seconds for which hops of a still scene cost nothing; 0: each is computed
     /// Levels of 255 by which the mean luma of a block of 8 x 8 pixels of the scaled frame may differ from that of the frame

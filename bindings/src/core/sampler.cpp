@@ -8,6 +8,7 @@ namespace vljepa {
 namespace {
 
 constexpr double kLatestTime = 1e12;
+constexpr double kLongestDisorder = 10.0;  // seconds; frames of one clock don't come that late
 
 }  // namespace
 
@@ -49,7 +50,7 @@ void Sampler::restart() {
 Verdict Sampler::judge(double time) {
     if (!std::isfinite(time) || std::abs(time) > kLatestTime) return Verdict::bad;
     if (time == newest_) return Verdict::repeated;
-    if (newest_ - gap_ <= time && time < newest_) return Verdict::backwards;
+    if (newest_ - std::min(gap_, kLongestDisorder) <= time && time < newest_) return Verdict::backwards;
     Verdict verdict = time < newest_ ? Verdict::restart : Verdict::due;
     if (std::isfinite(newest_) && time - newest_ > gap_) verdict = Verdict::gap;
     newest_ = time;
