@@ -71,10 +71,11 @@ def make_room(connection: sqlite3.Connection, folder: Path, wanted: int) -> int:
         return 0
     while count := _forget(connection, folder, _OLDEST):
         gone += count
-        _give_back(connection)
         freed = before - _used(connection)
-        if freed >= wanted and (hold(folder) or freed >= wanted + HELD):  # or another program takes what is freed
-            break
+        if freed >= wanted:
+            _give_back(connection)
+            if hold(folder) or freed >= wanted + HELD:  # or another program takes what is freed
+                break
     return gone
 
 

@@ -237,9 +237,10 @@ class EventStore:
                     rows = [(stream, *times) for stream, times in seen.items()]
                     connection.executemany("INSERT OR REPLACE INTO seen VALUES (?, ?, ?)", rows)
             self._next_seen = now + _SEEN
+        is_held = hold(self.folder)
         if now >= self._next_forget or too_large(connection, self.folder, self._keep):
             forget(connection, self.folder, self._keep, self._clock.now())
-            if not hold(self.folder):
+            if not is_held and not hold(self.folder):
                 make_room(connection, self.folder, 0)
             self._next_forget = now + _FORGET
 
