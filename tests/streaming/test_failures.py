@@ -92,6 +92,20 @@ def test_a_stream_says_for_how_many_frames_it_has_been_failing(toy: Path, graph:
         assert stream.failing == 0
 
 
+def test_a_decoder_that_is_dead_is_said_though_no_hop_fails(toy: Path) -> None:
+    switch = Switch(toy, "y_decoder")
+    with switch.model.open_stream(QUERY, "uniform:period=0.5", max_idle=0) as stream:
+        stream.push(IMAGE, 0.0)
+        switch.arm(*range(999))
+        for index in range(1, 9):
+            with suppress(EngineError):
+                stream.push(IMAGE, index / 4)
+        assert stream.failing == 8 and stream.stats().hops == 9, "four segments closed and opened"
+        switch.arm()
+        stream.push(IMAGE, 2.5)
+        assert stream.failing == 0
+
+
 @pytest.mark.parametrize("call", [0, 5], ids=["of the closing", "of the opening"])
 def test_a_cut_whose_text_fails_goes_out_without_it(toy: Path, call: int) -> None:
     switch = Switch(toy, "y_decoder")

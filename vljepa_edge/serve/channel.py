@@ -29,7 +29,7 @@ its end; a file can't be read."""
 _VIEWED = 10.0  # frames a second that a viewer should see, at least
 _TIMEOUT, _RETRY_FOR = 5.0, 3.0  # seconds; see open_source
 _SILENT = 3.0  # seconds without a frame
-FAILING = 20  # frames that failed with no hop in between: it is no accident
+FAILING = 20  # frames with no hop in between, or texts, that failed: it is no accident
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0  # seconds between two attempts to open a source, doubling
 _MOST_HANGING = 3  # reads that have not returned: each keeps a thread and a handle of the driver
 _LOOK = 1.0  # seconds between two looks whether one has

@@ -64,7 +64,7 @@ class HubCollector(Collector):
 
 def _of_sources(channels: Iterable[Channel]) -> Iterable[Metric]:
     up = GaugeMetricFamily("vljepa_source_up", "1 while frames come", labels=("stream",))
-    failing = GaugeMetricFamily("vljepa_stream_failing", "1 while the model fails on every frame", labels=("stream",))
+    failing = GaugeMetricFamily("vljepa_stream_failing", "1 while all frames or texts fail", labels=("stream",))
     reopened = CounterMetricFamily("vljepa_source_reopened", "Attempts to open a source again", labels=("stream",))
     for channel in channels:
         state = channel.state

@@ -89,7 +89,7 @@ def _paths() -> dict[str, Any]:
                 "health",
                 "Whether all is well. It needs no token.",
                 _answer("Health.", "Health"),
-                ill=_answer("The model fails on every frame; a new start of the server loads it again.", "Health"),
+                ill=_answer("All frames or texts fail; a new start of the server loads the model again.", "Health"),
             )
             | {"security": [{}]}
         },

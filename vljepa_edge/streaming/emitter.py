@@ -166,6 +166,7 @@ class Emitter:
                 if self._reuse > 0:
                     self._said.setdefault(track, Said(self._reuse)).keep(cut.embedding, cut.end is not None, words)
             except (Exception, KeyboardInterrupt) as error:
+                self._tally.add_failed_text()
                 failures.append(error)
                 words = NO_WORDS
             said.append(words)

@@ -89,17 +89,29 @@ class Tally:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts = Counts()
-        self.failing = 0
-        """Frames that failed since the last hop that succeeded."""
+        self._frames_failed = 0  # since the last hop that succeeded
+        self._texts_failed = 0  # since the last that was decoded
 
     def add(self, name: str, amount: float = 1) -> None:
         """Add to one of the counts."""
         with self._lock:
             setattr(self._counts, name, getattr(self._counts, name) + amount)
             if name == "errors":
-                self.failing += 1
+                self._frames_failed += 1
             elif name == "hops":
-                self.failing = 0
+                self._frames_failed = 0
+            elif name == "decodes":
+                self._texts_failed = 0
+
+    def add_failed_text(self) -> None:
+        """A text could not be decoded."""
+        with self._lock:
+            self._texts_failed += 1
+
+    @property
+    def failing(self) -> int:
+        """Frames that failed since the last hop that succeeded, or texts since the last that was decoded: the more."""
+        return max(self._frames_failed, self._texts_failed)
 
     def stats(self, latency_ms: dict[str, dict[str, float]]) -> Stats:
         """A copy that does not change any more."""
@@ -109,6 +121,6 @@ class Tally:
     def clear(self) -> None:
         """All zero."""
         with self._lock:
-            self.failing = 0
+            self._frames_failed = self._texts_failed = 0
             for item in fields(Counts):
                 setattr(self._counts, item.name, item.default)

@@ -179,8 +179,8 @@ class Stream(Asking):
 
     @property
     def failing(self) -> int:
-        """Frames that failed since the last hop that succeeded. Where it only rises, a graph or policy is of no use any
-        more: load the model again."""
+        """Frames that failed since the last hop that succeeded, or texts since the last that was decoded: the more.
+        Where it only rises, a graph or policy is of no use any more: load the model again."""
         return self._session.tally.failing
 
     def stats(self) -> Stats:
