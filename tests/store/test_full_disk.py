@@ -95,9 +95,9 @@ def test_a_file_that_may_not_grow_has_the_newest(model: Model, tmp_path: Path) -
     store = EventStore(tmp_path, model, ALL)
     play(store, 1, 121)
     until(lambda: len(numbers(store)) == 120)
-    assert store._connection is not None
-    (pages,) = store._connection.execute("PRAGMA page_count").fetchone()
-    store._connection.execute(f"PRAGMA max_page_count = {pages}")
+    connection = store._file.open()
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    connection.execute(f"PRAGMA max_page_count = {pages}")
     play(store, 121, 151)
     until(lambda: numbers(store)[-1] == 150)
     assert numbers(store) == list(range(numbers(store)[0], 151)) and store.lost == 0 and store.state == "ok"
@@ -178,7 +178,7 @@ def test_clips_make_way_for_clips(disk: Path, opened: Callable[..., EventStore],
     until(lambda: rows(disk, "SELECT count(*) FROM clip") == [(10,)])
     with (disk / "clips" / "1.mp4").open("ab") as grown:  # as if it were a large one
         grown.write(bytes(500_000))
-    store._connection.execute("UPDATE clip SET bytes = bytes + 500000 WHERE file = '1.mp4'")  # type: ignore[union-attr]
+    store._file.open().execute("UPDATE clip SET bytes = bytes + 500000 WHERE file = '1.mp4'")
     fill(disk)
     for entry in pair(21, 1.0, 2.0):
         store.put(entry)

@@ -327,8 +327,7 @@ def test_a_full_disk_is_said_once_and_the_store_goes_on_when_there_is_room(
     monkeypatch.setattr("vljepa_edge.store.store._RETRY", 0.02)
     store.put(pair(1, 1.0, 2.0)[0])
     until(lambda: store.reader.events())
-    connection = store._connection
-    assert connection is not None
+    connection = store._file.open()
     (pages,) = connection.execute("PRAGMA page_count").fetchone()
     connection.execute(f"PRAGMA max_page_count = {pages}")  # SQLite then fails as it does on a full disk
     for number in range(3, 3 + 2 * (WAITING + 10)):
@@ -351,9 +350,10 @@ def test_a_full_disk_is_said_once_and_the_store_goes_on_when_there_is_room(
 def test_a_store_that_is_full_from_the_start_waits_for_room(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vljepa_edge.store import store as module
+    from vljepa_edge.store import store as running
+    from vljepa_edge.store import writer as module
 
-    monkeypatch.setattr(module, "_RETRY", 0.02)
+    monkeypatch.setattr(running, "_RETRY", 0.02)
     full = True
     opened = module.open_for_writing
 

@@ -8,19 +8,17 @@ import sqlite3
 import threading
 import time
 from collections import deque
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 from vljepa_edge.errors import StoreError
-from vljepa_edge.store.clips import Clip, sweep, write_clip
-from vljepa_edge.store.clock import LastingClock
-from vljepa_edge.store.database import FILE, LOG, open_for_writing, transaction
-from vljepa_edge.store.entry import Entry, close_interrupted, last_time, newest, write
-from vljepa_edge.store.folder import identity, lock
+from vljepa_edge.store.clips import Clip, write_clip
+from vljepa_edge.store.database import FILE, LOG, transaction
+from vljepa_edge.store.entry import Entry, write
 from vljepa_edge.store.keep import Keep, forget, make_room, too_large
 from vljepa_edge.store.reader import StoreReader
 from vljepa_edge.store.room import hold, is_full, release
+from vljepa_edge.store.writer import Writer
 from vljepa_edge.support.arguments import as_path
 from vljepa_edge.support.ending import Worker
 
@@ -60,9 +58,6 @@ class EventStore:
         self.lost_clips = 0
         self.state: State = "ok"
         self._keep = keep or Keep()
-        about = model.manifest
-        self._model = (model.bundle.digest, f"{about.name} {about.version}", about.embedding.width)
-        self._row = 0  # of the model
         self._changed = threading.Condition()
         self._waiting: deque[Entry] = deque()
         self._clips: deque[Clip] = deque()
@@ -71,13 +66,12 @@ class EventStore:
         self._seen: dict[str, tuple[float, float]] = {}  # by stream, what is to be noted
         self._stopping = False
         self._next_seen = self._next_forget = 0.0
-        self._connection: sqlite3.Connection | None = None
-        self._file: tuple[int, int] | None = None  # which one the connection is to
-        self._lock: int | None = lock(self.folder)
+        about = model.manifest
+        self._file = Writer(self.folder, (model.bundle.digest, f"{about.name} {about.version}", about.embedding.width))
         try:
             self._try_first()
         except BaseException:
-            self._release()
+            self._file.close()
             raise
         self._thread = Worker(self._run, name="vljepa-store", stop=self._stop)
         self._thread.start()
@@ -118,12 +112,11 @@ class EventStore:
     @property
     def first_free(self) -> int:
         """A number above those of all events that were there when the store was opened."""
-        return self._first_free
+        return self._file.first_free
 
     def _try_first(self) -> None:
-        self._first_free = 1
         try:
-            self._open()
+            self._file.open()
         except (sqlite3.Error, OSError) as error:
             if not is_full(error, self.folder):
                 raise StoreError(self.folder / FILE, f"can't be written: {error}") from error
@@ -131,33 +124,6 @@ class EventStore:
                 self._make_room()
             except (sqlite3.Error, OSError) as still:
                 self._trouble(still)
-
-    def _open(self) -> sqlite3.Connection:
-        """The connection, which is made where there is none, or its file was removed. On one thread at a time."""
-        path, is_first = self.folder / FILE, self._file is None
-        if self._connection is not None:
-            if identity(path) == self._file:
-                return self._connection
-            _log.warning("the store %s was removed or moved away; it begins again", self.folder)
-            self._release()
-        if self._lock is None:
-            self._lock = lock(self.folder)
-        connection = open_for_writing(path)
-        try:
-            with transaction(connection):
-                connection.execute("INSERT OR IGNORE INTO model (digest, name, width) VALUES (?, ?, ?)", self._model)
-            (self._row,) = connection.execute("SELECT id FROM model WHERE digest = ?", self._model[:1]).fetchone()
-            if is_first:  # else nothing was interrupted: this process goes on
-                self._clock = LastingClock(last_time(connection))
-                close_interrupted(connection)
-                sweep(connection, self.folder)
-            self._first_free = newest(connection) + 1
-            self._file = identity(path)
-        except BaseException:
-            connection.close()
-            raise
-        self._connection = connection
-        return connection
 
     def _run(self) -> None:
         while True:
@@ -183,7 +149,7 @@ class EventStore:
         tried = -1
         while True:
             try:
-                self._write(self._open())
+                self._write(self._file.open())
                 return
             except Exception as error:
                 with self._changed:
@@ -200,8 +166,8 @@ class EventStore:
             takes = clip.size if clip is not None else sum(entry.size for entry in islice(self._waiting, _AT_ONCE))
         release(self.folder)
         try:
-            connection = self._open()
-            gone = forget(connection, self.folder, self._keep, self._clock.now())
+            connection = self._file.open()
+            gone = forget(connection, self.folder, self._keep, self._file.clock.now())
             if takes and not gone:
                 gone = make_room(connection, self.folder, takes + min(takes, LOG))
                 if gone and not self._made_way:
@@ -217,7 +183,7 @@ class EventStore:
                 break
             entry = self._waiting[0]
             try:
-                write(connection, entry, self._row)
+                write(connection, entry, self._file.row)
             except sqlite3.IntegrityError:  # its number is taken: the clock was set back while the disk was full
                 self.lost += 1
             except (ValueError, OverflowError) as error:  # no store can hold it, and those behind it must not wait
@@ -239,7 +205,7 @@ class EventStore:
             self._next_seen = now + _SEEN
         is_held = hold(self.folder)
         if now >= self._next_forget or too_large(connection, self.folder, self._keep):
-            forget(connection, self.folder, self._keep, self._clock.now())
+            forget(connection, self.folder, self._keep, self._file.clock.now())
             if not is_held and not hold(self.folder):
                 make_room(connection, self.folder, 0)
             self._next_forget = now + _FORGET
@@ -286,16 +252,7 @@ class EventStore:
             self.lost += left
         if left:
             _log.warning("the store %s was closed before %d events could be written", self.folder, left)
-        self._release()
-
-    def _release(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with suppress(sqlite3.Error):
-                connection.close()
-        lock, self._lock = self._lock, None
-        if lock is not None:
-            os.close(lock)
+        self._file.close()
 
     def _stop(self) -> None:
         with self._changed:
