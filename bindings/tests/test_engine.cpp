@@ -2,8 +2,11 @@
 
 #include "vljepa/engine.hpp"
 
+#include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <map>
+#include <new>
 #include <string>
 #include <thread>
 #include <vector>
@@ -11,6 +14,24 @@
 #include "check.hpp"
 #include "vljepa/bundle.hpp"
 #include "vljepa/error.hpp"
+
+namespace {
+
+thread_local std::size_t refused = 0;  // bytes; the next time that this thread wants so many there is no memory
+
+void* take(std::size_t size) {
+    const bool is_refused = size > 0 && size == refused;
+    if (is_refused) refused = 0;
+    void* memory = is_refused ? nullptr : std::malloc(size == 0 ? 1 : size);
+    if (memory == nullptr) throw std::bad_alloc();
+    return memory;
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return take(size); }
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -88,6 +109,17 @@ void check_engine(const std::string& name, const vljepa::Bundle& bundle) {
     }
     for (std::thread& thread : threads) thread.join();
     CHECK(same == std::vector<int>(4, 20));
+
+    // Where there is no memory for an output the run fails, what an earlier run was given stays as it is, and the graph goes on.
+    std::vector<std::byte>& earlier = expected.begin()->second.bytes;
+    motion.run(inputs, expected);
+    std::fill(earlier.begin(), earlier.end(), std::byte{0x5A});
+    Outputs outputs{{"motion", {}}};
+    refused = earlier.size();
+    CHECK_THROWS(motion.run(inputs, outputs), std::exception);
+    CHECK(refused == 0 && earlier == std::vector<std::byte>(earlier.size(), std::byte{0x5A}));
+    motion.run(inputs, outputs);
+    CHECK(outputs.begin()->second.bytes == once);
 }
 
 }  // namespace

@@ -106,9 +106,12 @@ class OpenVinoGraph final : public Graph {
     }
 
     // A run that fails half way leaves shapes behind, and later runs of the same shapes trust them. Runs of two other
-    // sizes make every node look at its shapes again. Where even those fail, so must later calls.
+    // sizes make every node look at its shapes again; what they write goes to nobody, as an earlier caller's memory may
+    // still be bound. Where even those fail, so must later calls.
     void recover() {
         try {
+            Outputs none;
+            bind(none);
             for (const std::size_t size : {std::size_t{1}, std::size_t{2}}) {
                 for (std::size_t i = 0; i < ports_.size(); ++i) {
                     ov::Shape shape;
