@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import stat
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -50,6 +53,55 @@ def test_two_writers_of_one_file_do_not_meet(tmp_path: Path) -> None:
         first.write_text("first")
         second.write_text("second")
     assert target.read_text() in ("first", "second") and list(tmp_path.iterdir()) == [target]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from vljepa_edge.support.atomic import replacing
+with replacing(Path(sys.argv[1])) as part:
+    part.write_text("half of the n")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks are POSIX's")
+def test_what_killed_processes_leave_is_one_file_which_the_next_one_uses(tmp_path: Path) -> None:
+    target = tmp_path / "note.json"
+    for _ in range(2):
+        assert subprocess.run([sys.executable, "-c", KILLED, str(target)]).returncode == -signal.SIGKILL
+        (left,) = tmp_path.iterdir()
+    with replacing(target) as part:
+        assert part == left and part.read_text() == ""
+        part.write_text("new")
+    assert target.read_text() == "new" and list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="locks are POSIX's")
+def test_the_part_of_a_process_that_runs_is_let_be(tmp_path: Path) -> None:
+    target = tmp_path / "note.json"
+    waits = KILLED.replace("os.kill(os.getpid(), signal.SIGKILL)", "print(part, flush=True); sys.stdin.read()")
+    words = [sys.executable, "-c", waits, str(target)]
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdin is not None
+        theirs = Path(process.stdout.readline().strip())
+        with replacing(target) as part:
+            part.write_text("new")
+            assert part != theirs and theirs.read_text() == "half of the n"
+        assert target.read_text() == "new" and theirs.exists()
+        process.stdin.close()
+        assert process.wait(20) == 0 and target.read_text() == "half of the n"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are POSIX's")
+def test_a_link_where_a_part_would_be_is_not_followed(tmp_path: Path) -> None:
+    victim, target = tmp_path / "victim", tmp_path / "note.json"
+    victim.write_text("mine")
+    (tmp_path / ".part.note.json").symlink_to(victim)
+    with replacing(target) as part:
+        part.write_text("new")
+    assert (victim.read_text(), target.read_text()) == ("mine", "new")
 
 
 def test_a_link_stays_a_link_and_its_file_is_the_new_one(tmp_path: Path) -> None:

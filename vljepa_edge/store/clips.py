@@ -16,7 +16,7 @@ from vljepa_edge.support.atomic import replacing
 if TYPE_CHECKING:
     from vljepa_edge.video.packets import Cut
 
-_OURS = re.compile(r"(\.[0-9a-f]{8}\.)?[0-9]{1,19}\.(mp4|mkv)")  # the name of a clip, or of one that is being written
+_OURS = re.compile(r"(\.(part|[0-9a-f]{8})\.)?[0-9]{1,19}\.(mp4|mkv)")  # a clip, or one that is being written
 
 _A_PACKET, _A_FILE = 64, 16_384  # bytes that a container has for each, at most about
 

@@ -30,16 +30,16 @@ def replacing(target: Path) -> Iterator[Path]:
                 shutil.copyfileobj(written, special)
         return
     place = Path(os.path.realpath(target))
-    part = place.with_name(f".{secrets.token_hex(4)}.{place.name}")
+    replaces = status is not None and stat.S_ISREG(status.st_mode)
+    part, handle = _part(place, 0o600 if replaces else 0o666)  # what replaces a file is seen by nobody else on the way
     try:
-        if status is not None and stat.S_ISREG(status.st_mode):
-            os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # seen by nobody else on the way
         yield part
         if status is not None:
             _take_over(part, status)
         part.replace(place)
     finally:
         part.unlink(missing_ok=True)
+        os.close(handle)
 
 
 def require_writable(folder: Path) -> None:
@@ -47,6 +47,32 @@ def require_writable(folder: Path) -> None:
     system."""
     with tempfile.TemporaryFile(dir=folder):
         pass
+
+
+def _part(place: Path, mode: int) -> tuple[Path, int]:
+    """An empty file beside `place`, and a handle that tells other processes that it is in use.
+
+    It has one name, so that what a killed process left is used again: only one is ever left. Another name is taken
+    where a process uses that one, where it is somebody else's, and where the file system knows no locks.
+    """
+    part = place.with_name(f".part.{place.name}")
+    with contextlib.suppress(OSError, ImportError):
+        import fcntl
+
+        handle = os.open(part, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, mode)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            opened, there = os.fstat(handle), os.lstat(part)  # the process that had it may have moved it to its place
+            if os.path.samestat(opened, there) and opened.st_uid == os.geteuid() and opened.st_nlink == 1:
+                os.fchmod(handle, opened.st_mode & mode)
+                os.ftruncate(handle, 0)
+                return part, handle
+        except OSError:
+            os.close(handle)
+            raise
+        os.close(handle)
+    part = place.with_name(f".{secrets.token_hex(4)}.{place.name}")
+    return part, os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
 
 
 def _status(target: Path) -> os.stat_result | None:
