@@ -8,15 +8,22 @@ import os
 import sqlite3
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import srt
 
 from tests.cli.conftest import Vljepa
 from tests.sinks.small_disk import SmallFile
+from tests.streaming.scenes import RED, scenes
 from vljepa_edge.cli import outlet, output
+from vljepa_edge.cli.out import SubtitleFile
 from vljepa_edge.cli.outlet import WAITING, Outlet
+from vljepa_edge.model import Model
 from vljepa_edge.sinks.piece_file import Piece, PieceFile
+from vljepa_edge.sinks.subtitles import subrip
 from vljepa_edge.streaming.reader import EventReader
 
 needs_full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
@@ -76,7 +83,7 @@ def test_what_a_full_disk_has_no_room_for_waits_for_it(
     given.close()
     assert lines(disk) == [1, 2, 3, 4, 5, 6]
     assert capsys.readouterr().err.splitlines() == [
-        "warning: out: No space left on device; the stream goes on, and the newest 512 lines wait",
+        "warning: out: No space left on device; the stream goes on, and it is tried again",
         "warning: out: it is written again; 0 lines were lost",
     ]
 
@@ -151,12 +158,40 @@ def test_a_camera_with_a_full_output_goes_on_and_its_store_has_all(
         ((stored,),) = connection.execute("SELECT COUNT(*) FROM event WHERE status = 'closed'")
     assert len(events) == stored == 3 and summary["type"] == "summary"
     warned = [
-        f"{out}: No space left on device; the stream goes on, and the newest 512 lines wait",
+        f"{out}: No space left on device; the stream goes on, and it is tried again",
         f"{out}: No space left on device; 4 lines were lost",
     ]
     assert summary["warnings"] == warned
     assert run.status == 1
     assert run.err.splitlines() == [*(f"warning: {line}" for line in warned), f"error: {warned[1]}"]
+
+
+def test_subtitles_of_a_camera_are_complete_at_any_time_and_have_all_once_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock, model: Model
+) -> None:
+    out, room = tmp_path / "out.srt", 1 << 40
+    file, plain = SmallFile(str(out), "wb"), Path.open
+    monkeypatch.setattr(Path, "open", lambda path, mode="r", **how: file if mode == "wb" else plain(path, mode, **how))
+    sink = SubtitleFile(out, subrip)
+    sink.begin(SimpleNamespace(source=SimpleNamespace(live=True)))  # type: ignore[arg-type]
+    (first,) = (each for each in model.stream(scenes(RED), policy="uniform:period=9") if each.status == "closed")
+    counts = []
+    for number in range(40):
+        start = 10.0 * number
+        file.room = room if number % 10 < 5 else out.stat().st_size
+        sink.event(replace(first, status="open", start=start, end=None, decided_at=start, text="", segment=number))
+        clock.now += 100
+        closed = {"start": start, "end": start + 10, "decided_at": start + 10, "text": f"scene {number}"}
+        sink.event(replace(first, **closed, segment=number, wording="specific"))  # type: ignore[arg-type]
+        clock.now += 100
+        read = list(srt.parse(out.read_text()))
+        assert [cue.content for cue in read] == [f"scene {n}" for n in range(len(read))]
+        assert [cue.index for cue in read] == list(range(1, len(read) + 1))
+        counts.append(len(read))
+    assert counts[:12] == [1, 2, 3, 4, 5, 5, 5, 5, 5, 5, 11, 12]
+    file.room = room
+    sink.close(complete=False)
+    assert len(list(srt.parse(out.read_text()))) == 40
 
 
 @needs_full

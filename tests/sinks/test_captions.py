@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.streaming.scenes import BLUE, RED, scenes
@@ -176,6 +176,63 @@ def test_cues_never_overlap_and_hold_exactly_what_is_there(spans: list[tuple[int
         lines = [cue.lines for cue in found if cue.start <= 100 * tenth + 50 < cue.end]
         assert {line for group in lines for line in group} == there(tenth / 10 + 0.05)
         assert all(len(set(group)) == len(group) for group in lines)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[Event]:
+    """Events of two queries and two labels as a stream tells them, each at most a minute after it began."""
+    told: list[Event] = []
+    at = {"What?": 0.0, "Where?": 0.0, "cup": 0.0, "car": 0.0}
+    there: dict[str, tuple[int, float]] = {}
+    counts = dict.fromkeys(at, 0)
+    now = 0.0
+    for _ in range(draw(st.integers(0, 30))):
+        now += draw(st.integers(1, 400)) / 10
+        name = draw(st.sampled_from(sorted(at)))
+        is_query, text = name.endswith("?"), draw(st.sampled_from("abc"))
+        fields = {"query": name if is_query else "label", "decided_at": now}
+        if name in there:
+            number, start = there.pop(name)
+            at[name] = end = draw(st.floats(start, now))
+            status = "closed" if is_query else "gone"
+            told.append(event(status, start, end, text if is_query else name, segment=number, **fields))
+        if name not in there and (is_query or counts[name] == 0 or draw(st.booleans())):
+            start = draw(st.floats(max(at[name], now - 60), now))
+            there[name] = counts[name], start
+            counts[name] += 1
+            status = "open" if is_query else "appeared"
+            told.append(event(status, start, None, "" if is_query else name, segment=there[name][0], **fields))
+    return told
+
+
+@given(streams())
+@settings(max_examples=40)
+def test_what_is_settled_is_what_later_events_do_not_change(told: list[Event]) -> None:
+    together, settling, settled = Captions(), Captions(), list[Cue]()
+    for each in told:
+        together.add(each)
+        settling.add(each)
+        settled += settling.settle()
+        assert settled + settling.cues() == together.cues()
+
+
+def test_what_is_settled_is_forgotten() -> None:
+    captions, settled = Captions(), list[Cue]()
+    for number in range(1000):
+        captions.add(event("open", 10.0 * number, None, "", segment=number))
+        captions.add(event("closed", 10.0 * number, 10.0 * number + 10, str(number), segment=number))
+        settled += captions.settle()
+        assert len(captions.cues()) <= 8
+    assert settled == [Cue(10_000 * n, 10_000 * n + 10_000, (str(n),)) for n in range(993)]
+
+
+def test_what_comes_later_than_a_minute_is_shown_from_where_nothing_is_settled() -> None:
+    captions = Captions()
+    captions.add(EVENT)
+    captions.add(event("appeared", 99.0, None, "cup", decided_at=100.0))
+    assert captions.settle() == [Cue(0, 1000, ("a dog",))]
+    captions.add(event("began", 0.5, None, "door opens", decided_at=101.0))
+    assert captions.cues() == [Cue(40_000, 99_000, ("door opens",)), Cue(99_000, 101_000, ("cup", "door opens"))]
 
 
 @given(st.text(st.characters(), max_size=40))

@@ -48,6 +48,13 @@ def cue_lists(draw: st.DrawFn, lines: st.SearchStrategy[str] = lines) -> list[Cu
     return found
 
 
+@given(cue_lists(), st.integers(0, 5))
+@settings(max_examples=50)
+def test_a_file_can_be_written_in_parts(cues: list[Cue], first: int) -> None:
+    for write in (as_webvtt, subrip):
+        assert write(cues[:first]) + write(cues[first:], len(cues[:first])) == write(cues)
+
+
 @given(cue_lists())
 @settings(max_examples=50)
 def test_webvtt_py_reads_the_cues(cues: list[Cue]) -> None:

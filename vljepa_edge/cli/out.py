@@ -104,22 +104,34 @@ class _Captioned:
 
 
 class SubtitleFile(_Captioned):
-    """Subtitles of all that was seen, written when the stream ends, however it does. Where it ends before anything was
-    seen, what stood there stays."""
+    """Subtitles of all that was seen, complete after each event. What stood there goes with the first one."""
 
-    def __init__(self, path: Path, write: Callable[[Iterable[Cue]], str]) -> None:
+    def __init__(self, path: Path, write: Callable[[Iterable[Cue], int | None], str]) -> None:
         super().__init__(path)
+        self._outlet = file_outlet(path, "updates")
         self._write = write
-        self._seen = False
+        self._written: int | None = None  # cues that are in the file for good
+
+    def begin(self, events: EventReader) -> None:
+        self._outlet.live = events.source.live
 
     def event(self, event: Event, line: Mapping[str, Any] | None = None, text: str | None = None) -> None:
         super().event(event, line, text)
-        self._seen = True
+        self._outlet.renew(self._piece)
+
+    def summary(self, line: Mapping[str, Any]) -> None:
+        self._outlet.settle()
 
     def close(self, *, complete: bool) -> None:
-        if complete or self._seen:
-            with naming(self._path), replacing(self._path) as part:
-                part.write_text(self._write(self._captions.cues()), "utf-8", newline="\n")
+        if complete and not self._outlet.used:
+            self._outlet.renew(self._piece)
+        self._outlet.close()
+
+    def _piece(self) -> Piece:
+        settled = self._captions.settle()
+        data = self._write(settled, self._written)
+        self._written = (self._written or 0) + len(settled)
+        return Piece(data.encode(), self._write(self._captions.cues(), self._written).encode())
 
 
 class VideoFile(_Captioned):

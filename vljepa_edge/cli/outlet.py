@@ -50,6 +50,11 @@ class Outlet:
         if time.monotonic() >= self._due:
             self._try()
 
+    def renew(self, make: Callable[[], Piece]) -> None:
+        """Write a piece that has all that those which wait would have."""
+        self._waiting.clear()
+        self.put(make)
+
     def settle(self) -> None:
         """Nothing is left to say: try what waits at once, and warn of what is lost."""
         self._try()
@@ -88,7 +93,7 @@ class Outlet:
                 self._next = None
                 raise self._error from error
             if not self._failing:
-                warn(f"{self._name}: {error.strerror}; the stream goes on, and the newest {WAITING} {self._unit} wait")
+                warn(f"{self._name}: {error.strerror}; the stream goes on, and it is tried again")
             self._failing = True
             self._due = time.monotonic() + self._pause
             self._pause = min(2 * self._pause, _LATEST)

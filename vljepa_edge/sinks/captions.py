@@ -11,6 +11,7 @@ from vljepa_edge.streaming.event import Event
 _Track = tuple[str, str]  # a query, or a label by what reports it
 _KINDS = {"appeared": "watch", "gone": "watch", "began": "head", "ended": "head"}
 _FOREVER = 2**53
+_LATE = 60_000  # milliseconds by which an event may begin before the newest one was decided
 
 
 class Cue(NamedTuple):
@@ -43,6 +44,7 @@ class Captions:
         self._tracks: dict[_Track, int] = {}  # in the order in which they came, from top to bottom
         self._spans: dict[tuple[int, int], _Span] = {}
         self._newest = 0.0
+        self._settled = 0  # milliseconds; what was there before is forgotten
 
     def add(self, event: Event, text: str | None = None) -> None:
         """Take an event, in the order in which they came. text: shown in place of the event's own; "" shows nothing."""
@@ -58,14 +60,33 @@ class Captions:
             shown = "" if before is None else before.text
         self._spans[track, event.segment] = _Span(track, event.start, event.end, shown)
 
+    def settle(self) -> list[Cue]:
+        """The first cues, which later events no longer change; they are forgotten.
+
+        An event that comes more than a minute late, as of a label that is held for longer, is shown from there on.
+        """
+        cues = self.cues()
+        begun = [span.start for span in self._spans.values() if span.end is None]
+        until = min([_milliseconds(self._newest) - _LATE, *map(_milliseconds, begun)])
+        settled = [cue for cue in cues if cue.end < until]
+        later = cues[len(settled) :]
+        self._settled = max(self._settled, min([until, *(cue.start for cue in later)]))
+        self._spans = {
+            key: span
+            for key, span in self._spans.items()
+            if span.end is None or _milliseconds(span.end) > self._settled
+        }
+        return settled
+
     def cues(self, *, lasting: bool = False) -> list[Cue]:
-        """The texts so far in the order of time. Those that are there at the same time share a cue, a line each, and
-        what goes on ends with the newest event. lasting: what is there then is there for ever, since the newest event
-        is of the last frame that the model saw, and a file may have some more."""
+        """The texts that aren't settled, in the order of time. Those that are there at the same time share a cue, a
+        line each, and what goes on ends with the newest event. lasting: what is there then is there for ever, since the
+        newest event is of the last frame that the model saw, and a file may have some more."""
         changes: dict[int, list[tuple[bool, _Span]]] = {}
         for span in self._spans.values():
             span = _Span(span.track, span.start, span.end, one_line(span.text))
-            start, end = _milliseconds(span.start), _milliseconds(self._newest if span.end is None else span.end)
+            start = max(self._settled, _milliseconds(span.start))
+            end = _milliseconds(self._newest if span.end is None else span.end)
             if span.text and start < end:
                 changes.setdefault(start, []).append((True, span))
                 changes.setdefault(end, []).append((False, span))

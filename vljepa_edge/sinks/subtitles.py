@@ -10,19 +10,22 @@ from vljepa_edge.sinks.captions import Cue
 _LIKE = str.maketrans("<>{}", "‹›()")
 
 
-def webvtt(cues: Iterable[Cue]) -> str:
-    """A WebVTT file (https://www.w3.org/TR/webvtt1/) of cues in the order of time."""
-    blocks = [f"{_times(cue, '.')}\n" + "".join(f"{_escaped(line)}\n" for line in cue.lines) for cue in cues]
-    return "\n".join(["WEBVTT\n", *blocks])
+def webvtt(cues: Iterable[Cue], written: int | None = None) -> str:
+    """A WebVTT file (https://www.w3.org/TR/webvtt1/) of cues in the order of time; what is added to it, where so many
+    are written."""
+    head = "WEBVTT\n" if written is None else ""
+    return head + "".join(
+        f"\n{_times(cue, '.')}\n" + "".join(f"{_escaped(line)}\n" for line in cue.lines) for cue in cues
+    )
 
 
-def subrip(cues: Iterable[Cue]) -> str:
-    """A SubRip file of cues in the order of time; <>{} become signs that look like them, as players read markup."""
+def subrip(cues: Iterable[Cue], written: int | None = None) -> str:
+    """The same as SubRip; <>{} become signs that look like them, as players read markup."""
     blocks = [
         f"{number}\n{_times(cue, ',')}\n" + "".join(f"{line.translate(_LIKE)}\n" for line in cue.lines)
-        for number, cue in enumerate(cues, 1)
+        for number, cue in enumerate(cues, (written or 0) + 1)
     ]
-    return "\n".join(blocks)
+    return ("\n" if written and blocks else "") + "\n".join(blocks)
 
 
 def _times(cue: Cue, point: str) -> str:
