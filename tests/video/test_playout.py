@@ -105,7 +105,7 @@ def test_frames_come_at_their_rate_and_none_is_waited_for_long(
     assert max(gaps) < 2
     last = sum(time > times[-1] - HOUR for time in times)
     assert last == pytest.approx(HOUR / interval, rel=0.02)
-    assert sum(gap < 0.2 * interval for gap in gaps) < 0.1 * len(gaps), "bursts leave the newest alone"
+    assert min(gaps) > 0.33 * interval, "bursts leave the newest alone"
     assert server.skipped == 0 and server.delay < 3 * SEGMENT
 
 
@@ -123,4 +123,4 @@ def test_a_server_that_halts_is_gone_on_with_at_its_rate(monkeypatch: pytest.Mon
     times, server = shown(monkeypatch, 3, fps=5.0, late=late)
     gaps = [later - before for before, later in pairwise(times)]
     assert 10 < max(gaps) < 30 and sum(gap > 2 for gap in gaps) == 3
-    assert sum(gap < 0.04 for gap in gaps) == 0 and server.skipped == 0
+    assert min(gaps) > 0.33 * 0.2 and server.skipped == 0

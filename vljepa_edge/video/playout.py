@@ -5,6 +5,7 @@ from __future__ import annotations
 _JUMP = 2.0  # seconds between two stamps, or of lateness, that mean another clock rather than a long frame
 _SOONER = 0.001  # of the time between frames: frames are due so much sooner, so that a faster server is followed
 _LATER = 0.01  # of the time between frames that came late, for a slower server: more than clocks drift
+_FASTEST = 3  # times as fast as they were made, frames that came late catch up: in a burst all but the newest are lost
 
 
 class Playout:
@@ -12,20 +13,21 @@ class Playout:
 
     A frame is due as long after the one before it as their stamps lie apart, but a thousandth sooner: so the delay
     shrinks until a segment is wanted when it is published, however fast the server's clock is. Frames that come late
-    are due at once, and each makes those after it a little later; between segments that need some time to be fetched
-    nothing is lost by that. Stamps that go back or ahead by seconds, as after a segment that was skipped, a restart of
-    the encoder or a wrap of its counter, change nothing: their frame is due one usual interval after the one before.
+    catch up, three times as fast, and each makes those after it a little later. Stamps that go back or ahead by
+    seconds, as after a segment that was skipped, a restart of the encoder or a wrap of its counter, change nothing:
+    their frame is due one usual interval after the one before.
     """
 
     def __init__(self) -> None:
         self._due: float | None = None  # when the frame before was due
+        self._given = 0.0  # when it was given out
         self._stamp = 0.0  # its stamp
         self._interval = 0.0  # seconds between the last two frames that no jump parts
 
     def wait(self, stamp: float, now: float) -> float:
         """Seconds until a frame that came `now` is due: at most two. stamp: seconds, any origin. now: seconds."""
         if self._due is None:
-            self._due, self._stamp = now, stamp
+            self._due, self._given, self._stamp = now, now, stamp
             return 0.0
         passed, self._stamp = stamp - self._stamp, stamp
         if 0 <= passed <= _JUMP:
@@ -36,4 +38,5 @@ class Playout:
             self._due = now
         elif late > 0:
             self._due += min(late, self._interval * _LATER)
-        return max(0.0, -late)
+        self._given = max(now, now - late, self._given + self._interval / _FASTEST)
+        return self._given - now
