@@ -139,6 +139,17 @@ def test_a_tubelet_is_the_mean_of_its_frames() -> None:
     torch.testing.assert_close(predictor({**vision, "appearance": mean}), predictor(vision), atol=1e-6, rtol=0)
 
 
+def test_features_beyond_the_channels_of_a_stream_are_not_read() -> None:
+    motion, appearance = TINY.streams
+    predictor = make(replace(TINY, streams=(motion, replace(appearance, channels=8)), concept=None))
+    vision = streams(TINY)
+    said = predictor(vision)
+    vision["appearance"][..., 8:] = torch.randn_like(vision["appearance"][..., 8:])
+    torch.testing.assert_close(predictor(vision), said, atol=0, rtol=0)
+    vision["appearance"][..., 7] += 1.0
+    assert not torch.allclose(predictor(vision), said)
+
+
 def test_untrained_skip_is_the_readout_of_the_concepts() -> None:
     torch.manual_seed(0)
     predictor = Predictor(TINY)
@@ -279,6 +290,7 @@ def test_configs_that_do_not_fit_are_refused() -> None:
     assert TINY.concept is not None
     for change, message in (
         ({"concept": replace(TINY.concept, stream="sound")}, "sound"),
+        ({"streams": (TINY.streams[0], replace(TINY.streams[1], channels=8))}, "channels must be None"),
         ({"concept": replace(TINY.concept, width=13)}, "outside"),
         ({"streams": TINY.streams[:1] * 2, "concept": None}, "differ"),
         ({"streams": (), "concept": None}, "at least one"),

@@ -34,6 +34,11 @@ Results = Mapping[str, Seeds]
 """By arm what there is of it."""
 
 
+def named(recipe: Mapping[str, Any]) -> str:
+    """A name for what is made by a recipe, of JSON values: another recipe has another name."""
+    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
+
+
 @dataclass(frozen=True)
 class Setting:
     """Where one arm works with one seed.
@@ -66,8 +71,7 @@ class Arm:
 
     def digest(self, data: Path) -> str:
         """Names the recipe: figures of another one are not this arm's."""
-        text = json.dumps({"arm": self.name, "recipe": self.recipe(data)}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return named({"arm": self.name, "recipe": self.recipe(data)})
 
 
 @dataclass(frozen=True)

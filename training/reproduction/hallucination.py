@@ -70,6 +70,7 @@ HALLUCINATION = Experiment(
         "A seed draws which of the shown objects are asked for, and which absent ones in the first group.",
         "Model.answer gives the more probable answer, by a calibrator that was fitted to other photographs.",
         "Before a grey picture, or another question's, a model can only guess from the question.",
+        "Without queries all questions about a photograph get one answer, so that half of them are right.",
     ),
     tables=TABLES,
 )

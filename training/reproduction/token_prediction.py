@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vljepa_edge.support.atomic import replacing
-from vljepa_edge.training.reproduction.experiment import Arm, Experiment, Results, Setting, column
+from vljepa_edge.training.reproduction.experiment import Arm, Experiment, Results, Setting, column, named
 from vljepa_edge.training.reproduction.tables import digests
-from vljepa_edge.training.reproduction.trained import placed, run_to_end
+from vljepa_edge.training.reproduction.trained import MINILM, placed, run_to_end
 from vljepa_edge.training.reproduction.verdict import RULE, Contrast, all_of
 
 if TYPE_CHECKING:
@@ -61,9 +61,10 @@ def begun(name: str, setting: Setting) -> RunConfig:
         return read_corpus(sorted(run.data), {name: open_source(spec) for name, spec in run.data.items()})
 
     training = Decoder(corpus=["texts"], **TEXTS)
-    parts = language_parts(
-        setting.shared / "texts", model, tokenizers.target, read, sizes, training, setting.report
-    )  # fmt: skip
+    recipe = {"training": TEXTS, "sizes": sizes.model_dump(mode="json"), "target": MINILM,
+              "tables": digests(setting.data, TRAINED_ON)}  # fmt: skip
+    folder = setting.shared / f"texts-{named(recipe)}"
+    parts = language_parts(folder, model, tokenizers.target, read, sizes, training, setting.report)
     take_last_layers(model.predictor.stack, parts.language)
     model.attach_y_decoder(parts.decoder)
     save_model(model, replace(tokenizers, decoder=parts.tokenizer), setting.folder / _BEGIN, include_frozen=False)
@@ -163,8 +164,10 @@ TOKEN_PREDICTION = Experiment(
         "and augmentation. Runs: `training/configs/miniature_embeddings.yaml` and `miniature_tokens.yaml`.",
         "A language model of 6 layers is trained on the texts alone. The token predictor starts from all of it, the "
         "other predictor from its last 3 layers: in the paper from Llama-3.2-1B's 16 layers and from the last 8.",
-        "The token predictor is causal all over, vision and query too, as the paper's baseline is. It trains 2.5 times "
+        "The token predictor is causal all over, vision and query too, as the paper's baseline is. It trains 2.7 times "
         "as many numbers as the other, its token embedding counted; in the paper 1.24B and 0.49B.",
+        "Both see the 256 channels of appearance that are vision alone. The default has 384 more, ConSE, means of "
+        "MiniLM's embeddings of class names: the targets' own space, which only who predicts embeddings could read.",
         "Targets are MiniLM's embeddings, which do not train, as SONAR's in the paper. A Y-decoder for them is trained "
         "once on the same texts, with as many steps as the language model. As in the paper neither counts as samples "
         "seen. Every point is decoded by that one Y-decoder.",

@@ -1,13 +1,13 @@
 """World prediction in miniature: which of four clips leads from the first picture to the last (paper, section 4.3).
 
-Three groups of items, each of candidates among which a picture alone does not tell:
+Three groups of items. In the first two a picture alone does not tell:
 
 * `same scene`: the same cut-out before the same photograph, moving in four ways; one of them is the clip whose first
   and last frames are given.
 * `another scene`: the four candidates show another object in another place, as the benchmark's action equivalents do
   (WorldPrediction, arXiv 2506.04363), so that no pixel of the pictures is in any of them.
 * `robot`: clips of a robot arm that nobody trained on; the three wrong ones are among the NEAREST whose first frames
-  look most like its own, by their pixels.
+  look most like its own, by their pixels. The right one is the recording whose pictures are asked, so pixels do tell.
 """
 
 from __future__ import annotations

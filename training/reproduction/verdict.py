@@ -8,12 +8,12 @@ from typing import Protocol
 
 import numpy as np
 
-from vljepa_edge.training.reproduction.experiment import FAILS, HOLDS, OPEN, Results, Verdict
+from vljepa_edge.training.reproduction.experiment import FAILS, HOLDS, OPEN, SEEDS, Results, Verdict
 
 RULE = (
-    "Arms of the same seed are compared. A difference counts where its mean over the seeds is larger than its spread, "
-    "the largest minus the smallest difference of a seed. The claim holds where all differences count for it, it does "
-    "not hold where one counts against it, and otherwise it is not decided."
+    f"Arms of the same seed are compared, with {len(SEEDS)} seeds. A difference counts where its mean over seeds is "
+    "larger than its spread, the largest minus the smallest difference of a seed. The claim holds where all "
+    "differences count for it, it does not hold where one counts against it, and otherwise it is not decided."
 )
 
 
@@ -46,15 +46,15 @@ class Contrast:
         return found
 
     def verdict(self, results: Results) -> Verdict:
-        """Of this contrast alone."""
+        """Of this contrast alone: OPEN while it lacks one of SEEDS."""
         found = np.array(list(self.differences(results).values()))
         named = f"{self.better} - {self.worse}, {' and '.join(self.figures)}"
-        if len(found) < 2:
-            return Verdict(OPEN, (f"{named}: {len(found)} seeds that both arms have, two are needed",))
+        if len(found) < len(SEEDS):
+            return Verdict(OPEN, (f"{named}: {len(found)} seeds that both arms have, {len(SEEDS)} are needed",))
         effect, spread = float(found.mean()), float(np.ptp(found))
         said = f"{named}: {effect:+.1f} (from {found.min():+.1f} to {found.max():+.1f})"
         if abs(effect) <= spread:
-            return Verdict(OPEN, (f"{said}: spread is larger than the effect",))
+            return Verdict(OPEN, (f"{said}: the effect is not larger than its spread",))
         return Verdict(HOLDS if effect > 0 else FAILS, (said,))
 
 

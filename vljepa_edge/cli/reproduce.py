@@ -54,8 +54,9 @@ def reproduce(
 ) -> None:  # fmt: skip
     """Run an experiment of the paper in miniature, and say whether its claim holds at this scale.
 
-    Each arm takes at least five minutes of processor time with each seed, so some experiments take hours. An arm that
-    was interrupted goes on where it was, one that is there is not made again, and one of another version is refused.
+    An arm that is trained takes ten minutes of processor time or more with each seed, so some experiments take hours.
+    An arm that was interrupted goes on where it was, one that is there is not made again, and one of another version
+    is refused.
 
     \b
     Examples:

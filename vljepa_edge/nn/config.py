@@ -63,6 +63,7 @@ class StreamConfig:
     tubelet: how many frames in a row are averaged into one step of time, for (B, T, R, dim).
     positions: (steps of time after the tubelets, regions) adds learned embeddings of both. None: it has its own.
     scale: what the features are multiplied by, so that streams meet the Linear at similar sizes.
+    channels: the Linear reads so many of the dim features, the first ones. None: all.
     """
 
     name: str
@@ -70,9 +71,14 @@ class StreamConfig:
     positions: tuple[int, int] | None = None
     tubelet: int = 1
     scale: float = 1.0
+    channels: int | None = None
 
     def __post_init__(self) -> None:
         require(self.dim > 0 and self.tubelet > 0, f"stream {self.name!r}: dim and tubelet must be positive")
+        require(
+            self.channels is None or 0 < self.channels <= self.dim,
+            f"stream {self.name!r}: channels must be 1 to its dim of {self.dim}, got {self.channels}",
+        )
         require(
             self.positions is None or min(self.positions) > 0,
             f"stream {self.name!r}: positions must be positive, not {self.positions}",
@@ -126,6 +132,10 @@ class PredictorConfig:
         require(
             0 <= concept.start < end <= dim,
             f"concept slice {concept.start}:{end} is outside stream {concept.stream!r} of {dim} features",
+        )
+        require(
+            self.streams[names.index(concept.stream)].channels is None,
+            f"stream {concept.stream!r} has concepts, so its channels must be None: all of them are read",
         )
 
 

@@ -26,12 +26,12 @@ from vljepa_edge.nn.llama import LlamaStack
 
 
 class StreamTokens(nn.Module):
-    """One stream's features to tokens: mean over tubelets, scale, Linear, positions."""
+    """One stream's features to tokens: mean over tubelets, the channels that are read, scale, Linear, positions."""
 
     def __init__(self, config: StreamConfig, hidden: int) -> None:
         super().__init__()
         self.config = config
-        self.project = nn.Linear(config.dim, hidden)
+        self.project = nn.Linear(config.channels or config.dim, hidden)
         if config.positions is not None:
             steps, regions = config.positions
             self.time = nn.Parameter(torch.randn(steps, 1, hidden) * 0.02)
@@ -49,6 +49,8 @@ class StreamTokens(nn.Module):
 
     def forward(self, flat: Tensor) -> Tensor:
         """(B, N, dim) as `flat` returns it -> (B, N, hidden)."""
+        if self.config.channels is not None:
+            flat = flat[..., : self.config.channels]
         tokens: Tensor = self.project(flat * self.config.scale)
         if self.config.positions is not None:
             tokens = tokens + (self.time + self.space).flatten(0, 1)

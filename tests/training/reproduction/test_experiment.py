@@ -17,7 +17,7 @@ from vljepa_edge.cli import app
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.training.reproduction import registry
 from vljepa_edge.training.reproduction.arms import Workplace
-from vljepa_edge.training.reproduction.experiment import FAILS, HOLDS, OPEN, Arm, Experiment, Setting
+from vljepa_edge.training.reproduction.experiment import FAILS, HOLDS, OPEN, SEEDS, Arm, Experiment, Setting
 from vljepa_edge.training.reproduction.plot import draw
 from vljepa_edge.training.reproduction.report import as_dict, markdown
 from vljepa_edge.training.reproduction.verdict import Contrast, all_of
@@ -98,7 +98,7 @@ def test_a_damaged_result_is_named(place: Workplace) -> None:
         place.read(TOY.arms[0], 0)
 
 
-@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=2, max_size=6))
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=3, max_size=6))
 def test_a_claim_is_judged_by_mean_and_range_of_paired_differences(pairs: list[tuple[int, int]]) -> None:
     results = {
         "a": {seed: {"x": float(pair[0]), "y": 7.0} for seed, pair in enumerate(pairs)},
@@ -110,18 +110,18 @@ def test_a_claim_is_judged_by_mean_and_range_of_paired_differences(pairs: list[t
     assert outcome == (OPEN if abs(effect) <= spread else HOLDS if effect > 0 else FAILS)
 
 
-def test_one_contrast_against_it_refutes_a_claim_and_one_seed_decides_nothing() -> None:
-    results = {name: {s: {"x": level + s} for s in (0, 1)} for name, level in (("a", 30.0), ("b", 20.0), ("c", 40.0))}
+def test_one_contrast_against_it_refutes_a_claim_and_two_seeds_decide_nothing() -> None:
+    results = {name: {s: {"x": level + s} for s in SEEDS} for name, level in (("a", 30.0), ("b", 20.0), ("c", 40.0))}
     right, wrong = Contrast("a", "b", ("x",)), Contrast("a", "c", ("x",))
     assert all_of([right])(results).outcome == HOLDS
     assert all_of([right, wrong])(results).outcome == FAILS
-    one = {name: {0: seeds[0]} for name, seeds in results.items()}
-    assert all_of([right])(one).outcome == OPEN
-    assert "two are needed" in all_of([right])(one).why[0]
+    two = {name: {s: seeds[s] for s in SEEDS[:2]} for name, seeds in results.items()}
+    assert all_of([right])(two).outcome == OPEN
+    assert "2 seeds that both arms have, 3 are needed" in all_of([right])(two).why[0]
 
 
 def test_an_arm_that_collapsed_wins_nothing() -> None:
-    results = {"a": {s: {"x": float("nan")} for s in (0, 1)}, "b": {s: {"x": 1.0} for s in (0, 1)}}
+    results = {"a": {s: {"x": float("nan")} for s in SEEDS}, "b": {s: {"x": 1.0} for s in SEEDS}}
     assert all_of([Contrast("a", "b", ("x",))])(results).outcome == FAILS
 
 

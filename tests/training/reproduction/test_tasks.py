@@ -150,7 +150,7 @@ def test_a_claim_needs_every_group_above_every_floor(experiment: Experiment) -> 
     for own in results[experiment.arms[0].name].values():
         own |= dict.fromkeys(columns, 60.0)
     assert experiment.judge(results).outcome == HOLDS
-    group = list(columns)[3]
+    group = list(columns)[2]
     for own in results[experiment.arms[-1].name].values():
         own[group] = 90.0
     verdict = experiment.judge(results)
