@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -126,6 +127,20 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     files[0].write_bytes(b"another")  # its part is embedded again, the other is not
     Cached(third := Counts()).embed_media(looks)
     assert third.asked == 64
+
+
+def test_files_of_one_name_size_and_time_in_two_folders_are_two(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "cache"))
+    files = [tmp_path / folder / "0001.bmp" for folder in "ab"]
+    for file in files:
+        file.parent.mkdir()
+        file.write_bytes(b"x")
+        os.utime(file, (1e9, 1e9))
+    knows = Knows({(Media(files[0]), "what?"): "red", (Media(files[1]), "what?"): "large"})
+    one, other = (Cached(knows).embed_media([Look(Media(file), "what?")]) for file in files)
+    assert not np.allclose(one, other)
 
 
 def test_another_model_or_query_is_embedded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

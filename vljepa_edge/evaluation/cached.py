@@ -23,7 +23,7 @@ _LOOKS, _TEXTS = 64, 1024  # of one kept array
 
 class Cached:
     """Another embedder, asked for 64 clips or 1,024 texts at a time. Each such part is kept under the embedder's digest
-    and the names, sizes and times of the files: a file that changes is embedded again."""
+    and the places, sizes and times of the files: a file that changes is embedded again."""
 
     def __init__(self, embedder: Embedder, report: Report = lambda what, done, total: None) -> None:
         self._embedder = embedder
@@ -77,4 +77,4 @@ def _named(look: Look) -> list[object]:
 
 def _stamp(media: Media) -> dict[str, object]:
     status = media.path.stat()
-    return {**asdict(media), "path": media.path.name, "size": status.st_size, "time": status.st_mtime_ns}
+    return {**asdict(media), "path": str(media.path.resolve()), "size": status.st_size, "time": status.st_mtime_ns}
