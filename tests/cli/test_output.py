@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+import warnings
 
 import pytest
 
-from vljepa_edge.cli.output import print_json, reporting
+from tests.cli.conftest import Vljepa
+from vljepa_edge.cli.output import print_json, reporting, video_warnings, warnings_shown
+from vljepa_edge.errors import VideoWarning
 from vljepa_edge.support.json_numbers import number
 
 
@@ -29,3 +32,16 @@ def test_a_progress_bar_is_silent_without_a_terminal(capsys: pytest.CaptureFixtu
         report(1, 2)
         report(2, 2)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_log_on_a_full_disk_ends_no_command_and_changes_no_status(
+    vljepa: Vljepa, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("builtins.print", full)
+    with warnings_shown():
+        warnings.warn(VideoWarning("cut off"), stacklevel=1)
+        assert video_warnings() == {"warnings": ["cut off"]}
+    assert vljepa("stream", "nosuch.mp4").status == 2

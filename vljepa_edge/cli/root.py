@@ -61,8 +61,9 @@ def describe(error: Exception) -> str:
 
 
 def print_error(message: str) -> None:
-    """One `error: ...` line on stderr."""
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    """One `error: ...` line on stderr, where that takes it: the exit status tells the rest."""
+    with contextlib.suppress(OSError):
+        print(f"error: {message}", file=sys.stderr, flush=True)
 
 
 class Root(TyperGroup):
