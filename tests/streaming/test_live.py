@@ -22,6 +22,7 @@ from tests.streaming.scenes import BLUE, GREEN, RED, picture, scenes
 from tests.streaming.test_stream import embeddings_of, facts, run
 from tests.streaming.test_times import assert_adds_up
 from tests.streaming.wrapped import WrappedEngine
+from vljepa_edge import Stream, StreamOptions
 from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.errors import EngineError, FrameError, InputError
 from vljepa_edge.model import Model
@@ -218,6 +219,28 @@ def test_callbacks_run_on_the_worker_and_their_errors_do_no_harm(model: Model) -
         assert stream.stats().encoded == 8
         assert str(stream.last_error) == "mine"
     assert threads == {"vljepa-stream"}
+
+
+def test_neither_a_wake_nor_a_log_handler_that_raises_ends_the_worker(model: Model) -> None:
+    class Broken(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("the log's disk is full")
+
+    def wake() -> None:
+        raise RuntimeError("mine")
+
+    handler, logger = Broken(), logging.getLogger("vljepa_edge")
+    logger.addHandler(handler)
+    try:
+        options = StreamOptions(policy="uniform:period=0.25", queue=8)
+        with Stream(model, options=options, live=True, wake=wake) as stream:
+            for image, at in scenes(RED, seconds=2):
+                stream.push(image, at)
+            stream._background.queue.join()  # type: ignore[union-attr]
+            assert stream.stats().encoded == 8
+            assert stream.stats().callback_errors > 0 and str(stream.last_error) == "mine"
+    finally:
+        logger.removeHandler(handler)
 
 
 @pytest.mark.parametrize("listener", ["callback", "subscriber"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -81,7 +82,7 @@ class Listeners:
         """Log what failed, tell of embeddings, then of events. Errors that are not `caught` are raised. Call it with no
         lock held."""
         if output.failure is not None:
-            self._repeats.log(*output.failure)
+            self._log(*output.failure)
             output.failure = None  # its traceback refers to this output
         for time, embedding, query in output.embeddings:
             for subscriber in self._subscribers:
@@ -96,7 +97,10 @@ class Listeners:
                 except caught as error:
                     self._failed("an event callback failed", error)
         if self._wake is not None and output.events:
-            self._wake()
+            try:
+                self._wake()
+            except caught as error:
+                self._failed("wake failed", error)
 
     def keep(self, what: str, error: BaseException, output: Output) -> None:
         """Keep an error that is not raised. It is logged when `output` is delivered."""
@@ -106,4 +110,8 @@ class Listeners:
     def _failed(self, what: str, error: BaseException) -> None:
         self._tally.add("callback_errors")
         self.last_error = error
-        self._repeats.log(what, error)
+        self._log(what, error)
+
+    def _log(self, what: str, error: BaseException) -> None:
+        with suppress(Exception):  # a handler of the log that raises is no reason to end a stream
+            self._repeats.log(what, error)
