@@ -144,6 +144,32 @@ def test_a_store_from_whose_disk_all_was_taken_waits_and_goes_on(disk: Path, ope
     assert store.lost == 0
 
 
+def test_little_makes_way_for_another_program(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that takes at once what is freed would come to have the room of all that is stored."""
+    asked: list[int] = []
+    monkeypatch.setattr("vljepa_edge.store.store.make_room", lambda *given: asked.append(given[-1]) or 4_000_000)
+    store = EventStore(tmp_path, model, ALL)
+    try:
+        connection = store._file.open()
+        for _ in range(10):
+            store._make_way(connection, 60_000)
+        assert len(asked) == 3  # more than 8 MB, and nothing was written in its place
+        for entry in pair(1, 1.0, 2.0, picture=bytes(5_000_000)):
+            store.put(entry)
+        until(lambda: numbers(store) == [1, 2])
+        for _ in range(10):
+            store._make_way(connection, 60_000)
+        assert len(asked) == 4
+        store._next_way = 0.0  # an hour later
+        for _ in range(10):
+            store._make_way(connection, 60_000)
+        assert len(asked) == 7
+    finally:
+        store.close()
+
+
 def test_nothing_makes_way_while_nothing_comes(
     disk: Path, opened: Callable[..., EventStore], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,19 +64,18 @@ def forget(connection: sqlite3.Connection, folder: Path, keep: Keep, now: float)
 
 def make_room(connection: sqlite3.Connection, folder: Path, wanted: int) -> int:
     """Forget the oldest that are over, so that a full disk has `wanted` bytes more, and room is held back again; how
-    much that was: nothing, where all of it would not be enough."""
+    many bytes that was: none, where all of it would not be enough."""
     _give_back(connection)
-    before, gone = _used(connection), 0
+    before, freed = _used(connection), 0
     if wanted + HELD - shutil.disk_usage(folder).free > before:
         return 0
-    while count := _forget(connection, folder, _OLDEST):
-        gone += count
+    while _forget(connection, folder, _OLDEST):
         freed = before - _used(connection)
         if freed >= wanted:
             _give_back(connection)
             if hold(folder) or freed >= wanted + HELD:  # or another program takes what is freed
                 break
-    return gone
+    return freed
 
 
 def _forget(connection: sqlite3.Connection, folder: Path, which: str, *given: float) -> int:

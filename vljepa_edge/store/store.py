@@ -17,7 +17,7 @@ from vljepa_edge.store.database import FILE, LOG, transaction
 from vljepa_edge.store.entry import Entry, write
 from vljepa_edge.store.keep import Keep, forget, make_room, too_large
 from vljepa_edge.store.reader import StoreReader
-from vljepa_edge.store.room import hold, is_full, release
+from vljepa_edge.store.room import HELD, hold, is_full, release
 from vljepa_edge.store.writer import Writer
 from vljepa_edge.support.arguments import as_path
 from vljepa_edge.support.ending import Worker
@@ -35,6 +35,8 @@ _RETRY = 2.0  # seconds after which a store that could not be written is tried a
 _SEEN = 10.0  # seconds between two notes of how far the streams have come
 _AT_ONCE = 64  # events that are written before it is looked again at what is too old or too much
 _FORGET = 60.0  # seconds between two looks at what is too old
+_WAY = 3600.0  # seconds in which the oldest may make way for no more than what is written, and these bytes:
+_MOST = 2 * HELD
 _LAST = 10.0  # seconds that close() gives the disk
 _log = logging.getLogger(__name__)
 
@@ -63,9 +65,10 @@ class EventStore:
         self._clips: deque[Clip] = deque()
         self._clips_failed = False  # the newest one, so that it is said once
         self._made_way = False  # and that the oldest do
+        self._freed = 0  # bytes that made way in this hour, and that nothing was written in the place of
         self._seen: dict[str, tuple[float, float]] = {}  # by stream, what is to be noted
         self._stopping = False
-        self._next_seen = self._next_forget = 0.0
+        self._next_seen = self._next_forget = self._next_way = 0.0
         about = model.manifest
         self._file = Writer(self.folder, (model.bundle.digest, f"{about.name} {about.version}", about.embedding.width))
         try:
@@ -169,13 +172,23 @@ class EventStore:
             connection = self._file.open()
             gone = forget(connection, self.folder, self._keep, self._file.clock.now())
             if takes and not gone:
-                gone = make_room(connection, self.folder, takes + min(takes, LOG))
-                if gone and not self._made_way:
-                    _log.warning("the disk of the store %s is full; from now on the oldest make way", self.folder)
-                    self._made_way = True
+                self._make_way(connection, takes + min(takes, LOG))
         finally:
             hold(self.folder)
         return connection
+
+    def _make_way(self, connection: sqlite3.Connection, wanted: int) -> None:
+        """Forget as much of the oldest as is wanted. Another program may take what that frees, and would come to have
+        the room of all that is stored: in an hour little more makes way than is written in its place."""
+        if time.monotonic() >= self._next_way:
+            self._next_way, self._freed = time.monotonic() + _WAY, 0
+        if self._freed > _MOST:
+            return
+        freed = make_room(connection, self.folder, wanted)
+        self._freed += freed
+        if freed and not self._made_way:
+            _log.warning("the disk of the store %s is full; from now on the oldest make way", self.folder)
+            self._made_way = True
 
     def _write(self, connection: sqlite3.Connection) -> None:
         for _ in range(_AT_ONCE):
@@ -184,6 +197,7 @@ class EventStore:
             entry = self._waiting[0]
             try:
                 write(connection, entry, self._file.row)
+                self._freed = max(0, self._freed - entry.size)
             except sqlite3.IntegrityError:  # its number is taken: the clock was set back while the disk was full
                 self.lost += 1
             except (ValueError, OverflowError) as error:  # no store can hold it, and those behind it must not wait
@@ -207,7 +221,7 @@ class EventStore:
         if now >= self._next_forget or too_large(connection, self.folder, self._keep):
             forget(connection, self.folder, self._keep, self._file.clock.now())
             if not is_held and not hold(self.folder):
-                make_room(connection, self.folder, 0)
+                self._make_way(connection, 0)
             self._next_forget = now + _FORGET
 
     def _write_clips(self, connection: sqlite3.Connection) -> None:
@@ -232,6 +246,7 @@ class EventStore:
             if not is_full(error, self.folder):
                 raise
             write_clip(self._make_room(clip), self.folder, clip)
+        self._freed = max(0, self._freed - clip.size)
 
     def _trouble(self, error: Exception) -> None:
         if self.state == "ok":
