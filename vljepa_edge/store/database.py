@@ -127,9 +127,11 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 def _is_new(connection: sqlite3.Connection, path: Path) -> bool:
     """Whether nothing is in it. Raises StoreError where it is not a store that this version can read."""
     try:
+        connection.execute("BEGIN")  # so that all three are of one moment: it may be being made
+        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         (application,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        connection.execute("COMMIT")
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error):
             _check(path, False, 0, 0)

@@ -44,22 +44,20 @@ class Keep:
             raise InputError(f"size must be at least {LEAST} bytes, got {self.size}")
 
 
-def forget(connection: sqlite3.Connection, folder: Path, keep: Keep, now: float) -> int:
-    """Forget what is older than `keep` says, then the oldest until the rest fits; how much that was. What goes on makes
-    way last of all: only for the size, where nothing else is left."""
-    gone = 0
+def forget(connection: sqlite3.Connection, folder: Path, keep: Keep, now: float) -> bool:
+    """Forget what is older than `keep` says, then the oldest until the rest fits; whether that gave the disk anything
+    back. What goes on makes way last of all: only for the size, where nothing else is left."""
+    gone = False
     if keep.age is not None:
-        while count := _forget(connection, folder, _TOO_OLD, now - keep.age):
-            gone += count
+        while _forget(connection, folder, _TOO_OLD, now - keep.age):
+            gone = True
     if keep.size is not None and too_large(connection, folder, keep):
-        _give_back(connection)
+        gone |= _give_back(connection)
         while _used(connection) > _AIM * keep.size:
-            count = _forget(connection, folder, _OLDEST) or _forget(connection, folder, _OLDEST_BEGUN)
-            if not count:
+            if not (_forget(connection, folder, _OLDEST) or _forget(connection, folder, _OLDEST_BEGUN)):
                 break
-            gone += count
-    _give_back(connection)
-    return gone
+            gone = True
+    return _give_back(connection) or gone
 
 
 def make_room(connection: sqlite3.Connection, folder: Path, wanted: int) -> int:
@@ -92,12 +90,14 @@ def _forget(connection: sqlite3.Connection, folder: Path, which: str, *given: fl
     return len(found)
 
 
-def _give_back(connection: sqlite3.Connection) -> None:
-    """Return free pages of the file to the disk, and the log. A part at a time: the log has what is moved meanwhile."""
+def _give_back(connection: sqlite3.Connection) -> bool:
+    """Return free pages of the file to the disk, and the log; whether there were any. A part at a time: the log has
+    what is moved meanwhile."""
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
     for _ in range(0, free, _PART):
         connection.executescript(f"PRAGMA incremental_vacuum({_PART})")  # execute() would stop after its first page
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return bool(free)
 
 
 def too_large(connection: sqlite3.Connection, folder: Path, keep: Keep) -> bool:
