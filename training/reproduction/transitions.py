@@ -1,6 +1,6 @@
 """World prediction in miniature: which of four clips leads from the first picture to the last (paper, section 4.3).
 
-Three groups of items. In the first two a picture alone does not tell:
+Three groups of items. Only in the second do pixels not tell:
 
 * `same scene`: the same cut-out before the same photograph, moving in four ways; one of them is the clip whose first
   and last frames are given.
