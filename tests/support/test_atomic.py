@@ -159,3 +159,16 @@ def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(OSError), replacing(tmp_path / "folder") as part:
         part.write_text("new")
     assert [file.name for file in tmp_path.iterdir()] == ["folder"]
+
+
+def test_the_part_file_of_another_process_that_follows_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    replace = Path.replace
+
+    def overtaken(part: Path, place: Path) -> None:
+        replace(part, place)
+        part.write_text("of another process")  # whose turn it is as soon as the name is free
+
+    monkeypatch.setattr(Path, "replace", overtaken)
+    with replacing(tmp_path / "file") as part:
+        part.write_text("ours")
+    assert (tmp_path / "file").read_text() == "ours" and part.read_text() == "of another process"

@@ -37,8 +37,10 @@ def replacing(target: Path) -> Iterator[Path]:
         if status is not None:
             _take_over(part, status)
         part.replace(place)
-    finally:
+    except BaseException:
         part.unlink(missing_ok=True)
+        raise
+    finally:  # a file of that name is another process's from now on
         os.close(handle)
 
 
