@@ -11,7 +11,8 @@ from vljepa_edge.errors import StoreError
 
 FILE = "events.db"
 CLIPS = "clips"  # a folder beside it
-LOG = 1 << 20  # bytes that the write-ahead log stays near
+LOG_PAGES = 256  # of 4096 bytes: what the write-ahead log stays near
+LOG = LOG_PAGES * 4096
 SCHEMA = 1
 _APPLICATION = 0x564C4A45  # "VLJE": tells a store from another program's SQLite file
 _MAGIC = b"SQLite format 3\0"
@@ -67,7 +68,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = FAST").fetchall()  # else a deletion writes zeros over all of it
         connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG // 4096}")  # pages
+        connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {LOG}")
     except BaseException:
         connection.close()

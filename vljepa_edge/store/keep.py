@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.store.database import CLIPS, FILE, transaction
+from vljepa_edge.store.database import CLIPS, FILE, LOG_PAGES, transaction
 from vljepa_edge.store.room import HELD, hold
 
 LEAST = 8_000_000  # bytes; below, the write-ahead log would be a large part
 _BATCH = 100  # things in a transaction, so that no reader and no event waits for long
 _FEW = 5  # the same where it is looked after each whether the rest fits: one may have a large clip
-_PART = 256  # pages that are given back in a transaction, so that the log stays near 1 MB
 _AIM = 0.9  # of the size that may be: not at every event some make way
 
 # What may be forgotten: that of which the end was told, or which has none. What still goes on may not: its end, told
@@ -94,8 +93,8 @@ def _give_back(connection: sqlite3.Connection) -> bool:
     """Return free pages of the file to the disk, and the log; whether there were any. A part at a time: the log has
     what is moved meanwhile."""
     (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    for _ in range(0, free, _PART):
-        connection.executescript(f"PRAGMA incremental_vacuum({_PART})")  # execute() would stop after its first page
+    for _ in range(0, free, LOG_PAGES):
+        connection.executescript(f"PRAGMA incremental_vacuum({LOG_PAGES})")  # execute() would stop after its first page
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return bool(free)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,7 +81,7 @@ class Listeners:
         """Log what failed, tell of embeddings, then of events. Errors that are not `caught` are raised. Call it with no
         lock held."""
         if output.failure is not None:
-            self._log(*output.failure)
+            self._repeats.log(*output.failure)
             output.failure = None  # its traceback refers to this output
         for time, embedding, query in output.embeddings:
             for subscriber in self._subscribers:
@@ -110,8 +109,4 @@ class Listeners:
     def _failed(self, what: str, error: BaseException) -> None:
         self._tally.add("callback_errors")
         self.last_error = error
-        self._log(what, error)
-
-    def _log(self, what: str, error: BaseException) -> None:
-        with suppress(Exception):  # a handler of the log that raises is no reason to end a stream
-            self._repeats.log(what, error)
+        self._repeats.log(what, error)

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 PERIOD = 60.0  # seconds
@@ -22,7 +23,8 @@ class _Kind:
 class Repeats:
     """Logs errors. One that comes for the first time, or again after a minute without it, is logged with its traceback;
     while it goes on, a line a minute says how often it came. Errors are the same where their texts are. From the ninth
-    text on, all are one. Any thread may call it; handlers are called with no lock held."""
+    text on, all are one. Any thread may call it; handlers are called with no lock held, and what they raise ends
+    nothing."""
 
     def __init__(self, logger: logging.Logger, level: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._logger, self._level, self._clock = logger, level, clock
@@ -33,10 +35,11 @@ class Repeats:
         """An error, and what failed with it."""
         said = f"{what}: {error}"
         more = self._more(said, self._clock())
-        if more == 0:
-            self._logger.log(self._level, "%s", said, exc_info=error)
-        elif more is not None:
-            self._logger.log(self._level, "%s (%d more in %d s)", said, more, PERIOD)
+        with suppress(Exception):  # a handler that raises is no reason to end the thread that logs
+            if more == 0:
+                self._logger.log(self._level, "%s", said, exc_info=error)
+            elif more is not None:
+                self._logger.log(self._level, "%s (%d more in %d s)", said, more, PERIOD)
 
     def _more(self, kind: str, now: float) -> int | None:
         """How many came since the last that was logged, with this one; 0 for a new kind, None where it is not told."""
