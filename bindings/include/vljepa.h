@@ -259,6 +259,10 @@ typedef struct {
 
 VLJEPA_API vljepa_status vljepa_stream_get_stats(const vljepa_stream* stream, vljepa_stats* stats);
 
+/* Frames that failed since the last hop that succeeded, or texts since the last that was decoded: the more. Where it only
+ * rises, nothing works any more: load the model again. -1: `stream` is NULL. */
+VLJEPA_API int64_t vljepa_stream_failing(const vljepa_stream* stream);
+
 /* What a stream spared so far. */
 typedef struct {
     int64_t still;  /* of the encoded frames, those that no graph was run for: they were as a frame before */

@@ -156,6 +156,7 @@ void check_null() {
     CHECK(vljepa_stream_open_live(nullptr, nullptr, nullptr, nullptr, &stream) == VLJEPA_INPUT_ERROR && stream == nullptr);
     CHECK(vljepa_stream_close(nullptr) == VLJEPA_INPUT_ERROR && vljepa_stream_watch(nullptr, nullptr, nullptr, 0.5) == VLJEPA_INPUT_ERROR);
     CHECK(std::string(vljepa_stream_last_error(nullptr)).empty());
+    CHECK(vljepa_stream_failing(nullptr) == -1);
     vljepa_query_free(nullptr);
     vljepa_labels_free(nullptr);
     vljepa_head_free(nullptr);

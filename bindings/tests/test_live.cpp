@@ -218,23 +218,33 @@ void a_graph_that_fails_is_counted_and_kept(const std::shared_ptr<const Model>& 
     CHECK(stream.last_error().empty());
     stream.push(kRed.picture(), 0.0);
     wait_until([&] { return stream.stats().encoded == 1; });
+    CHECK(stream.failing() == 0);
     behaviour.encode_fails = true;
     stream.push(kRed.picture(), 1.0 * kPeriod + 0.001);
     stream.push(kGreen.picture(), 2.0 * kPeriod + 0.001);
     wait_until([&] { return outcomes(stream.stats()) == 3; });
+    CHECK(stream.failing() == 2);  // two frames in a row
     behaviour.encode_fails = false;
     behaviour.decode_fails = true;
     stream.push(kBlue.picture(), 1.5);  // the policy cuts here
     wait_until([&] { return outcomes(stream.stats()) == 4; });
     behaviour.decode_fails = false;
+    CHECK(stream.failing() == 2);  // the frame's hop succeeded, two texts did not
     stream.push(kBlue.picture(), 1.6);
     stream.flush();
+    CHECK(stream.failing() == 0);
     const StreamStats stats = stream.stats();
     CHECK(stats.errors == 3 && errors == 3 && stats.encoded == 2);
     CHECK(stream.last_error() == "a live stream failed on a frame: y_decoder: it was told to fail");
     CHECK((told(stream.poll()) == std::vector<std::string>{"open red", "closed ", "open ", "closed blue"}));
     stream.reset();
     CHECK(stream.last_error().empty() && stream.stats().frames == 0);
+    behaviour.encode_fails = true;
+    stream.push(kRed.picture(), 0.0);
+    wait_until([&] { return stream.failing() == 1; });
+    behaviour.encode_fails = false;
+    stream.reset();
+    CHECK(stream.failing() == 0);
 }
 
 void bad_frames_are_errors_of_push(const std::shared_ptr<const Model>& model) {

@@ -136,6 +136,9 @@ class Stream {
 
     StreamStats stats() const;
     Latency latency(Stage stage) const;
+    /// Frames that failed since the last hop that succeeded, or texts since the last that was decoded: the more. Where it only
+    /// rises, nothing works any more: load the model again.
+    std::int64_t failing() const;
     /// The latest error that was counted and not thrown: of a listener or, live, of a frame. "" for none.
     std::string last_error() const;
     const Model& model() const { return *model_; }

@@ -145,6 +145,12 @@ vljepa_status vljepa_stream_get_stats(const vljepa_stream* stream, vljepa_stats*
     });
 }
 
+int64_t vljepa_stream_failing(const vljepa_stream* stream) {
+    int64_t failing = -1;
+    guarded([&] { failing = required(stream, "stream").stream.failing(); });
+    return failing;
+}
+
 vljepa_status vljepa_stream_get_savings(const vljepa_stream* stream, vljepa_savings* savings) {
     return guarded([&] {
         const vljepa::StreamStats s = required(stream, "stream").stream.stats();

@@ -67,6 +67,7 @@ Words Emitter::decode(Track& track, const Cut& cut, std::exception_ptr& failure)
         tally_.add(&StreamStats::decodes);
         track.sayings.keep(cut.embedding, cut.end.has_value(), words);
     } catch (...) {
+        tally_.add_failed_text();
         if (!failure) failure = std::current_exception();
     }
     spent[Stage::decode] = seconds_since(begun);

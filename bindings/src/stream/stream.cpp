@@ -77,6 +77,7 @@ void Stream::add_head(std::shared_ptr<const TaughtHead> head, double hold) {
 void Stream::remove_head(const std::shared_ptr<const TaughtHead>& head) { impl_->remove_head(head); }
 
 StreamStats Stream::stats() const { return impl_->tally.stats(); }
+std::int64_t Stream::failing() const { return impl_->tally.failing(); }
 
 Latency Stream::latency(Stage stage) const { return impl_->tally.latency(stage); }
 

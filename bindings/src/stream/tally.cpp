@@ -27,6 +27,19 @@ Tally::Tally() {
 void Tally::add(std::int64_t StreamStats::*count, std::size_t amount) {
     const std::lock_guard<std::mutex> lock(mutex_);
     counts_.*count += static_cast<std::int64_t>(amount);
+    if (count == &StreamStats::errors) ++frames_failed_;
+    if (count == &StreamStats::hops) frames_failed_ = 0;
+    if (count == &StreamStats::decodes) texts_failed_ = 0;
+}
+
+void Tally::add_failed_text() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    ++texts_failed_;
+}
+
+std::int64_t Tally::failing() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return std::max(frames_failed_, texts_failed_);
 }
 
 void Tally::record(const Spent& spent) {
@@ -58,6 +71,7 @@ Latency Tally::latency(Stage stage) const {
 void Tally::clear() {
     const std::lock_guard<std::mutex> lock(mutex_);
     counts_ = {};
+    frames_failed_ = texts_failed_ = 0;
     for (Ring& ring : rings_) ring.count = 0;
 }
 

@@ -25,6 +25,10 @@ class Tally {
     Tally();
 
     void add(std::int64_t StreamStats::*count, std::size_t amount = 1);
+    /// A text could not be decoded.
+    void add_failed_text();
+    /// See Stream::failing().
+    std::int64_t failing() const;
     void record(const Spent& spent);
     StreamStats stats() const;
     Latency latency(Stage stage) const;
@@ -39,6 +43,8 @@ class Tally {
 
     mutable std::mutex mutex_;
     StreamStats counts_;
+    std::int64_t frames_failed_ = 0;  // since the last hop that succeeded
+    std::int64_t texts_failed_ = 0;   // since the last that was decoded
     std::array<Ring, kStages> rings_;
 };
 
