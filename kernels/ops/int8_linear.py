@@ -63,7 +63,7 @@ def linear_kernel(
     # Rows and columns beyond the end read the last one again, so that no load in the loop has a mask.
     x_at = XQ + tl.minimum(row, rows - 1).to(tl.int64)[:, None] * width + within[None, :]
     w_at = WQ + tl.minimum(column, columns - 1).to(tl.int64)[:, None] * width + within[None, :]
-    up_at = w_at + columns.to(tl.int64) * width
+    up_at = w_at + tl.cast(columns, tl.int64) * width  # the JIT makes 1 a constant, which has no `to`
     acc = tl.zeros((BLOCK_M, BLOCK_N), tl.int32)
     up = tl.zeros((BLOCK_M, BLOCK_N), tl.int32)
     whole = width // BLOCK_K * BLOCK_K

@@ -158,6 +158,29 @@ def test_the_interpreter_can_not_compile(monkeypatch: pytest.MonkeyPatch) -> Non
         aot.require_compiler()
 
 
+class _Read(Exception):
+    """The frontend has taken the kernel."""
+
+
+def test_every_kernel_can_be_read_where_each_of_its_integers_is_1(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The JIT makes an argument of 1, such as one column or a stride, a constant without the methods of a tensor."""
+    from triton.backends.nvidia.compiler import CUDABackend
+
+    def stop(*arguments: object) -> None:
+        raise _Read
+
+    monkeypatch.setattr(CUDABackend, "make_ttir", staticmethod(stop))  # nothing of size reaches the cache
+    kernels = set()
+    for workload in workloads.WORKLOADS:
+        for made in workloads.launches(87, workload).values():
+            arguments = tuple(1 if isinstance(a, int) else a for a in made.arguments)
+            with pytest.raises(KernelError) as refused:
+                aot.compiled(made._replace(arguments=arguments), 87)
+            assert isinstance(refused.value.__cause__, _Read), str(refused.value)
+            kernels.add(made.kernel)
+    assert len(kernels) > 15
+
+
 def test_launchers_record_shapes_without_bytes() -> None:
     for workload in workloads.WORKLOADS:
         for launch in workloads.launches(87, workload).values():
