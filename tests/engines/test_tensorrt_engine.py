@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.engines import test_tensorrt_hardware as hardware
 from tests.engines.chain import cosine, run_chain, smooth_frames
 from tests.engines.conftest import Machine
 from tests.engines.fake_cuda import Status
@@ -73,6 +74,12 @@ def test_a_model_streams_and_reads_texts_out(machine: Machine, engines: Path, to
     assert cosine(model.embed_text(texts), reference.embed_text(texts)) >= 0.998
     assert model.decode_text(reference.embed_text(texts)[0]) == reference.decode_text(reference.embed_text(texts)[0])
     assert repr(model) == "Model(toy 0, tensorrt)"
+
+
+def test_what_is_to_run_on_a_gpu_runs_on_stand_ins(machine: Machine, toy_opened: Bundle, tmp_path: Path) -> None:
+    engines = hardware.build(toy_opened, tmp_path / "engines")
+    hardware.test_the_default_bundle_agrees_with_onnxruntime(toy_opened, engines)
+    hardware.test_recordings_give_what_plain_runs_give(toy_opened, engines)
 
 
 # --- buffers and recordings ---

@@ -1,4 +1,7 @@
-"""On a real GPU with a real TensorRT: engines build, run, and agree with ONNX Runtime. Has never run so far."""
+"""On a real GPU with a real TensorRT: engines build, run, and agree with ONNX Runtime. Has never run so far.
+
+`test_tensorrt_engine.py` runs all of it on stand-ins, so that it is right when there is a GPU.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +38,14 @@ def bundle() -> Bundle:
 
 @pytest.fixture(scope="module")
 def engines(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("engines") / "default"
-    import_engine("tensorrt", "tensorrt_build").build_engines(bundle, folder)
-    yield folder
+    yield build(bundle, tmp_path_factory.mktemp("engines") / "default")
+
+
+def build(bundle: Bundle, folder: Path) -> Path:
+    from vljepa_edge.export.tensorrt.build import build_engines
+
+    build_engines(bundle, folder)
+    return folder
 
 
 def test_the_default_bundle_agrees_with_onnxruntime(bundle: Bundle, engines: Path) -> None:
@@ -54,7 +62,7 @@ def test_the_default_bundle_agrees_with_onnxruntime(bundle: Bundle, engines: Pat
 def test_recordings_give_what_plain_runs_give(bundle: Bundle, engines: Path) -> None:
     graph = compile_all(open_engine(f"tensorrt:{engines}"), bundle)["y_encoder"]
     rng = np.random.default_rng(0)
-    asked = [rng.integers(1000, 20000, (1 + i % 3, 5 + i % 4)) for i in range(12)]
+    asked = [rng.integers(0, 200, (1 + i % 3, 5 + i % 4)) for i in range(12)]
     plain = [graph({"input_ids": ids, "attention_mask": np.ones_like(ids)})["embedding"] for ids in asked]
     for _ in range(2):
         for ids, expected in zip(asked, plain, strict=True):
