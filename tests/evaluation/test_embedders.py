@@ -129,6 +129,33 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     assert third.asked == 64
 
 
+def test_what_could_not_be_read_is_named_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "cache"))
+    looks = [Look(Media(tmp_path / f"{number}.mp4")) for number in range(3)]
+    for look in looks:
+        look.seen.path.write_bytes(b"x")  # type: ignore[union-attr]
+
+    class Fails(Counts):
+        fails = True
+
+        def embed_media(self, looks: list[Look]) -> Array:  # type: ignore[override]
+            rows = super().embed_media(looks)
+            rows[[self.fails and look.seen == Media(tmp_path / "1.mp4") for look in looks]] = np.nan
+            return rows
+
+    def rows_of(embedder: Fails) -> tuple[list[int], int, int]:
+        before, cached = embedder.asked, Cached(embedder)
+        rows = cached.embed_media(looks)
+        return np.flatnonzero(np.isfinite(rows).all(1)).tolist(), len(cached.unread), embedder.asked - before
+
+    embedder = Fails()
+    assert rows_of(embedder) == ([0, 2], 1, 3)
+    assert rows_of(embedder) == ([0, 2], 1, 1)
+    embedder.fails = False
+    assert rows_of(embedder) == ([0, 1, 2], 0, 1)
+    assert rows_of(embedder) == ([0, 1, 2], 0, 0)
+
+
 def test_files_of_one_name_size_and_time_in_two_folders_are_two(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -27,7 +27,7 @@ def counted(scores: np.ndarray, right: np.ndarray) -> list[int]:
         best = max((s for s, w in zip(row, wanted, strict=True) if w and math.isfinite(s)), default=None)
         wrong = [s for s, w in zip(row, wanted, strict=True) if not w]
         above = [s for s in wrong if best is None or not math.isfinite(s) or s >= best]
-        found.append(len(row) if best is None else len(above))
+        found.append(2**63 - 1 if best is None else len(above))
     return found
 
 

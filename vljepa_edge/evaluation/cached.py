@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.evaluation.embedder import Array, Embedder, Look
-from vljepa_edge.evaluation.items import Change, Media
-from vljepa_edge.evaluation.kept import keep
+from vljepa_edge.evaluation.items import Change, Media, Seen
+from vljepa_edge.evaluation.kept import find, keep, store
 
 Report: TypeAlias = Callable[[str, int, int], object]
 """Called with what is embedded, how many are done and how many there are."""
@@ -23,11 +23,13 @@ _LOOKS, _TEXTS = 64, 1024  # of one kept array
 
 class Cached:
     """Another embedder, asked for 64 clips or 1,024 texts at a time. Each such part is kept under the embedder's digest
-    and the places, sizes and times of the files: a file that changes is embedded again."""
+    and the places, sizes and times of the files: a file that changes is embedded again, and one that could not be read is
+    tried again. unread: what could not be read, so far."""
 
     def __init__(self, embedder: Embedder, report: Report = lambda what, done, total: None) -> None:
         self._embedder = embedder
         self._report = report
+        self.unread: set[Seen] = set()
 
     @property
     def digest(self) -> str:
@@ -35,7 +37,16 @@ class Cached:
 
     def embed_media(self, looks: Sequence[Look]) -> Array:
         def part(own: Sequence[Look]) -> Array:
-            return keep((self.digest, "media", [_named(look) for look in own]), lambda: self._embedder.embed_media(own))
+            made_of = (self.digest, "media", [_named(look) for look in own])
+            rows: Array | None = find(made_of)
+            if rows is None:
+                store(made_of, rows := self._embedder.embed_media(own))
+            elif len(lacking := _unread(rows)):
+                rows[lacking] = self._embedder.embed_media([own[row] for row in lacking])
+                if len(_unread(rows)) < len(lacking):
+                    store(made_of, rows)
+            self.unread |= {own[row].seen for row in _unread(rows)}
+            return rows
 
         return self._parts("videos and images", looks, _LOOKS, part)
 
@@ -64,6 +75,11 @@ class Cached:
             found.append(part(asked[begin : begin + size]))
         self._report(what, len(asked), len(asked))
         return found
+
+
+def _unread(rows: Array) -> list[int]:
+    found: list[int] = np.flatnonzero(~np.isfinite(rows).all(1)).tolist()
+    return found
 
 
 def _bytes_of(texts: list[str]) -> NDArray[np.uint8]:

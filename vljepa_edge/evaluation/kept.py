@@ -24,18 +24,34 @@ def keep(made_of: Sequence[object], make: Callable[[], NDArray[Any]]) -> NDArray
     made_of: JSON values that name all that the array depends on: the model, its input files with their sizes and
     times, what was asked.
     """
-    named = json.dumps([version("vljepa-edge"), *made_of])
-    file = folder() / f"{hashlib.sha256(named.encode(errors='surrogateescape')).hexdigest()}.npy"
+    kept = find(made_of)
+    if kept is None:
+        kept = make()
+        store(made_of, kept)
+    return kept
+
+
+def find(made_of: Sequence[object]) -> NDArray[Any] | None:
+    """The array that was stored of these things; None where there is none."""
     with contextlib.suppress(OSError, ValueError, EOFError):
-        kept: NDArray[Any] = np.load(file, allow_pickle=False)
+        kept: NDArray[Any] = np.load(_file(made_of), allow_pickle=False)
         return kept
-    made = make()
+    return None
+
+
+def store(made_of: Sequence[object], made: NDArray[Any]) -> None:
+    """Put it in the cache, in place of what was stored of the same things."""
+    file = _file(made_of)
     file.parent.mkdir(parents=True, exist_ok=True)
     with replacing(file) as part:
         np.save(part, made, allow_pickle=False)
-    return made
 
 
 def folder() -> Path:
     """Where it is kept. May be deleted at any time."""
     return cache_dir() / "figures"
+
+
+def _file(made_of: Sequence[object]) -> Path:
+    named = json.dumps([version("vljepa-edge"), *made_of])
+    return folder() / f"{hashlib.sha256(named.encode(errors='surrogateescape')).hexdigest()}.npy"

@@ -48,22 +48,30 @@ def class_mean_recall(scores: ArrayLike, right: ArrayLike, k: int) -> float:
 def retrieval_ranks(texts: NDArray[Any], videos: NDArray[Any], owners: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """(t,): how many wrong videos are at least as near to each text as the nearest right one; 0 is first.
 
-    texts (t, E), videos (v, E); owners: the numbers of the videos that are right for each text.
+    texts (t, E), videos (v, E); owners: the numbers of the videos that are right for each text. A video whose row is not
+    finite, or zero, is found by no text: its own have rank NOWHERE, and it stands in the way of no other's.
     """
     found = np.empty(len(texts), np.int64)
+    seen = np.isfinite(_unit(videos)).all(1)
     for begin in range(0, len(texts), _ROWS):
         rows = slice(begin, begin + _ROWS)
         right = np.zeros((len(owners[rows]), len(videos)), bool)
         for row, own in enumerate(owners[rows]):
             right[row, list(own)] = True
-        found[rows] = ranks(cosines(texts[rows], videos), right)
+        found[rows] = ranks(cosines(texts[rows], videos[seen]), right[:, seen])
     return found
 
 
-def retrieval(rank: NDArray[np.int64]) -> dict[str, float]:
-    """R@1, R@5, R@10 and the median rank (1 is first, not per cent) of what `retrieval_ranks` gives."""
-    found = {f"R@{k}": share(rank < k) for k in (1, 5, 10)}
-    return found | {"median rank": float(np.median(rank)) + 1.0}
+def retrieval(rank: NDArray[np.int64], videos: int) -> dict[str, float]:
+    """R@1, R@5, R@10 and the median rank (1 is first, not per cent) of what `retrieval_ranks` gives for so many videos.
+    A rank NOWHERE is behind the last."""
+    found = {f"R@{k}": share(rank < k) for k in telling((1, 5, 10), videos)}
+    return found | {"median rank": float(np.median(np.minimum(rank, videos))) + 1.0}
+
+
+def telling(ks: Sequence[int], candidates: int) -> list[int]:
+    """Those k, and 1, at which a top k can miss: of five candidates all are among five."""
+    return [k for k in ks if k == 1 or k < candidates]
 
 
 def hard_negatives(first_: NDArray[Any], second: NDArray[Any], negative: NDArray[Any]) -> NDArray[np.bool_]:

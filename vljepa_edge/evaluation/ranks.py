@@ -17,6 +17,8 @@ from vljepa_edge.errors import InputError
 
 _ROUNDING = 1e-6
 """Of the largest score: what two equal embeddings' scores may differ by."""
+NOWHERE = np.iinfo(np.int64).max
+"""The rank of what is in no top k, however large k is."""
 
 
 def ranks(scores: ArrayLike, right: ArrayLike) -> NDArray[np.int64]:
@@ -24,7 +26,7 @@ def ranks(scores: ArrayLike, right: ArrayLike) -> NDArray[np.int64]:
 
     scores (n, c), higher is better. right: (n,) the number of the right candidate, or (n, c) bool where several are
     right. A wrong candidate whose score is not finite counts as at least as high. A row without a right candidate that
-    has a finite score has rank c, which is in no top k.
+    has a finite score has rank NOWHERE.
     """
     table, wanted = np.asarray(scores, np.float64), np.asarray(right)
     if wanted.dtype != np.bool_:
@@ -33,7 +35,7 @@ def ranks(scores: ArrayLike, right: ArrayLike) -> NDArray[np.int64]:
     best = np.where(wanted & finite, table, -np.inf).max(1, initial=-np.inf)
     rounding = _ROUNDING * np.where(finite, np.abs(table), 0.0).max(1, initial=0.0)
     at_least_as_high = ~wanted & (~finite | (table >= (best - rounding)[:, None]))
-    found: NDArray[np.int64] = np.where(np.isneginf(best), table.shape[1], at_least_as_high.sum(1))
+    found: NDArray[np.int64] = np.where(np.isneginf(best), NOWHERE, at_least_as_high.sum(1))
     return found
 
 

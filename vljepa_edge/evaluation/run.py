@@ -18,12 +18,14 @@ from vljepa_edge.evaluation.selection import drawn, there
 @dataclass(frozen=True)
 class Result:
     """figures: per cent, by name, the most important one first. items: how many were evaluated. missing: how many were
-    left out because a file is not there. complete: whether these are all items of the benchmark."""
+    left out because a file is not there. unread: how many videos and images are there and could not be read, which counts
+    as wrong. complete: whether these are all items of the benchmark."""
 
     benchmark: Benchmark
     figures: dict[str, float]
     items: int
     missing: int
+    unread: int
     complete: bool
 
     def as_dict(self) -> dict[str, Any]:
@@ -31,7 +33,7 @@ class Result:
         papers = [{"table": p.table, "figure": p.figure, "values": dict(p.values)} for p in self.benchmark.papers]
         return {
             "benchmark": self.benchmark.name, "figures": self.figures, "items": self.items, "missing": self.missing,
-            "complete": self.complete, "paper": papers, "ours": list(self.benchmark.ours),
+            "unread": self.unread, "complete": self.complete, "paper": papers, "ours": list(self.benchmark.ours),
         }  # fmt: skip
 
 
@@ -46,9 +48,10 @@ class Selection:
 
     def measure(self, embedder: Embedder, report: Report = lambda what, done, total: None) -> Result:
         """Its figures. What is embedded is kept in the cache, so a run that was stopped goes on."""
-        figures = measure(self.task, Cached(embedder, report))
+        cached = Cached(embedder, report)
+        figures = measure(self.task, cached)
         count = len(self.task.items)
-        return Result(self.benchmark, figures, count, self.missing, count == self.total)
+        return Result(self.benchmark, figures, count, self.missing, len(cached.unread), count == self.total)
 
 
 def select(benchmark: Benchmark, data: Path, *, limit: int | None = None, query: str | None = None) -> Selection:

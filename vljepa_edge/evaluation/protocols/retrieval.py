@@ -8,7 +8,7 @@ from vljepa_edge.evaluation.items import Retrieval
 
 
 def measure(task: Retrieval, embedder: Embedder) -> dict[str, float]:
-    """R@1, R@5 and R@10 over all texts, and the median rank. Equal texts share their videos (as in perception_models).
+    """R@1, over more videos R@5 and R@10, of all texts, and the median rank. Equal texts share their videos (as in perception_models).
     """
     texts = [text for item in task.items for text in item.texts]
     owners = [place for place, item in enumerate(task.items) for _ in item.texts]
@@ -17,4 +17,4 @@ def measure(task: Retrieval, embedder: Embedder) -> dict[str, float]:
         shared.setdefault(text, set()).add(owner)
     videos = embedder.embed_media([Look(item.media, task.query) for item in task.items])
     right = [sorted(shared[text]) for text in texts]
-    return metrics.retrieval(metrics.retrieval_ranks(embedder.embed_texts(texts), videos, right))
+    return metrics.retrieval(metrics.retrieval_ranks(embedder.embed_texts(texts), videos, right), len(videos))
