@@ -11,6 +11,8 @@ import pytest
 import vljepa_edge
 from tests.evaluation.embedders import Knows, Same
 from tests.media import write_video
+from tests.streaming.wrapped import WrappedEngine
+from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
 from vljepa_edge.evaluation.cached import Cached
 from vljepa_edge.evaluation.embedder import Array, Look
@@ -75,6 +77,14 @@ def test_what_cannot_be_read_is_nan_and_nothing_else_is(model: Model, clip: Path
     rows = BundleEmbedder(model).embed_media(looks)
     assert np.isnan(rows[[0, 2]]).all() and np.isfinite(rows[1]).all()
     assert BundleEmbedder(model).decode(rows)[0] == "" and BundleEmbedder(model).decode(rows)[1]
+
+
+def test_what_is_embedded_at_another_precision_is_another_s(toy: Path) -> None:
+    rounds = WrappedEngine()
+    rounds.precision = "bf16"
+    bundle = Bundle.open(toy)
+    digests = {BundleEmbedder(Model(bundle, engine)).digest for engine in (WrappedEngine(), rounds)}
+    assert len(digests) == 2
 
 
 def test_texts_may_stand_without_the_prompt(toy: Path, tmp_path: Path) -> None:

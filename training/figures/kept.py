@@ -1,6 +1,6 @@
 """What a bundle made of a table, kept in the cache folder: embeddings take minutes, and figures of them seconds.
 
-What is kept is named after the bundle's digest, the engine, the version of this package, the table's digest and what
+What is kept is named after the bundle's digest, the engine with its precision, the version of this package, the table's digest and what
 was asked, so whatever changes is measured again, and so is what a damaged file held.
 """
 
@@ -59,4 +59,4 @@ def decode_items(model: Model, table: Captioned, embeddings: Array) -> list[str]
 
 def keep(model: Model, table: Captioned, what: str, make: Callable[[], NDArray[Any]]) -> NDArray[Any]:
     """The array that `make` gives, from the cache if it was made before of the same bundle and table for `what`."""
-    return kept.keep((model.bundle.digest, model.engine, table.digest, what), make)
+    return kept.keep((model.bundle.digest, model.arithmetic, table.digest, what), make)

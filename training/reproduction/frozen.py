@@ -39,7 +39,7 @@ class Frozen:
     @property
     def digest(self) -> str:
         """Of the bundle and the read-out."""
-        return f"{self._model.bundle.digest} {self._model.engine} frozen {self._read_out}"
+        return f"{self._model.bundle.digest} {self._model.arithmetic} frozen {self._read_out}"
 
     def embed_media(self, looks: Sequence[Look]) -> Array:
         """(N, F); a row of NaN is what can't be read. Queries are not asked."""

@@ -72,12 +72,12 @@ def selective(
         require(("matplotlib",), "train")
     loaded = load_model(model, engine, threads, precision)
     folder = cache_dir() / "everyday" if data is None else data
+    on = console(stderr=True)
     if has_annotations(folder):
-        streams = recordings(folder)
+        streams = recordings(folder, on.print)
     else:
         chosen = {kind: _items(kind, folder) for kind in _listed(kinds)}
         streams = made(chosen, loaded.manifest.video.fps, seeds=seeds, noises=_listed(noises))
-    on = console(stderr=True)
     figures = measure(loaded, streams, on.print, still=still)
     if out is not None:
         out.mkdir(parents=True, exist_ok=True)

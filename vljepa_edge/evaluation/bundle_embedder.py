@@ -38,8 +38,8 @@ class BundleEmbedder:
 
     @property
     def digest(self) -> str:
-        """Of the bundle, with the engine and the views."""
-        return f"{self.model.bundle.digest} {self.model.engine} {self.views}"
+        """Of the bundle, with the engine, its precision and the views."""
+        return f"{self.model.bundle.digest} {self.model.arithmetic} {self.views}"
 
     def embed_media(self, looks: Sequence[Look]) -> Array:
         """See `Embedder`. Raises EngineError."""

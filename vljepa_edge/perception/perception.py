@@ -71,6 +71,7 @@ class Perception:
     def __init__(self, bundle: Bundle, engine: Engine) -> None:
         self.bundle = bundle
         self.engine = engine.name
+        self.precision = engine.precision
         with ThreadPoolExecutor(1, thread_name_prefix="tokenizers") as beside:  # graphs compile outside of Python
             tokenizers = beside.submit(read_tokenizers, bundle)
             self.graphs = compile_all(engine, bundle)  # by role
@@ -82,6 +83,11 @@ class Perception:
     def manifest(self) -> Manifest:
         """What the bundle says about itself."""
         return self.bundle.manifest
+
+    @property
+    def arithmetic(self) -> str:
+        """What embeddings depend on beside the bundle: the engine and, where it is not f32, its precision."""
+        return self.engine if self.precision == "f32" else f"{self.engine} {self.precision}"
 
     def __reduce__(self) -> NoReturn:
         raise ProcessError(

@@ -92,9 +92,14 @@ def test_exact_segmentation_finds_the_segments_and_ward_does_where_they_are_plai
     assert exact[1].middle == pytest.approx((7.5 + 27.5) / 2 * 0.25)
 
 
-def test_delays_are_from_an_event_s_start_to_the_first_decision_within_it() -> None:
-    assert delays([0.0, 10.0, 20.0, 30.0], np.array([12.5, 11.0, 35.0])) == [1.0]
-    assert delays([0.0, 10.0, 20.0, 30.0], np.array([10.0, 29.0])) == [0.0, 9.0]
+def test_delays_are_from_an_event_s_start_to_the_first_decision_about_it() -> None:
+    live = [np.array(times) for times in ([12.5, 11.0, 35.0], [10.0, 29.0])]
+    assert delays([0.0, 10.0, 20.0, 30.0], live[0], live[0]) == [1.0]
+    assert delays([0.0, 10.0, 20.0, 30.0], live[1], live[1]) == [0.0, 9.0]
+    closed = np.array([21.0, 10.5, 26.0])  # a segment that closes after its event is told of when it closes
+    assert delays([0.0, 10.0, 20.0, 30.0], np.array([15.0, 5.0, 23.0]), closed) == [11.0, 6.0]
+    future = delays([0.0, 10.0, 20.0, 30.0], np.array([15.0]), np.array([math.nan]))
+    assert len(future) == 1 and math.isnan(future[0])
 
 
 TEXTS = ("A dog runs.", "a dog runs on the grass", "two dogs", "the cat's bowl is on the grass", "a man walks", "?!")

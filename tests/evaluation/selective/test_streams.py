@@ -109,6 +109,12 @@ def test_more_noise_is_more_of_everything() -> None:
     assert moved[0] < moved[1] / 1.5 < moved[2] / 2
 
 
+def test_the_camera_of_a_stream_for_tuning_is_another() -> None:
+    black = np.zeros((SIDE, SIDE, 3), np.float32)
+    seen = [Camera(LEVELS["high"], 1, 4, 4.0, tuning=part).look(0, black, (0, 0), True) for part in (False, True)]
+    assert not np.array_equal(*seen)
+
+
 def test_a_camera_that_stands_sees_grain_and_light_but_no_motion() -> None:
     picture = np.zeros((SIDE, SIDE, 3), np.float32)
     picture[:, MARGIN + SIZE // 2 :] = 100
@@ -159,7 +165,7 @@ def test_a_folder_s_table_names_its_videos(tmp_path: Path) -> None:
     assert has_annotations(tmp_path)
     assert read_table(tmp_path / "annotations.csv")["a.mp4"] == [Annotation(1.5, "first"), Annotation(3.0, "later")]
     with pytest.raises(DataError, match=r"a\.mp4.*is not there"):
-        recorded(tmp_path)
+        recorded(tmp_path, print)
     wrong = {"path,time\n": "columns path, time, text", "path,time,text\na.mp4,x,y\n": "line 2.*time must"}
     for text, message in wrong.items():
         (tmp_path / "annotations.csv").write_text(text)
@@ -169,12 +175,16 @@ def test_a_folder_s_table_names_its_videos(tmp_path: Path) -> None:
 
 def test_takes_of_egoexo4d_are_found_by_their_name(tmp_path: Path) -> None:
     (tmp_path / "annotations").mkdir()
-    (tmp_path / "annotations/atomic_descriptions_val.json").write_text(json.dumps({"annotations": ATOMIC}))
-    with pytest.raises(DataError, match=r"must hold a video of take take"):
-        recorded(tmp_path)
+    both = {"val": ATOMIC | {"gone": ATOMIC["take"]}, "train": {"other": ATOMIC["take"]}}
+    for part, own in both.items():
+        (tmp_path / f"annotations/atomic_descriptions_{part}.json").write_text(json.dumps({"annotations": own}))
+    with pytest.raises(DataError, match=r"must hold videos of takes, e\.g\. take: take\.mp4"):
+        recorded(tmp_path, print)
     video = tmp_path / "takes/bike_1/frame_aligned_videos/aria01_214-1.mp4"
     video.parent.mkdir(parents=True)
     video.write_bytes(b"")
     (tmp_path / "takes.json").write_text(json.dumps([{"take_uid": "take", "take_name": "bike_1"}]))
-    (found,) = recorded(tmp_path)
+    said: list[str] = []
+    (found,) = recorded(tmp_path, said.append)
+    assert said == ["1 of 2 takes are left out: their videos are not there"]
     assert found.recipe["file"] == str(video.resolve()) and len(found.annotations) == 2 and not found.starts

@@ -35,10 +35,10 @@ LEVELS = {
 
 
 class Camera:
-    """The camera of one stream of `count` frames; the same one for a seed."""
+    """The camera of one stream of `count` frames; the same one for a seed, and another for tuning."""
 
-    def __init__(self, noise: Noise, seed: int, count: int, fps: float) -> None:
-        self._noise, self._rng = noise, np.random.default_rng([seed, 77])
+    def __init__(self, noise: Noise, seed: int, count: int, fps: float, *, tuning: bool = False) -> None:
+        self._noise, self._rng = noise, np.random.default_rng([seed, 77, *([1] if tuning else [])])
         times = np.arange(count) / fps
         self._shake = noise.shake * _wander(self._rng, count, 0.4 * fps, 2)
         self._light = np.exp(noise.drift * _wander(self._rng, count, 20 * fps, 1)[:, 0])

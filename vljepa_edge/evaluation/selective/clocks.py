@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.evaluation.selective.decodes import Decode
+
+if TYPE_CHECKING:
+    from vljepa_edge.evaluation.selective.decodes import Decode
 
 Clock = Literal["log", "live"]
 CLOCKS: tuple[Clock, ...] = ("log", "live")
@@ -46,13 +48,14 @@ def nearest(annotated: Sequence[float], decoded: NDArray[np.float64]) -> NDArray
     return found
 
 
-def delays(starts: Sequence[float], decoded: NDArray[np.float64]) -> list[float]:
-    """Seconds from the start of each event to the first decode that is decided while it lasts; events without one have
-    none. The first event starts with the stream, the last one has no end: both are left out."""
-    times = np.sort(decoded)
-    found = []
-    for start, end in pairwise(starts[1:]):
-        place = int(np.searchsorted(times, start, "left"))
-        if place < len(times) and times[place] < end:
-            found.append(float(times[place] - start))
-    return found
+def delays(starts: Sequence[float], times: NDArray[np.float64], decided: NDArray[np.float64]) -> list[float]:
+    """Seconds from the start of each event until a decode that stands for a time within it was decided; events without
+    one have none. The first event starts with the stream, the last one has no end: both are left out.
+
+    times: of the decodes on a clock, in any order. decided: when each was decided, NaN where that took the future, which
+    makes the delay NaN.
+    """
+    order = np.argsort(times, kind="stable")
+    places = np.searchsorted(times[order], starts[1:], "left").tolist()
+    by_event = zip(starts[1:], pairwise(places), strict=False)
+    return [float(decided[order[first:stop]].min() - start) for start, (first, stop) in by_event if first < stop]

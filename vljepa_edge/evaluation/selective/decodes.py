@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError
+from vljepa_edge.evaluation.selective.clocks import nearest
 from vljepa_edge.streaming.said import Said
 from vljepa_edge.streaming.segmentation import segment
 from vljepa_edge.streaming.track import Track
@@ -47,8 +48,7 @@ def uniform(stream: Embedded, rate: float, *, mean: bool) -> list[Decode]:
     edges = first + (float(middles[-1]) - first) * np.arange(count + 1) / count
     centres = (edges[1:] + edges[:-1]) / 2
     if not mean:
-        nearest = np.abs(middles[:, None] - centres).argmin(0)
-        return [_of_hop(stream, row) for row in dict.fromkeys(nearest.tolist())]
+        return [_of_hop(stream, row) for row in dict.fromkeys(nearest(centres.tolist(), middles).tolist())]
     found = []
     begins = np.searchsorted(middles, edges)
     begins[0], begins[-1] = 0, len(middles)
@@ -67,7 +67,7 @@ def ward(stream: Embedded, rate: float, *, mean: bool) -> list[Decode]:
 
 def kernel_cpd(stream: Embedded, rates: Sequence[float]) -> list[list[Decode]]:
     """The segmentation into so many parts that has the least variance of all, for each rate: a ceiling of what any cut
-    by variance can reach. Means are decoded. Raises InputError where ruptures is not installed."""
+    by variance can reach. Means are decoded. It takes the square of the hops times the segments. Raises InputError where ruptures is not installed."""
     try:
         from ruptures import KernelCPD
     except ImportError as error:

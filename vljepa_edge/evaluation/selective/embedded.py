@@ -64,7 +64,7 @@ def embed(model: Perception, stream: Stream, still: float = 0.0) -> Embedded:
         return np.stack(found)
 
     gate = {"still": still} if still else {}
-    kept = keep(("selective", model.bundle.digest, model.engine, asked.text, dict(stream.recipe) | gate), make)
+    kept = keep(("selective", model.bundle.digest, model.arithmetic, asked.text, dict(stream.recipe) | gate), make)
     return Embedded(kept[:, 0], kept[:, 1], kept[:, 2:].astype(np.float32))
 
 

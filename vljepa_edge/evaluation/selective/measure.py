@@ -39,6 +39,8 @@ DEFAULT_RADIUS, RADII_TRIED = 0.1, (0.05, 0.1, 0.15, 0.2)
 """Of the cache of texts beside a policy."""
 TUNED_ON = 3
 """Streams for tuning, of each kind, at the middle level of noise: what is best on one is often no better elsewhere."""
+CEILING_UP_TO = 4096
+"""Hops of a stream, 17 minutes of the default's, beyond which the exact segmentation takes hours and is left out."""
 PAPER = 2.85
 """Uniform decoding at 1 Hz against offline Ward at 0.35 Hz on EgoExo4D (section 4.6)."""
 Say = Callable[[str], None]
@@ -53,10 +55,9 @@ class Groups:
     reported: Mapping[tuple[str, str], tuple[Stream, ...]]
 
 
-def recordings(folder: Path) -> Groups:
+def recordings(folder: Path, say: Say = lambda line: None) -> Groups:
     """A user's own videos, with nothing to tune on. Raises DataError."""
-    return Groups((), {("recordings", "as recorded"): tuple(recorded(folder))})
-
+    return Groups((), {("recordings", "as recorded"): tuple(recorded(folder, say))})
 
 def made(kinds: Mapping[str, MakeItems], fps: float, *, seeds: int, noises: Sequence[str]) -> Groups:
     """Streams strung together of each kind of items, at the levels of noise. Raises what `strung` raises."""
@@ -89,9 +90,10 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, stil
             for (name, clock), settings in tuned.policies.items()
             for radius in (None, settings.radius)
         ]
-        ways = fixed_ways(ceiling=True) + reuse_ways() + policies
-        gated = [replace(way, name=f"{way.name} + gate") for way in policies]
         reported = [stream for own in _once(streams).values() for stream in own]
+        longest = max(len(embed(model, stream).rows) for own in streams.reported.values() for stream in own)
+        ways = fixed_ways(ceiling=longest <= CEILING_UP_TO) + reuse_ways() + policies
+        gated = [replace(way, name=f"{way.name} + gate") for way in policies]
         cider = Cider(annotation.text for stream in reported for annotation in stream.annotations)
 
         def reported_curves(stream: Stream, noise: str) -> Curves:
@@ -111,7 +113,7 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, stil
         gate["gate_saves"] = {name: mean(saved[name] for saved in saves) for name in saves[0]}
     return {
         "model": f"{model.manifest.name} {model.manifest.version}",
-        "engine": model.engine,
+        "engine": model.arithmetic,
         "query": query.text,
         "paper": PAPER,
         "still": still,

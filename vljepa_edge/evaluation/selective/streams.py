@@ -7,7 +7,7 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -59,14 +59,15 @@ def strung(
     events = script(rng, [item.captions for item in shown], duration=duration, count=count)
     recipe = {
         "version": VERSION, "kind": kind, "seed": seed, "noise": noise, "fps": fps, "items": digest,
-        "tuning": tuning, "duration": duration, "count": count,
+        "tuning": tuning, "duration": duration, "count": count, **({"camera": "its own"} if tuning else {}),
     }  # fmt: skip
+    camera = partial(Camera, LEVELS[noise], seed, round(duration * fps), fps, tuning=tuning)
     return Stream(
         name=f"{kind} {seed}",
         recipe=recipe,
         annotations=tuple(Annotation(event.at, event.text) for event in events),
         starts=tuple(event.start for event in events),
-        frames=lambda open: _play(events, shown, Camera(LEVELS[noise], seed, round(duration * fps), fps), fps),
+        frames=lambda open: _play(events, shown, camera(), fps),
     )
 
 
@@ -96,19 +97,23 @@ def _play(events: Sequence[Event], shown: Sequence[Item], camera: Camera, fps: f
         yield camera.look(number, seen, (x, y), event.still), time
 
 
-def recorded(folder: Path) -> list[Stream]:
+def recorded(folder: Path, say: Callable[[str], None]) -> list[Stream]:
     """The videos of a folder with their annotations: `annotations.csv`, or EgoExo4D's atomic descriptions, whose takes
     are the videos TAKE_UID.mp4, or of takes.json, `takes/TAKE_NAME/` with the video of its Aria camera's RGB stream.
 
-    Raises DataError where there are no annotations, or a video is missing.
+    Of EgoExo4D only the validation takes are read where their file is there, whatever people do in them: the paper takes
+    218 of them that are of procedures (section 4.6), and does not list them. say: told how many takes lack a video, and
+    are left out.
+
+    Raises DataError where there are no annotations, a video of the table is missing, or those of all takes are.
     """
     table = folder / TABLE
     atomic = sorted([*folder.glob(ATOMIC), *folder.glob(f"annotations/{ATOMIC}")])
     if table.is_file():
         found = {folder / name: given for name, given in read_table(table).items()}
     elif atomic:
-        takes = _takes(folder)
-        found = {_video(folder, take, takes): given for file in atomic for take, given in read_atomic(file).items()}
+        official = [file for file in atomic if file.stem.endswith("_val")] or atomic
+        found = _taken(folder, {take: given for file in official for take, given in read_atomic(file).items()}, say)
     else:
         raise DataError(folder, f"must hold {TABLE} (columns path, time, text) or {ATOMIC} beside its videos")
     return [_recording(path, given) for path, given in found.items()]
@@ -130,13 +135,25 @@ def _takes(folder: Path) -> dict[str, str]:
         raise DataError(file, "must be a list of takes with take_uid and take_name") from error
 
 
-def _video(folder: Path, take: str, takes: Mapping[str, str]) -> Path:
+def _taken(
+    folder: Path, annotated: Mapping[str, list[Annotation]], say: Callable[[str], None]
+) -> dict[Path, list[Annotation]]:
+    """The annotations of those takes whose video is there, by the video."""
+    names = _takes(folder)
+    videos = {take: video for take in annotated if (video := _video(folder, take, names)) is not None}
+    if not videos:
+        take = next(iter(annotated))
+        raise DataError(folder, f"must hold videos of takes, e.g. {take}: {take}.mp4, or takes.json and takes/TAKE_NAME")
+    if len(videos) < len(annotated):
+        say(f"{len(annotated) - len(videos)} of {len(annotated)} takes are left out: their videos are not there")
+    return {video: annotated[take] for take, video in videos.items()}
+
+
+def _video(folder: Path, take: str, takes: Mapping[str, str]) -> Path | None:
     own = [path for path in sorted(folder.glob(f"{take}.*")) if path.suffix.lower() in VIDEOS]
     if not own and take in takes:
         own = sorted((folder / "takes" / takes[take]).rglob("*_214-1.mp4"))  # 214-1: the RGB camera of Aria glasses
-    if not own:
-        raise DataError(folder, f"must hold a video of take {take}: {take}.mp4, or takes.json and takes/TAKE_NAME")
-    return own[0]
+    return own[0] if own else None
 
 
 def _recording(path: Path, given: Sequence[Annotation]) -> Stream:

@@ -56,7 +56,7 @@ def sweep(stream: Stream, embedded: Embedded, ways: Sequence[Way], read: Read, c
                 pairs = zip(pairing.tolist(), stream.annotations, strict=True)
                 return float(np.mean([cider.score(said[place], annotation.text) for place, annotation in pairs]))
 
-            late = delays(stream.starts, times)
+            late = delays(stream.starts, times, np.array([decode.decided for decode in decodes], np.float64))
             score = mean(nearest(annotated.tolist(), times))
             share = len(late) / max(1, len(stream.starts) - 2)
             delay = float(np.mean(late)) if late else float("nan")

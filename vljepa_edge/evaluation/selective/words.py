@@ -56,5 +56,5 @@ class Words:
         return [self._known[key] for key in keys]
 
     def _key(self, row: NDArray[np.float32]) -> bytes:
-        made_of: list[Any] = [self._model.bundle.digest, self._model.engine]
+        made_of: list[Any] = [self._model.bundle.digest, self._model.arithmetic]
         return hashlib.sha256(repr(made_of).encode() + np.ascontiguousarray(row, np.float32).tobytes()).digest()[:16]
