@@ -15,6 +15,7 @@ from vljepa_edge.evaluation.items import Labelled, Media
 from vljepa_edge.evaluation.layout import Layout, stem_of
 from vljepa_edge.evaluation.run import select
 from vljepa_edge.evaluation.selection import drawn, there
+from vljepa_edge.evaluation.tables import json_lines, json_of, number_of
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,28 @@ def test_a_row_that_cannot_be_used_is_named(name: str, rows: list[list[str]], wh
     write_csv(tmp_path / "own.csv", rows)
     with pytest.raises(DataError, match=why):
         BENCHMARKS[name].task(tmp_path / "own.csv")
+
+
+def test_json_that_python_cannot_take_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 200_000)
+    with pytest.raises(DataError, match=r"deep\.json.*must be JSON"):
+        json_of(deep)
+    with pytest.raises(DataError, match=r"deep\.json.*line 1.*must be JSON"):
+        list(json_lines(deep))
+    with pytest.raises(DataError, match=r"deep\.json.*entry 3.*must have a number, got 1000"):
+        number_of(deep, "entry 3", 10**400)
+
+
+def test_a_segment_that_ends_before_it_begins_is_named(tmp_path: Path) -> None:
+    WRITERS["epic_kitchens_100"](tmp_path)
+    file = next(tmp_path.rglob("EPIC_100_validation.csv"))
+    head, *rows = [line.split(",") for line in file.read_text().splitlines()]
+    begin, end = head.index("start_timestamp"), head.index("stop_timestamp")
+    rows[-1][begin], rows[-1][end] = rows[-1][end], rows[-1][begin]
+    write_csv(file, [head, *rows])
+    with pytest.raises(DataError, match=f"row {len(rows)}: must have an end after its start"):
+        BENCHMARKS["epic_kitchens_100"].task(tmp_path)
 
 
 def test_media_are_found_by_stem_at_any_depth(tmp_path: Path) -> None:

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vljepa_edge.errors import DataError
+from vljepa_edge.support.arguments import shown
 
 
 def json_of(file: Path) -> Any:
     """What a JSON file holds. Raises DataError."""
     try:
         return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(file, f"must be JSON in UTF-8: {error}") from error
 
 
@@ -41,7 +42,7 @@ def json_lines(file: Path) -> Iterator[tuple[str, Any]]:
     for place, line in lines_of(file):
         try:
             yield place, json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(file, f"must be JSON: {error}", place) from error
 
 
@@ -110,10 +111,10 @@ def number_of(file: Path, place: str, value: object) -> float:
     """A finite number, which may be written as text. Raises DataError."""
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = float("nan")
     if not abs(number) < float("inf"):
-        raise DataError(file, f"must have a number, got {value!r}", place)
+        raise DataError(file, f"must have a number, got {shown(value)}", place)
     return number
 
 

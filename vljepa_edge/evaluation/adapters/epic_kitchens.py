@@ -10,7 +10,7 @@ from vljepa_edge.evaluation.benchmark import Benchmark, paper
 from vljepa_edge.evaluation.classes import Classes
 from vljepa_edge.evaluation.items import Classification, Labelled
 from vljepa_edge.evaluation.layout import Layout
-from vljepa_edge.evaluation.tables import csv_rows, seconds_of
+from vljepa_edge.evaluation.tables import csv_rows, seconds_of, stretch_of
 
 TREE = """\
 DIR/
@@ -30,7 +30,8 @@ def read(layout: Layout) -> Classification:
     columns = ("video_id", "start_timestamp", "stop_timestamp", "verb_class", "noun_class")
     for place, row in csv_rows(file, *columns):
         number = classes.number(pairs.text(file, place, row))
-        start, end = (seconds_of(file, place, row[name]) for name in ("start_timestamp", "stop_timestamp"))
+        times = [seconds_of(file, place, row[name]) for name in ("start_timestamp", "stop_timestamp")]
+        start, end = stretch_of(file, place, times)
         items.append(Labelled(layout.media(row["video_id"], ".MP4", start, end), number))
     return Classification(classes.labels, tuple(items))
 
