@@ -17,6 +17,7 @@ from typing import Any
 
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.locked import locked
 from vljepa_edge.training.reproduction.experiment import Arm, Report, Results, Setting
 
 RESULT, _SPENT = "result.json", "spent.json"
@@ -54,12 +55,18 @@ class Workplace:
         return found
 
     def make(self, arm: Arm, seed: int, report: Report) -> dict[str, Any]:
-        """An arm's result, made now unless it is there. Raises what the arm raises, and as `read` does."""
+        """An arm's result, made now unless it is there; where another process makes it, when that has ended. Raises what
+        the arm raises, and as `read` does."""
         found = self.read(arm, seed)
         if found is not None:
             return found
-        folder, digest = self.folder(arm, seed), arm.digest(self.data)
+        folder = self.folder(arm, seed)
         folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder, lambda: report(f"{arm.name}, seed {seed}: another process makes it", 0, 1)):
+            return self.read(arm, seed) or self._make(arm, seed, report)
+
+    def _make(self, arm: Arm, seed: int, report: Report) -> dict[str, Any]:
+        folder, digest = self.folder(arm, seed), arm.digest(self.data)
         self._begin(folder, digest)
         with _counting(folder / _SPENT) as minutes:
             setting = Setting(self.data, self.work / "shared", folder, seed, report)

@@ -13,9 +13,20 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.locked import locked
+from vljepa_edge.training.reproduction.experiment import named
 
 FEATURES = Path("streams", "features")
 """In what arms share: what the frozen streams make of photographs and clips."""
+
+
+def streams_name() -> str:
+    """Of the frozen streams: those of another recipe have another name."""
+    from vljepa_edge.training.tiny.make import RECIPES
+    from vljepa_edge.training.tiny.recipe import load_recipe
+
+    recipe = load_recipe(RECIPES / "tiny.yaml").model_dump(mode="json")
+    return named({part: recipe[part] for part in ("seed", "data", "motion")})
 
 
 def frozen_streams(shared: Path, say: Callable[[str], None]) -> dict[str, Tensor]:
@@ -28,9 +39,11 @@ def frozen_streams(shared: Path, say: Callable[[str], None]) -> dict[str, Tensor
     from vljepa_edge.training.tiny.prepare import Workshop
     from vljepa_edge.training.tiny.recipe import load_recipe
 
-    file = shared / "streams.safetensors"
-    if not file.exists():
-        made = streams(begin(Workshop(load_recipe(RECIPES / "tiny.yaml"), shared / FEATURES.parent), say))
-        with replacing(file) as part:
-            save_file({name: value.contiguous() for name, value in made.state_dict().items()}, part)
+    file = shared / f"streams-{streams_name()}.safetensors"
+    shared.mkdir(parents=True, exist_ok=True)
+    with locked(shared):
+        if not file.exists():
+            made = streams(begin(Workshop(load_recipe(RECIPES / "tiny.yaml"), shared / FEATURES.parent), say))
+            with replacing(file) as part:
+                save_file({name: value.contiguous() for name, value in made.state_dict().items()}, part)
     return load_file(file)

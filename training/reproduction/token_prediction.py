@@ -104,9 +104,11 @@ def _arm(name: str, title: str, first: tuple[float, float], last: tuple[float, f
 
     def recipe(data: Path) -> dict[str, Any]:
         from vljepa_edge.training.config import load_run
+        from vljepa_edge.training.reproduction.streams import streams_name
 
         return {
             "run": load_run(RUNS[name]).model_dump(mode="json"), "texts": TEXTS, "points": POINTS,
+            "streams": streams_name(),
             "language": load_run(RUNS[TOKENS]).model_dump(mode="json")["tokens"], "measure": _MEASURE_VERSION,
             "tables": digests(data, (*TRAINED_ON, *MEASURED_ON)),
         }  # fmt: skip

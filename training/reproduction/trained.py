@@ -52,10 +52,12 @@ def trained_arm(
 
     def recipe(data: Path) -> dict[str, Any]:
         from vljepa_edge.training.config import load_run
+        from vljepa_edge.training.reproduction.streams import streams_name
 
         made = load_run(run, changes).model_dump(mode="json")
         named = f"{measure.__module__}:{measure.__name__}"
-        return {"run": made, "tables": digests(data, tables), "measure": named, **(about or {})}
+        seen = {"run": made, "streams": streams_name(), "tables": digests(data, tables)}
+        return {**seen, "measure": named, **(about or {})}
 
     def make(setting: Setting) -> Mapping[str, float]:
         found = measure(train_arm(setting, run, changes), setting)

@@ -7,14 +7,13 @@ folder, which the system releases however a program ends; what one that was kill
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from vljepa_edge.errors import IndexFileError
 from vljepa_edge.support.atomic import replacing, require_writable
+from vljepa_edge.support.locked import locked
 
 SCHEMA = 1
 INDEX = "index.json"
@@ -43,7 +43,7 @@ def write_index(folder: Path, note: Mapping[str, Any], arrays: Arrays) -> None:
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder) as alone:
+        with locked(folder) as alone:
             before = _named(_read_note(folder / INDEX)[1]) if os.path.lexists(folder / INDEX) else set()
             if alone:
                 before |= {name for name in os.listdir(folder) if _STRAY.fullmatch(name)}
@@ -83,24 +83,6 @@ def read_index(folder: Path, digest: str, model: str, width: int) -> tuple[dict[
             continue  # it was replaced while it was read
         _check(folder / INDEX, note, arrays)
         return note, arrays
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Waits until no other save is at work in the folder. False on a file system without locks."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        except OSError:
-            yield False
-            return
-        try:
-            yield True
-        finally:
-            fcntl.flock(handle, fcntl.LOCK_UN)  # a child that was forked meanwhile holds the handle too
-    finally:
-        os.close(handle)
 
 
 def _write(folder: Path, note: Mapping[str, Any], arrays: Arrays) -> set[str]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -67,6 +69,25 @@ def test_a_result_of_another_recipe_is_refused_not_reused(place: Workplace) -> N
     with pytest.raises(InputError, match="remove"):
         place.results([changed], (0,))
     assert MADE == [("high", 0)]
+
+
+def test_an_arm_that_another_process_makes_is_waited_for(place: Workplace) -> None:
+    begun, may_end, waits = threading.Event(), threading.Event(), threading.Event()
+
+    def figures(setting: Setting) -> Mapping[str, float]:
+        MADE.append(("slow", setting.seed))
+        begun.set()
+        assert may_end.wait(30)
+        return {"accuracy": 1.0}
+
+    arm = Arm("slow", "Slow", lambda data: {}, figures)
+    with ThreadPoolExecutor() as others:
+        first = others.submit(place.make, arm, 0, ignore)
+        assert begun.wait(30)
+        second = others.submit(place.make, arm, 0, lambda what, done, total: waits.set())
+        assert waits.wait(30)
+        may_end.set()
+        assert first.result() == second.result() and MADE == [("slow", 0)]
 
 
 def test_an_interrupted_arm_goes_on_with_what_it_left_and_its_time_adds_up(place: Workplace) -> None:
