@@ -52,7 +52,8 @@ def test_a_video_that_cannot_be_read_costs_its_own_texts_and_no_others() -> None
     videos[2], videos[5] = np.nan, 0.0
     found = metrics.retrieval_ranks(texts, videos, [[n] for n in range(12)])
     assert [n for n, rank in enumerate(found) if rank != 0] == [2, 5]
-    assert metrics.retrieval(found, 12) == {f"R@{k}": pytest.approx(100 * 10 / 12) for k in (1, 5, 10)} | {"median rank": 1.0}
+    shares = {f"R@{k}": pytest.approx(100 * 10 / 12) for k in (1, 5, 10)}
+    assert metrics.retrieval(found, 12) == shares | {"median rank": 1.0}
     unread = metrics.retrieval_ranks(texts, np.full((12, 12), np.nan), [[n] for n in range(12)])
     assert metrics.retrieval(unread, 12) == {"R@1": 0.0, "R@5": 0.0, "R@10": 0.0, "median rank": 13.0}
 

@@ -1,7 +1,7 @@
 """What a bundle made of a table, kept in the cache folder: embeddings take minutes, and figures of them seconds.
 
-What is kept is named after the bundle's digest, the engine with its precision, the version of this package, the table's digest and what
-was asked, so whatever changes is measured again, and so is what a damaged file held.
+What is kept is named after the bundle's digest, the engine with its precision, the version of this package, the
+table's digest and what was asked, so whatever changes is measured again, and so is what a damaged file held.
 """
 
 from __future__ import annotations

@@ -55,8 +55,8 @@ class Workplace:
         return found
 
     def make(self, arm: Arm, seed: int, report: Report) -> dict[str, Any]:
-        """An arm's result, made now unless it is there; where another process makes it, when that has ended. Raises what
-        the arm raises, and as `read` does."""
+        """An arm's result, made now unless it is there; where another process makes it, when that has ended.
+        Raises what the arm raises, and as `read` does."""
         found = self.read(arm, seed)
         if found is not None:
             return found

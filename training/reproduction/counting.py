@@ -59,7 +59,9 @@ COUNTING = Experiment(
     ),
     notes=(
         "One, two and three are right equally often in each group. TallyQA counts to 15.",
-        "A seed draws the items. The model is the same.",
+        "A seed draws the items. The model is the same, and there are few photographs that count: some 145 a seed, a "
+        "third of which two seeds share. So the spread says less than it seems: the standard error of a seed's "
+        "photographs is about 4.",
         "Before a grey picture, or another question's, a model can only guess from the question.",
         "Photographs are COCO's of val2017 and Flickr8k's that nothing was trained on.",
     ),

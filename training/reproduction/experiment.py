@@ -90,9 +90,9 @@ class Verdict:
 class Experiment:
     """A claim of the paper, and what it is judged by.
 
-    figures: columns of the table, by name what each is. rule: how `judge` decides, in words, written before anything
-    was run. notes: what differs from the paper. tables: files that the folder of data must have. draw: paints the
-    picture, `plot.bars` unless given.
+    figures: columns of the table, by name what each is. rule: how `judge` decides, in words. rule_set: when it was
+    written, which should be before anything was run. notes: what differs from the paper. tables: files that
+    the folder of data must have. draw: paints the picture, `plot.bars` unless given.
     """
 
     name: str
@@ -105,6 +105,7 @@ class Experiment:
     notes: Sequence[str] = ()
     tables: Sequence[str] = ("coco-train.jsonl", "coco-val.jsonl")
     draw: Callable[[Figure, Experiment, Results], None] | None = None
+    rule_set: str = "before any run"
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]

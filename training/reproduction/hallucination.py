@@ -67,7 +67,9 @@ HALLUCINATION = Experiment(
     notes=(
         "Photographs are COCO's of val2017. What they show and what not is what their captions say and leave no room "
         "for; POPE asks about the boxes of COCO, which captions leave out often.",
-        "A seed draws which of the shown objects are asked for, and which absent ones in the first group.",
+        "A seed draws which of the shown objects are asked for, and which absent ones in the first group. So seeds "
+        "share 98 % of the questions of the other two groups and half of those of the first, and their spread says "
+        "little of chance; a standard error of 0.8 does, that of 2,348 questions.",
         "Model.answer gives the more probable answer, by a calibrator that was fitted to other photographs.",
         "Before a grey picture, or another question's, a model can only guess from the question.",
         "Without queries all questions about a photograph get one answer, so that half of them are right.",

@@ -89,7 +89,7 @@ def closing(experiment: Experiment, results: Results, seeds: Sequence[int]) -> C
     verdict, lacking = experiment.judge(results), missing(experiment, results, seeds)
     return Closing(
         f"The paper's claim ({experiment.section}): {experiment.claim}",
-        f"The rule, set before any run: {experiment.rule}",
+        f"The rule, set {experiment.rule_set}: {experiment.rule}",
         verdict.line(),
         verdict.why,
         f"Not measured yet: {'; '.join(lacking)}." if lacking else "",

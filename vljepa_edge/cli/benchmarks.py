@@ -111,6 +111,7 @@ def _print(result: Result) -> None:
     if result.missing:
         warn.print(f"warning: {result.missing} items were left out: their files are not there", style="yellow")
     if result.unread:
-        warn.print(f"warning: {result.unread} files, or stretches of them, can't be read: they count as wrong", style="yellow")
+        unread = f"warning: {result.unread} files, or stretches of them, can't be read: they count as wrong"
+        warn.print(unread, style="yellow")
     if not result.complete:
         warn.print("warning: a part of the benchmark was measured: don't compare it with the paper", style="yellow")

@@ -23,8 +23,8 @@ _LOOKS, _TEXTS = 64, 1024  # of one kept array
 
 class Cached:
     """Another embedder, asked for 64 clips or 1,024 texts at a time. Each such part is kept under the embedder's digest
-    and the places, sizes and times of the files: a file that changes is embedded again, and one that could not be read is
-    tried again. unread: what could not be read, so far."""
+    and the places, sizes and times of the files: a file that changes is embedded again, and one that could not be read
+    is tried again. unread: what could not be read, so far."""
 
     def __init__(self, embedder: Embedder, report: Report = lambda what, done, total: None) -> None:
         self._embedder = embedder

@@ -48,8 +48,8 @@ def class_mean_recall(scores: ArrayLike, right: ArrayLike, k: int) -> float:
 def retrieval_ranks(texts: NDArray[Any], videos: NDArray[Any], owners: Sequence[Sequence[int]]) -> NDArray[np.int64]:
     """(t,): how many wrong videos are at least as near to each text as the nearest right one; 0 is first.
 
-    texts (t, E), videos (v, E); owners: the numbers of the videos that are right for each text. A video whose row is not
-    finite, or zero, is found by no text: its own have rank NOWHERE, and it stands in the way of no other's.
+    texts (t, E), videos (v, E); owners: the numbers of the videos that are right for each text. A video whose row is
+    not finite, or zero, is found by no text: its own have rank NOWHERE, and it stands in the way of no other's.
     """
     found = np.empty(len(texts), np.int64)
     seen = np.isfinite(_unit(videos)).all(1)

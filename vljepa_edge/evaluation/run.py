@@ -18,8 +18,8 @@ from vljepa_edge.evaluation.selection import drawn, there
 @dataclass(frozen=True)
 class Result:
     """figures: per cent, by name, the most important one first. items: how many were evaluated. missing: how many were
-    left out because a file is not there. unread: how many videos and images are there and could not be read, which counts
-    as wrong. complete: whether these are all items of the benchmark."""
+    left out because a file is not there. unread: how many videos and images are there and could not be read, which
+    counts as wrong. complete: whether these are all items of the benchmark."""
 
     benchmark: Benchmark
     figures: dict[str, float]

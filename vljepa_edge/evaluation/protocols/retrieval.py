@@ -8,8 +8,8 @@ from vljepa_edge.evaluation.items import Retrieval
 
 
 def measure(task: Retrieval, embedder: Embedder) -> dict[str, float]:
-    """R@1, over more videos R@5 and R@10, of all texts, and the median rank. Equal texts share their videos (as in perception_models).
-    """
+    """R@1, over more videos R@5 and R@10, of all texts, and the median rank. Equal texts share their videos (as in
+    perception_models)."""
     texts = [text for item in task.items for text in item.texts]
     owners = [place for place, item in enumerate(task.items) for _ in item.texts]
     shared: dict[str, set[int]] = {}

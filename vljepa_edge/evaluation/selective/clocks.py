@@ -52,8 +52,8 @@ def delays(starts: Sequence[float], times: NDArray[np.float64], decided: NDArray
     """Seconds from the start of each event until a decode that stands for a time within it was decided; events without
     one have none. The first event starts with the stream, the last one has no end: both are left out.
 
-    times: of the decodes on a clock, in any order. decided: when each was decided, NaN where that took the future, which
-    makes the delay NaN.
+    times: of the decodes on a clock, in any order. decided: when each was decided, NaN where that took the future,
+    which makes the delay NaN.
     """
     order = np.argsort(times, kind="stable")
     places = np.searchsorted(times[order], starts[1:], "left").tolist()

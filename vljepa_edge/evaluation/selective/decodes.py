@@ -67,7 +67,8 @@ def ward(stream: Embedded, rate: float, *, mean: bool) -> list[Decode]:
 
 def kernel_cpd(stream: Embedded, rates: Sequence[float]) -> list[list[Decode]]:
     """The segmentation into so many parts that has the least variance of all, for each rate: a ceiling of what any cut
-    by variance can reach. Means are decoded. It takes the square of the hops times the segments. Raises InputError where ruptures is not installed."""
+    by variance can reach. Means are decoded. It takes the square of the hops times the segments. Raises
+    InputError where ruptures is not installed."""
     try:
         from ruptures import KernelCPD
     except ImportError as error:

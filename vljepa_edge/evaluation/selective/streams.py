@@ -101,9 +101,9 @@ def recorded(folder: Path, say: Callable[[str], None]) -> list[Stream]:
     """The videos of a folder with their annotations: `annotations.csv`, or EgoExo4D's atomic descriptions, whose takes
     are the videos TAKE_UID.mp4, or of takes.json, `takes/TAKE_NAME/` with the video of its Aria camera's RGB stream.
 
-    Of EgoExo4D only the validation takes are read where their file is there, whatever people do in them: the paper takes
-    218 of them that are of procedures (section 4.6), and does not list them. say: told how many takes lack a video, and
-    are left out.
+    Of EgoExo4D only the validation takes are read where their file is there, whatever people do in them: the paper
+    takes 218 of them that are of procedures (section 4.6), and does not list them. say: told how many takes lack a
+    video, and are left out.
 
     Raises DataError where there are no annotations, a video of the table is missing, or those of all takes are.
     """
@@ -143,7 +143,8 @@ def _taken(
     videos = {take: video for take in annotated if (video := _video(folder, take, names)) is not None}
     if not videos:
         take = next(iter(annotated))
-        raise DataError(folder, f"must hold videos of takes, e.g. {take}: {take}.mp4, or takes.json and takes/TAKE_NAME")
+        where = f"{take}.mp4, or takes.json and takes/TAKE_NAME"
+        raise DataError(folder, f"must hold videos of takes, e.g. {take}: {where}")
     if len(videos) < len(annotated):
         say(f"{len(annotated) - len(videos)} of {len(annotated)} takes are left out: their videos are not there")
     return {video: annotated[take] for take, video in videos.items()}
