@@ -20,6 +20,7 @@ from typing import Any
 from vljepa_edge.errors import DataError, InputError, VideoError
 from vljepa_edge.training.data.check import Fault, OnStep
 from vljepa_edge.training.data.cut import Part, cut_out
+from vljepa_edge.training.data.recording import Recordings
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.data.sources.listed import FileSource
@@ -54,7 +55,7 @@ def pack(
     """Writes a source, see `open_source`, to a folder that is not there yet, and appears when it is complete.
 
     samples: of a shard. Samples that can't be read are left out. Photos of HEIF's kind and animated WebP can't be
-    packed.
+    packed. Each sample keeps the SHA-256 of its recording, so that parts of one are known as such.
     Raises InputError, DataError, OSError.
     """
     if samples < 1:
@@ -66,10 +67,10 @@ def pack(
     out.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        packed = Packed(out)
+        packed, recordings = Packed(out), Recordings()
         for begin in range(0, len(source), samples):
             indices = range(begin, min(begin + samples, len(source)))
-            _write_shard(part / f"{packed.shards:06}.tar", source, indices, packed, on_step)
+            _write_shard(part / f"{packed.shards:06}.tar", source, indices, packed, recordings, on_step)
         if packed.samples == 0:
             raise DataError(source.name, f"no sample can be packed; the last: {packed.faults[-1].reason}")
         part.chmod(0o755)
@@ -79,7 +80,9 @@ def pack(
     return packed
 
 
-def _write_shard(archive: Path, source: FileSource, indices: range, packed: Packed, on_step: OnStep | None) -> None:
+def _write_shard(
+    archive: Path, source: FileSource, indices: range, packed: Packed, recordings: Recordings, on_step: OnStep | None
+) -> None:
     before = packed.samples
     with tarfile.open(archive, "w", format=tarfile.GNU_FORMAT) as tar:
         for index in indices:
@@ -90,7 +93,8 @@ def _write_shard(archive: Path, source: FileSource, indices: range, packed: Pack
                 packed.faults.append(Fault(source.name, f"sample {sample.key}", str(error)))
             else:
                 _add(tar, f"{index:09}{media.suffix}", media.data)
-                _add(tar, f"{index:09}.json", json.dumps(_row(sample, media), ensure_ascii=False).encode())
+                row = _row(sample, media) | {"video": recordings.digest(sample)}
+                _add(tar, f"{index:09}.json", json.dumps(row, ensure_ascii=False).encode())
                 packed.samples += 1
             if on_step is not None:
                 on_step("samples", index + 1, len(source))

@@ -27,6 +27,7 @@ _SCHEMA = pa.schema(
         ("text_key", pa.string()),
         ("also", _TEXTS),
         ("negatives", _TEXTS),
+        ("video", pa.string()),
     ]
 )
 _BATCH = 8192  # rows that are written at once

@@ -19,7 +19,8 @@ class Sample:
     key: names the sample within its source, the same in every run. media: the file, or `archive::member`.
     start, end: seconds; None is the beginning or the end of the video. query: "" in the query-free first stage.
     text_key: samples of equal text keys are no negatives of each other; None: the target itself.
-    also: more text keys that are right for this video. negatives: texts that are wrong for it.
+    also: more text keys that are right for this video. negatives: texts that are wrong for it. video: names the
+    recording where media is not one: where it holds several, or is a part that was cut out of one.
     """
 
     key: str
@@ -31,6 +32,7 @@ class Sample:
     text_key: str | None = None
     also: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
+    video: str | None = None
 
 
 class Source(Protocol):

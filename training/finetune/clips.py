@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +21,6 @@ WINDOWS = 3
 MOST_UNREADABLE = 0.1
 """The share of the clips beyond which the table is refused rather than read on."""
 
-_CHUNK = 1 << 20
-
 OnStep = Callable[[str, int, int], object]
 """Called with what is done, how much of it is done, and how much there is."""
 
@@ -32,7 +29,7 @@ OnStep = Callable[[str, int, int], object]
 class Clips:
     """N samples of M stretches of video; several texts may be of one.
 
-    media: the SHA-256 of the file that each sample is of. stretch: which stretch each sample is of, int64 (N,).
+    media: the digest of the recording that each sample is of. stretch: which stretch each sample is of, int64 (N,).
     streams: what the predictor takes of vision, by name, float16 (M, WINDOWS, 1, ...). skipped: what could not be read,
     and why.
     """
@@ -47,7 +44,7 @@ class Clips:
         return len(self.samples)
 
     def digest(self) -> str:
-        """SHA-256 of what was learned from: files, stretches, questions and texts, in their order."""
+        """SHA-256 of what was learned from: recordings, stretches, questions and texts, in their order."""
         found = hashlib.sha256()
         for sample, media in zip(self.samples, self.media, strict=True):
             found.update(repr((media, sample.start, sample.end, sample.query, sample.target)).encode())
@@ -57,7 +54,7 @@ class Clips:
 def encode(perception: Perception, source: Source, media: Sequence[str], on_step: OnStep) -> Clips:
     """Encode every sample of a source. One that can't be read is left out, with a VideoWarning.
 
-    media: what `media_digests` gives of the samples. Raises the first
+    media: the digest of each sample's recording. Raises the first
     VideoError or FrameError when more than MOST_UNREADABLE of the samples can't be read.
     """
     video = perception.manifest.video
@@ -101,29 +98,6 @@ def stream_names(perception: Perception) -> tuple[str, ...]:
     """The predictor's inputs that come from vision."""
     inputs = perception.manifest.graphs["predictor"].inputs
     return tuple(tensor.name for tensor in inputs if tensor.name not in ("query_tokens", "query_mask"))
-
-
-def media_digests(samples: Iterable[Sample]) -> list[str]:
-    """SHA-256 of each sample's file, or of its name where it is no file, as a member of an archive is."""
-    known: dict[str, str] = {}
-    found: list[str] = []
-    for sample in samples:
-        if sample.media not in known:
-            path = Path(sample.media)
-            if path.is_file():
-                known[sample.media] = _digest(path)
-            else:
-                known[sample.media] = hashlib.sha256(sample.media.encode()).hexdigest()
-        found.append(known[sample.media])
-    return found
-
-
-def _digest(path: Path) -> str:
-    found = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
 
 
 def _encode(perception: Perception, source: Source, sample: Sample, plan: FramePlan) -> dict[str, NDArray[np.float16]]:

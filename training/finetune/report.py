@@ -23,12 +23,13 @@ class Figure:
 @dataclass(frozen=True)
 class FineTuneReport:
     """command: what does the same again. parent: name, version and digest of the bundle that was started from. data:
-    the table's name; data_sha256: of the files, stretches and texts in it.
+    the table's name; data_sha256: of the recordings, stretches and texts in it.
 
-    train, validation, held_out: samples; videos: files in all. skipped: what could not be read, and why. steps: how
-    many were taken; best_step: the one whose weights were kept, 0 when validation never got better: then the parent's
-    predictor was kept. validation_losses: (step, loss). classes: whether captions come back, so that the bundle
-    classifies labels as they were learned (see training.finetune.write).
+    train, validation, held_out: samples; videos: recordings in all. skipped: what could not be read, and why. nameless:
+    samples of tars that don't say which recording they are a part of. steps: how many were taken; best_step: the one
+    whose weights were kept, 0 when validation never got better: then the parent's predictor was kept.
+    validation_losses: (step, loss). classes: whether captions come back, so that the bundle classifies labels as they
+    were learned (see training.finetune.write).
     """
 
     command: str
@@ -41,6 +42,7 @@ class FineTuneReport:
     held_out: int
     videos: int
     skipped: tuple[str, ...]
+    nameless: int
     steps: int
     best_step: int
     validation_losses: tuple[tuple[int, float], ...]
@@ -76,6 +78,11 @@ class FineTuneReport:
         ]
         if self.skipped:
             told.append(f"{len(self.skipped)} clips could not be read and were left out")
+        if self.nameless:
+            told.append(
+                f"{self.nameless} samples of tars have no `video` in their JSON, so each counts as a video of its own; "
+                "if several are of one, the figures are too good"
+            )
         told.append(f"{'on the held-out clips, %':26} {'before':>7} {'after':>7} {'chance':>7}")
         for figure in self.figures:
             what = f"{figure.name} of {figure.of}"

@@ -25,7 +25,7 @@ class Split:
 def split(media: Sequence[str], share: float) -> Split:
     """Hold out `share` of the videos with all their clips, and as much of the rest to validate on.
 
-    media: the digest of the file that each clip is of. The choice depends on these alone: not on the order of the
+    media: the digest of the recording that each clip is of. The choice depends on these alone: not on the order of the
     table, on names or on a seed, so that figures of two trainings on one table are figures on the same clips. Two
     stretches of one video are never on both sides. Raises InputError for too few clips or videos.
     """

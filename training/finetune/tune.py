@@ -18,8 +18,10 @@ from vljepa_edge.engines.base import Graph
 from vljepa_edge.errors import InputError
 from vljepa_edge.perception.finite import unit
 from vljepa_edge.perception.perception import Perception
+from vljepa_edge.training.data.recording import Recordings
 from vljepa_edge.training.data.sample import Sample, Source
-from vljepa_edge.training.finetune.clips import Clips, OnStep, encode, media_digests
+from vljepa_edge.training.data.sources.shards import Packed
+from vljepa_edge.training.finetune.clips import Clips, OnStep, encode
 from vljepa_edge.training.finetune.figures import are_classes, right_keys, tasks
 from vljepa_edge.training.finetune.fit import Examples, Recipe, fit
 from vljepa_edge.training.finetune.graph_module import GraphModule
@@ -58,7 +60,7 @@ def fine_tune(
     check_replaceable(out)  # now rather than after all the work
     _check(source, seed, steps, held_out)
     samples = [source[i] for i in range(len(source))]
-    media = media_digests(samples)
+    media = list(map(Recordings().digest, samples))
     _check_texts(samples, split(media, held_out))
     parent = Bundle.open(default_bundle() if str(init) == DEFAULT else init)
     engine = open_engine("openvino")
@@ -91,8 +93,10 @@ def fine_tune(
         command=shlex.join([*command, "--seed", str(seed), "--steps", str(steps)]),
         parent=f"{parent.manifest.name} {parent.manifest.version} {parent.digest}", data=source.name,
         data_sha256=clips.digest(), seed=seed, train=len(parts.train), validation=len(parts.validation),
-        held_out=len(rows), videos=len(set(clips.media)), skipped=clips.skipped, steps=fitted.steps,
-        best_step=fitted.best, validation_losses=fitted.losses, figures=figures, classes=are_classes(clips.samples),
+        held_out=len(rows), videos=len(set(clips.media)), skipped=clips.skipped,
+        nameless=sum(isinstance(sample, Packed) and not sample.video for sample in samples),
+        steps=fitted.steps, best_step=fitted.best, validation_losses=fitted.losses, figures=figures,
+        classes=are_classes(clips.samples),
         encode_seconds=encoded - begun, train_seconds=trained - encoded,
     )  # fmt: skip
     write_fine_tuned(out, parent, predictor, report)

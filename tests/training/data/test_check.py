@@ -15,6 +15,7 @@ from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.training.data.check import check
 from vljepa_edge.training.data.cut import cut_out
 from vljepa_edge.training.data.pack import pack
+from vljepa_edge.training.data.recording import Recordings
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.video.stretch import FramePlan, read_frames
 
@@ -94,6 +95,9 @@ def test_packed_samples_are_the_same(table: Path, tmp_path: Path) -> None:
         assert [getattr(one, name) for name in same] == [getattr(other, name) for name in same]
         for plan in (PLAN, FramePlan(count=3, width=24, height=16, rate=5)):
             np.testing.assert_array_equal(before.frames(one, plan), after.frames(other, plan))
+    digests = [[Recordings().digest(source[i]) for i in range(6)] for source in (before, after)]
+    assert digests[0] == digests[1]  # parts of one video are known as such
+    assert len(set(digests[1][:4])) == 1 and len(set(digests[1])) == 3
     size = sum(path.stat().st_size for path in (tmp_path / "packed").glob("*.tar"))
     assert size == packed.bytes
     rows = list(webdataset.WebDataset(sorted(map(str, (tmp_path / "packed").glob("*.tar"))), shardshuffle=False))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import json
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +17,13 @@ from vljepa_edge.bundle.store import Bundle
 from vljepa_edge.bundle.write import write_bundle
 from vljepa_edge.errors import BundleError, InputError, VideoError, VideoWarning
 from vljepa_edge.model import load
+from vljepa_edge.training.data.pack import pack
+from vljepa_edge.training.data.recording import Recordings
 from vljepa_edge.training.data.sample import Sample
+from vljepa_edge.training.data.sources import open_source
+from vljepa_edge.training.data.sources.listed import FileSource
 from vljepa_edge.training.finetune import FineTuneReport, Recipe, fine_tune
-from vljepa_edge.training.finetune.clips import media_digests
-from vljepa_edge.training.finetune.split import split
+from vljepa_edge.training.finetune.split import Split, split
 
 RECIPE = Recipe(lr=3e-2, weight_decay=0.0, keep=0.01, warmup=5)  # the toy's weights are a thousand times fewer
 
@@ -39,6 +45,10 @@ def tuned(
     return out, report, told
 
 
+def parts(samples: list[Sample]) -> Split:
+    return split(list(map(Recordings().digest, samples)), 0.3)
+
+
 def test_it_learns_what_its_clips_show(tuned: tuple[Path, FineTuneReport, list[str]]) -> None:
     _, report, told = tuned
     (figure,) = report.figures
@@ -58,7 +68,7 @@ def test_the_bundle_does_what_the_report_says(
     """Held-out clips, classified by the runtime as any user would."""
     out, report, _ = tuned
     model = load(out, threads=1, precision="f32")
-    held_out = split(media_digests(samples), 0.3).held_out
+    held_out = parts(samples).held_out
     right = [model.classify(samples[row].media, list(COLOURS))[0].label == samples[row].target for row in held_out]
     assert abs(100 * float(np.mean(right)) - report.figures[0].after) <= 100 / len(held_out) + 0.1
 
@@ -145,7 +155,7 @@ def test_a_table_that_teaches_the_wrong_thing_leaves_the_parent_in_place(
 ) -> None:
     """What the clips to learn from say is wrong for the others, which a parent that is good already shows."""
     texts = list(COLOURS)
-    wrong = {samples[row].key for row in split(media_digests(samples), 0.3).train}
+    wrong = {samples[row].key for row in parts(samples).train}
     table = [replace(s, target=texts[(texts.index(s.target) + 1) % 3]) if s.key in wrong else s for s in samples]
     report = fine_tune(
         tuned[0], Table(table), tmp_path / "out", steps=60, recipe=replace(RECIPE, every=2), held_out=0.3
@@ -156,6 +166,35 @@ def test_a_table_that_teaches_the_wrong_thing_leaves_the_parent_in_place(
     assert "the parent's predictor was kept" in report.problems[0]
     kept = Bundle.open(tmp_path / "out").read("graphs/predictor.onnx")
     assert kept == Bundle.open(tuned[0]).read("graphs/predictor.onnx")
+
+
+def test_tars_are_held_out_by_the_video_that_their_members_are_of(
+    toy: Path, samples: list[Sample], tmp_path: Path
+) -> None:
+    """Twelve stretches of two videos, each a file of its own as `data pack` has them, are two videos: too few."""
+
+    def packed(name: str, videos: int) -> FileSource:
+        table = tmp_path / f"{name}.jsonl"
+        rows = [{"path": samples[i % videos].media, "start": i / 10, "end": i / 10 + 0.5, "caption": str(i % videos)}
+                for i in range(12)]  # fmt: skip
+        table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        pack(table, tmp_path / name)
+        return open_source(tmp_path / name)
+
+    with pytest.raises(InputError, match="at least 10 clips of 3 videos, got 12 of 2"):
+        fine_tune(toy, packed("two", 2), tmp_path / "out", steps=2)
+    report = fine_tune(toy, packed("four", 4), tmp_path / "out", steps=2)
+    assert (report.videos, report.held_out, report.nameless) == (4, 3, 0)
+    (archive,) = (tmp_path / "two").glob("*.tar")
+    with tarfile.open(archive) as tar, tarfile.open(tmp_path / "theirs.tar", "w") as theirs:
+        for member in tar:
+            data = tar.extractfile(member).read()
+            if member.name.endswith(".json"):
+                data = json.dumps({"caption": json.loads(data)["caption"]}).encode()
+                member.size = len(data)
+            theirs.addfile(member, io.BytesIO(data))
+    report = fine_tune(toy, open_source(tmp_path / "theirs.tar"), tmp_path / "out", steps=2)
+    assert report.nameless == 12 and "12 samples of tars have no `video` in their JSON" in report.lines()[1]
 
 
 def test_a_clip_that_can_not_be_read_is_left_out(toy: Path, samples: list[Sample], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from vljepa_edge.training.data.sources.resaid import Resaid
 
 
 class Future(Resaid):
-    """A source whose targets are those of the same media at the end of each stretch plus `delta` seconds.
+    """A source whose targets are those of the same recording at the end of each stretch plus `delta` seconds.
 
     Where several stretches cover that time the shortest counts, the first of equal ones. Samples without an end, and
     those after which no text holds, are left out; `left_out` counts them.
@@ -52,15 +52,15 @@ class Future(Resaid):
 
 def _pairs(source: FileSource, delta: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Indices of samples that have a future, and of the samples whose text it is."""
-    by_media: dict[str, list[int]] = defaultdict(list)
+    recordings: dict[tuple[str, str | None], list[int]] = defaultdict(list)
     starts, ends = np.zeros(len(source)), np.full(len(source), np.inf)
     for index in range(len(source)):
         sample = source[index]
-        by_media[sample.media].append(index)
+        recordings[sample.media, sample.video].append(index)
         starts[index] = sample.start or 0.0
         ends[index] = np.inf if sample.end is None else sample.end
     then = np.full(len(source), -1)
-    for indices in by_media.values():
+    for indices in recordings.values():
         members = np.array(indices)
         order = members[np.argsort((ends - starts)[members], kind="stable")]
         for index in members[np.isfinite(ends[members])]:

@@ -35,4 +35,5 @@ def _samples(folder: Path, info: dict[str, Any], camera: str, left_out: Counter[
             continue
         for number, task in enumerate(tasks):
             key = f"{stretch.episode}" if len(tasks) == 1 else f"{stretch.episode}:{number + 1}"
-            yield Sample(key, str(stretch.video), task, start=stretch.start, end=stretch.end)
+            video = f"episode {stretch.episode}"  # a file holds many
+            yield Sample(key, str(stretch.video), task, start=stretch.start, end=stretch.end, video=video)

@@ -1,8 +1,8 @@
 """Tars in the format of webdataset, read in place: members of one base name are a sample.
 
 `0001.mp4` or `0001.jpg` is its video or image, `0001.json` an object as a row of a table (`caption`, or `question` and
-`answer`, and may have `start`, `end`, `text_key`, `negatives`, `also`, `key`; what else stands there is not read),
-`0001.txt` the caption where no JSON has one.
+`answer`, and may have `start`, `end`, `text_key`, `negatives`, `also`, `key`, and `video`, which samples of one
+recording share; what else stands there is not read), `0001.txt` the caption where no JSON has one.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Shards:
         try:
             if not isinstance(sample, Packed):
                 raise ValueError("it is not one of this archive's samples")
-            return cast(BinaryIO, MemberFile(Path(sample.archive), sample.offset, sample.size))
+            return open_member(sample)
         except (OSError, ValueError) as error:
             raise VideoError(sample.media, f"can't be opened ({error})") from error
 
@@ -82,6 +82,11 @@ class Shards:
         """Seconds of the complete video. Raises VideoError."""
         with self.open(sample) as file:
             return duration_of(file, name=sample.media)
+
+
+def open_member(sample: Packed) -> BinaryIO:
+    """The bytes of a sample's media. Raises OSError."""
+    return cast(BinaryIO, MemberFile(Path(sample.archive), sample.offset, sample.size))
 
 
 def read_shards(path: str | Path) -> Shards:
@@ -153,6 +158,7 @@ def _sample(archive: Path, base: str, media: Member, group: dict[str, Member]) -
         text_key=checked.optional_text(row, "text_key", file, place),
         also=checked.texts(row, "also", file, place),
         negatives=checked.texts(row, "negatives", file, place),
+        video=checked.optional_text(row, "video", file, place),
     )
 
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from tests.media import flat, number_of, write_png, write_video
 from vljepa_edge.errors import DataError, InputError
+from vljepa_edge.training.data.recording import Recordings
 from vljepa_edge.training.data.sample import Sample
 from vljepa_edge.training.data.sources import kind_of, open_source
 from vljepa_edge.training.data.sources.action100m import read_action100m
@@ -176,6 +177,15 @@ def test_lerobot(lerobot: Path) -> None:
     ]
     assert source.left_out == {"episodes without a task": 1}
     assert [number_of(image) for image in source.frames(source[1], PLAN)] == [25, 35]
+
+
+def test_an_episode_is_a_recording_though_a_file_holds_many(lerobot: Path) -> None:
+    source = read_lerobot(lerobot, "observation.images.front")
+    assert source[0].media == source[1].media  # the second episode begins where the first ends
+    with pytest.raises(DataError, match="no sample has a text that holds 1 s after its end"):
+        Future(source, 1.0)
+    first, second, again, fourth = (Recordings().digest(sample) for sample in all_of(source))
+    assert second == again and len({first, second, fourth}) == 3
 
 
 def test_lerobot_by_another_camera(lerobot: Path) -> None:
