@@ -30,7 +30,7 @@ from vljepa_edge.training.data.collate import Collate
 from vljepa_edge.training.data.feature_augment import FeatureAugmentations
 from vljepa_edge.training.data.fill import fill
 from vljepa_edge.training.data.loader import Batches, batches, in_order
-from vljepa_edge.training.data.plan import key_of
+from vljepa_edge.training.data.plan import Plan, key_of
 from vljepa_edge.training.data.sample import Source
 from vljepa_edge.training.data.sources import open_source
 from vljepa_edge.training.data.sources.asked import Unasked
@@ -56,7 +56,7 @@ from vljepa_edge.training.run_folder import LATEST, RunFolder, load_checkpoint
 from vljepa_edge.training.state import load_state, load_weights, state_of, weights_of
 from vljepa_edge.training.text_memo import TextMemo
 from vljepa_edge.training.token_trainee import TokenTrainee, answering
-from vljepa_edge.training.y_decoder import finish_decoder
+from vljepa_edge.training.y_decoder import check_decoder, finish_decoder
 from vljepa_edge.video.stretch import FramePlan
 
 _MOST_FAILED_SAVES = 5
@@ -91,6 +91,7 @@ class _Run:
         bf16 = config.parallel.bf16 and (place.device.type == "cuda" or bf16_is_native())
         self.parallel = config.parallel.model_copy(update={"bf16": bf16})
         self.peak = None if config.tokens is not None else device_peak(config, place.device, bf16)
+        self._check()
         self.stage, self.step = 0, 0  # the next step
         self.best = -math.inf
         self.figures: dict[str, float] = {}
@@ -102,6 +103,15 @@ class _Run:
         if keeps:
             self._known = TextMemo(model, bf16=bf16, targets=config.tokens is None)
         self._stopped_by: int | None = None
+
+    def _check(self) -> None:
+        """What later stages and the Y-decoder need, before the first step rather than after hours."""
+        config, place = self.config, self.place
+        for stage in config.stages:
+            sources = self._sources(stage)
+            sizes, weights = tuple(len(source) for source, _ in sources), tuple(weight for _, weight in sources)
+            Plan(sizes, weights, config.seed, stage.name).step(0, stage.batch, place.rank, place.ranks)
+        check_decoder(self.trainee.model, self.tokenizers, config, self.sources)
 
     def train(self, resume: str | None) -> TrainReport:
         """The stages that are left, then the finished model."""
@@ -282,18 +292,22 @@ class _Run:
         folder = self.config.folder / "features" if self.config.features is None else Path(self.config.features)
         return FeatureCache(folder, encoder.frozen_digest(), _frame_plan(stage))
 
-    def _batches(self, stage: Stage, first: int, cache: FeatureCache | None, *, alone: bool = False) -> Batches:
-        """This rank's part of the stage's batches; all of them where it is alone."""
-        config, place = self.config, self.place
+    def _sources(self, stage: Stage) -> list[tuple[Source, float]]:
+        """What the stage takes of each of its sources, with their weights."""
         sources: list[tuple[Source, float]] = []
         for name, weight in stage.data.items():
             found = self.sources[name]
             delta = stage.objective.delta
             source: Source = found if delta is None else Future(found, delta)
             sources.append((source if stage.query else Unasked(source), weight))
+        return sources
+
+    def _batches(self, stage: Stage, first: int, cache: FeatureCache | None, *, alone: bool = False) -> Batches:
+        """This rank's part of the stage's batches; all of them where it is alone."""
+        config, place = self.config, self.place
         return batches(
-            sources, _frame_plan(stage), self._collate(stage.negatives), seed=config.seed, stage=stage.name,
-            batch=stage.batch, first=first, last=stage.steps, rank=0 if alone else place.rank,
+            self._sources(stage), _frame_plan(stage), self._collate(stage.negatives), seed=config.seed,
+            stage=stage.name, batch=stage.batch, first=first, last=stage.steps, rank=0 if alone else place.rank,
             ranks=1 if alone else place.ranks,
             workers=config.loader.workers, cache=cache,
             augment=_augmentations(stage),

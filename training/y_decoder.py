@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.evaluation.cider import cider
+from vljepa_edge.export.pipeline import tokenizer_of
 from vljepa_edge.export.pytorch.checkpoint import ENDS, STARTS, Tokenizers, special_token
 from vljepa_edge.nn.config import YDecoderConfig
 from vljepa_edge.nn.vljepa import VLJepa
@@ -49,14 +50,50 @@ def read_corpus(names: Sequence[str], sources: Mapping[str, Source]) -> list[str
         if name in sources:
             source = sources[name]
             texts.update(source[index].target.strip() for index in range(len(source)))
-        elif Path(name).is_file():
-            texts.update(line.strip() for line in Path(name).read_text("utf-8-sig").splitlines())
         else:
-            raise InputError(f"decoder.corpus: {name!r} must be a text file or one of the data {sorted(sources)}")
+            texts.update(_lines(name, sources))
     texts.discard("")
     if len(texts) < 2:
         raise InputError(f"decoder.corpus must hold at least 2 different texts, got {len(texts)}")
     return sorted(texts)
+
+
+def _lines(name: str, sources: Mapping[str, Source]) -> list[str]:
+    try:
+        return [line.strip() for line in Path(name).read_text("utf-8-sig").splitlines()]
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"decoder.corpus: {name!r} must be a text file in UTF-8 or one of the data {sorted(sources)} ({error})"
+        ) from error
+
+
+def check_decoder(model: VLJepa, tokenizers: Tokenizers, run: RunConfig, sources: Mapping[str, Source]) -> None:
+    """What can be wrong with a run's Y-decoder, said before the stages rather than after them.
+
+    Raises InputError, ExportError and BundleError as `finish_decoder` would.
+    """
+    config = run.decoder
+    if config is None:
+        return
+    for name in config.corpus:
+        if name not in sources:
+            _lines(name, sources)
+    if config.source is None:
+        tokenizer = tokenizers.decoder
+        _check_light(model.config.y_decoder, tokenizer)
+    else:
+        tokenizer = tokenizer_of(config.source)
+    for names in (STARTS, ENDS):
+        special_token(tokenizer, names)
+
+
+def _check_light(own: YDecoderConfig | None, tokenizer: Tokenizer) -> YDecoderConfig:
+    if own is None:
+        raise InputError("decoder: the model's config must have a y_decoder, or decoder.source a language model")
+    tokens = tokenizer.get_vocab_size()
+    if own.vocab < tokens:
+        raise InputError(f"model.y_decoder.vocab must be at least {tokens}, the decoder's tokens, got {own.vocab}")
+    return own
 
 
 def start_decoder(model: VLJepa, tokenizers: Tokenizers, config: Decoder) -> tuple[YDecoder, Tokenizer]:
@@ -66,14 +103,7 @@ def start_decoder(model: VLJepa, tokenizers: Tokenizers, config: Decoder) -> tup
     """
     own = model.config.y_decoder
     if config.source is None:
-        if own is None:
-            raise InputError("decoder: the model's config must have a y_decoder, or decoder.source a language model")
-        if own.vocab < tokenizers.decoder.get_vocab_size():
-            raise InputError(
-                f"model.y_decoder.vocab must be at least {tokenizers.decoder.get_vocab_size()}, the decoder's tokens, "
-                f"got {own.vocab}"
-            )
-        return YDecoder(own), tokenizers.decoder
+        return YDecoder(_check_light(own, tokenizers.decoder)), tokenizers.decoder
     loaded = load_llama_last_layers(config.source, "all", max_positions=None)
     stack = loaded.stack.config
     light = own or YDecoderConfig(vocab=len(loaded.embedding), max_tokens=64)

@@ -84,6 +84,22 @@ def test_both_stages_are_run_and_logged(run: Path, tmp_path: Path) -> None:
         train(load_run(run, [f"out={tmp_path}"]))
 
 
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (["stages.sft.objective={kind: future, delta: 9.0}"], "no sample has a text that holds 9 s after its end"),
+        (["stages.sft.data.clips=1e-9"], "the weight of source 1 must be at least 1 / 4096"),
+        (["decoder={corpus: [clisp]}"], "'clisp' must be a text file in UTF-8 or one of the data"),
+    ],
+)
+def test_what_would_end_a_later_part_ends_the_run_before_its_first_step(
+    run: Path, tmp_path: Path, changes: list[str], said: str
+) -> None:
+    with pytest.raises((DataError, InputError), match=said):
+        train(load_run(run, [f"out={tmp_path / 'run'}", *changes]))
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_bits(
     run: Path, tmp_path: Path, whole: dict[str, torch.Tensor]
 ) -> None:

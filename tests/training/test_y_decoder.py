@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from tokenizers import Tokenizer
 from transformers import AutoModelForCausalLM
 
 from tests.training.small_run import COLOURS, SIDES, llama, tokenizer_of_words, write_sources
-from vljepa_edge.errors import InputError
+from vljepa_edge.errors import BundleError, ExportError, InputError
 from vljepa_edge.export.pytorch.checkpoint import Tokenizers
 from vljepa_edge.nn.config import VLJepaConfig, YDecoderConfig
 from vljepa_edge.nn.config_json import from_dict
@@ -21,6 +23,7 @@ from vljepa_edge.nn.y_decoder import YDecoder
 from vljepa_edge.training.config import Decoder, Predicted
 from vljepa_edge.training.y_decoder import (
     Pairs,
+    check_decoder,
     decode,
     embed_texts,
     encode_ids,
@@ -128,7 +131,7 @@ def test_the_split_is_the_same_and_loses_nothing() -> None:
 def test_a_corpus_is_lines_of_files_or_targets_of_sources(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xef\xbb\xbfA dog.\r\n\r\nA cat.\r\nA dog.\n")
     assert read_corpus([str(tmp_path / "a.txt")], {}) == ["A cat.", "A dog."]
-    with pytest.raises(InputError, match=r"'gone' must be a text file or one of the data"):
+    with pytest.raises(InputError, match=r"'gone' must be a text file in UTF-8 or one of the data"):
         read_corpus(["gone"], {})
     (tmp_path / "b.txt").write_text("one\none\n")
     with pytest.raises(InputError, match="at least 2 different texts, got 1"):
@@ -143,10 +146,45 @@ def test_a_text_is_cut_at_the_most_tokens() -> None:
     assert ids[1].tolist()[2:] == [end, -100, -100]
 
 
+def between_texts() -> Tokenizer:
+    """Special tokens as SmolLM2's tokenizer has them: one stands between texts."""
+    words = tokenizer_of_words().to_str()
+    made = Tokenizer.from_str(words.replace("<s>", "<|endoftext|>").replace("</s>", "<|im_end|>"))
+    assert made.token_to_id("</s>") is None
+    return made
+
+
+def test_a_tokenizer_with_one_token_between_texts_will_do() -> None:
+    ids = encode_ids(["a red square", "red"], between_texts(), 12)
+    assert ids[:, 0].tolist() == [between_texts().token_to_id("<|endoftext|>")] * 2
+    assert ids[0, -1] == ids[1, 2] == ids[0, 0]
+    assert learned(light(), between_texts()) == TEXTS
+
+
+def test_what_the_decoder_lacks_is_said_before_any_step(assembled: VLJepa, tmp_path: Path) -> None:
+    words = tokenizer_of_words()
+    none = Tokenizer.from_str(words.to_str().replace("<s>", "<begin>"))
+
+    def check(decoder: Tokenizer = words, vocab: int = 99, **config: object) -> None:
+        own = replace(assembled.config, y_decoder=YDecoderConfig(vocab, embedding=24))
+        run = SimpleNamespace(decoder=Decoder(**{"corpus": ["clips"]} | config))
+        check_decoder(SimpleNamespace(config=own), Tokenizers(words, words, decoder), run, {"clips": None})
+
+    check()
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9")
+    for wrong, error, said in (
+        ({"corpus": ["clips", "clisp"]}, InputError, r"'clisp' must be a text file in UTF-8 or one of the data"),
+        ({"corpus": [str(tmp_path / "latin.txt")]}, InputError, "must be a text file in UTF-8"),
+        ({"vocab": 5}, InputError, "vocab must be at least"),
+        ({"decoder": none}, ExportError, "has none of <start>"),
+        ({"source": str(tmp_path / "gone")}, BundleError, "gone"),
+    ):
+        with pytest.raises(error, match=said):
+            check(**wrong)
+
+
 def test_sizes_that_do_not_fit_are_named(assembled: VLJepa) -> None:
     with pytest.raises(InputError, match=r"vocab must be at least \d+, the decoder's tokens, got 5"):
-        import dataclasses
-
-        small = dataclasses.replace(assembled.config, y_decoder=YDecoderConfig(5, embedding=24))
+        small = replace(assembled.config, y_decoder=YDecoderConfig(5, embedding=24))
         model = type("Model", (), {"config": small})()
         start_decoder(model, Tokenizers(*[tokenizer_of_words()] * 3), Decoder(corpus=["x"]))

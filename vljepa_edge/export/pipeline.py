@@ -140,7 +140,7 @@ def tokenizers_of(
             own = Path(files[role])
         elif own is not None and not own.is_file():
             own = None
-        found.append(_tokenizer_of(source) if own is None else read_tokenizer(own, _bytes(own)))
+        found.append(tokenizer_of(source) if own is None else read_tokenizer(own, _bytes(own)))
     return Tokenizers(*found)
 
 
@@ -151,7 +151,8 @@ def _bytes(file: Path) -> bytes:
         raise BundleError(file, f"can't be read: {error.strerror}") from error
 
 
-def _tokenizer_of(source: str) -> Tokenizer:
+def tokenizer_of(source: str) -> Tokenizer:
+    """That of a language model or an encoder: a .gguf file, a folder, or a hub id. Raises BundleError."""
     if Path(source).suffix == ".gguf":
         from vljepa_edge.nn.gguf_file import GgufFile
         from vljepa_edge.nn.weights import gguf_tokenizer

@@ -28,8 +28,9 @@ from vljepa_edge.nn.config import VLJepaConfig
 from vljepa_edge.nn.config_json import to_dict
 from vljepa_edge.nn.vljepa import VLJepa
 
-STARTS = ("<start>", "<|begin_of_text|>", "<s>", "<bos>", "[CLS]")
-ENDS = ("<end>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]")
+_BETWEEN = "<|endoftext|>"  # GPT-2's, SmolLM2's and Qwen's one token between texts
+STARTS = ("<start>", "<|begin_of_text|>", "<s>", "<bos>", "[CLS]", _BETWEEN)
+ENDS = ("<end>", "<|end_of_text|>", "</s>", "<eos>", "[SEP]", _BETWEEN)
 
 
 @dataclass(frozen=True)
