@@ -49,11 +49,12 @@ from vljepa_edge.training.parallel import (
     running_statistics,
     wrap,
 )
+from vljepa_edge.training.position import header_of, position_in
 from vljepa_edge.training.precision import bf16_is_native
 from vljepa_edge.training.report import TrainReport
 from vljepa_edge.training.retrieval import retrieval
 from vljepa_edge.training.run_folder import LATEST, RunFolder, load_checkpoint
-from vljepa_edge.training.state import load_state, load_weights, state_of, weights_of
+from vljepa_edge.training.state import check_fits, load_state, load_weights, state_of, weights_of
 from vljepa_edge.training.text_memo import TextMemo
 from vljepa_edge.training.token_trainee import TokenTrainee, answering
 from vljepa_edge.training.y_decoder import check_decoder, finish_decoder
@@ -116,12 +117,13 @@ class _Run:
     def train(self, resume: str | None) -> TrainReport:
         """The stages that are left, then the finished model."""
         config, main = self.config, self.place.rank == 0
-        if main:
-            self.folder.begin(config, resume is not None)
         state: dict[str, Tensor] | None = None
         if resume is not None:
             state, header = load_checkpoint(self.folder.named(resume))
-            self.stage, self.step, self.best = int(header["stage"]), int(header["step"]), float(header["best"])
+            self.stage, self.step, self.best = position_in(header, config)
+            check_fits(self.trainee, state, self.left_out)
+        if main:
+            self.folder.begin(config, resume is not None)
         with Observer(config.folder, quiet=not main, tensorboard=config.tensorboard) as observer, self._signals():
             wrapped: nn.Module = self.trainee
             while self.stage < len(config.stages) and self._stopped_by is None:
@@ -232,7 +234,7 @@ class _Run:
         failed = False
         if self.place.rank == 0 and tensors:
             tensors |= {} if average is None else average.tensors()
-            header = {"stage": self.stage, "step": self.step, "best": self.best}
+            header = header_of(self.config, self.stage, self.step, self.best)
             try:
                 self.folder.save(self._done(), tensors, header, best=better)
             except OSError as error:

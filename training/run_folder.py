@@ -42,11 +42,8 @@ class RunFolder:
         self.checkpoints = folder / "checkpoints"
 
     def begin(self, config: RunConfig, resume: bool) -> None:
-        """Make the folder and put the config in it.
-
-        Raises InputError for a run that is there already and is not resumed, or that is resumed with a config that
-        trains another model or other stages.
-        """
+        """Make the folder and put the config in it. Raises InputError for a run that is there already and is not
+        resumed."""
         file, text = self.folder / "config.yaml", config.to_yaml()
         if (self.folder / LATEST).exists() and not resume:
             raise InputError(

@@ -18,6 +18,8 @@ from torch.distributed.checkpoint.state_dict import (
     set_optimizer_state_dict,
 )
 
+from vljepa_edge.errors import InputError
+
 _SAVE = StateDictOptions(full_state_dict=True, cpu_offload=True)
 _LOAD = StateDictOptions(full_state_dict=True, strict=False)
 _WEIGHTS, _MOMENTS = "weights.", "moments."
@@ -49,6 +51,17 @@ def state_of(module: nn.Module, optimiser: torch.optim.Optimizer, left_out: froz
 def weights_in(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The weights of what state_of gave, by name."""
     return {name.removeprefix(_WEIGHTS): value for name, value in state.items() if name.startswith(_WEIGHTS)}
+
+
+def check_fits(module: nn.Module, state: Mapping[str, Tensor], left_out: frozenset[str]) -> None:
+    """Raises InputError where what state_of gave, but for `left_out`, is of another module. module: as `wrap` takes
+    it."""
+    own = {name: tuple(value.shape) for name, value in module.state_dict().items() if name not in left_out}
+    given = {name: tuple(value.shape) for name, value in weights_in(state).items()}
+    for name in sorted(own.keys() | given.keys()):
+        if own.get(name) != given.get(name):
+            want, got = own.get(name, "absent"), given.get(name, "none")
+            raise InputError(f"the checkpoint must be of this model, in which {name} is {want}, got {got}")
 
 
 def load_state(module: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:

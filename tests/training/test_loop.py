@@ -80,8 +80,13 @@ def test_both_stages_are_run_and_logged(run: Path, tmp_path: Path) -> None:
     assert load_run(tmp_path / "config.yaml") == load_run(run, [f"out={tmp_path}"])
     assert (tmp_path / "curves.png").stat().st_size > 1000
     assert {path.name for path in (tmp_path / "model").iterdir()} == {"config.json", "model.safetensors", "tokenizers"}
+    config, weights = load_run(run, [f"out={tmp_path}"]), tmp_path / "model" / "model.safetensors"
     with pytest.raises(InputError, match="holds a run already; resume it"):
-        train(load_run(run, [f"out={tmp_path}"]))
+        train(config)
+    trained = weights.read_bytes()
+    with pytest.raises(InputError, match="stages must be more than 1"):
+        train(config.model_copy(update={"stages": config.stages[:1]}), "latest")
+    assert weights.read_bytes() == trained
 
 
 @pytest.mark.parametrize(
