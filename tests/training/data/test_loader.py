@@ -245,6 +245,15 @@ def test_a_worker_that_is_killed_is_said(good: Listed, collate: Collate) -> None
             list(found)
 
 
+def test_a_worker_ends_when_it_is_told_to(good: Listed, collate: Collate) -> None:
+    with read(good, collate, last=1000, workers=1) as found:
+        next(found)
+        (worker,) = [child for child in multiprocessing.active_children() if child.is_alive()]
+        worker.terminate()
+        worker.join(20)
+        assert worker.exitcode == 1
+
+
 @pytest.mark.parametrize(
     "error",
     [
@@ -278,7 +287,7 @@ def raising(error: Exception) -> Iterator[Any]:
 
 
 PROGRAM = """
-import json, os, sys
+import json, os, signal, sys
 from tokenizers import Tokenizer, models
 from vljepa_edge.training.data import loader as module
 from vljepa_edge.training.data.collate import Collate
@@ -294,9 +303,14 @@ if __name__ == "__main__":
     found = batches([(source, 1.0)], plan, Collate(None, words), seed=0, stage="one", batch=4, first=0, last=10**6)
     next(found)
     children = [int(line.split()[0]) for line in os.popen("ps -eo pid,pgid,comm") if str(os.getpgrp()) in line.split()]
+    told = []
+    signal.signal(signal.SIGTERM, lambda *_: told.append(None))
     print(json.dumps(children), flush=True)
+    after = 0
     for batch in found:
-        pass
+        after += bool(told)
+        if after == 100:  # more than wait
+            print("went on", flush=True)
 """
 
 
@@ -337,8 +351,14 @@ def wait_for_the_end(pids: list[int], seconds: float) -> None:
     assert not alive(pids)
 
 
-def test_ctrl_c_ends_the_workers_quietly(running: tuple[subprocess.Popen[str], list[int]]) -> None:
+def test_what_signals_to_all_of_a_job_do_is_the_programs_choice(
+    running: tuple[subprocess.Popen[str], list[int]],
+) -> None:
     program, group = running
+    assert program.stdout is not None
+    os.killpg(program.pid, signal.SIGTERM)  # as Slurm and systemd do
+    assert program.stdout.readline() == "went on\n", program.communicate()[1]
+    assert len(alive(group)) >= 5  # the tracker of shared memory too
     os.killpg(program.pid, signal.SIGINT)  # as a terminal does
     _, errors = program.communicate(timeout=20)
     assert errors.count("Traceback") == 1  # the program's own
