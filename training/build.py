@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,7 +28,8 @@ class Start(NamedTuple):
 def build_model(config: RunConfig) -> Start:
     """The model as `init` says, on the CPU, and its three tokenizers. The same in every process of the same config.
 
-    A hub id is resolved once, so all of it is of one commit even while a branch moves.
+    A hub id is resolved once, so all of it is of one commit even while a branch moves. The model's frames are resized
+    as the last stage has them.
     Raises BundleError for weights or tokenizers that can't be read, InputError for weights of another size.
     """
     torch.manual_seed(config.seed)
@@ -42,6 +44,7 @@ def build_model(config: RunConfig) -> Start:
         model = VLJepa.from_pretrained(folder)
         with safe_open(folder / WEIGHTS, "pt") as opened:
             holds_frozen = not set(model.frozen()).isdisjoint(opened.keys())
+    model.config = replace(model.config, resize=config.stages[-1].frames.resize)
     files = {role: file for role, file in config.tokenizers.model_dump().items() if file is not None}
     return Start(model, tokenizers_of(model.config, folder, files), holds_frozen)
 

@@ -119,6 +119,7 @@ def test_the_bundle_says_what_the_modules_say(
 
 def test_a_checkpoint_of_the_defaults_shape_becomes_the_bundle_that_its_training_writes(tmp_path: Path) -> None:
     model = small_tiny()
+    model.config = replace(model.config, resize="stretch")
     folder = model.save_pretrained(tmp_path / "checkpoint", include_frozen=True)
     (folder / "tokenizers").mkdir()
     for name, made in vars(small_tokenizers()).items():
@@ -129,6 +130,7 @@ def test_a_checkpoint_of_the_defaults_shape_becomes_the_bundle_that_its_training
     expected = Bundle.open(tmp_path / "trained").manifest
     assert found.graphs == expected.graphs  # hashes and all
     assert (found.name, found.video.window) == ("checkpoint", 8)
+    assert found.video.resize == "stretch"  # as it was trained
     assert found.prompts.classify == "There is a {label} in the scene." and found.prompts.scale == 12.5
     assert found.licence == "see NOTICE" and {part.part for part in found.licences} == {"X-encoder", "Y-encoder"}
     with pytest.raises(ExportError, match="window has 8 frames, not 16"):

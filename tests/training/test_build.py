@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,9 +26,10 @@ def test_a_hub_id_is_resolved_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run.write_text(
         yaml.safe_dump({"name": "r", "init": "me/mine@main", "data": {"clips": {"path": "x"}}, "stages": [stage]})
     )
-    start = build_model(load_run(run))
+    start = build_model(load_run(run, ["stages.0.frames.resize=stretch"]))
     assert asked == ["me/mine@main"]
     assert start.holds_frozen  # the checkpoint has them
     found = start.model.state_dict()
     assert all(torch.equal(found[name], value) for name, value in model.state_dict().items())
+    assert start.model.config == replace(model.config, resize="stretch")
     assert start.tokenizers.target.get_vocab_size() > 2

@@ -314,7 +314,8 @@ class VLJepaConfig:
     """The complete model.
 
     x_encoder None: vision features come from outside by name. language_model None: the query is read by the Y-encoder's
-    backbone, whose token states are the query tokens, and the predictor starts from scratch.
+    backbone, whose token states are the query tokens, and the predictor starts from scratch. resize: how frames were
+    brought to the X-encoder's size in training, "cover" or "stretch", and so must be from then on.
     """
 
     predictor: PredictorConfig
@@ -323,8 +324,10 @@ class VLJepaConfig:
     language_model: LanguageModelConfig | None = None
     y_decoder: YDecoderConfig | None = None
     prompts: PromptsConfig = PromptsConfig()
+    resize: str = "cover"
 
     def __post_init__(self) -> None:
+        require(self.resize in ("cover", "stretch"), f"resize must be 'cover' or 'stretch', not {self.resize!r}")
         shared = self.predictor.embedding
         require(
             self.y_encoder.embedding == shared,

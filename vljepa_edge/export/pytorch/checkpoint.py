@@ -167,7 +167,8 @@ def _manifest(model: VLJepa, tokenizers: Tokenizers, seen: Seen, fps: float) -> 
     default_query = prompts.pop("default_query")
     return {
         "video": {
-            "width": seen.size, "height": seen.size, "resize": "cover", "fps": fps, "window": seen.window, "hop": 1,
+            "width": seen.size, "height": seen.size, "resize": config.resize, "fps": fps, "window": seen.window,
+            "hop": 1,
         },
         "text": {
             "query_tokenizer": "tokenizers/query.json", "target_tokenizer": "tokenizers/target.json",
