@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 import torch.nn.functional as F
-from transformers import PreTrainedModel
+from transformers import Gemma3TextConfig, PreTrainedConfig, PreTrainedModel
 
 from tests.nn.small_models import bert, gemma
 from vljepa_edge.errors import InputError
@@ -50,6 +50,18 @@ def test_rebuilt_from_its_config_it_is_the_same(backbone: Callable[[], PreTraine
     again = YEncoder(YEncoder(encoder.config).config)  # twice: EmbeddingGemma's window must not halve each time
     again.load_state_dict(encoder.state_dict())
     torch.testing.assert_close(again.eval()(IDS, MASK), encoder.eval()(IDS, MASK), atol=0, rtol=0)
+
+
+def test_the_window_stays_where_transformers_writes_the_half_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As 5.2 does, the oldest that is allowed: its Gemma 3 has no `to_dict` of its own."""
+    expected = YEncoder(CONFIG, gemma()).config.architecture
+    monkeypatch.setattr(Gemma3TextConfig, "to_dict", PreTrainedConfig.to_dict)
+    assert gemma().config.to_dict()["sliding_window"] == 9
+    encoder = YEncoder(CONFIG, gemma())
+    for _ in range(3):
+        assert encoder.backbone.config.sliding_window == 9  # of 16 on the hub: 8 on each side, and the token itself
+        assert encoder.config.architecture == expected
+        encoder = YEncoder(encoder.config)
 
 
 def test_frozen_means_no_gradient_and_no_dropout() -> None:

@@ -28,8 +28,7 @@ class YEncoder(nn.Module):
         hf: Any = self.backbone.config
         if hf.hidden_size != config.hidden:
             raise InputError(f"{config.source} gives {hf.hidden_size} numbers a token, but hidden is {config.hidden}")
-        architecture = {key: value for key, value in hf.to_dict().items() if key != "_name_or_path"}  # of this machine
-        self.config = replace(config, architecture=architecture)
+        self.config = replace(config, architecture=_architecture(hf))
         hf.use_cache = False  # nothing is read again, and a layer whose activations are made again would add to it
         self.dense = nn.ModuleList(Dense(dense) for dense in config.dense)
         if not config.head and config.pooled != config.embedding:
@@ -118,17 +117,33 @@ class Dense(nn.Module):
         return (mapped.tanh() if self.tanh else mapped).float()
 
 
+def _architecture(hf: Any) -> dict[str, Any]:
+    """A config of transformers as JSON, from which `_build` makes it again."""
+    found: dict[str, Any] = hf.to_dict()
+    found.pop("_name_or_path", None)  # of this machine
+    window = getattr(hf, "sliding_window", None)
+    if window is not None and _config(found).sliding_window != window:
+        # EmbeddingGemma's config halves its window whenever it is made; transformers 5.2 writes down the half
+        found["sliding_window"] = 2 * (window - 1)
+    return found
+
+
+def _config(architecture: dict[str, Any]) -> Any:
+    from transformers import AutoConfig
+
+    own = dict(architecture)
+    return AutoConfig.for_model(own.pop("model_type"), **own)
+
+
 def _build(config: YEncoderConfig) -> nn.Module:
-    from transformers import AutoConfig, AutoModel
+    from transformers import AutoModel
 
     if config.architecture is None:
         raise InputError(
             f"the Y-encoder has no architecture; load its weights from {config.source} first (VLJepa.assemble)"
         )
-    architecture = dict(config.architecture)
     try:
-        hf = AutoConfig.for_model(architecture.pop("model_type"), **architecture)
-        backbone: nn.Module = AutoModel.from_config(hf)  # type: ignore[no-untyped-call]
+        backbone: nn.Module = AutoModel.from_config(_config(config.architecture))  # type: ignore[no-untyped-call]
     except (KeyError, ValueError) as error:
         raise InputError(f"transformers can't build the Y-encoder's architecture: {error}") from error
     return backbone
