@@ -30,15 +30,15 @@ def members_of(archive: Path) -> list[Member]:
     Raises DataError for what is no tar, is compressed, or is cut off.
     """
     try:
-        total = archive.stat().st_size
-        indexed = _read_index(archive, total)
+        state = archive.stat()
+        indexed = _read_index(archive, state)
         found = _scan(archive) if indexed is None else indexed
     except (OSError, tarfile.TarError) as error:
         raise DataError(
             archive, f"is not a tar that can be read in place; it must not be compressed ({error})"
         ) from error
     for member in found:
-        if member.offset + member.size > total:
+        if member.offset + member.size > state.st_size:
             raise DataError(archive, f"is cut off: {member.name} would end at byte {member.offset + member.size}")
     return found
 
@@ -46,7 +46,7 @@ def members_of(archive: Path) -> list[Member]:
 def write_index(archive: Path) -> Path:
     """Writes the index of a tar beside it. Raises DataError, OSError."""
     index = archive.with_name(archive.name + SUFFIX)
-    content = {"bytes": archive.stat().st_size, "members": _scan(archive)}
+    content = {**_state(archive.stat()), "members": _scan(archive)}
     with replacing(index) as part:
         part.write_text(json.dumps(content), encoding="utf-8")
     return index
@@ -98,16 +98,21 @@ def _scan(archive: Path) -> list[Member]:
         return [Member(entry.name, entry.offset_data, entry.size) for entry in tar if entry.isreg()]
 
 
-def _read_index(archive: Path, total: int) -> list[Member] | None:
+def _state(of: os.stat_result) -> dict[str, int]:
+    """What an index knows its tar by: tars are padded to 10 KiB, so many have the same size."""
+    return {"bytes": of.st_size, "modified_ns": of.st_mtime_ns}
+
+
+def _read_index(archive: Path, state: os.stat_result) -> list[Member] | None:
     """None where there is no index, or it is of another tar."""
     try:
         content = json.loads(archive.with_name(archive.name + SUFFIX).read_text(encoding="utf-8"))
-        if content["bytes"] != total:
+        if any(content.get(name) != value for name, value in _state(state).items()):
             return None
         return list(_members(content["members"]))
     except FileNotFoundError:
         return None
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, AttributeError):
         raise DataError(archive.with_name(archive.name + SUFFIX), "is not the index of a tar; remove it") from None
 
 

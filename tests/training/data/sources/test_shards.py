@@ -116,6 +116,20 @@ def test_an_index_beside_a_tar_is_used_while_it_is_of_that_tar(tmp_path: Path, v
         members_of(archive)
 
 
+def test_an_index_of_another_tar_of_the_same_size_is_not_used(tmp_path: Path) -> None:
+    """Tars are padded to 10,240 bytes, so one that was written again is often as long as before."""
+    archive, photo = tmp_path / "0.tar", write_png(tmp_path / "a.png", 30, 20).read_bytes()
+    sizes = set()
+    for texts in (["a robot", "a cup"], ["a robot " * 70, "a red cup"]):
+        rows = [{"__key__": str(i), "png": photo, "txt": text} for i, text in enumerate(texts)]
+        write(tmp_path / "%d.tar", rows)
+        source = read_shards(archive)
+        assert [source[i].target for i in range(2)] == [text.strip() for text in texts]
+        write_index(archive)
+        sizes.add(archive.stat().st_size)
+    assert len(sizes) == 1
+
+
 @pytest.mark.parametrize(
     ("row", "said"),
     [
