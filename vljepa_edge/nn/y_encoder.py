@@ -28,7 +28,7 @@ class YEncoder(nn.Module):
         hf: Any = self.backbone.config
         if hf.hidden_size != config.hidden:
             raise InputError(f"{config.source} gives {hf.hidden_size} numbers a token, but hidden is {config.hidden}")
-        self.config = replace(config, architecture=_architecture(hf))
+        self.config = replace(config, architecture=architecture_of(hf))
         hf.use_cache = False  # nothing is read again, and a layer whose activations are made again would add to it
         self.dense = nn.ModuleList(Dense(dense) for dense in config.dense)
         if not config.head and config.pooled != config.embedding:
@@ -117,7 +117,7 @@ class Dense(nn.Module):
         return (mapped.tanh() if self.tanh else mapped).float()
 
 
-def _architecture(hf: Any) -> dict[str, Any]:
+def architecture_of(hf: Any) -> dict[str, Any]:
     """A config of transformers as JSON, from which `_build` makes it again."""
     found: dict[str, Any] = hf.to_dict()
     found.pop("_name_or_path", None)  # of this machine

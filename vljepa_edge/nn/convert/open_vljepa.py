@@ -30,6 +30,7 @@ from vljepa_edge.nn.convert.torch_file import holds_tensors, tensors_of
 from vljepa_edge.nn.llama import stack_config
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.weights import guarded, x_encoder_config
+from vljepa_edge.nn.y_encoder import architecture_of
 
 _LEFT_OUT = {
     "x_encoder.model.*": "the frozen X-encoder; its source has it",
@@ -158,12 +159,12 @@ def _architecture(source: str) -> dict[str, Any]:
     from transformers import AutoConfig
 
     try:
-        found: dict[str, Any] = guarded(AutoConfig.from_pretrained, source).to_dict()
+        found = guarded(AutoConfig.from_pretrained, source)
     except BundleError as error:
         raise BundleError(source, f"{error}; --y-encoder names a folder that has its config.json") from error
-    if "hidden_size" not in found:
+    if not hasattr(found, "hidden_size"):
         raise InputError(f"{source} is no text encoder: its config has no hidden_size")
-    return found
+    return architecture_of(found)
 
 
 def _sources(config: VLJepaConfig, backbone: Sequence[str]) -> dict[str, Source]:
