@@ -20,6 +20,8 @@ PARTS = (
     "vljepa_edge.engines.tensorrt.cuda_runtime",
     "vljepa_edge.engines.tensorrt.engine",
     "vljepa_edge.engines.tensorrt.log",
+    "vljepa_edge.export.tensorrt.network",
+    "vljepa_edge.export.tensorrt.timings",
     "vljepa_edge.export.tensorrt.build",
 )
 
@@ -41,7 +43,7 @@ def import_parts(patch: pytest.MonkeyPatch, tensorrt: ModuleType, runtime: Modul
     for name, module in {**fakes, "cuda.bindings.runtime": runtime}.items():
         patch.setitem(sys.modules, name, module)
     forget_parts()
-    return importlib.import_module(PARTS[1]), importlib.import_module(PARTS[3])
+    return importlib.import_module(PARTS[1]), importlib.import_module(PARTS[-1])
 
 
 def forget_parts() -> None:

@@ -32,8 +32,7 @@ def rtx_builder() -> Iterator[ModuleType]:
 
 def plan(build: ModuleType, model: bytes, shapes: Shapes, architecture: str) -> bytes:
     """Build as `build_engines` does, for an architecture instead of the GPU at hand."""
-    prepared, _, _ = build.prepare(model, "graph")
-    network = build.parse(prepared, "graph")
+    network = build.parse(build.prepare(model, "graph").model, "graph")
     config = build.configure(network, shapes, 1 << 30)
     config.num_compute_capabilities = 1
     config.set_compute_capability(getattr(build.trt.ComputeCapability, architecture), 0)

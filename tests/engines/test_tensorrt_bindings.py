@@ -18,7 +18,13 @@ from tests.engines.bindings import BINDINGS, environment, stubs
 from vljepa_edge.support.assets import AssetError
 
 ROOT = Path(__file__).parents[2]
-PARTS = ("engines/tensorrt/engine", "engines/tensorrt/log", "export/tensorrt/build")
+PARTS = (
+    "engines/tensorrt/engine",
+    "engines/tensorrt/log",
+    "export/tensorrt/network",
+    "export/tensorrt/timings",
+    "export/tensorrt/build",
+)
 MODULES = [f"vljepa_edge/{name}.py" for name in PARTS]
 
 pytestmark = [

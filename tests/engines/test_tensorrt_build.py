@@ -17,10 +17,13 @@ from onnx import helper, numpy_helper
 from tests.engines.conftest import Machine
 from tests.export.quantised import quantised_block
 from vljepa_edge.bundle.store import Bundle, default_bundle
+from vljepa_edge.bundle.write import parts_of, write_bundle
 from vljepa_edge.engines.tensorrt.store import EngineFolder
 from vljepa_edge.errors import EngineError, InputError, QuantizationError
 from vljepa_edge.export.tensorrt.profiles import Profiles, Range
+from vljepa_edge.model import load
 from vljepa_edge.nn.config import VLJepaConfig
+from vljepa_edge.onnx_graphs.half import marked_f32
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -188,7 +191,7 @@ def test_each_platform_has_timings_of_its_own(
 
 
 def test_graphs_reach_tensorrt_in_fp16_with_their_inputs_as_they_were(machine: Machine, toy_opened: Bundle) -> None:
-    model, layers, _ = machine.build.prepare(toy_opened.read("graphs/predictor.onnx"), "predictor")
+    model, layers, *_ = machine.build.prepare(toy_opened.read("graphs/predictor.onnx"), "predictor")
     proto = onnx.load_from_string(model)
     given, before = proto.graph, onnx.load_from_string(toy_opened.read("graphs/predictor.onnx")).graph
     assert [value.SerializeToString() for value in given.input] == [v.SerializeToString() for v in before.input]
@@ -198,8 +201,8 @@ def test_graphs_reach_tensorrt_in_fp16_with_their_inputs_as_they_were(machine: M
 
 
 def test_int8_layers_are_counted(machine: Machine, tmp_path: Path) -> None:
-    _, layers, _ = machine.build.prepare(quantised_block(tmp_path).SerializeToString(), "block")
-    assert sum(layer.kind == "int8" for layer in layers) == 6
+    made = machine.build.prepare(quantised_block(tmp_path).SerializeToString(), "block")
+    assert sum(layer.kind == "int8" for layer in made.layers) == 6
 
 
 def test_a_graph_that_is_not_quantised_well_never_reaches_tensorrt(machine: Machine, tmp_path: Path) -> None:
@@ -218,7 +221,7 @@ def test_what_the_parser_says_is_told(machine: Machine) -> None:
 
 
 def test_an_input_that_varies_against_its_manifest_is_refused(machine: Machine, toy_opened: Bundle) -> None:
-    model, _, _ = machine.build.prepare(toy_opened.read("graphs/text.onnx"), "text")
+    model = machine.build.prepare(toy_opened.read("graphs/text.onnx"), "text").model
     with pytest.raises(EngineError, match="text: input input_ids varies, and the bundle's manifest has fixed"):
         machine.build.configure(machine.build.parse(model, "text"), {}, None)
 
@@ -231,6 +234,60 @@ def test_the_builder_needs_no_torch() -> None:
         "import vljepa_edge.export.tensorrt.profiles"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# --- what fp16 is too narrow for ---
+
+
+def with_a_detour(bundle: Bundle, path: Path, factor: float, mark: bool = False) -> Bundle:
+    """The same texts' embeddings, by way of numbers that are `factor` squared as large."""
+    manifest, contents = parts_of(bundle)
+    model = onnx.load_from_string(contents["graphs/text.onnx"])
+    scales = {"up": factor, "down": factor**-2}
+    for name, scale in scales.items():
+        matrix = np.diag(np.full(bundle.manifest.embedding.width, scale, np.float32))
+        model.graph.initializer.append(numpy_helper.from_array(matrix, name))
+    last = next(node for node in model.graph.node if "embedding" in node.output)
+    last.output[list(last.output).index("embedding")] = "way 0"
+    for i, name in enumerate(("up", "up", "down")):
+        model.graph.node.append(
+            helper.make_node("MatMul", [f"way {i}", name], ["embedding" if i == 2 else f"way {i + 1}"])
+        )
+    changed = model.SerializeToString()
+    contents["graphs/text.onnx"] = marked_f32(changed) if mark else changed
+    return Bundle.open(write_bundle(path, manifest, contents))
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+@pytest.mark.parametrize("how", ["found", "marked", "asked"])
+def test_a_graph_that_overflows_in_fp16_is_built_in_fp32(
+    how: str, machine: Machine, toy_opened: Bundle, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    machine.trt.strongly_typed = True
+    bundle = with_a_detour(toy_opened, tmp_path / "bundle", 3e4, mark=how == "marked")
+    folder = machine.build.build_engines(bundle, tmp_path / "engines", f32="y_encoder" if how == "asked" else "")
+    assert {file for file, plan in folder.manifest.plans.items() if plan.f32} == {"graphs/text.onnx"}
+    assert ("text: built in fp32, as its numbers overflow in fp16" in caplog.text) == (how == "found")
+    assert folder.manifest.options == (("--f32", "y_encoder") if how == "asked" else ())
+    found, expected = (
+        load(path, engine=engine).embed_text(["a red ball", "a blue box"])
+        for path, engine in ((tmp_path / "bundle", f"tensorrt:{folder.path}"), (toy_opened.path, "onnxruntime"))
+    )
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.*encountered in:RuntimeWarning")
+def test_a_graph_that_overflows_in_fp32_too_is_refused(machine: Machine, toy_opened: Bundle, tmp_path: Path) -> None:
+    machine.trt.strongly_typed = True
+    bundle = with_a_detour(toy_opened, tmp_path / "bundle", 1e22)
+    with pytest.raises(EngineError, match="text: its numbers are not finite, in fp32 either"):
+        machine.build.build_engines(bundle, tmp_path / "engines")
+    assert not (tmp_path / "engines").exists()
+
+
+def test_a_role_for_fp32_that_is_none_is_refused(machine: Machine, toy_opened: Bundle, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"f32 must name roles of .*y_encoder.*, got 'text'"):
+        machine.build.build_engines(toy_opened, tmp_path / "engines", f32="predictor, text")
 
 
 # --- sizes ---
@@ -294,11 +351,22 @@ def test_a_key_value_cache_begins_empty_and_grows_token_by_token_to_prefix_and_t
 # --- plugins ---
 
 
-def test_a_tensorrt_without_ahead_of_time_plugins_builds_without(machine: Machine, tmp_path: Path) -> None:
-    bundle = Bundle.open(default_bundle())
-    machine.build.build_engines(bundle, tmp_path / "engines")
-    plans = EngineFolder.open(tmp_path / "engines").manifest.plans
-    assert {plan.plugins for plan in plans.values()} == {0}
+def test_a_tensorrt_without_ahead_of_time_plugins_takes_none(machine: Machine) -> None:
+    assert not machine.build.can_plug_in(machine.engine.this_platform())
+
+
+def test_a_graph_that_fails_with_plugins_is_built_without(
+    machine: Machine, toy_opened: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def plug(model: onnx.ModelProto) -> tuple[onnx.ModelProto, int]:
+        model.graph.node.append(helper.make_node("Unsupported", [], ["y"]))
+        return model, 1
+
+    monkeypatch.setattr(machine.build, "can_plug_in", lambda here: True)
+    monkeypatch.setattr(machine.build, "to_plugins", plug)
+    folder = machine.build.build_engines(toy_opened, tmp_path / "engines")
+    assert {plan.plugins for plan in folder.manifest.plans.values()} == {0}
+    assert "predictor: built without plugins, as it fails with them: predictor: TensorRT 10.3.0 can't" in caplog.text
 
 
 @pytest.mark.parametrize("wanted", [True, False])
@@ -306,6 +374,7 @@ def test_the_folder_says_how_many_plugins_each_plan_has(
     machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: bool
 ) -> None:
     monkeypatch.setattr(machine.build, "can_plug_in", lambda here: True)
+    monkeypatch.setattr(machine.engine.Device, "load", lambda *given: lambda inputs: {})  # the stand-in runs no plugins
     bundle = Bundle.open(default_bundle())
     machine.build.build_engines(bundle, tmp_path / "engines", plugins=wanted)
     plans = EngineFolder.open(tmp_path / "engines").manifest.plans

@@ -119,7 +119,7 @@ def test_ctrl_c_stops_a_build(build: ModuleType, block: bytes) -> None:
     def stop(what: str, step: int, steps: int) -> None:
         raise KeyboardInterrupt
 
-    network = build.parse(build.prepare(block, "block")[0], "block")
+    network = build.parse(build.prepare(block, "block").model, "block")
     config = build.configure(network, BLOCK, None)
     config.num_compute_capabilities = 1
     config.set_compute_capability(build.trt.ComputeCapability.SM86, 0)

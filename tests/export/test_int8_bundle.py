@@ -127,7 +127,7 @@ def test_tensorrt_parses_every_graph_and_multiplies_int8(made: tuple[Bundle, Exp
     in_int8 = {part.file: sum(layer.bits == 8 for layer in part.layers) for part in report.parts}
     with rtx_builder() as build:
         for file in {graph.file for graph in bundle.manifest.graphs.values()}:
-            prepared, layers, _ = build.prepare(bundle.read(file), file)
+            prepared, layers, *_ = build.prepare(bundle.read(file), file)
             assert sum(layer.kind == "int8" for layer in layers) == in_int8[file]
             network = build.parse(prepared, file)
             assert build.configure(network, Profiles.of(bundle.manifest).shapes(bundle.manifest, file), None)

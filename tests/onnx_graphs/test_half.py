@@ -17,7 +17,7 @@ from tests.engines.chain import cosine
 from tests.export.quantised import feed, quantised_block, transformer
 from vljepa_edge.bundle.store import Bundle, default_bundle
 from vljepa_edge.errors import GraphError
-from vljepa_edge.onnx_graphs.half import to_half
+from vljepa_edge.onnx_graphs.half import marked_f32, needs_f32, to_half
 from vljepa_edge.onnx_graphs.qdq_check import check_qdq
 
 
@@ -92,6 +92,35 @@ def test_layers_compute_in_fp16_and_norms_in_fp32() -> None:
     assert {v.name: v.type.tensor_type.elem_type for v in values} == {
         "pixels": TensorProto.UINT8, "tokens": kinds["full"], "states": kinds["full"], "embedding": kinds["full"],
     }  # fmt: skip
+
+
+def test_a_graph_that_is_marked_computes_in_fp32_and_keeps_tables_as_they_are_stored() -> None:
+    stored = small(
+        [
+            helper.make_node("Cast", ["table"], ["wide"], to=TensorProto.FLOAT),
+            helper.make_node("Cast", ["w"], ["weights"], to=TensorProto.FLOAT),
+            helper.make_node("Gather", ["wide", "x"], ["rows"]),
+            helper.make_node("MatMul", ["rows", "weights"], ["large"]),
+            helper.make_node("MatMul", ["large", "back"], ["y"]),
+        ],
+        ["n"],
+        {
+            "table": np.linspace(-2, 2, 2048 * 8, dtype=np.float16).reshape(2048, 8),
+            "w": np.full((8, 8), 30000, np.float16) * np.eye(8, dtype=np.float16),
+            "back": np.eye(8, dtype=np.float32)[::-1] / 3,
+        },
+        TensorProto.INT64,
+    )
+    inputs = {"x": np.array([5, 2047])}
+    (expected,) = run(stored, inputs)
+    assert np.abs(expected).max() < 65504 < np.abs(expected * 3).max() * 1.1
+    marked = onnx.load_from_string(marked_f32(stored.SerializeToString()))
+    assert needs_f32(marked) and not needs_f32(stored)
+    made = to_half(marked, (), "graph", f32=True)
+    (found,) = run(made, inputs)
+    np.testing.assert_array_equal(found, expected)
+    kinds = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
+    assert sorted(kinds.values()) == [TensorProto.FLOAT, TensorProto.FLOAT, TensorProto.FLOAT16], kinds
 
 
 def test_an_epsilon_that_fp16_rounds_to_zero_still_protects() -> None:

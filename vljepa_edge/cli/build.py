@@ -37,6 +37,14 @@ def build(
     no_plugins: Annotated[
         bool, typer.Option("--no-plugins", help="Leave attention and pooling to TensorRT's own kernels.")
     ] = False,
+    f32: Annotated[
+        str,
+        typer.Option(
+            metavar="ROLES",
+            help="Graphs that compute in fp32, as y_encoder,predictor.",
+            show_default="those that fp16 is too narrow for",
+        ),
+    ] = "",
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -68,7 +76,7 @@ def build(
 
         size = None if workspace is None else workspace << 20
         engines: EngineFolder = build_engines(
-            opened, out, workspace=size, profiles=profiles, plugins=not no_plugins, report=report
+            opened, out, workspace=size, profiles=profiles, plugins=not no_plugins, f32=f32, report=report
         )
     if as_json:
         print_json(summary(engines))
@@ -80,7 +88,7 @@ def summary(engines: EngineFolder) -> dict[str, Any]:
     """What was built, as JSON can hold it."""
     about = engines.manifest
     plans = {
-        graph: {"bytes": plan.bytes, "layers": plan.layers, "int8_layers": plan.int8_layers, "plugins": plan.plugins}
+        graph: plan.model_dump(include={"bytes", "layers", "int8_layers", "plugins", "f32"})
         for graph, plan in about.plans.items()
     }
     platform = about.platform.model_dump()
@@ -92,5 +100,6 @@ def print_summary(engines: EngineFolder) -> None:
     out = console()
     for graph, plan in engines.manifest.plans.items():
         layers = f"int8 in {plan.int8_layers} of {plan.layers} layers, {plan.plugins} plugins"
+        layers += ", else fp32" if plan.f32 else ""
         out.print(f"{graph}: {plan.bytes / 1e6:.1f} MB, {layers}")
     out.print(f"built for {engines.manifest.platform}; run with --engine tensorrt:{engines.path}")

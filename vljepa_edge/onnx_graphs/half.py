@@ -4,7 +4,8 @@ Stored graphs keep fp32 activations, which a strongly typed TensorRT network wou
 activations become fp16, and inputs and outputs keep their types. In fp32 stay, with the arithmetic around them:
 
 * norms, means and sums: the square in an RMS norm overflows fp16 above |x| = 256, and an epsilon of 1e-12 is 0 in it;
-* what sines and cosines are computed from: fp16 has no odd integers above 2048.
+* what sines and cosines are computed from: fp16 has no odd integers above 2048;
+* all of a graph that is marked so (`marked_f32`): the activations of Gemma 3 reach 800,000, 12 times what fp16 holds.
 
 Weights that are only stored in int8 or fp16 are decoded to fp16: TensorRT has no int8 weights without int8 activations.
 Pixels become numbers where they come in: TensorRT casts uint8 and does nothing else with it.
@@ -42,6 +43,7 @@ _ARITHMETIC = frozenset({
     "Expand", "Unsqueeze", "Squeeze",
 })  # fmt: skip
 _ALWAYS_F32 = {"Resize": (1, 2)}  # inputs (roi, scales) that ONNX has in fp32 only
+_MARK = onnx.StringStringEntryProto(key="vljepa.precision", value="f32")
 
 
 @dataclass
@@ -65,9 +67,20 @@ _Constants = dict[str, _Constant]
 _Nodes = Sequence[onnx.NodeProto]
 
 
-def to_half(model: onnx.ModelProto, layers: Iterable[QdqLayer], graph: str) -> onnx.ModelProto:
+def marked_f32(model: bytes) -> bytes:
+    """A serialised model as one that fp16 is too narrow for. Protobuf joins messages that follow each other."""
+    return model + bytes(onnx.ModelProto(metadata_props=[_MARK]).SerializeToString())
+
+
+def needs_f32(model: onnx.ModelProto) -> bool:
+    """Whether it is marked so."""
+    return _MARK in model.metadata_props
+
+
+def to_half(model: onnx.ModelProto, layers: Iterable[QdqLayer], graph: str, *, f32: bool = False) -> onnx.ModelProto:
     """A new model that computes in fp16 where that is safe. `layers` are those that `check_qdq` found in it.
 
+    f32: nowhere; only tables of embeddings that are stored in fp16 stay so.
     Inputs and outputs keep names and types. Int8 scales are rounded up to fp16, and int8 weights rounded to the new
     scale, so that nothing is clipped. Raises GraphError for a graph with branches or functions, whose types ONNX can't
     infer, or with a scale beyond fp16.
@@ -78,7 +91,8 @@ def to_half(model: onnx.ModelProto, layers: Iterable[QdqLayer], graph: str) -> o
     nodes = _cast_pixels(model, _decode(model.graph.node, constants, {layer.weight for layer in layers}))
     _narrow_scales(nodes, constants, graph)
     types = _infer_types(model, nodes, constants, graph)
-    return _Rewriter(model, nodes, constants, types).run()
+    wide = _rows_aside(nodes, constants) if f32 else _wide_nodes(nodes, types)
+    return _Rewriter(model, nodes, constants, types, wide).run()
 
 
 def _cast_pixels(model: onnx.ModelProto, nodes: _Nodes) -> _Nodes:
@@ -190,15 +204,26 @@ def _wide_nodes(nodes: _Nodes, types: dict[str, int]) -> set[int]:
     return wide
 
 
+def _rows_aside(nodes: _Nodes, constants: _Constants) -> set[int]:
+    """Places of all nodes but those that take rows out of what is stored in fp16, most of a text encoder's bytes."""
+
+    def takes_rows(node: onnx.NodeProto) -> bool:
+        table = constants.get(node.input[0]) if node.op_type == "Gather" else None
+        return table is not None and table.array.dtype == np.float16
+
+    return {place for place, node in enumerate(nodes) if not takes_rows(node)}
+
+
 # --- the new graph ---
 
 
 class _Rewriter:
     """Writes the nodes again, each at its own precision, with a Cast where two meet."""
 
-    def __init__(self, model: onnx.ModelProto, nodes: _Nodes, constants: _Constants, types: dict[str, int]) -> None:
+    def __init__(
+        self, model: onnx.ModelProto, nodes: _Nodes, constants: _Constants, types: dict[str, int], wide: set[int]
+    ) -> None:
         self.model, self.nodes, self.constants, self.types = model, nodes, constants, types
-        wide = _wide_nodes(nodes, types)
         self.kinds = [F32 if place in wide else F16 for place in range(len(nodes))]
         self.outputs = {value.name for value in model.graph.output}
         self.halves = {  # float tensors that now are fp16

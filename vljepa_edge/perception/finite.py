@@ -34,4 +34,5 @@ def unit(graph: str, embedding: NDArray[np.floating[Any]]) -> NDArray[np.float32
 
 def not_finite(graph: str, what: str) -> EngineError:
     """The error of a graph whose output, such as "embedding is" or "logits are", has NaN or infinite values."""
-    return EngineError(f"{graph}: the {what} not finite; its numbers overflow at this precision, try precision='f32'")
+    remedy = f"try precision='f32', or with TensorRT: vljepa build --f32 {graph}"
+    return EngineError(f"{graph}: the {what} not finite; its numbers overflow at this precision, {remedy}")

@@ -10,7 +10,8 @@ namespace vljepa {
 namespace {
 
 std::string not_finite(const std::string& graph, const std::string& what) {
-    return graph + ": the " + what + " not finite; its numbers overflow at this precision, try f32";
+    return graph + ": the " + what + " not finite; its numbers overflow at this precision, try f32, or with TensorRT: " +
+           "vljepa build --f32 " + graph;
 }
 
 // Runs a graph that takes token ids, one text.

@@ -54,7 +54,7 @@ class _Recorded(NamedTuple):
     context: trt.IExecutionContext
 
 
-class _Device(NamedTuple):
+class Device(NamedTuple):
     """What all graphs of an engine share."""
 
     log: Log
@@ -62,12 +62,27 @@ class _Device(NamedTuple):
     stream: CudaStream
     lock: Lock
 
+    @classmethod
+    def open(cls) -> Device:
+        """Raises EngineError where CUDA fails."""
+        log = Log()
+        return cls(log, trt.Runtime(log), CudaStream(), Lock())
+
+    def load(self, plan: bytes, model: bytes, name: str) -> TensorRtGraph:
+        """The plan that was built from `model`, ready to run. Raises EngineError when it can't be loaded."""
+        with self.lock:
+            try:
+                engine = self.log.given(self.runtime.deserialize_cuda_engine(plan))
+                return TensorRtGraph(engine, name, declared_inputs(model), self)
+            except EngineError as error:
+                raise refused(name, "TensorRT", error) from error
+
 
 class TensorRtGraph:
     """See engines.base.Graph."""
 
     def __init__(
-        self, engine: trt.ICudaEngine, name: str, declared: Mapping[str, tuple[str | None, ...]], device: _Device
+        self, engine: trt.ICudaEngine, name: str, declared: Mapping[str, tuple[str | None, ...]], device: Device
     ) -> None:
         self._name, self._engine, self._device = name, engine, device
         names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
@@ -183,19 +198,12 @@ class TensorRtEngine:
     precision: Precision = "f16"
 
     def __init__(self, folder: EngineFolder, here: Platform) -> None:
-        log = Log()
         self._folder, self._here = folder, here
-        self._device = _Device(log, trt.Runtime(log), CudaStream(), Lock())
+        self._device = Device.open()
 
     def compile(self, model: bytes, name: str) -> TensorRtGraph:
         """Load the engine that was built from `model`. Raises EngineError when there is none, or it can't be loaded."""
-        plan = self._folder.plan(model, name, self._here)
-        with self._device.lock:
-            try:
-                engine = self._device.log.given(self._device.runtime.deserialize_cuda_engine(plan))
-                return TensorRtGraph(engine, name, declared_inputs(model), self._device)
-            except EngineError as error:
-                raise refused(name, "TensorRT", error) from error
+        return self._device.load(self._folder.plan(model, name, self._here), model, name)
 
 
 def open_engine(threads: int | None, precision: Precision, folder: str | None = None) -> TensorRtEngine:

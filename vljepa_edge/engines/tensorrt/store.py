@@ -50,7 +50,7 @@ class Platform(_Part):
 class PlanEntry(_Part):
     """One plan. `source_sha256` is the hash of the ONNX file that it stands for, `shapes` the least, the best and the
     largest shape of each input that varies, `int8_layers` of `layers` multiply int8. `plugins` of its nodes run our own
-    kernels, whose code is in the plan."""
+    kernels, whose code is in the plan. `f32`: what is not int8 computes in fp32, nothing in fp16."""
 
     file: Annotated[str, Field(pattern=_NAME)]
     sha256: Sha256
@@ -60,6 +60,7 @@ class PlanEntry(_Part):
     layers: int
     int8_layers: int
     plugins: int = 0
+    f32: bool = False
 
 
 class EnginesManifest(_Part):

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vljepa_edge.export.pytorch.streamed import export_streamed, inline
 from vljepa_edge.export.pytorch.trace import export_module
+from vljepa_edge.onnx_graphs.half import marked_f32
 from vljepa_edge.onnx_graphs.weights import store_weights
 
 STREAMED = 1 << 26
@@ -23,7 +24,7 @@ norms are then folded into convolutions and products of weights computed."""
 class Graph:
     """A module with sample inputs, names of its outputs, its free dimensions and its roles in the manifest.
 
-    bits: fewer than asked for, where a module of this kind loses nothing by it.
+    bits: fewer than asked for, where a module of this kind loses nothing by it. f32: fp16 is too narrow to run it in.
     """
 
     module: nn.Module
@@ -32,17 +33,18 @@ class Graph:
     roles: Mapping[str, Mapping[str, Any]]
     axes: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
     bits: int | None = None
+    f32: bool = False
 
     def write(self, path: Path, bits: int) -> None:
         """As an ONNX file with its weights inside, at `bits` (32 or 16). Raises ExportError when it is too large."""
         if sum(x.numel() for x in chain(self.module.parameters(), self.module.buffers())) < STREAMED:
             graph = export_module(self.module, self.inputs, self.outputs, self.axes)
-            path.write_bytes(graph if bits == 32 else store_weights(graph, self.bits or bits))
-            return
-        export_streamed(self.module, self.inputs, self.outputs, self.axes, bits, path)
-        whole = inline(path)
-        path.with_name(path.name + ".data").unlink()
-        path.write_bytes(whole)
+            whole = graph if bits == 32 else store_weights(graph, self.bits or bits)
+        else:
+            export_streamed(self.module, self.inputs, self.outputs, self.axes, bits, path)
+            whole = inline(path)
+            path.with_name(path.name + ".data").unlink()
+        path.write_bytes(marked_f32(whole) if self.f32 else whole)
 
 
 def role(unit: str, inputs: list[dict[str, Any]], outputs: list[dict[str, Any]]) -> dict[str, Any]:

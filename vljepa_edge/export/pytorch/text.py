@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vljepa_edge.export.pytorch.graph import Graph, role, tensor
-from vljepa_edge.export.pytorch.text_encoder import traceable
+from vljepa_edge.export.pytorch.text_encoder import needs_f32, traceable
 from vljepa_edge.nn.vljepa import VLJepa
 from vljepa_edge.nn.x_encoder_config import TinyStreamsConfig
 from vljepa_edge.nn.y_encoder import YEncoder
@@ -51,8 +51,9 @@ def text_graphs(model: VLJepa) -> dict[str, Graph]:
         # Beside tiny's other parts a sentence encoder is most of a bundle; at 8 bits its embeddings keep cosine 0.999.
         bits = 8 if isinstance(config.x_encoder, TinyStreamsConfig) else None
         shared = Graph(
-            _Text(model.y_encoder), ids, ("query_tokens", "embedding"), {"query": both, "y_encoder": both}, axes, bits
-        )
+            _Text(model.y_encoder), ids, ("query_tokens", "embedding"), {"query": both, "y_encoder": both}, axes, bits,
+            needs_f32(model.y_encoder),
+        )  # fmt: skip
         return {"graphs/text.onnx": shared}
     query, target = role("text", inputs, [states]), role("text", inputs, [embedding])
     encoder = traceable(model.y_encoder)
@@ -61,7 +62,12 @@ def text_graphs(model: VLJepa) -> dict[str, Graph]:
             _Query(model.query_embedding), ids, ("query_tokens",), {"query": query}, _of(axes, *ids, "query_tokens")
         ),
         "graphs/y_encoder.onnx": Graph(
-            encoder, ids, ("embedding",), {"y_encoder": target}, _of(axes, *ids, "embedding")
+            encoder,
+            ids,
+            ("embedding",),
+            {"y_encoder": target},
+            _of(axes, *ids, "embedding"),
+            f32=needs_f32(model.y_encoder),
         ),
     }
 

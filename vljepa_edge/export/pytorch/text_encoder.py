@@ -30,6 +30,12 @@ class _BothWays(nn.Module):
         return self.backbone(input_ids=input_ids, attention_mask=masks)
 
 
+def needs_f32(encoder: YEncoder) -> bool:
+    """Whether fp16 is too narrow for it: the activations of Gemma 3 reach 800,000."""
+    config: Any = encoder.backbone.config
+    return str(config.model_type).startswith("gemma3")
+
+
 def traceable(encoder: YEncoder) -> YEncoder:
     """The same Y-encoder, weights shared, in a form that torch.onnx can trace."""
     config: Any = encoder.backbone.config
