@@ -22,6 +22,7 @@ class Status(IntEnum):
 
     SUCCESS = 0
     OUT_OF_MEMORY = 2
+    INSUFFICIENT_DRIVER = 35
     CAPTURE_INVALIDATED = 901
 
 
@@ -36,11 +37,14 @@ class FakeCuda(ModuleType):
         self.queued: list[Work] = []
         self.recorded: list[Work] | None = None
         self.capture_broken = False
+        self.driver, self.runtime = 12060, 12060
         self.device = SimpleNamespace(name=name.encode() + b"\0\0", major=major, minor=minor, multiProcessorCount=16)
         self.cudaMemcpyKind = SimpleNamespace(cudaMemcpyHostToDevice=1, cudaMemcpyDeviceToHost=2)
         self.cudaStreamCaptureMode = SimpleNamespace(cudaStreamCaptureModeThreadLocal=1)
         answers: dict[str, Callable[..., Any]] = {
             "cudaGetDeviceProperties": lambda device: self.device,
+            "cudaDriverGetVersion": lambda: self.driver,
+            "cudaRuntimeGetVersion": lambda: self.runtime,
             "cudaMalloc": self._allocate,
             "cudaFree": self._free,
             "cudaHostAlloc": lambda size, flags: self._allocate(size),

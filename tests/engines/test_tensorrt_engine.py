@@ -26,6 +26,7 @@ from vljepa_edge.engines import Graph, compile_all, open_engine
 from vljepa_edge.errors import EngineError, InputError
 from vljepa_edge.model import load
 from vljepa_edge.perception.text import greedy
+from vljepa_edge.support.install import pip_install
 
 QUERY = "What is moving?"
 
@@ -394,5 +395,32 @@ def test_arguments_that_a_gpu_does_not_take(machine: Machine, engines: Path) -> 
 
 def test_no_gpu_is_said(machine: Machine, engines: Path) -> None:
     machine.cuda.fail["cudaGetDeviceProperties"] = Status.OUT_OF_MEMORY
-    with pytest.raises(EngineError, match=r"CUDA: cudaGetDeviceProperties failed"):
+    machine.cuda.runtime = 12090  # which is no reason for that
+    with pytest.raises(EngineError, match=r"CUDA: cudaGetDeviceProperties failed: out of memory \(2\)$"):
         open_engine(f"tensorrt:{engines}")
+
+
+def test_bindings_from_before_12_9_raise_where_there_is_no_driver(machine: Machine, monkeypatch: Any) -> None:
+    def fail(*arguments: object) -> None:
+        raise RuntimeError("Failed to dlopen libcuda.so.1")
+
+    for name in ("cudaGetDeviceProperties", "cudaDriverGetVersion"):
+        monkeypatch.setattr(machine.cuda, name, fail)
+    with pytest.raises(EngineError, match=r"cudaGetDeviceProperties failed: Failed to dlopen libcuda.so.1$"):
+        machine.engine.this_platform()
+
+
+@pytest.mark.parametrize(
+    ("driver", "runtime", "wanted"),
+    [(12060, 12090, "12.8.0"), (12060, 13050, "12.8.0"), (13000, 13050, "13.0.*"), (0, 13050, ""), (13000, 13000, "")],
+)
+def test_a_driver_older_than_the_bindings_says_which_to_install(
+    driver: int, runtime: int, wanted: str, machine: Machine
+) -> None:
+    machine.cuda.fail["cudaGetDeviceProperties"] = Status.INSUFFICIENT_DRIVER
+    machine.cuda.driver, machine.cuda.runtime = driver, runtime
+    with pytest.raises(EngineError) as refused:
+        machine.engine.this_platform()
+    said = str(refused.value)
+    assert said.startswith("CUDA: cudaGetDeviceProperties failed: insufficient driver (35)")
+    assert said.endswith(pip_install(f"cuda-bindings=={wanted}") if wanted else "(35)")

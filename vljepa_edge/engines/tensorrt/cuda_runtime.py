@@ -14,7 +14,9 @@ from cuda.bindings import runtime as cudart
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import EngineError
+from vljepa_edge.support.install import pip_install
 
+_INSUFFICIENT_DRIVER = 35  # cudaErrorInsufficientDriver
 _NON_BLOCKING = 1  # cudaStreamNonBlocking: never waits for the legacy default stream
 
 
@@ -31,6 +33,16 @@ def gpu() -> Gpu:
     properties = _call("cudaGetDeviceProperties", 0)
     name, version = properties.name.decode().rstrip("\0"), f"{properties.major}.{properties.minor}"
     return Gpu(name, version, int(properties.multiProcessorCount))
+
+
+def driver_version() -> tuple[int, int]:
+    """The CUDA version of the driver, such as (12, 6); (0, 0) without a driver. Raises EngineError."""
+    return _version(_call("cudaDriverGetVersion"))
+
+
+def _version(number: int) -> tuple[int, int]:
+    """Of 12060, (12, 6)."""
+    return number // 1000, number % 1000 // 10
 
 
 class Memory:
@@ -114,8 +126,28 @@ class CudaStream:
 
 def _call(name: str, *arguments: Any) -> Any:
     """Call the runtime; its first result is a status, the second, if any, the answer."""
-    status, *answer = getattr(cudart, name)(*arguments)
+    try:
+        status, *answer = getattr(cudart, name)(*arguments)
+    except RuntimeError as error:  # of bindings before 12.9, where there is no driver
+        raise EngineError(f"CUDA: {name} failed: {error}") from error
     if int(status) != 0:
         _, said = cudart.cudaGetErrorString(status)
-        raise EngineError(f"CUDA: {name} failed: {said.decode()} ({int(status)})")
+        remedy = _remedy() if int(status) == _INSUFFICIENT_DRIVER else ""
+        raise EngineError(f"CUDA: {name} failed: {said.decode()} ({int(status)}){remedy}")
     return answer[0] if answer else None
+
+
+def _remedy() -> str:
+    """What to install where these bindings hold a runtime that is newer than the driver, which Jetsons don't take.
+
+    From 12.9 on they do; those of 12.8 make every call through the driver, whatever its version.
+    """
+    try:
+        driver, own = driver_version(), _version(_call("cudaRuntimeGetVersion"))
+    except EngineError:
+        return ""
+    if not (0, 0) < driver < own:
+        return ""
+    fitting = "12.8.0" if driver < (12, 9) else f"{driver[0]}.{driver[1]}.*"
+    reason = f"the driver is of CUDA {driver[0]}.{driver[1]}, cuda-bindings of {own[0]}.{own[1]}"
+    return f"; {reason}; to fix it, run: {pip_install(f'cuda-bindings=={fitting}')}"
