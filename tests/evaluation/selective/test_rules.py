@@ -13,10 +13,10 @@ from sklearn.isotonic import IsotonicRegression
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.evaluation.cider import cider
-from vljepa_edge.evaluation.selective.clocks import delays, nearest, times_on
+from vljepa_edge.evaluation.selective.clocks import Decode, delays, nearest, times_on
 from vljepa_edge.evaluation.selective.consensus import Cider
 from vljepa_edge.evaluation.selective.curve import Point, cider_at, is_earned, rate_for, rising, shifted
-from vljepa_edge.evaluation.selective.decodes import Decode, kernel_cpd, reused, uniform, ward
+from vljepa_edge.evaluation.selective.decodes import kernel_cpd, reused, uniform, ward
 from vljepa_edge.evaluation.selective.embedded import Embedded
 
 SECONDS = some.floats(0, 400, allow_nan=False)

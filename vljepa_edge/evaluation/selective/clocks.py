@@ -8,18 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError
 
-if TYPE_CHECKING:
-    from vljepa_edge.evaluation.selective.decodes import Decode
-
 Clock = Literal["log", "live"]
 CLOCKS: tuple[Clock, ...] = ("log", "live")
+
+
+class Decode(NamedTuple):
+    """middle: seconds, of what it stands for: a hop's window, or a segment. decided: seconds, the newest frame when it
+    was decided, None where that took a look at the future. embedding: float32 [E], what is decoded. is_reused: it was
+    decoded before, and costs nothing."""
+
+    middle: float
+    decided: float | None
+    embedding: NDArray[np.float32]
+    is_reused: bool = False
 
 
 def times_on(clock: Clock, decodes: Sequence[Decode]) -> NDArray[np.float64]:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.evaluation.selective.clocks import nearest
+from vljepa_edge.evaluation.selective.clocks import Decode, nearest
 from vljepa_edge.streaming.said import Said
 from vljepa_edge.streaming.segmentation import segment
 from vljepa_edge.streaming.track import Track
@@ -23,17 +23,6 @@ if TYPE_CHECKING:
     from vljepa_edge.evaluation.selective.embedded import Embedded
     from vljepa_edge.perception.text import Query
     from vljepa_edge.streaming.policy import Policy
-
-
-class Decode(NamedTuple):
-    """middle: seconds, of what it stands for: a hop's window, or a segment. decided: seconds, the newest frame when it
-    was decided, None where that took a look at the future. embedding: float32 [E], what is decoded. is_reused: it was
-    decoded before, and costs nothing."""
-
-    middle: float
-    decided: float | None
-    embedding: NDArray[np.float32]
-    is_reused: bool = False
 
 
 def uniform(stream: Embedded, rate: float, *, mean: bool) -> list[Decode]:

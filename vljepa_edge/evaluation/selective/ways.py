@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vljepa_edge.evaluation.selective.clocks import CLOCKS, Clock
-from vljepa_edge.evaluation.selective.decodes import Decode, closed, events, kernel_cpd, opened, reused, uniform, ward
+from vljepa_edge.evaluation.selective.clocks import CLOCKS, Clock, Decode
+from vljepa_edge.evaluation.selective.decodes import closed, events, kernel_cpd, opened, reused, uniform, ward
 from vljepa_edge.streaming.policy import parse_policy
 
 if TYPE_CHECKING:
