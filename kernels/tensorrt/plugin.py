@@ -24,7 +24,7 @@ import tensorrt as trt
 import tensorrt.plugin as trtp
 import torch
 
-from vljepa_edge.engines.tensorrt.cuda_runtime import gpu
+from vljepa_edge.engines.tensorrt.cuda_runtime import driver_version, gpu
 from vljepa_edge.errors import KernelError
 from vljepa_edge.kernels.launch import Launch
 from vljepa_edge.kernels.ops.attention_inputs import LOG2E
@@ -37,7 +37,7 @@ from vljepa_edge.kernels.tensorrt.kernels import (
 )
 from vljepa_edge.kernels.tiles import Tiles, key, own_table, shipped
 from vljepa_edge.kernels.tools import aot
-from vljepa_edge.kernels.tools.ptx import for_tensorrt
+from vljepa_edge.kernels.tools.ptx import for_tensorrt, newest_for, version_of
 from vljepa_edge.kernels.triton_or_none import cdiv, next_power_of_2
 
 SHARED_BYTES = 48 << 10
@@ -218,14 +218,17 @@ def _tiles(name: str) -> list[Tiles]:
 def _compiled(kernel: Any, inputs: Sequence[Desc | None], outputs: Sequence[Desc], **config: Any) -> Any:
     """For the GPU at hand, without the inputs that are None; one integer, a count of tokens, follows the inputs.
 
-    Raises KernelError if it doesn't compile.
+    In PTX that its driver takes. Raises KernelError if it doesn't compile.
     """
     pointers = [
         None if tensor is None else torch.empty(0, dtype=_TYPES[tensor.dtype].torch, device="meta")
         for tensor in (*inputs, *outputs)
     ]
     arguments = (*pointers[: len(inputs)], ODD, *pointers[len(inputs) :])
-    return aot.compiled(Launch(kernel, (1, 1, 1), arguments, config), _arch())
+    made, most = aot.compiled(Launch(kernel, (1, 1, 1), arguments, config), _arch()), newest_for(driver_version())
+    if version_of(made) <= most:
+        return made
+    return aot.compiled(Launch(kernel, (1, 1, 1), arguments, {**config, "ptx_version": most}), _arch())
 
 
 def _code(

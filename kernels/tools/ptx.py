@@ -57,6 +57,20 @@ def entry(kernel: Any) -> Entry:
     return Entry(found[1], parameters, len(hidden))
 
 
+def version_of(kernel: Any) -> int:
+    """Of the PTX of one of Triton's CompiledKernels: 87 for 8.7. It follows Triton's ptxas, not the driver."""
+    found = re.search(r"^\.version (\d+)\.(\d)", kernel.asm["ptx"], re.MULTILINE)
+    assert found is not None  # no PTX is without
+    return 10 * int(found[1]) + int(found[2])
+
+
+def newest_for(cuda: tuple[int, int]) -> int:
+    """The newest version of PTX that a driver of this version of CUDA takes: 85 for (12, 6)
+    (https://docs.nvidia.com/cuda/parallel-thread-execution/index.html#release-notes)."""
+    major, minor = cuda
+    return 10 * (major - 4) + (minor - 1 if (12, 6) <= cuda < (13, 0) else minor)
+
+
 def for_tensorrt(kernel: Any, inputs: Sequence[str], integers: int, outputs: Sequence[str]) -> tuple[str, str]:
     """Name and PTX of a kernel (one of Triton's CompiledKernels) that TensorRT can launch.
 

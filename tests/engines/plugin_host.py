@@ -5,7 +5,7 @@ and builds. What has no constructor in Python or lives in TensorRT's libraries i
 of dimensions (which remember how to compute their value from the sizes of a run), and the CUDA runtime's description
 of the GPU.
 
-    python tests/engines/plugin_host.py sm_87 < requests.json > answers.json
+    python tests/engines/plugin_host.py sm_87 12060 < requests.json > answers.json
 
 A request has a plugin's name, attributes, and its inputs as [type, shape], sizes that vary as names; and `runs`, in
 each of which the names have values.
@@ -78,13 +78,14 @@ class Symbol:
 REGISTRY = Registry()
 
 
-def install(arch: int) -> None:
-    """The stand-ins, where `tensorrt_plugin` and NVIDIA's layer look for them."""
+def install(arch: int, driver: int) -> None:
+    """The stand-ins, the driver's version as 12060, where `tensorrt_plugin` and NVIDIA's layer look for them."""
     sys.modules["tensorrt"] = trt
     trt.get_plugin_registry = lambda: REGISTRY
     trt.IDimensionExpr, trt.DimsExprs, trt.ISymExpr = Expression, lambda size: [None] * size, Symbol
     bindings = ModuleType("cuda.bindings")
     bindings.runtime = FakeCuda(major=arch // 10, minor=arch % 10)  # type: ignore[attr-defined]
+    bindings.runtime.driver = driver
     sys.modules.update({"cuda": ModuleType("cuda"), "cuda.bindings": bindings})
 
 
@@ -140,7 +141,7 @@ def launched(
 
 
 if __name__ == "__main__":
-    install(int(sys.argv[1].removeprefix("sm_")))
+    install(int(sys.argv[1].removeprefix("sm_")), int(sys.argv[2]))
     from vljepa_edge.kernels.tensorrt import plugin as tensorrt_plugin  # noqa: F401 it registers the plugins
 
     json.dump([answer(request) for request in json.load(sys.stdin)], sys.stdout)

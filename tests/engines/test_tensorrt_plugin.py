@@ -52,7 +52,7 @@ REQUESTS = {
 }  # fmt: skip
 
 
-def ask(release: str, arch: int, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def ask(release: str, arch: int, requests: list[dict[str, Any]], driver: int = 13010) -> list[dict[str, Any]]:
     try:
         variables = environment(release)
     except AssetError as error:
@@ -60,7 +60,7 @@ def ask(release: str, arch: int, requests: list[dict[str, Any]]) -> list[dict[st
     except FileNotFoundError:
         pytest.skip("there is no C compiler (cc) to make TensorRT's bindings load")
     variables["PYTHONPATH"] += os.pathsep + str(ROOT)
-    command = [sys.executable, "tests/engines/plugin_host.py", f"sm_{arch}"]
+    command = [sys.executable, "tests/engines/plugin_host.py", f"sm_{arch}", str(driver)]
     done = subprocess.run(command, cwd=ROOT, env=variables, input=json.dumps(requests), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     answers: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])  # TensorRT's log comes before
@@ -69,7 +69,7 @@ def ask(release: str, arch: int, requests: list[dict[str, Any]]) -> list[dict[st
 
 @pytest.fixture(scope="module", params=["10.16", "11.4"])
 def answers(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
-    return dict(zip(REQUESTS, ask(request.param, 87, list(REQUESTS.values())), strict=True))
+    return dict(zip(REQUESTS, ask(request.param, 87, list(REQUESTS.values()), 12060), strict=True))
 
 
 def test_outputs_have_the_types_and_shapes_of_the_operations(answers: dict[str, dict[str, Any]]) -> None:
@@ -119,6 +119,7 @@ def test_the_entry_declares_what_tensorrt_passes_and_nothing_more(
         for code in answer["tactics"].values():
             entry = re.search(rf"\.entry {code['name']}\((.*?)\)\s*\.reqntid (\d+)", code["ptx"], re.DOTALL)
             assert entry is not None
+            assert code["ptx"].count(".version 8.5") == 1  # a driver of CUDA 12.6 takes no newer one
             declared = re.findall(r"\.param \.(\w+)", entry[1])
             assert declared == ["u64"] * len(REQUESTS[name]["inputs"]) + ["u32", "u64"]
             read = {int(place) for place in re.findall(rf"\[{code['name']}_param_(\d+)", code["ptx"])}

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from vljepa_edge.cli import app
 from vljepa_edge.errors import InputError, KernelError
 from vljepa_edge.kernels import tiles
+from vljepa_edge.kernels.tools import aot, ptx, tune, workloads
 from vljepa_edge.kernels.tools import cubins as bundle
-from vljepa_edge.kernels.tools import ptx, tune
 
 triton = pytest.importorskip("triton")
 
@@ -119,6 +119,16 @@ def test_tensorrt_gets_ptx_without_the_hidden_parameters_or_nothing() -> None:
     for types in wrong.values():
         with pytest.raises(KernelError, match="but TensorRT passes"):
             ptx.for_tensorrt(kernel(two, **types), *passed)
+
+
+def test_a_driver_is_given_no_newer_ptx_than_it_takes() -> None:
+    from triton.backends.nvidia.compiler import ptx_get_version
+
+    for cuda in [(11, 8), *((12, minor) for minor in range(10)), (13, 0), (13, 1)]:
+        assert ptx.newest_for(cuda) == ptx_get_version(f"{cuda[0]}.{cuda[1]}")
+    (made,) = workloads.launches(90, "patchify fp16").values()
+    old = aot.compiled(made._replace(config={**made.config, "ptx_version": ptx.newest_for((12, 4))}), 90)
+    assert ptx.version_of(old) == 84 < ptx.version_of(aot.compiled(made, 90))
 
 
 def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
