@@ -111,7 +111,7 @@ def int8_linear(
 
 def quantise_weight(weight: Tensor) -> tuple[Tensor, Tensor]:
     """weight (N, K) -> symmetric int8 (N, K) and the scale of each row, fp32 (N,)."""
-    scale = weight.float().abs().amax(1).clamp(min=1e-12) / 127
+    scale = _scale(weight.float().abs().amax(1))
     return _round_away(weight.float() / scale[:, None]), scale
 
 
@@ -122,7 +122,7 @@ def torch_form(
     flat = x.reshape(-1, x.shape[-1]).float()
     scale = activation_scale
     if scale is None:
-        scale = flat.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127
+        scale = _scale(flat.abs().amax(1, keepdim=True))
     quantised = _round_away(flat / scale).float()
     acc = torch.zeros((flat.shape[0], weight.shape[0]), dtype=torch.int32, device=x.device)
     for start in range(0, x.shape[-1], EXACT_K):
@@ -140,7 +140,7 @@ def reference(
 ) -> Tensor:  # fmt: skip
     """The same in float64 from the definition, its activations rounded as the quantiser must."""
     rows = x.reshape(-1, x.shape[-1]).float()
-    scale = rows.abs().amax(1, keepdim=True).clamp(min=1e-12) / 127 if activation_scale is None else activation_scale
+    scale = _scale(rows.abs().amax(1, keepdim=True)) if activation_scale is None else activation_scale
     levels = (rows / scale).double()
     quantised = (levels.abs() + 0.5).floor().copysign(levels).clamp(-127, 127)
     y = torch.einsum("mk,nk->mn", quantised, weight.double()) * scale.double() * weight_scale.double()
@@ -148,6 +148,12 @@ def reference(
     if swiglu:
         y = gating.reference(y)
     return y.reshape(*x.shape[:-1], -1)
+
+
+def _scale(largest: Tensor) -> Tensor:
+    """largest / 127, rounded as in the kernel: by a plain number PyTorch doesn't divide on a GPU, it multiplies by
+    1 / 127, and one scale in 22 is another."""
+    return largest.clamp(min=1e-12) / largest.new_full((), 127.0)
 
 
 def _round_away(x: Tensor) -> Tensor:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import vljepa_edge.kernels.ops.bidirectional_attention as attention
 import vljepa_edge.kernels.ops.info_nce as nce
 import vljepa_edge.kernels.ops.int8_linear as int8
 import vljepa_edge.kernels.ops.masked_mean_pool as pool
+from tests.kernels import test_gpu_tier as gpu_tier
 from vljepa_edge.errors import InputError, KernelError, VLJepaError
 from vljepa_edge.kernels import launch, tiles
 from vljepa_edge.kernels.ops import patchify, rms_norm, swiglu
@@ -86,6 +89,46 @@ def test_int8_linear_is_its_reference_and_near_the_float_layer(rng: torch.Genera
 
 
 # --- InfoNCE in blocks ---
+
+
+class Divisions(TorchDispatchMode):
+    """What is divided by, in all divisions of tensors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by: list[object] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.div.Tensor:
+            self.by.append(args[1])
+        return func(*args, **(kwargs or {}))
+
+
+def test_scales_are_divided_by_tensors(rng: torch.Generator) -> None:
+    """By a plain number PyTorch multiplies by its reciprocal on a GPU, where the kernel divides."""
+    weight, x = random(rng, 6, 8), random(rng, 3, 8)
+    with Divisions() as made:
+        quantised, scale = int8.quantise_weight(weight)
+        int8.torch_form(x, quantised, scale, None, None, False)
+        int8.reference(x, quantised, scale)
+    assert len(made.by) == 6 and all(isinstance(by, Tensor) for by in made.by)
+
+
+def test_what_is_to_run_on_a_gpu_runs_here_in_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    # In fp32, as only the kernel of the tail is so exact in fp16.
+    small = {"DEVICE": "cpu", "HALF": torch.float32, "TOKENS": 70, "LENGTHS": (70, 37), "ROWS": 64}
+    sizes = {"HIDDEN": 64, "FFN": 96, "EMBEDDING": 48, "HEADS": 4, "KV_HEADS": 2}
+    for name, value in {**small, **sizes}.items():
+        monkeypatch.setattr(gpu_tier, name, value)
+    gpu_tier.test_attention_at_full_size(64, torch.float16)
+    gpu_tier.test_gradients_of_attention_at_full_size(64)
+    gpu_tier.test_rms_norm_at_full_size()
+    gpu_tier.test_swiglu_at_full_size()
+    gpu_tier.test_the_tail_at_full_size()
+    gpu_tier.test_int8_linear_at_full_size(gated=True)
+    gpu_tier.test_patchify_at_full_size()
+    gpu_tier.test_gradients_of_the_loss()
 
 
 def unit(rng: torch.Generator, rows: int, width: int) -> Tensor:

@@ -1,4 +1,7 @@
-"""Full size on a GPU: exactness against float64, and time against PyTorch's own operations."""
+"""Full size on a GPU: exactness against float64, and time against PyTorch's own operations.
+
+`test_forms.py` runs all but the times on the CPU in small, so that it is right when there is a GPU.
+"""
 
 from __future__ import annotations
 
@@ -21,11 +24,14 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="NOT VERIFIED ON HARDWARE: no CUDA device here"),
 ]
+DEVICE = "cuda"
+HALF = torch.float16
 LENGTHS = (TOKENS, 2048 + 37)
+ROWS = 4096  # of a batch
 
 
-def random(*shape: int, dtype: torch.dtype = torch.float16) -> Tensor:
-    return torch.randn(shape, device="cuda", dtype=dtype)
+def random(*shape: int, dtype: torch.dtype | None = None) -> Tensor:
+    return torch.randn(shape, device=DEVICE, dtype=dtype or HALF)
 
 
 def error(found: Tensor, exact: Tensor) -> float:
@@ -34,8 +40,8 @@ def error(found: Tensor, exact: Tensor) -> float:
 
 def inputs(head_dim: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """qkv, cos, sin, lengths of two sequences of 2048 vision and up to 512 query tokens."""
-    angle = torch.rand((TOKENS, head_dim), device="cuda") * 6
-    lengths = torch.tensor(LENGTHS, dtype=torch.int32, device="cuda")
+    angle = torch.rand((TOKENS, head_dim), device=DEVICE) * 6
+    lengths = torch.tensor(LENGTHS, dtype=torch.int32, device=DEVICE)
     return random(2, TOKENS, HEADS + 2 * KV_HEADS, head_dim, dtype=dtype), angle.cos(), angle.sin(), lengths
 
 
@@ -63,31 +69,47 @@ def test_gradients_of_attention_at_full_size(head_dim: int) -> None:
     assert error(found, exact) <= 2 * error(own, exact)
 
 
-def test_the_other_operations_at_full_size() -> None:
+def test_rms_norm_at_full_size() -> None:
     x, weight = random(2, TOKENS, HIDDEN), random(HIDDEN)
     _, exact = rms_norm.reference(x, weight, 1e-5)
     own = F.rms_norm(x, (HIDDEN,), weight, 1e-5)
     assert error(rms_norm.rms_norm(x, weight, 1e-5), exact) <= 2 * error(own, exact)
+
+
+def test_swiglu_at_full_size() -> None:
     gate_up = random(2, TOKENS, 2 * FFN)
-    own = swiglu.torch_form(gate_up)
-    assert error(swiglu.swiglu(gate_up), swiglu.reference(gate_up)) <= 2 * error(own, swiglu.reference(gate_up))
-    lengths = torch.tensor(LENGTHS, dtype=torch.int32, device="cuda")
-    head = random(EMBEDDING, HIDDEN)
+    exact, own = swiglu.reference(gate_up), swiglu.torch_form(gate_up)
+    assert error(swiglu.swiglu(gate_up), exact) <= 2 * error(own, exact)
+
+
+def test_the_tail_at_full_size() -> None:
+    x, weight, head = random(2, TOKENS, HIDDEN), random(HIDDEN), random(EMBEDDING, HIDDEN)
+    lengths = torch.tensor(LENGTHS, dtype=torch.int32, device=DEVICE)
     with torch.no_grad():
         tail = pool.embedding_tail(x, weight, 1e-5, head, None, lengths)
     assert error(tail, pool.tail_reference(x, weight, 1e-5, head, None, lengths)) < 1e-5
+
+
+@pytest.mark.parametrize("gated", [False, True])
+def test_int8_linear_at_full_size(gated: bool) -> None:
+    """Its integers are exact, so only the epilogue rounds."""
+    x = random(2, TOKENS, HIDDEN)
     quantised, scale = int8.quantise_weight(random(HIDDEN, HIDDEN))
-    y = int8.int8_linear(x, quantised, scale)
-    assert torch.equal(y, int8.torch_form(x, quantised, scale, None, None, False))
-    frames = torch.randint(0, 256, (1, 16, 256, 256, 3), dtype=torch.uint8, device="cuda")
+    exact = int8.reference(x, quantised, scale, swiglu=gated)
+    own = int8.torch_form(x, quantised, scale, None, None, gated)
+    assert error(int8.int8_linear(x, quantised, scale, swiglu=gated), exact) <= 2 * error(own, exact)
+
+
+def test_patchify_at_full_size() -> None:
+    frames = torch.randint(0, 256, (1, 16, 256, 256, 3), dtype=torch.uint8, device=DEVICE)
     mean, std = random(3, dtype=torch.float32) + 120, random(3, dtype=torch.float32).abs() + 50
     patches = patchify.patchify(frames, mean, std, 2, 16, torch.float32)
     assert error(patches, patchify.reference(frames, mean, std, 2, 16)) < 1e-5
 
 
-def test_gradients_of_the_loss_at_4096() -> None:
-    leaves = [F.normalize(random(4096, EMBEDDING, dtype=torch.float32), dim=-1).requires_grad_() for _ in range(2)]
-    leaves.append(torch.tensor(14.0, device="cuda", requires_grad=True))
+def test_gradients_of_the_loss() -> None:
+    leaves = [F.normalize(random(ROWS, EMBEDDING, dtype=torch.float32), dim=-1).requires_grad_() for _ in range(2)]
+    leaves.append(torch.tensor(14.0, device=DEVICE, requires_grad=True))
     found = torch.autograd.grad(nce.info_nce(*leaves), leaves)
     doubles = [t.detach().double().requires_grad_() for t in leaves]
     exact = torch.autograd.grad(nce._dense(*doubles, None, None, None, None), doubles)
@@ -102,7 +124,7 @@ def test_time_of_attention_beside_its_peers(capsys: pytest.CaptureFixture[str]) 
 
     qkv, cos, sin, lengths = inputs(64, torch.float16)
     q, k, v = (t.transpose(1, 2).contiguous() for t in views(qkv, HEADS))
-    seen = (torch.arange(TOKENS, device="cuda") < lengths[:, None])[:, None, None]
+    seen = (torch.arange(TOKENS, device=DEVICE) < lengths[:, None])[:, None, None]
     block_mask = create_block_mask(lambda b, h, i, j: j < lengths[b], 2, None, TOKENS, TOKENS)
     flex = torch.compile(flex_attention)
     compiled = torch.compile(attention.torch_form)
