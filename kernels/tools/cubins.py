@@ -25,7 +25,6 @@ from vljepa_edge.kernels.triton_or_none import triton
 from vljepa_edge.support.folders import first_other, replacing_folder
 
 FORMAT = 1
-INFERENCE = tuple(name for name in workloads.WORKLOADS if "training" not in name and "info_nce" not in name)
 _INDEX = "kernels.json"
 _LAUNCHER = Path(__file__).with_name("launcher.hpp")
 
@@ -45,7 +44,7 @@ def write_cubins(arch: int, out: Path) -> dict[str, Any]:
         with replacing_folder(target, _own_files(target)) as part:
             rows = [
                 _write(label, launch, arch, part)
-                for workload in INFERENCE
+                for workload in workloads.INFERENCE
                 for label, launch in workloads.launches(arch, workload).items()
             ]
             data = {"format": FORMAT, "arch": arch, "triton": triton.__version__, "kernels": rows}

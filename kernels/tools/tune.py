@@ -39,25 +39,48 @@ def require_gpu() -> torch.device:
     return device
 
 
-def tune(report: Callable[[Timing], None]) -> tuple[Path, list[Timing]]:
-    """Times every workload's launches with every candidate; returns the table's file and what was found.
+def tune(
+    report: Callable[[Timing], None], skip: Callable[[KernelError], None], *, training: bool = False
+) -> tuple[Path, list[Timing]]:
+    """Times each workload's launches with every candidate; returns the table's file and what was found.
 
-    Raises KernelError without a GPU.
+    Each line is in the table as soon as it is found; one that can't be timed here, for want of memory, is skipped. What
+    an earlier run found of other lines stays. training: gradients and the loss, too. Raises KernelError without a GPU,
+    and when nothing can be timed.
     """
     device = require_gpu()
     arch = arch_of(torch.empty(0, device=device))
+    name_of_device = torch.cuda.get_device_name(device)
+    path, table = tiles.table_path(name_of_device), _table_of(name_of_device)
     found: dict[str, Timing] = {}
-    for workload in workloads.WORKLOADS:
+    refused: dict[str, KernelError] = {}
+    for workload in workloads.WORKLOADS if training else workloads.INFERENCE:
         for name in _lines(workload, arch):
-            if name not in found:
-                found[name] = _best(workload, name, arch, device)
-                report(found[name])
-    device_name = torch.cuda.get_device_name(device)
-    table = {timing.name: timing.best for timing in found.values() if timing.best_ms < timing.shipped_ms}
-    path = tiles.table_path(device_name)
-    write_table(path, device_name, table)
-    tiles.own_table.cache_clear()
+            if name in found or name in refused:
+                continue
+            try:
+                timing = found[name] = _best(workload, name, arch, device)
+            except KernelError as error:
+                refused[name] = error
+                skip(error)
+                continue
+            table.pop(name, None)
+            if timing.best_ms < timing.shipped_ms:
+                table[name] = timing.best
+            write_table(path, name_of_device, table)
+            tiles.own_table.cache_clear()
+            report(timing)
+    if not found:
+        raise next(iter(refused.values()))
     return path, list(found.values())
+
+
+def _table_of(device: str) -> dict[str, tiles.Tiles]:
+    """A copy of what is known of a device; nothing where its table is broken."""
+    try:
+        return dict(tiles.own_table(device))
+    except KernelError:
+        return {}
 
 
 def write_table(path: Path, device: str, table: dict[str, tiles.Tiles]) -> None:
@@ -96,7 +119,7 @@ def _best(workload: str, name: str, arch: int, device: torch.device) -> Timing:
 def _with(candidate: tiles.Tiles, workload: str, name: str, arch: int) -> list[Launch]:
     """The workload's launches with the candidate in place of the line."""
     with _lookups(lambda asked, line: candidate if asked == name else line), recorded(arch) as made:
-        workloads.WORKLOADS[workload]()
+        workloads.WORKLOADS[workload](workloads.SMALL_BATCH)
     return made
 
 

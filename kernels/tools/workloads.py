@@ -26,37 +26,41 @@ from vljepa_edge.kernels.ops import (
 TOKENS, HIDDEN, FFN, EMBEDDING = 2560, 2048, 8192, 1536
 HEADS, KV_HEADS = 32, 8
 BATCH = 24
-"""A rank's part of a large batch; no kernel's code depends on it."""
+"""A rank's part of a large batch."""
+SMALL_BATCH = 2
+"""What is timed: no launch takes more than half a gigabyte, which a small Jetson has."""
+ROWS, COLUMNS = 3072, 24576
+"""Of the loss: a rank's videos, and the texts of all ranks."""
 
 
 def _empty(*shape: int, dtype: torch.dtype = torch.float16) -> Tensor:
     return torch.empty(shape, dtype=dtype, device="meta")
 
 
-def _attention(head_dim: int, dtype: torch.dtype, *, backward: bool) -> None:
-    qkv = _empty(BATCH, TOKENS, HEADS + 2 * KV_HEADS, head_dim, dtype=dtype)
+def _attention(batch: int, head_dim: int, dtype: torch.dtype, *, backward: bool = False) -> None:
+    qkv = _empty(batch, TOKENS, HEADS + 2 * KV_HEADS, head_dim, dtype=dtype)
     cos, sin = (_empty(TOKENS, head_dim, dtype=torch.float32) for _ in range(2))
-    lengths = _empty(BATCH, dtype=torch.int32)
+    lengths = _empty(batch, dtype=torch.int32)
     scale = head_dim**-0.5
     out, lse = bidirectional_attention.launch_attention(qkv, cos, sin, lengths, HEADS, scale, backward)
     if backward:
         attention_backward.launch_attention_backward(qkv, cos, sin, lengths, out, lse, out, HEADS, scale)
 
 
-def _norms() -> None:
-    x, weight = _empty(BATCH, TOKENS, HIDDEN), _empty(HIDDEN)
+def _norms(batch: int) -> None:
+    x, weight = _empty(batch, TOKENS, HIDDEN), _empty(HIDDEN)
     rms_norm.launch_rms_norm(x, weight, 1e-5)
     rms_norm.launch_add_rms_norm(x, x, weight, 1e-5)
     rms_norm.launch_rms_norm_backward(x, weight, x, x, 1e-5)
 
 
-def _gates() -> None:
-    swiglu.launch_swiglu(_empty(BATCH, TOKENS, 2 * FFN))
-    swiglu.launch_swiglu_backward(_empty(BATCH, TOKENS, 2 * FFN), _empty(BATCH, TOKENS, FFN))
+def _gates(batch: int) -> None:
+    swiglu.launch_swiglu(_empty(batch, TOKENS, 2 * FFN))
+    swiglu.launch_swiglu_backward(_empty(batch, TOKENS, 2 * FFN), _empty(batch, TOKENS, FFN))
 
 
-def _pools() -> None:
-    tokens, lengths = _empty(BATCH, TOKENS, HIDDEN), _empty(BATCH, dtype=torch.int32)
+def _pools(batch: int) -> None:
+    tokens, lengths = _empty(batch, TOKENS, HIDDEN), _empty(batch, dtype=torch.int32)
     masked_mean_pool.launch_mean_pool(tokens, lengths)
     weight, bias = _empty(EMBEDDING, HIDDEN), _empty(EMBEDDING)
     masked_mean_pool.launch_tail(tokens, _empty(HIDDEN), 1e-5, weight, bias, lengths)
@@ -71,8 +75,8 @@ def _int8() -> None:
 
 def _losses(dtype: torch.dtype) -> None:
     """With the key of each text and two that are right for each video, as both directions of the loss compare them."""
-    rows, columns = _empty(BATCH * 128, EMBEDDING, dtype=dtype), _empty(BATCH * 1024, EMBEDDING, dtype=dtype)
-    scale, lse = _empty(dtype=torch.float32), _empty(BATCH * 128, dtype=torch.float32)
+    rows, columns = _empty(ROWS, EMBEDDING, dtype=dtype), _empty(COLUMNS, EMBEDDING, dtype=dtype)
+    scale, lse = _empty(dtype=torch.float32), _empty(ROWS, dtype=torch.float32)
     for of_rows, of_columns in ((2, 1), (1, 2)):
         row_keys = _empty(len(rows), of_rows, dtype=torch.int64)
         column_keys = _empty(len(columns), of_columns, dtype=torch.int64)
@@ -80,26 +84,28 @@ def _losses(dtype: torch.dtype) -> None:
         info_nce.launch_lse_backward(rows, columns, scale, row_keys, column_keys, 0, lse, lse)
 
 
-def _patches() -> None:
-    frames = _empty(BATCH, 16, 256, 256, 3, dtype=torch.uint8)
+def _patches(batch: int) -> None:
+    frames = _empty(batch, 16, 256, 256, 3, dtype=torch.uint8)
     mean, std = _empty(3, dtype=torch.float32), _empty(3, dtype=torch.float32)
     patchify.launch_patchify(frames, mean, std, 2, 16, torch.float16)
 
 
-WORKLOADS: dict[str, Callable[[], None]] = {
-    "attention d64 fp16": lambda: _attention(64, torch.float16, backward=False),
-    "attention d128 fp16": lambda: _attention(128, torch.float16, backward=False),
-    "attention d64 fp32": lambda: _attention(64, torch.float32, backward=False),
-    "attention training d64 bf16": lambda: _attention(64, torch.bfloat16, backward=True),
-    "attention training d128 bf16": lambda: _attention(128, torch.bfloat16, backward=True),
+WORKLOADS: dict[str, Callable[[int], None]] = {
+    "attention d64 fp16": lambda batch: _attention(batch, 64, torch.float16),
+    "attention d128 fp16": lambda batch: _attention(batch, 128, torch.float16),
+    "attention d64 fp32": lambda batch: _attention(batch, 64, torch.float32),
+    "attention training d64 bf16": lambda batch: _attention(batch, 64, torch.bfloat16, backward=True),
+    "attention training d128 bf16": lambda batch: _attention(batch, 128, torch.bfloat16, backward=True),
     "rms_norm fp16": _norms,
     "swiglu fp16": _gates,
     "pool fp16": _pools,
-    "int8_linear fp16": _int8,
-    "info_nce fp32": lambda: _losses(torch.float32),
-    "info_nce bf16": lambda: _losses(torch.bfloat16),
+    "int8_linear fp16": lambda batch: _int8(),
+    "info_nce fp32": lambda batch: _losses(torch.float32),
+    "info_nce bf16": lambda batch: _losses(torch.bfloat16),
     "patchify fp16": _patches,
 }
+"""By name, each to be called with a batch. Without `training` and `info_nce` in its name, one of inference."""
+INFERENCE = tuple(name for name in WORKLOADS if "training" not in name and "info_nce" not in name)
 
 
 def launches(arch: int, workload: str) -> dict[str, Launch]:
@@ -108,7 +114,7 @@ def launches(arch: int, workload: str) -> dict[str, Launch]:
     A launch that differs from an earlier one in no size that code is made for is left out.
     """
     with recorded(arch) as made:
-        WORKLOADS[workload]()
+        WORKLOADS[workload](BATCH)
     found: dict[str, Launch] = {}
     seen: list[tuple[object, ...]] = []
     for launch in made:

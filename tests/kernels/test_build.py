@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from vljepa_edge.cli import app
 from vljepa_edge.errors import InputError, KernelError
 from vljepa_edge.kernels import tiles
+from vljepa_edge.kernels.launch import recorded
 from vljepa_edge.kernels.tools import aot, ptx, tune, workloads
 from vljepa_edge.kernels.tools import cubins as bundle
 
@@ -149,7 +150,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"name": name, "file": f"{name}.cubin", "hidden_null_pointers": 0} | unread
 
     monkeypatch.setattr(bundle, "_write", write)
-    monkeypatch.setattr(bundle, "INFERENCE", ("patchify",))
+    monkeypatch.setattr(bundle.workloads, "INFERENCE", ("patchify",))
     monkeypatch.setattr(bundle.workloads, "launches", lambda arch, workload: {workload: None})
     monkeypatch.setattr(bundle.aot, "require_compiler", lambda: None)
 
@@ -228,6 +229,61 @@ def test_a_measured_table_is_read_back_and_a_broken_one_is_refused(
     with pytest.raises(KernelError, match="is no table"):
         tiles.own_table("NVIDIA Thing (1)")
     tiles.own_table.cache_clear()
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A device that tuning can time on, in made-up milliseconds: more warps are faster. Where its table will be."""
+    monkeypatch.setenv("VLJEPA_KERNELS_TABLES", str(tmp_path))
+    monkeypatch.setattr(tune, "require_gpu", lambda: torch.device("cpu"))
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Thing")
+    monkeypatch.setattr(tune, "_milliseconds", lambda made, device: 1 / made.config["num_warps"])
+    tiles.own_table.cache_clear()
+    return tiles.table_path("Thing")
+
+
+def test_each_line_is_in_the_table_when_it_is_found_and_others_stay(gpu: Path) -> None:
+    tune.write_table(gpu, "Thing", {"info_nce/16": tiles.Tiles(16), "patchify": tiles.Tiles(1)})
+    found: list[str] = []
+
+    def report(timing: tune.Timing) -> None:
+        found.append(timing.name)
+        kept = json.loads(gpu.read_text())["tiles"]
+        assert kept["info_nce/16"]["block_m"] == 16
+        assert {name for name in found if name != "patchify"} >= kept.keys() - {"info_nce/16", "patchify"}
+        assert (timing.name in kept) == (timing.best_ms < timing.shipped_ms)
+
+    path, timings = tune.tune(report, pytest.fail)
+    assert path == gpu and [timing.name for timing in timings] == found and "patchify" in found
+    assert not any(name.startswith(("info_nce", "attention_key_gradient")) for name in found)
+    assert tiles.own_table("Thing")["patchify"].block_m > 1
+
+
+def test_a_line_for_which_memory_is_too_small_is_skipped_and_the_others_stay(
+    gpu: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def milliseconds(made: Any, device: object) -> float:
+        if made.kernel.__name__ == "patchify_kernel":
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 1 / float(made.config["num_warps"])
+
+    monkeypatch.setattr(tune, "_milliseconds", milliseconds)
+    skipped: list[KernelError] = []
+    _, timings = tune.tune(lambda timing: None, skipped.append)
+    assert [str(error) for error in skipped] == ["the shipped tiles of patchify don't run on sm_80: CUDA out of memory"]
+    assert len(timings) > 5 and "patchify" not in json.loads(gpu.read_text())["tiles"]
+    monkeypatch.setattr(workloads, "INFERENCE", ("patchify fp16",))
+    with pytest.raises(KernelError, match="out of memory"):
+        tune.tune(lambda timing: None, skipped.append)
+
+
+def test_no_launch_that_is_timed_takes_more_than_half_a_gigabyte() -> None:
+    for workload in workloads.WORKLOADS:
+        with recorded(87) as made:
+            workloads.WORKLOADS[workload](workloads.SMALL_BATCH)
+        for one in made:
+            sizes = [a.untyped_storage().nbytes() for a in one.arguments if isinstance(a, torch.Tensor)]
+            assert sum(sizes) <= 512 << 20, (workload, one.kernel.__name__, sum(sizes) >> 20)
 
 
 def test_tuning_finds_the_lines_that_a_workload_looks_up_and_puts_candidates_in_their_place() -> None:

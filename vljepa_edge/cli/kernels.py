@@ -20,12 +20,17 @@ kernels = typer.Typer(
 
 
 @kernels.command()
-def tune(as_json: Json = False, debug: Debug = False) -> None:
-    """Time the candidate tiles of every kernel on this machine's GPU; what wins is used from then on.
+def tune(
+    training: Annotated[bool, typer.Option("--training", help="The kernels of training, too.")] = False,
+    as_json: Json = False,
+    debug: Debug = False,
+) -> None:
+    """Time the candidate tiles of the kernels of inference on this machine's GPU; what wins is used from then on.
 
     \b
     Examples:
       vljepa kernels tune
+      vljepa kernels tune --training
       vljepa kernels tune --json
     """
     try:
@@ -38,14 +43,19 @@ def tune(as_json: Json = False, debug: Debug = False) -> None:
     def report(timing: Any) -> None:
         out.print(f"{timing.name}: {timing.shipped_ms:.3f} ms as shipped, {timing.best_ms:.3f} ms at best")
 
-    path, timings = tuning.tune(report)
+    def skip(error: KernelError) -> None:
+        skipped.append(str(error))
+        out.print(f"skipped: {error}")
+
+    skipped: list[str] = []
+    path, timings = tuning.tune(report, skip, training=training)
     rows = [
         {"name": t.name, "shipped_ms": number(t.shipped_ms), "best_ms": number(t.best_ms), "warps": t.best.warps,
          "stages": t.best.stages, "blocks": [t.best.block_m, t.best.block_n, t.best.block_k]}
         for t in timings
     ]  # fmt: skip
     if as_json:
-        print_json({"table": str(path), "kernels": rows})
+        print_json({"table": str(path), "kernels": rows, "skipped": skipped})
     else:
         console().print(f"wrote {path}")
 
