@@ -124,7 +124,7 @@ def test_each_shape_has_a_recording_of_its_own(machine: Machine, graphs: dict[st
 
 
 def test_recordings_beyond_the_limit_are_given_back(machine: Machine, graphs: dict[str, Graph]) -> None:
-    limit = 64  # the longest range: lengths 1 to 64
+    limit = 16  # of the 64 lengths
     for shape in [*((1, length) for length in range(1, limit + 1)), *((2, length) for length in range(1, 6))]:
         for _ in range(2):
             graphs["query"](ids(*shape))
@@ -133,20 +133,40 @@ def test_recordings_beyond_the_limit_are_given_back(machine: Machine, graphs: di
     assert made == limit + 5 and made - freed == limit
 
 
-def test_a_text_that_grows_through_all_lengths_comes_out_of_recordings(
+def test_more_shapes_in_turn_than_are_kept_are_not_recorded_over_and_over(
     machine: Machine, graphs: dict[str, Graph]
 ) -> None:
+    for _ in range(2):
+        graphs["query"](ids(1, 64))
+    contexts = machine.trt.contexts
+    for _ in range(3):
+        for length in range(1, 18):
+            graphs["query"](ids(1, length))
+    graphs["query"](ids(1, 64))  # shapes that came once take no place of a recording
+    assert machine.trt.contexts == contexts
+    assert (machine.cuda.calls["cudaStreamBeginCapture"], machine.cuda.calls["cudaGraphLaunch"]) == (1, 1)
+
+
+def test_a_text_that_grows_through_all_lengths_comes_out_of_recordings(
+    machine: Machine, engines: Path, toy_opened: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.engine, "_RECORDED", 4)
+    entry = toy_opened.manifest.graphs["y_decoder"]
+    decoder = open_engine(f"tensorrt:{engines}").compile(toy_opened.read(entry.file), "y_decoder")
+    embedding = np.eye(1, toy_opened.manifest.embedding.width, dtype=np.float32)
     for _ in range(3):
         machine.cuda.calls.clear()
-        for length in range(1, 65):
-            graphs["query"](ids(1, length))
-    assert machine.cuda.calls["cudaGraphLaunch"] == 64
+        for length in range(1, 17):
+            decoder({"embedding": embedding, "ids": np.ones((1, length), np.int64)})
+    assert machine.cuda.calls["cudaGraphLaunch"] == 16
 
 
-@pytest.mark.slow
-def test_a_cache_that_grows_through_all_lengths_comes_out_of_recordings(machine: Machine, tmp_path: Path) -> None:
+def test_a_cache_that_grows_through_all_lengths_comes_out_of_recordings(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.engine, "_RECORDED", 4)
     bundle = Bundle.open(default_bundle())
-    machine.build.build_engines(bundle, tmp_path / "engines")
+    machine.build.build_engines(bundle, tmp_path / "engines", profiles="decoder=1:4:8")
     entry, text = bundle.manifest.graphs["y_decoder"], bundle.manifest.text
     decoder = open_engine(f"tensorrt:{tmp_path / 'engines'}").compile(bundle.read(entry.file), "y_decoder")
     for _ in range(3):
@@ -154,7 +174,7 @@ def test_a_cache_that_grows_through_all_lengths_comes_out_of_recordings(machine:
         said = greedy(
             decoder,
             entry,
-            text.model_copy(update={"decoder_end": -1}),
+            text.model_copy(update={"decoder_end": -1, "decoder_tokens": 8}),
             np.eye(1, bundle.manifest.embedding.width, dtype=np.float32),
         )
     assert machine.cuda.calls["cudaGraphLaunch"] == len(said)

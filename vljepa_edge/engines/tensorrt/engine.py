@@ -1,9 +1,9 @@
 """TensorRT on an NVIDIA GPU: runs the engines that `vljepa build` made on this machine.
 
 One CUDA stream for all graphs of a model, so one call runs at a time. Each graph keeps its buffers on the device and in
-pinned memory at their largest size. A shape that comes a second time is recorded, copies and kernels, as a CUDA graph
-that later calls launch; where inputs vary, it gets an execution context of its own for that. From the third time on,
-all that a call allocates is its outputs on the host: copies to keep, as the next call overwrites the buffers.
+pinned memory at their largest size. A shape that soon comes a second time is recorded, copies and kernels, as a CUDA
+graph that later calls launch; where inputs vary, it gets an execution context of its own for that. From the third time
+on, all that a call allocates is its outputs on the host: copies to keep, as the next call overwrites the buffers.
 
 NOT VERIFIED ON HARDWARE: this has run against stand-ins for TensorRT and CUDA only.
 """
@@ -15,7 +15,7 @@ import os
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorrt as trt
@@ -29,10 +29,12 @@ from vljepa_edge.engines.tensorrt.store import EngineFolder, Platform, rebuild
 from vljepa_edge.errors import EngineError
 
 FOLDER = "VLJEPA_ENGINES"
+_RECORDED = 16  # shapes of a graph: contexts and CUDA graphs of hundreds would fill a small device
 _TYPES: dict[str, type[np.generic]] = {"FLOAT": np.float32, "UINT8": np.uint8, "INT64": np.int64}
 _log = logging.getLogger(__name__)
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
+_T = TypeVar("_T")
 
 
 class _Tensor(NamedTuple):
@@ -92,7 +94,9 @@ class TensorRtGraph:
         self._unused = frozenset(declared) - set(given)  # an engine drops what no node uses; callers may still give it
         self._ports = [_port(engine, tensor, declared) for tensor in given]
         self._sizes = [_sizes(engine, tensor) for tensor in given]
-        self._remembered = _longest_range(self._sizes)
+        longest = _longest_range(self._sizes)
+        # A Y-decoder, which alone takes `ids`, is given every length in turn.
+        self._most = longest if "ids" in given else min(longest, _RECORDED)
         self._scratch = Memory(engine.device_memory_size_v2)
         self._context = self._create_context()
         largest = tuple(most for _, most in self._sizes)
@@ -100,7 +104,8 @@ class TensorRtGraph:
         results = self._set_shapes(self._context, largest)
         self._out = [_tensor(engine, tensor, shape) for tensor, shape in zip(self.outputs, results, strict=True)]
         self._bind(self._context)
-        self._recorded: OrderedDict[Shapes, _Recorded | None] = OrderedDict()  # None: seen once, or can't be recorded
+        self._recorded: OrderedDict[Shapes, _Recorded] = OrderedDict()
+        self._once: OrderedDict[Shapes, None] = OrderedDict()  # the latest of those that came once
         self._records = True
 
     def __call__(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -118,7 +123,6 @@ class TensorRtGraph:
 
     def _run(self, shapes: Shapes) -> Shapes:
         """Copy in, compute, copy out, wait; returns the shapes of the outputs."""
-        again = shapes in self._recorded
         known = self._recorded.get(shapes)
         if known is not None:
             self._recorded.move_to_end(shapes)
@@ -126,16 +130,19 @@ class TensorRtGraph:
             self._device.stream.wait()
             return known.outputs
         context = self._context
-        if again and self._records and self._remembered > 1:  # one that is recorded is given no other shape
+        again = self._records and shapes in self._once
+        if again and self._most > 1:  # one that is recorded is given no other shape
             context = self._create_context()
             self._bind(context)
         results = self._set_shapes(context, shapes)
         self._queue(context, shapes, results)  # TensorRT wants one run of a new shape before it is recorded
         self._device.stream.wait()
-        self._recorded[shapes] = self._record(context, shapes, results) if again and self._records else None
-        self._recorded.move_to_end(shapes)
-        if len(self._recorded) > self._remembered:
-            self._recorded.popitem(last=False)
+        recorded = self._record(context, shapes, results) if again else None
+        if recorded is not None:
+            del self._once[shapes]
+            _keep(self._recorded, shapes, recorded, self._most)
+        else:
+            _keep(self._once, shapes, None, self._most)
         return results
 
     def _record(self, context: trt.IExecutionContext, shapes: Shapes, results: Shapes) -> _Recorded | None:
@@ -251,6 +258,14 @@ def _sizes(engine: trt.ICudaEngine, name: str) -> tuple[Shape, Shape]:
 def _longest_range(sizes: Sequence[tuple[Shape, Shape]]) -> int:
     """How many sizes the axis that varies most can have: one for a frame, all lengths for a text."""
     return max((high - low + 1 for shapes in sizes for low, high in zip(*shapes, strict=True)), default=1)
+
+
+def _keep(kept: OrderedDict[Shapes, _T], shapes: Shapes, value: _T, most: int) -> None:
+    """As the latest; beyond `most`, the one that is unused for longest goes."""
+    kept[shapes] = value
+    kept.move_to_end(shapes)
+    if len(kept) > most:
+        kept.popitem(last=False)
 
 
 def _tensor(engine: trt.ICudaEngine, name: str, largest: Shape) -> _Tensor:
