@@ -198,7 +198,7 @@ def test_an_engine_that_can_not_be_recorded_runs_without(
             np.testing.assert_array_equal(value, first[name])
     assert machine.cuda.calls["cudaStreamBeginCapture"] == 1
     assert machine.cuda.calls["cudaGraphLaunch"] == 0
-    assert "runs without a CUDA graph" in caplog.text and "capture invalidated" in caplog.text
+    assert "new shapes run without a CUDA graph" in caplog.text and "capture invalidated" in caplog.text
 
 
 def test_ctrl_c_while_recording_leaves_a_graph_that_works(
@@ -288,9 +288,21 @@ def test_wrong_inputs(inputs: dict[str, Any], message: str, graphs: dict[str, Gr
     assert np.isfinite(graphs["query"](ids(1, 4))["embedding"]).all()
 
 
-@pytest.mark.parametrize(
-    "method", ["execute_async_v3", "set_input_shape", "create_execution_context", "set_tensor_address"]
-)
+@pytest.mark.parametrize("method", ["create_execution_context", "set_tensor_address"])
+def test_without_memory_for_another_context_what_is_recorded_stays_and_new_shapes_run_plainly(
+    method: str, machine: Machine, graphs: dict[str, Graph], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(2):
+        graphs["query"](ids(1, 7))
+    machine.trt.fail.add(method)
+    for _ in range(3):
+        assert np.isfinite(graphs["query"](ids(1, 4))["embedding"]).all()
+    graphs["query"](ids(1, 7))
+    assert machine.cuda.calls["cudaGraphLaunch"] == 1
+    assert caplog.text.count("text: new shapes run without a CUDA graph: ") == 1
+
+
+@pytest.mark.parametrize("method", ["execute_async_v3", "set_input_shape"])
 def test_a_run_that_fails_says_what_was_given_and_the_next_one_works(
     method: str, machine: Machine, graphs: dict[str, Graph]
 ) -> None:

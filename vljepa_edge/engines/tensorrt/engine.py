@@ -132,8 +132,12 @@ class TensorRtGraph:
         context = self._context
         again = self._records and shapes in self._once
         if again and self._most > 1:  # one that is recorded is given no other shape
-            context = self._create_context()
-            self._bind(context)
+            try:
+                context = self._create_context()
+                self._bind(context)
+            except EngineError as error:  # for want of memory
+                again, context = False, self._context
+                self._record_no_more(error)
         results = self._set_shapes(context, shapes)
         self._queue(context, shapes, results)  # TensorRT wants one run of a new shape before it is recorded
         self._device.stream.wait()
@@ -156,9 +160,12 @@ class TensorRtGraph:
             stream.abandon_recording()
             if not isinstance(error, EngineError):  # Ctrl-C
                 raise
-            self._records = False
-            _log.warning("%s: runs without a CUDA graph: %s", self._name, error)
+            self._record_no_more(error)
             return None
+
+    def _record_no_more(self, error: EngineError) -> None:
+        self._records = False
+        _log.warning("%s: new shapes run without a CUDA graph: %s", self._name, error)
 
     def _queue(self, context: trt.IExecutionContext, shapes: Shapes, results: Shapes) -> None:
         stream = self._device.stream

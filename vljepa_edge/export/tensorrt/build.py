@@ -129,14 +129,16 @@ class _Maker(NamedTuple):
         except Exception as error:  # also what the Python of a plugin raises
             if not made.plugins:
                 raise
-            _log.warning("%s: built without plugins, as it fails with them: %s", source.graph, error)
-            return self.make(source, plugins=False, f32=f32)
-        if all(np.isfinite(array).all() for array in found.values()):
-            return plan, made
-        if made.f32:
-            raise EngineError(f"{source.graph}: its numbers are not finite, in fp32 either; the model is broken")
-        _log.warning("%s: built in fp32, as its numbers overflow in fp16", source.graph)
-        return self.make(source, plugins=False, f32=True)
+            failure = str(error)
+        else:
+            if all(np.isfinite(array).all() for array in found.values()):
+                return plan, made
+            if made.f32:
+                raise EngineError(f"{source.graph}: its numbers are not finite, in fp32 either; the model is broken")
+            _log.warning("%s: built in fp32, as its numbers overflow in fp16", source.graph)
+            return self.make(source, plugins=False, f32=True)
+        _log.warning("%s: built without plugins, as it fails with them: %s", source.graph, failure)
+        return self.make(source, plugins=False, f32=f32)
 
     def _build(self, made: Prepared, source: _Source) -> bytes:
         network = parse(made.model, source.graph)
