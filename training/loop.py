@@ -7,11 +7,10 @@ anywhere ends with the same bits.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import signal
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +44,7 @@ from vljepa_edge.training.parallel import (
     Place,
     clip_gradients,
     init_parallel,
+    max_over_ranks,
     mean_over_ranks,
     running_statistics,
     wrap,
@@ -55,6 +55,7 @@ from vljepa_edge.training.report import TrainReport
 from vljepa_edge.training.retrieval import retrieval
 from vljepa_edge.training.run_folder import LATEST, RunFolder, load_checkpoint
 from vljepa_edge.training.state import check_fits, load_state, load_weights, state_of, weights_of
+from vljepa_edge.training.stopping import Stopping
 from vljepa_edge.training.text_memo import TextMemo
 from vljepa_edge.training.token_trainee import TokenTrainee, answering
 from vljepa_edge.training.y_decoder import check_decoder, finish_decoder
@@ -103,7 +104,7 @@ class _Run:
         self._known: Callable[[Batch], Batch] = lambda batch: batch
         if keeps:
             self._known = TextMemo(model, bf16=bf16, targets=config.tokens is None)
-        self._stopped_by: int | None = None
+        self.stopping = Stopping()
 
     def _check(self) -> None:
         """What later stages and the Y-decoder need, before the first step rather than after hours."""
@@ -124,14 +125,15 @@ class _Run:
             check_fits(self.trainee, state, self.left_out)
         if main:
             self.folder.begin(config, resume is not None)
-        with Observer(config.folder, quiet=not main, tensorboard=config.tensorboard) as observer, self._signals():
+        observer = Observer(config.folder, quiet=not main, tensorboard=config.tensorboard)
+        with observer, self.stopping.listening():
             wrapped: nn.Module = self.trainee
-            while self.stage < len(config.stages) and self._stopped_by is None:
+            while self.stage < len(config.stages) and self.stopping.by is None:
                 wrapped = self._run_stage(config.stages[self.stage], state, observer)
                 state = None
-            model = None if self._stopped_by is not None else self._finish(wrapped, observer)
+            model = None if self.stopping.by is not None else self._finish(wrapped, observer)
         return TrainReport(
-            config.folder, model, self._done(), self.refused, len(self.corrupt), self.figures, self._stopped_by
+            config.folder, model, self._done(), self.refused, len(self.corrupt), self.figures, self.stopping.by
         )
 
     def _run_stage(self, stage: Stage, state: dict[str, Tensor] | None, observer: Observer) -> nn.Module:
@@ -150,6 +152,8 @@ class _Run:
         guard = Guard(stage.name)
         flops = sample_flops([part for part in parts(trainee.model.config, stage) if part.trained or not stage.cache])
         cache = self._features(stage, observer)
+        if self.stopping.by is not None:
+            return wrapped
         first = self.step
         observer.begin(stage.name, first, stage.steps)
         with self._batches(stage, first, cache) as loaded:
@@ -179,8 +183,7 @@ class _Run:
                     samples=stage.batch, seconds=seconds, waited=loaded.waited - waited,
                     mfu=None if self.peak is None else rate / self.peak, keep=True,
                 )  # fmt: skip
-                self._hooks(wrapped, stage, optimiser, average, observer)
-                if self._stopped_by is not None:
+                if self._hooks(wrapped, stage, optimiser, average, observer):
                     break
             self.corrupt |= {f"{corrupt.source} {corrupt.key}" for corrupt in loaded.corrupt}
         if self.step == stage.steps:
@@ -210,20 +213,23 @@ class _Run:
     def _hooks(
         self, wrapped: nn.Module, stage: Stage, optimiser: torch.optim.Optimizer, average: Average | None,
         observer: Observer,
-    ) -> None:  # fmt: skip
-        """After a step: evaluation and a checkpoint where one is due, or where the run is being stopped."""
-        if self._anywhere(self._stopped_by is not None) and self._stopped_by is None:
-            self._stopped_by = signal.SIGTERM
-        config, last = self.config, self.step == stage.steps
-        better = False
+    ) -> bool:  # fmt: skip
+        """After a step: evaluation where it is due, and a checkpoint where one is, or where the run is ended here;
+        whether it is. All that ranks can see differently goes to all of them in between."""
+        config, last, score = self.config, self.step == stage.steps, -math.inf
         if config.evaluate is not None and (last or self.step % config.evaluate.every == 0):
             self.figures = self._evaluate(wrapped, stage)
             observer.write({"stage": stage.name, "step": self.step, **self.figures})
             score = self.figures["t2v_R@1"] + self.figures["v2t_R@1"]
-            better = score > self.best
-            self.best = max(self.best, score)
-        if last or better or self._stopped_by is not None or self.step % config.checkpoint.every == 0:
+        seen = torch.tensor([score, self.stopping.asked is not None], dtype=torch.float64, device=self.place.device)
+        score, asked = max_over_ranks(seen).tolist()
+        self.stopping.agree(asked > 0)
+        better = score > self.best
+        self.best = max(self.best, score)
+        ends = self.stopping.by is not None
+        if last or better or ends or self.step % config.checkpoint.every == 0:
             self._save(wrapped, optimiser, average, better, observer)
+        return ends
 
     def _save(
         self, wrapped: nn.Module, optimiser: torch.optim.Optimizer, average: Average | None, better: bool,
@@ -272,17 +278,21 @@ class _Run:
         names = {*stage.data} | ({self.config.evaluate.data} if self.config.evaluate is not None else set())
         encoder.eval()
         encode = frozen_encoder(encoder, place.device)
-        for name in sorted(names):
-            observer.begin(f"{stage.name}: features of {name}", 0, len(self.sources[name]))
-            with torch.no_grad():
+
+        @torch.no_grad()
+        def compute() -> None:
+            for name in sorted(names):
+                observer.begin(f"{stage.name}: features of {name}", 0, len(self.sources[name]))
                 corrupt = fill(
                     cache, self.sources[name], _frame_plan(stage),
                     encode, batch=min(stage.chunk or 16, 16),
                     rank=place.rank, ranks=place.ranks, workers=loader.workers, max_corrupt=loader.corrupt,
                     on_step=lambda _, done, total: observer.advance(done, total),
                 )  # fmt: skip
-            self.corrupt |= {f"{one.source} {one.key}" for one in corrupt}
-        self._anywhere(False)  # wait for the other ranks
+                self.corrupt |= {f"{one.source} {one.key}" for one in corrupt}
+
+        done = self.stopping.finishes(compute)  # what was computed stays
+        self.stopping.agree(self._anywhere(not done))
         cache.reload()
         return cache
 
@@ -331,9 +341,9 @@ class _Run:
             target_tokens=config.y_encoder.max_tokens,
         )  # fmt: skip
 
-    def _finish(self, wrapped: nn.Module, observer: Observer) -> Path:
-        """The checkpoint of the finished model, with its Y-decoder, and the curves. A run of tokens ends with its last
-        checkpoint."""
+    def _finish(self, wrapped: nn.Module, observer: Observer) -> Path | None:
+        """The checkpoint of the finished model, with its Y-decoder, and the curves; None where a signal ended the
+        training of the Y-decoder. A run of tokens ends with its last checkpoint."""
         config, folder = self.config, self.config.folder / "model"
         if config.tokens is not None:
             if self.place.rank == 0:
@@ -353,17 +363,17 @@ class _Run:
                 model.get_parameter(name).requires_grad_(False)
             if config.concept_trust:
                 model.trust_concepts(config.concept_trust)
-            save_model(model, self.tokenizers, folder, include_frozen=self.complete)
+            model.eval()
+            save = partial(save_model, folder=folder, include_frozen=self.complete)
+            save(model, self.tokenizers)
             if config.decoder is not None:
-                finish_decoder(
-                    model.to(self.place.device),
-                    self.tokenizers,
-                    config,
-                    self.sources,
-                    observer,
-                    self._predicted,
-                    lambda made, tokenizers: save_model(made, tokenizers, folder, include_frozen=self.complete),
-                )
+                decoder = partial(
+                    finish_decoder, model.to(self.place.device), self.tokenizers, config, self.sources, observer,
+                    self._predicted, save,
+                )  # fmt: skip
+                if not self.stopping.finishes(decoder):
+                    self.stopping.agree(True)  # the other ranks have nothing left to do
+                    return None
             draw_curves(config.folder / "log.jsonl", config.folder / "curves.png")
         return folder
 
@@ -378,7 +388,6 @@ class _Run:
         )  # fmt: skip
         made: list[Tensor] = []
         texts: list[str] = []
-        model.eval()
         with self._batches(stage, 0, self._cache_of(stage), alone=True) as loaded:
             for each in loaded:
                 known = self._known(each.to(self.place.device))
@@ -400,23 +409,7 @@ class _Run:
 
     def _anywhere(self, here: bool) -> bool:
         """Whether it is so on any rank. Collective."""
-        return float(mean_over_ranks(torch.tensor(float(here), device=self.place.device))) > 0
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """SIGTERM and Ctrl-C end the run after the step; a second Ctrl-C at once."""
-
-        def stop(number: int, frame: Any) -> None:
-            if self._stopped_by is not None and number == signal.SIGINT:
-                raise KeyboardInterrupt
-            self._stopped_by = number
-
-        before = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return bool(max_over_ranks(torch.tensor(float(here), device=self.place.device)) > 0)
 
 
 def trainee_of(config: RunConfig, model: VLJepa, decoder: Tokenizer) -> Trainee | TokenTrainee:

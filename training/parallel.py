@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -26,6 +27,9 @@ from torch.utils.checkpoint import checkpoint
 
 from vljepa_edge.errors import InputError
 from vljepa_edge.training.config import Parallel
+
+_TIMEOUT = timedelta(days=1)
+"""Ranks wait for the one that has most to do where features are computed. Of one that died torchrun ends the others."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +62,9 @@ def init_parallel(device: str) -> Iterator[Place]:
         return
     if rank is None or count is None or local is None:
         raise InputError("RANK, WORLD_SIZE and LOCAL_RANK are set together: start with torchrun, or unset them")
-    dist.init_process_group("nccl" if device == "cuda" else "gloo", device_id=place if device == "cuda" else None)
+    dist.init_process_group(
+        "nccl" if device == "cuda" else "gloo", timeout=_TIMEOUT, device_id=place if device == "cuda" else None
+    )
     try:
         yield Place(rank, count, place)
     finally:
@@ -167,6 +173,14 @@ def mean_over_ranks(value: Tensor) -> Tensor:
     total = value.detach().clone()
     dist.all_reduce(total)
     return total / dist.get_world_size()
+
+
+def max_over_ranks(values: Tensor) -> Tensor:
+    """The highest of numbers that every rank has, one by one, on every rank."""
+    highest = values.detach().clone()
+    if dist.is_initialized():
+        dist.all_reduce(highest, dist.ReduceOp.MAX)
+    return highest
 
 
 def _shard(model: nn.Module, blocks: list[nn.Module], parallel: Parallel, place: Place) -> None:

@@ -28,6 +28,8 @@ class TrainReport:
 
     def lines(self) -> list[str]:
         """For people."""
+        if self.model is None and self.steps == 0:
+            return ["stopped before the first step; features that were computed are kept: run the same command again"]
         if self.model is None:
             return [f"stopped after {self.steps} steps and saved; to go on, add --resume latest"]
         curves = f"{self.steps} steps; curves in {self.folder / 'curves.png'}"
