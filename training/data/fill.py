@@ -44,7 +44,7 @@ def fill(
     """
     if batch < 1 or not 0 <= rank < ranks:
         raise InputError(f"batches of {batch} samples can't be filled by rank {rank} of {ranks}")
-    missing = _missing(cache, source)[rank::ranks]
+    missing = _missing(cache, source, rank, ranks)
     if not len(missing):
         return []
     chunks = Ordered(_Some(source, missing), Reader(plan), partial(_rows, cache))
@@ -79,13 +79,14 @@ def _write(cache: FeatureCache, keys: list[int], held: list[dict[str, NDArray[np
     cache.write(keys, {name: np.concatenate([streams[name] for streams in held]) for name in held[0]})
 
 
-def _missing(cache: FeatureCache, source: Source) -> NDArray[np.int64]:
-    """Indices of samples whose features are not there, one for each stretch."""
+def _missing(cache: FeatureCache, source: Source, rank: int, ranks: int) -> NDArray[np.int64]:
+    """Indices of samples whose features are not there, one for each stretch, of this rank's: its keys. Which are there
+    may differ from rank to rank."""
     found, seen = [], set[int]()
     for index in range(len(source)):
         sample = source[index]
         key = cache.key(sample)
-        if key not in seen and sample not in cache:
+        if key % ranks == rank and key not in seen and sample not in cache:
             found.append(index)
         seen.add(key)
     return np.array(found, np.int64)

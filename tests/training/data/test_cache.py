@@ -139,6 +139,15 @@ def test_ranks_fill_a_part_each(source: Listed, tmp_path: Path) -> None:
     for cache in caches:
         cache.reload()
         assert len(cache) == COUNT - 1
+    assert encode.clips == COUNT - 1
+
+
+def test_ranks_fill_all_though_one_begins_when_another_is_done(source: Listed, tmp_path: Path) -> None:
+    """As with several sources: the first rank may be at the second while another still reads the first."""
+    encode = Encoder()
+    for rank in range(2):  # the second rank's cache knows what the first wrote
+        fill(FeatureCache(tmp_path / "cache", "one", PLAN), source, PLAN, encode, rank=rank, ranks=2, workers=0)
+    assert len(FeatureCache(tmp_path / "cache", "one", PLAN)) == encode.clips == COUNT - 1
 
 
 def test_a_video_that_changed_is_not_in_the_cache(source: Listed, tmp_path: Path) -> None:
