@@ -38,7 +38,7 @@ from vljepa_edge.training.frame_encoder import frozen_encoder
 from vljepa_edge.training.gather import Gathering
 from vljepa_edge.training.grad_cache import grad_cache_step
 from vljepa_edge.training.objective import Rows, Trainee, class_texts, query_of
-from vljepa_edge.training.observe import Observer, draw_curves
+from vljepa_edge.training.observe import Observer
 from vljepa_edge.training.optim import Average, Guard, TrainingError, build_optimiser, rate_at, set_rate
 from vljepa_edge.training.parallel import (
     Place,
@@ -346,8 +346,7 @@ class _Run:
         training of the Y-decoder. A run of tokens ends with its last checkpoint."""
         config, folder = self.config, self.config.folder / "model"
         if config.tokens is not None:
-            if self.place.rank == 0:
-                draw_curves(config.folder / "log.jsonl", config.folder / "curves.png")
+            observer.draw()
             return self.folder.named(LATEST)
         model = self.trainee.model
         if config.parallel.mode == "fsdp2":
@@ -374,7 +373,7 @@ class _Run:
                 if not self.stopping.finishes(decoder):
                     self.stopping.agree(True)  # the other ranks have nothing left to do
                     return None
-            draw_curves(config.folder / "log.jsonl", config.folder / "curves.png")
+        observer.draw()
         return folder
 
     @torch.no_grad()

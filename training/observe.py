@@ -24,7 +24,8 @@ class Observer:
     """Of rank 0; on other ranks `quiet` makes it say and write nothing."""
 
     def __init__(self, folder: Path, *, quiet: bool, tensorboard: bool = False) -> None:
-        self._file, self._quiet = folder / "log.jsonl", quiet
+        self._file, self._picture, self._quiet = folder / "log.jsonl", folder / "curves.png", quiet
+        self._full = False
         self._board = _board(folder) if tensorboard and not quiet else None
         self._bar = Progress(
             TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -93,17 +94,33 @@ class Observer:
             self.write({"stage": "y_decoder", "step": step, "loss": loss})
 
     def write(self, record: Mapping[str, Any]) -> None:
-        """One JSON line; a number that is not finite is null, as in every JSON of this package."""
+        """One JSON line; a number that is not finite is null, as in every JSON of this package. What can't be written,
+        as on a full disk, is said once and left out."""
         if self._quiet:
             return
         plain = {key: None if isinstance(value, float) and not math.isfinite(value) else value
                  for key, value in {**record, "time": round(time.time(), 3)}.items()}  # fmt: skip
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(plain) + "\n")
-        if self._board is not None and "step" in record:
-            for key, value in plain.items():
-                if isinstance(value, (int, float)) and key not in ("step", "time"):
-                    self._board.add_scalar(f"{record.get('stage', 'run')}/{key}", value, record["step"])
+        try:
+            with self._file.open("a", encoding="utf-8") as file:
+                file.write("\n" * self._full + json.dumps(plain) + "\n")  # behind half a line
+            self._full = False
+            if self._board is not None and "step" in record:
+                for key, value in plain.items():
+                    if isinstance(value, (int, float)) and key not in ("step", "time"):
+                        self._board.add_scalar(f"{record.get('stage', 'run')}/{key}", value, record["step"])
+        except OSError as error:
+            if not self._full:
+                self.say(f"the log can't be written, lines are missing from here on: {error}")
+            self._full = True
+
+    def draw(self) -> None:
+        """The curves of the log as a picture, where it can be written."""
+        if self._quiet:
+            return
+        try:
+            draw_curves(self._file, self._picture)
+        except OSError as error:
+            self.say(f"the curves could not be drawn: {error}")
 
 
 def _board(folder: Path) -> Any:

@@ -37,6 +37,24 @@ def test_a_step_that_is_done_again_counts_once(tmp_path: Path) -> None:
         assert picture.width > 300 and picture.height > 200 * len(curves)
 
 
+def test_a_full_disk_costs_lines_and_not_the_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log = tmp_path / "log.jsonl"
+    log.symlink_to("/dev/full")
+    observer = run(tmp_path, range(4), 1.0)
+    assert capsys.readouterr().err.count("the log can't be written") == 1
+    log.unlink()
+    log.write_text('{"stage": "first", "ste')  # as much of a line as went onto the disk
+    observer.write({"stage": "first", "step": 4, "loss": 0.5})
+    observer.write({"stage": "first", "step": 5, "loss": 0.25})
+    assert read_log(log)["first"]["loss"] == {4: 0.5, 5: 0.25}
+    observer.draw()
+    assert (tmp_path / "curves.png").exists()
+    (tmp_path / "curves.png").unlink()
+    log.unlink()
+    observer.draw()
+    assert "the curves could not be drawn: [Errno 2]" in capsys.readouterr().err
+
+
 def test_what_is_not_finite_is_null(tmp_path: Path) -> None:
     observer = run(tmp_path, range(2), float("nan"))
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
