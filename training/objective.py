@@ -67,6 +67,8 @@ class Trainee(nn.Module):
             off = off or multiplier(name, stage.multipliers) == 0
             parameter.requires_grad_(name not in self.frozen and not off)
         self._still = [module for module in self.model.modules() if _keeps_statistics(module)]
+        if stage.y_encoder == "frozen":
+            self._still.append(self.model.y_encoder)
         self._averaging = stage.y_encoder == "ema"
         self.update_average(0.0)
         return None if classes is None else classes.keys
@@ -121,8 +123,9 @@ class Trainee(nn.Module):
             own.lerp_(now.detach(), 1 - decay)
 
     def train(self, mode: bool = True) -> Trainee:
-        """As of nn.Module, but the average of the Y-encoder stays in evaluation, and so do norms that the stage doesn't
-        train: else their statistics would follow its data."""
+        """As of nn.Module, but the average of the Y-encoder stays in evaluation, and so does the Y-encoder where the
+        stage freezes it, since dropout would move the targets; so do norms that the stage doesn't train: else their
+        statistics would follow its data."""
         super().train(mode)
         for module in self._still:
             module.eval()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -96,6 +98,20 @@ def test_evaluating_moves_no_statistics_and_training_goes_on_as_before() -> None
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     norms = {name: m.training for name, m in trainee.train().named_modules() if isinstance(m, torch.nn.BatchNorm3d)}
     assert norms == {f"model.x_encoder.motion.layers.{i}.1": i > 0 for i in range(5)}
+
+
+def test_a_y_encoder_that_the_stage_freezes_gives_the_same_targets_at_each_step() -> None:
+    model = small_model()
+    model.y_encoder.config = replace(model.y_encoder.config, frozen=False)  # the stage alone freezes it
+    trainee, ids = Trainee(model), torch.arange(3, 27).reshape(3, 8)
+
+    def moves(config: Stage) -> bool:
+        trainee.begin(config, None)
+        trainee.train()
+        return not torch.equal(model.encode_text(ids), model.encode_text(ids))
+
+    assert not moves(stage(y_encoder="frozen"))
+    assert moves(stage())  # by dropout
 
 
 def test_a_temperature_at_its_bound_comes_back_when_the_loss_wants_it() -> None:
