@@ -284,8 +284,13 @@ class RunConfig(Part):
                     raise ValueError(
                         f"decoder.predicted: {source!r} must be one of the last stage's data {sorted(last)}"
                     )
-        if self.evaluate is not None and self.evaluate.data not in self.data:
-            raise ValueError(f"evaluate.data must be one of the data {sorted(self.data)}, got {self.evaluate.data!r}")
+        if self.evaluate is not None:
+            held = set(self.data).difference(*(stage.data for stage in self.stages))
+            if self.evaluate.data not in held:
+                raise ValueError(
+                    f"evaluate.data must be one of the data that no stage takes {sorted(held)}, got "
+                    f"{self.evaluate.data!r}"
+                )
         return self
 
     def _fits_tokens(self) -> None:

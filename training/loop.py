@@ -113,6 +113,8 @@ class _Run:
             sources = self._sources(stage)
             sizes, weights = tuple(len(source) for source, _ in sources), tuple(weight for _, weight in sources)
             Plan(sizes, weights, config.seed, stage.name).step(0, stage.batch, place.rank, place.ranks)
+            if config.evaluate is not None:
+                self._seen(config.evaluate.data, stage)
         check_decoder(self.trainee.model, self.tokenizers, config, self.sources)
 
     def train(self, resume: str | None) -> TrainReport:
@@ -256,11 +258,10 @@ class _Run:
         """Retrieval on the validation set, as the stage sees it. Every rank does all of it."""
         evaluate = self.config.evaluate
         assert evaluate is not None  # the caller has looked
-        source = self.sources[evaluate.data]
         rows = min(stage.chunk or 64, 64)
         wrapped.eval()
         with in_order(
-            source if stage.query else Unasked(source), _frame_plan(stage), self._collate(), batch=rows,
+            self._seen(evaluate.data, stage), _frame_plan(stage), self._collate(), batch=rows,
             workers=self.config.loader.workers, max_corrupt=self.config.loader.corrupt, cache=self._cache,
         ) as loaded:  # fmt: skip
             figures = retrieval(
@@ -306,13 +307,13 @@ class _Run:
 
     def _sources(self, stage: Stage) -> list[tuple[Source, float]]:
         """What the stage takes of each of its sources, with their weights."""
-        sources: list[tuple[Source, float]] = []
-        for name, weight in stage.data.items():
-            found = self.sources[name]
-            delta = stage.objective.delta
-            source: Source = found if delta is None else Future(found, delta)
-            sources.append((source if stage.query else Unasked(source), weight))
-        return sources
+        return [(self._seen(name, stage), weight) for name, weight in stage.data.items()]
+
+    def _seen(self, name: str, stage: Stage) -> Source:
+        """A source with the texts and queries that the stage has for its videos."""
+        found, delta = self.sources[name], stage.objective.delta
+        source: Source = found if delta is None else Future(found, delta)
+        return source if stage.query else Unasked(source)
 
     def _batches(self, stage: Stage, first: int, cache: FeatureCache | None, *, alone: bool = False) -> Batches:
         """This rank's part of the stage's batches; all of them where it is alone."""

@@ -117,6 +117,7 @@ def write_run(folder: Path, rows: int = 48, *, dropout: float = 0.1, **changes: 
         "model": write_sources(folder / "sources", dropout),
         "data": {
             "clips": {"path": str(write_clips(folder / "clips", rows))},
+            "check": {"path": str(folder / "clips" / "clips.csv")},
             "asked": {"path": str(write_clips(folder / "clips", rows, questions=True))},
         },
         "stages": [

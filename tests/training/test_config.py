@@ -77,8 +77,8 @@ def test_a_circle_is_an_error(run: Path) -> None:
 
 
 def test_changes_reach_every_value(run: Path) -> None:
-    changes = ["seed=7", "stages.second.lr=2e-5", "stages.0.loss=[{kind: l2, weight: 2}]", "evaluate={data: more}"]
-    found = load_run(run, [*changes, "parallel.mode=fsdp2", "model.predictor.dropout=0.1"])
+    changes = ["seed=7", "stages.second.lr=2e-5", "stages.0.loss=[{kind: l2, weight: 2}]", "evaluate={data: check}"]
+    found = load_run(run, ["data.check={path: c}", *changes, "parallel.mode=fsdp2", "model.predictor.dropout=0.1"])
     assert (found.seed, found.stages[1].lr, found.stages[0].loss[0].kind) == (7, 2e-5, "l2")
     assert found.evaluate is not None and found.evaluate.every == 500
     assert (found.parallel.mode, found.architecture().predictor.dropout) == ("fsdp2", 0.1)
@@ -102,7 +102,8 @@ def test_changes_reach_every_value(run: Path) -> None:
         ("stages.0.objective={kind: classify, classes: [a, a]}", "at least 2 different texts"),
         ("stages.0.betas=[0.9, 1.0]", "betas must be below 1"),
         ("stages.0.augment=[light]", r"augmentations of pixels must be of mirror, brightness, got \['light'\]"),
-        ("evaluate={data: gone}", "evaluate.data must be one of the data"),
+        ("evaluate={data: gone}", r"evaluate\.data must be one of the data that no stage takes \[\], got 'gone'"),
+        ("evaluate={data: more}", r"evaluate\.data must be one of .*, got 'more'"),
         ("decoder={corpus: [x], predicted: {data: {gone: 1.0}}}", r"predicted: 'gone' must be one of the last stage's"),
         ("decoder={corpus: [x], predicted: {data: {more: 0.0}}}", r"decoder\.predicted\.data\.more: .*greater than 0"),
         ("decoder={corpus: [x], predicted: {data: {}}}", r"decoder\.predicted\.data: .*at least 1 item"),
@@ -170,8 +171,8 @@ def test_a_source_that_is_null_is_taken_out_wherever_it_is_named(run: Path) -> N
     assert [stage.data for stage in found.stages] == [{"clips": 1.0}, {"clips": 1.0}]
     assert found.decoder is not None and found.decoder.predicted is not None
     assert (found.decoder.corpus, found.decoder.predicted.data) == (["clips", "words.txt"], {"clips": 1.0})
-    other = load_run(run, [DECODER, "evaluate={data: clips}", "data.more=null"])
-    assert other.evaluate is not None and other.evaluate.data == "clips"
+    other = load_run(run, [DECODER, "data.check={path: c}", "evaluate={data: check}", "data.more=null"])
+    assert other.evaluate is not None and other.evaluate.data == "check"
     assert load_run(run, [DECODER]).stages[1].data == {"clips": 1.0, "more": 0.5}  # nothing is null
 
 

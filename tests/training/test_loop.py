@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import random
 import signal
@@ -19,12 +20,14 @@ from safetensors.torch import load_file
 from tests.media import cut
 from tests.training.small_run import write_run
 from vljepa_edge.errors import DataError, InputError
-from vljepa_edge.training import objective, run_folder
+from vljepa_edge.training import loop, objective, run_folder
 from vljepa_edge.training.build import build_model
 from vljepa_edge.training.config import load_run
+from vljepa_edge.training.data.sample import Source
 from vljepa_edge.training.loop import train
 from vljepa_edge.training.observe import read_log
 from vljepa_edge.training.optim import TrainingError
+from vljepa_edge.training.run_folder import load_checkpoint
 
 TRAIN = [sys.executable, "-m", "vljepa_edge", "train"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -180,7 +183,7 @@ def test_ranks_under_torchrun_train_what_one_process_trains(
 
 
 def test_it_learns_what_colour_is_where(run: Path, tmp_path: Path) -> None:
-    changes = ["stages.0.steps=90", "evaluate={data: clips, every: 30, samples: 48}"]
+    changes = ["stages.0.steps=90", "evaluate={data: check, every: 30, samples: 48}"]
     report = train(load_run(run, [f"out={tmp_path}", *changes]))
     curves = read_log(tmp_path / "log.jsonl")["pretrain"]
     losses = [loss for _, loss in sorted(curves["loss"].items())]
@@ -215,6 +218,72 @@ def test_every_choice_resumes_to_the_same_bits(run: Path, tmp_path: Path, change
     started = load_file(checkpoint)
     name = "weights.model.predictor.head.weight"
     assert not torch.equal(started[name], straight["predictor.head.weight"])
+
+
+def test_a_stage_is_evaluated_with_the_texts_that_it_trains_on(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, real = [], loop.in_order
+
+    def named(source: Source, *rest: object, **named: object) -> object:
+        seen.append(source.name)
+        return real(source, *rest, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loop, "in_order", named)
+    changes = ["stages.0.objective={kind: future, delta: 0.2}", "stages.0.steps=1", "stages.1.steps=1"]
+    train(load_run(run, [f"out={tmp_path}", *changes, "evaluate={data: check, samples: 24}"]))
+    assert seen[1] in seen[0] and seen[0].endswith("+ 0.2 s")
+
+
+def test_a_signal_counts_when_all_ranks_know_of_it(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that comes after they have agreed to go on ends the run after the next step, whatever is done until then."""
+    real = run_folder.write_tensors
+
+    def told(*arguments: object) -> None:
+        if not (tmp_path / "latest").exists():
+            os.kill(os.getpid(), signal.SIGTERM)
+        real(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(run_folder, "write_tensors", told)
+    report = train(load_run(run, [f"out={tmp_path}"]))
+    assert (report.steps, report.model, report.stopped_by) == (4, None, signal.SIGTERM)
+    assert (tmp_path / "latest").read_text() == "00000004.safetensors"
+
+
+def test_a_signal_to_another_rank_ends_this_one_too(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a score that another has is the score of all: each saves the best where one does."""
+    theirs = iter([[-math.inf, 0.0], [77.0, 0.0], [-math.inf, 1.0]])
+
+    def highest(mine: torch.Tensor) -> torch.Tensor:
+        return torch.maximum(mine, mine.new_tensor(next(theirs))) if mine.ndim else mine
+
+    monkeypatch.setattr(loop, "max_over_ranks", highest)
+    report = train(load_run(run, [f"out={tmp_path}", "checkpoint.every=100"]))
+    assert (report.steps, report.stopped_by) == (3, signal.SIGTERM)
+    assert (tmp_path / "best").read_text() == "00000002.safetensors"
+    assert load_checkpoint(tmp_path / "checkpoints" / "00000003.safetensors")[1]["best"] == 77.0
+
+
+def test_a_signal_ends_work_that_is_begun_again_at_once(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filling the cache, which takes hours, and training the Y-decoder, on a model that is as it will be used."""
+    modes = []
+
+    def told(model: object, *rest: object, **named: object) -> None:
+        modes.append([m.training for m in model.modules()] if isinstance(model, torch.nn.Module) else [])
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise AssertionError("it went on")
+
+    monkeypatch.setattr(loop, "finish_decoder", told)
+    short = ["stages.0.steps=1", "stages.1.steps=1", "decoder={corpus: [clips], steps: 1}"]
+    report = train(load_run(run, [f"out={tmp_path / 'a'}", *short]))
+    assert (report.steps, report.model, report.stopped_by) == (2, None, signal.SIGTERM)
+    assert "add --resume latest" in report.lines()[0] and not any(modes[0])
+    monkeypatch.setattr(loop, "fill", told)
+    report = train(load_run(run, [f"out={tmp_path / 'b'}", *short, "stages.0.cache=true"]))
+    assert (report.steps, report.model, report.stopped_by) == (0, None, signal.SIGTERM)
+    assert "run the same command again" in report.lines()[0] and not (tmp_path / "b" / "latest").exists()
 
 
 def test_a_video_that_is_cut_off_is_counted_and_replaced(tmp_path: Path) -> None:
@@ -269,7 +338,7 @@ def test_cached_features_train_what_pixels_train(
     """To what 16 bits cost; the frozen encoder sees each stretch once, in a second run none at all."""
     run, _ = exact
     cached = [f"features={tmp_path / 'features'}", "stages.0.cache=true", "stages.1.cache=true"]
-    evaluate = "evaluate={data: clips, every: 4, samples: 24}"
+    evaluate = "evaluate={data: check, every: 4, samples: 24}"
     first = trained(run, tmp_path / "a", *cached, evaluate)
     pixels, features = read_log(run.parent / "whole" / "log.jsonl"), read_log(tmp_path / "a" / "log.jsonl")
     for stage in ("pretrain", "sft"):

@@ -141,12 +141,14 @@ def shards(rank: int) -> dict[str, int]:
 
 
 SCRIPT = """
+import math
 import sys
 import torch
-from vljepa_edge.training.parallel import init_parallel, mean_over_ranks
+from vljepa_edge.training.parallel import init_parallel, max_over_ranks, mean_over_ranks
 with init_parallel("cpu") as place:
     mean = float(mean_over_ranks(torch.tensor(float(place.rank))))
-    sys.stdout.write(f"rank {place.rank} of {place.ranks} on {place.device}: {mean}\\n")  # at once: both write here
+    most = max_over_ranks(torch.tensor([float(place.rank), 1.0 - place.rank, -math.inf])).tolist()
+    sys.stdout.write(f"rank {place.rank} of {place.ranks} on {place.device}: {mean} {most}\\n")  # at once: both write
     sys.stdout.flush()
     if place.rank == 1 and sys.argv[1:] == ["fail"]:
         raise SystemExit(3)
@@ -164,7 +166,8 @@ def test_under_torchrun_each_process_knows_its_place(ending: str, tmp_path: Path
         [*command, *ending.split()], capture_output=True, text=True, timeout=300,
         env={**environment, "OMP_NUM_THREADS": "1"}, cwd=ROOT,
     )  # fmt: skip
-    assert sorted(done.stdout.splitlines()) == ["rank 0 of 2 on cpu: 0.5", "rank 1 of 2 on cpu: 0.5"], done.stderr
+    said = [f"rank {rank} of 2 on cpu: 0.5 [1.0, 1.0, -inf]" for rank in (0, 1)]
+    assert sorted(done.stdout.splitlines()) == said, done.stderr
     assert (done.returncode == 0) == (not ending)
 
 

@@ -100,7 +100,8 @@ def write_run(folder: Path, clips: Path, **parts: Any) -> Path:
     frames = {"count": 4, "width": size, "height": size}
     run = {
         "name": "rehearsal", "out": str(folder / "run"), "device": "cpu",
-        "data": {"clips": {"path": str(clips / "clips.csv")}, "asked": {"path": str(clips / "asked.csv")}},
+        "data": {"clips": {"path": str(clips / "clips.csv")}, "asked": {"path": str(clips / "asked.csv")},
+                 "check": {"path": str(clips / "clips.csv")}},
         "stages": [
             {"name": "pretrain", "query": False, "steps": 60, "data": {"clips": 1.0}, "frames": frames, **STAGE},
             {"name": "sft", "query": True, "steps": 40, "data": {"asked": 1.0, "clips": 1.0}, "schedule": "cosine",
@@ -147,7 +148,7 @@ def test_the_papers_parts_from_weights_to_a_stream_in_int8(vljepa: Vljepa, clips
     write_gemma(tmp_path / "gemma")
     encoder = {"kind": "vjepa2", "source": str(tmp_path / "vjepa2"), "hidden": 48, "layers": 2, "heads": 2, "ffn": 192,
                "size": 32}  # fmt: skip
-    run = write_run(tmp_path, clips, model=model_of(tmp_path, encoder, 48), evaluate={"data": "clips", "every": 60})
+    run = write_run(tmp_path, clips, model=model_of(tmp_path, encoder, 48), evaluate={"data": "check", "every": 60})
     trained = done(vljepa("train", str(run), "--json")).json
     assert trained["steps"] == 100 and trained["figures"]["v2t_R@5"] > 60
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
