@@ -10,6 +10,7 @@ pickled, and that a program's own top level stands under `if __name__ == "__main
 from __future__ import annotations
 
 import logging
+import math
 import multiprocessing
 import os
 import signal
@@ -169,9 +170,9 @@ class Batches(Iterator[Batch]):
             raise chunk.error
         self._taken += len(chunk.rows)
         self._met += len(chunk.corrupt)
-        if self._max_corrupt >= 1:
+        if isinstance(self._max_corrupt, int):
             if len(self.corrupt) > self._max_corrupt:
-                raise self._too_many(f"{len(self.corrupt)} samples can't be read, more than {self._max_corrupt:g}")
+                raise self._too_many(f"{len(self.corrupt)} samples can't be read, more than {self._max_corrupt}")
         elif self._met > self._max_corrupt * max(self._taken, _GRACE):
             share = f"{self._max_corrupt:.1%}"
             raise self._too_many(f"{self._met} of {self._taken + self._met} samples can't be read, more than {share}")
@@ -207,8 +208,8 @@ def batches(
 
     sources: with their weights. workers: processes; 0 reads here. cache: gives streams of a frozen encoder in place of
     pixels. augment: of pixels, see augment.py, or of cached features, see feature_augment.py. pin: in page-locked
-    memory, for copies to a GPU. max_corrupt: how many samples may be corrupt, below 1 as a share of what was taken,
-    else a number; more end the run.
+    memory, for copies to a GPU. max_corrupt: how many samples may be corrupt, a share of all (float) or a number (int);
+    more end the run.
     Raises InputError for arguments that are not allowed, DataError while iterating.
     """
     check_plan(frame_plan)
@@ -384,8 +385,8 @@ def _check(batch: int, workers: int, max_corrupt: float) -> None:
         raise InputError(f"a batch must have at least 1 sample, got {batch}")
     if workers < 0:
         raise InputError(f"workers must be 0 or more, got {workers}")
-    if not max_corrupt >= 0:
-        raise InputError(f"max_corrupt must be 0 or more, got {max_corrupt}")
+    if not 0 <= max_corrupt <= (math.inf if isinstance(max_corrupt, int) else 1):
+        raise InputError(f"max_corrupt must be a share from 0 to 1, or a whole number, got {max_corrupt}")
 
 
 def _context() -> BaseContext:

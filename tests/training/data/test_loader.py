@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import math
 import multiprocessing
 import os
 import signal
@@ -164,7 +165,8 @@ def test_too_many_corrupt_samples_end_the_run(source: Listed, collate: Collate) 
         list(read(source, collate, last=20, max_corrupt=1))
     with pytest.raises(DataError, match=r"more than 2\.0%"):
         list(read(source, collate, last=60, max_corrupt=0.02))
-    assert len(list(read(source, collate, last=60, max_corrupt=0.1))) == 60
+    for share in (0.1, 1.0):
+        assert len(list(read(source, collate, last=60, max_corrupt=share))) == 60
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -221,7 +223,9 @@ def test_in_order_gives_all_once(source: Listed, good: Listed, collate: Collate,
         ({"workers": -1}, "workers must be 0 or more"),
         ({"batch": 2, "rank": 2, "ranks": 3}, "leaves nothing for rank 2 of 3"),
         ({"rank": 3, "ranks": 2}, "no step"),
-        ({"max_corrupt": -0.1}, "max_corrupt"),
+        ({"max_corrupt": -0.1}, "max_corrupt must be a share from 0 to 1, or a whole number, got -0.1"),
+        ({"max_corrupt": 1.5}, "got 1.5"),
+        ({"max_corrupt": math.nan}, "got nan"),
     ],
 )
 def test_arguments_that_are_not_allowed_are_an_error(
