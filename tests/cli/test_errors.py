@@ -30,7 +30,7 @@ CASES = {
     "altered bundle": (["stream", "{video}", "--model", "{tmp}/altered"], "graphs/predictor.onnx"),
     "missing bundle": (["stream", "{video}", "--model", "{tmp}/none.vljepa"], "none.vljepa"),
     "no zip": (["stream", "{video}", "--model", "{tmp}/other.vljepa"], "other.vljepa"),
-    "search in no directory": (["search", "{tmp}/none", "--text", "x"], "no such directory"),
+    "search in no directory": (["search", "{tmp}/none", "--text", "x"], "no such folder"),
     "search in an empty directory": (["search", "{tmp}/hollow", "--text", "x"], "no video or photo"),
     "search among broken files": (["search", "{tmp}/ruins", "--text", "x"], "none of the 1 files"),
     "nothing to embed": (["embed"], "SOURCE or --text"),

@@ -135,3 +135,9 @@ def test_a_list_of_too_many_labels_is_refused(tmp_path: Path, vljepa: Vljepa, vi
     names.write_text("\n".join(f"thing {number}" for number in range(1001)))
     run = vljepa("stream", video, "--watch", f"@{names}")
     assert run.status == 2 and "labels must be 1 to 1000 texts, got more than 1000" in run.err
+
+
+def test_a_file_of_names_may_lie_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "names.txt").write_text("cat\ndog\n")
+    assert read_names("@~/names.txt", "--labels") == ["cat", "dog"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from tests.media import cut, flat, write_audio, write_png, write_video
@@ -98,7 +99,10 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("rtsp://127.0.0.1:9/v", "Connection refused"),
         ("camera:front", "must be camera:0"),
         ("/dev/video_front", "must be camera:0"),
-        (5, "type int are not a source of frames; a source must be"),
+        (5, "type int are not a source of frames; for a camera give 'camera:5'"),
+        ("5", "no such file; for a camera write camera:5"),
+        (True, "type bool are not a source of frames; a source must be"),
+        (PIL.Image.new("L", (4, 4)), r"give numpy\.asarray\(image\.convert\('RGB'\)\)"),
         (None, "type NoneType are not a source of frames; a source must be"),
         (b"v.mp4", "type bytes are not a source of frames; a source must be"),
         ([], "no frames in it"),

@@ -26,7 +26,7 @@ def read_names(text: str, option: str) -> list[str]:
 
         return list(COCO_80)
     if text.startswith("@"):
-        path = Path(text[1:])
+        path = Path(text[1:]).expanduser()  # no shell does it behind an @
         try:
             lines = path.read_text(encoding="utf-8-sig").split("\n")  # line ends of Windows and old Macs are read as \n
         except (OSError, UnicodeDecodeError) as error:

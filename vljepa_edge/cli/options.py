@@ -73,7 +73,8 @@ Policy = Annotated[
         "--policy",
         "-p",
         metavar="POLICY",
-        help="When to decode: uniform:period=1, running-ward:threshold=0.3 or budget:per_minute=6,burst=3.",
+        help="When to decode: running-ward:threshold=0.3, budget:per_minute=6,burst=3, local-variance:threshold=0.15 "
+        "or uniform:period=1.",
     ),
 ]
 Still = Annotated[

@@ -77,7 +77,7 @@ def print_event(out: Console, event: Event, several: bool, names: dict[str, floa
     notes = ["in general words"] if event.wording == "general" and names is None else []
     if event.reused and names is None:
         notes.append("as before")
-    if event.confidence is not None and names is None:
+    if event.confidence is not None and names is None and event.wording != "none":  # that of a text that is not shown
         notes.append(f"{100 * event.confidence:.0f} % sure")
     if event.is_segment:
         notes.append(f"change {event.change:.2f}")

@@ -37,7 +37,7 @@ def query(
 
     \b
     Example:
-      vljepa query "Où est la tasse ?" --out tasse.npz
+      vljepa query "Is the café table free?" --out cafe.npz
     """
     loaded = load_model(model, engine, threads, precision)
     embedded = loaded.text.query(text)

@@ -60,7 +60,7 @@ def media_files(folder: Path) -> dict[str, list[int]]:
     A file or link that can't be looked at is among them, with zeros: it is for its reader to say what is wrong with it.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such directory")
+        raise InputError(f"{folder}: {'a file, not a folder' if folder.exists() else 'no such folder'}")
     found = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)

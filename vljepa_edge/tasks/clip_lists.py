@@ -37,7 +37,8 @@ def read_folder(folder: Path) -> dict[str, list[Clip]]:
     Hidden files and folders are left out. Raises InputError when there are not two labels with clips.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give one with a folder of clips for each label, or a .csv table")
+        what = "a file" if folder.exists() else "no such folder"
+        raise InputError(f"{folder}: {what}; give a folder with one of clips for each label, or a .csv table")
     labels = [item for item in sorted(folder.iterdir()) if item.is_dir() and not item.name.startswith(".")]
     if len(labels) < 2:
         wanted = f"{folder}/LABEL/*.mp4, and a folder `nothing` for what is no event"

@@ -136,7 +136,17 @@ def _in_memory(source: object, asked: Asked) -> Input:
     if isinstance(source, Iterable) and not isinstance(source, (bytes, bytearray, memoryview)):
         pictures = recorded.arrays(source, asked.fps, stats)
         return Input("an iterable of frames", pictures, live, grid, decoded=False)
-    raise VideoError("the source", f"objects of type {type(source).__name__} are not a source of frames; {ALLOWED}")
+    kind = f"objects of type {type(source).__name__}"
+    raise VideoError("the source", f"{kind} are not a source of frames; {_hint(source)}")
+
+
+def _hint(source: object) -> str:
+    """What to give in place of it."""
+    if isinstance(source, int) and not isinstance(source, bool):
+        return f"for a camera give 'camera:{source}'"
+    if hasattr(source, "convert") and hasattr(source, "__array_interface__"):  # of Pillow
+        return "for an image of Pillow give numpy.asarray(image.convert('RGB'))"
+    return ALLOWED
 
 
 def is_of_program(source: str) -> bool:

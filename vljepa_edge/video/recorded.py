@@ -137,7 +137,8 @@ def _check_file(path: str) -> None:
         raise VideoError("''", "the path is empty; name a file, an rtsp:// URL, /dev/videoN or camera:N")
     status, reason = _status(path)
     if status is None:
-        raise VideoError(path if path.isprintable() else repr(path), reason)
+        hint = f"; for a camera write camera:{path}" if path.isascii() and path.isdecimal() else ""
+        raise VideoError(path if path.isprintable() else repr(path), reason + hint)
     if stat.S_ISDIR(status.st_mode):
         raise VideoError(path, "a folder, not a file; name a video or image file")
     if not stat.S_ISREG(status.st_mode):
