@@ -386,7 +386,7 @@ def _check(batch: int, workers: int, max_corrupt: float) -> None:
     if workers < 0:
         raise InputError(f"workers must be 0 or more, got {workers}")
     if not 0 <= max_corrupt <= (math.inf if isinstance(max_corrupt, int) else 1):
-        raise InputError(f"max_corrupt must be a share from 0 to 1, or a whole number, got {max_corrupt}")
+        raise InputError(f"max_corrupt must be a share from 0 to 1, or an integer, got {max_corrupt}")
 
 
 def _context() -> BaseContext:
