@@ -37,6 +37,7 @@ def fifo(path: Path) -> Path:
     return path
 
 
+SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="5" height="5"/></svg>'
 FIRST = {"movflags": "faststart"}
 
 FILES: list[tuple[str, Callable[[Path], Path], str]] = [
@@ -60,12 +61,37 @@ FILES: list[tuple[str, Callable[[Path], Path], str]] = [
     ("cut.mov", lambda path: cut(write_video(path, 50), 0.5), "cut off or still being written"),
     ("head.mp4", lambda path: cut(write_video(path, 50), 0.02), "cut off or still being written"),
     ("in_index.mp4", lambda path: cut(write_video(path, 50, container_options=FIRST), 0.2), "cut off or still being"),
+    ("drawing.svg", lambda path: text(path, SVG), r"no decoder.*\(format svg\).* a picture to PNG or JPEG"),
     ("cut.mkv", lambda path: cut(write_video(path, 50), 0.02), "not a video or image file, or damaged"),
     ("cut.png", lambda path: cut(write_png(path, 300, 200), 0.3), "no frame in it can be decoded"),
-    ("lying.png", lambda path: write_png(path, 65_000, 65_000, honest=False), "at most 134217728 pixels"),
+    ("lying.png", lambda path: write_png(path, 65_000, 65_000, honest=False), "larger than 134217728 pixels"),
     ("flat.png", lambda path: write_png(path, 0, 10, honest=False), "no frame in it can be decoded"),
     ("lying.ppm", lambda path: text(path, "P6\n65000 65000\n255\n" + "x" * 99), "no frame"),
 ]
+
+
+def test_an_mp4_that_is_cut_anywhere_in_its_index_is_cut_off_or_gives_all_its_frames(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "whole.mp4", 20)
+    data, gave = path.read_bytes(), set()
+    index = data.rindex(b"moov")
+    for end in range(index - 8, len(data), 60):
+        path.write_bytes(data[:end])
+        try:
+            gave.add(len(list(open_source(path))))
+        except VideoError as error:
+            assert "cut off or still being written" in str(error)
+            gave.add(0)
+    assert gave <= {0, 20} and 0 in gave
+
+
+def test_damage_does_not_speak_of_the_size_of_frames(tmp_path: Path) -> None:
+    path = write_video(tmp_path / "v.mp4", 20)
+    data = bytearray(path.read_bytes())
+    start, end = data.index(b"mdat") + 4, data.rindex(b"moov") - 4
+    data[start:end] = b"\xff" * (end - start)
+    path.write_bytes(data)
+    with pytest.raises(VideoError, match=r"no frame in it can be decoded \(\d+ damaged packets\)$"):
+        list(open_source(path))
 
 
 @pytest.mark.parametrize(("name", "make", "reason"), FILES, ids=[name for name, _, _ in FILES])

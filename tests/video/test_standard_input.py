@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.media import flat, number_of, write_video
@@ -54,6 +55,23 @@ def test_it_gives_the_frames_of_the_file(name: str, pipe: int, tmp_path: Path) -
         assert [(round(frame.time, 3), number_of(frame.image)) for frame in source] == expected
     thread.join()
     assert not is_live("-")
+
+
+def test_an_mp4_with_its_index_at_the_end_is_told_from_a_damaged_one(pipe: int, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (10, 240, 320, 3), np.uint8)
+    data = write_video(tmp_path / "clip.mp4", list(noise)).read_bytes()
+    assert data.index(b"mdat") + 65536 < data.rindex(b"moov")  # farther than FFmpeg's buffer reaches
+    thread = feed(pipe, data)
+    with pytest.raises(VideoError, match=r"needs its index \(moov\) in front: -movflags \+faststart") as caught:
+        list(open_source("-"))
+    thread.join()
+    assert "damaged" not in str(caught.value)
+
+
+def test_an_empty_pipe_is_said(pipe: int) -> None:
+    feed(pipe, b"").join()
+    with pytest.raises(VideoError, match=r"nothing came \(0 bytes\); did the program before it fail"):
+        open_source("-")
 
 
 def test_a_photo_is_one_frame(pipe: int) -> None:

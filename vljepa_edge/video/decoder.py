@@ -42,8 +42,8 @@ class Decoder:
     """One open container. Iterating gives (frame, stamp in seconds or None) in the order of showing.
 
     Raises VideoError, naming `name`, if it has no video and, while iterating, if `live` and the connection is lost, or
-    if packets come for `timeout` seconds but no frame; FFmpegError if it can't be opened. Counts frames and damage in
-    `stats`.
+    if packets come for `timeout` seconds but no frame, or none at all where `why_empty` says why; FFmpegError if it
+    can't be opened. Counts frames and damage in `stats`.
     """
 
     def __init__(
@@ -63,6 +63,7 @@ class Decoder:
         self._stats = stats
         self._live = live
         self._timeout = timeout
+        self.why_empty: str | None = None  # no frame of it can be decoded, as far as that is known
         limits = {"max_pixels": str(MAX_PIXELS)}
         self._container = av.open(
             url,
@@ -74,6 +75,8 @@ class Decoder:
         )
         try:
             self._stream = self._choose()
+            if not self._stream.width * self._stream.height:  # FFmpeg tells nothing of a size that it refuses
+                self.why_empty = f"no frame in it can be decoded: damaged, or larger than {MAX_PIXELS} pixels"
             context = self._stream.codec_context
             context.options = limits
             ratio = self._stream.sample_aspect_ratio
@@ -92,13 +95,18 @@ class Decoder:
         keep_in_child(self)  # the threads of FFmpeg's decoders are not there
 
     @property
+    def format(self) -> str:
+        """FFmpeg's name of the container, or several names, with commas between."""
+        return str(self._container.format.name)
+
+    @property
     def interval(self) -> float:
         """Seconds between frames, as far as the container says."""
         return float(1 / (self._stream.average_rate or self._stream.guessed_rate or _USUAL_RATE))
 
     def record(self, ring: PacketRing) -> None:
         """Keep the packets that are read in a ring. Raises VideoError for what gives none that a clip can be cut of."""
-        container = self._container.format.name
+        container = self.format
         if self._stream.codec_context.name == "rawvideo":
             reason = "it gives raw pictures, and --record copies encoded video"
         elif container == "avi":
@@ -125,7 +133,7 @@ class Decoder:
     @property
     def has_end(self) -> bool:
         """Whether it is known to end: its header says how long it is, or it is a photo."""
-        return bool(self._container.duration) or self._container.format.name.endswith("_pipe")
+        return bool(self._container.duration) or self.format.endswith("_pipe")
 
     @property
     def start(self) -> float | None:
@@ -175,7 +183,7 @@ class Decoder:
         self._container.close()
 
     def __iter__(self) -> Iterator[tuple[av.VideoFrame, float | None]]:
-        guess = DecodingStamps() if self._container.format.name == "avi" else StampGuess()
+        guess = DecodingStamps() if self.format == "avi" else StampGuess()
         seen = time.monotonic()
         begin, end = math.inf, -math.inf  # seconds, by the stamps
         for number, packet in enumerate(self._packets()):
@@ -196,7 +204,7 @@ class Decoder:
                 self._stats.corrupt += frame.is_corrupt
                 stamp = guess(frame.pts, frame.dts)
                 time_base = frame.time_base or self._stream.time_base
-                if stamp is None or time_base is None or self._container.format.name in _RATE_UNKNOWN:
+                if stamp is None or time_base is None or self.format in _RATE_UNKNOWN:
                     yield frame, None
                     continue
                 at = float(stamp * time_base)
@@ -207,6 +215,8 @@ class Decoder:
             elif self._timeout is not None and time.monotonic() - seen > self._timeout:
                 raise VideoError(self._name, f"no frame in what came for {self._timeout:g} s")
 
+        if self._stats.frames_decoded == 0 and self.why_empty is not None and not self._live:
+            raise VideoError(self._name, self.why_empty)
         if end > begin and not self._live:
             self._stats.missing = self._missing(begin, end)
 
@@ -219,7 +229,7 @@ class Decoder:
     def _promised(self, begin: float) -> float:
         """The stamp at which the video ends by its header, 0 where that says nothing; `begin`: of the first frame."""
         stream, file = self._stream, self._container
-        if file.format.name == "avi":  # FFmpeg's duration of an AVI that was cut off is that of its data
+        if self.format == "avi":  # FFmpeg's duration of an AVI that was cut off is that of its data
             return begin + stream.frames * self.interval
         if stream.duration is not None and stream.time_base is not None:
             return begin + float(stream.duration * stream.time_base)
@@ -253,13 +263,18 @@ class Decoder:
         if not isinstance(stream, VideoStream) or stream.disposition & Disposition.attached_pic:
             raise VideoError(self._name, f"no video stream ({_inventory(self._container, pictures)})")
         if stream.codec_context is None:
-            raise VideoError(self._name, "no decoder for its video stream; convert it to H.264, H.265, VP9 or AV1")
+            raise VideoError(self._name, _no_decoder(self.format.removesuffix("_pipe")))
         if stream.codec_context.name in _TEXT_ART:
             raise VideoError(self._name, "a text file; it must be a video or image file")
         if stream.width * stream.height > MAX_PIXELS:
             size = f"{stream.width} x {stream.height}"
             raise VideoError(self._name, f"frames of {size} are too large; they must have at most {MAX_PIXELS} pixels")
         return stream
+
+
+def _no_decoder(kind: str) -> str:
+    others = "convert it to H.264, H.265, VP9 or AV1, or a picture to PNG or JPEG"
+    return f"no decoder for its video stream (format {kind}); {others}"
 
 
 def _inventory(container: av.container.InputContainer, pictures: int) -> str:

@@ -41,6 +41,10 @@ def is_unfinished(path: str) -> bool:
     with open(path, "rb") as file:
         if file.read(8)[4:] not in _MEDIA:
             return False
-        found = {box.name: box.end for box in boxes(file, 0, size)}
+        found: dict[str, int] = {}
+        for box in boxes(file, 0, size):
+            found[box.name] = box.end
+            if box.name == "moov":  # thousands of fragments may follow
+                break
     index = found.get("moov", found.get("moof", found.get("meta")))
     return index is None or index > size

@@ -26,6 +26,7 @@ from vljepa_edge.video.webp import AnimatedWebP, read_animated
 
 # Playlists can't reach the network, and a % or a colon in a file's name means nothing.
 _OPTIONS = {"protocol_whitelist": "file", "pattern_type": "none"}
+_CUT_OFF = "cut off or still being written: the index of its frames (moov) is missing or has no end"
 
 
 File: TypeAlias = Decoder | OpenRecording
@@ -47,10 +48,15 @@ def open_file(path: str, stats: SourceStats, threads: int = 0) -> File:
     try:
         if items is not None:
             return HeifPhoto(path, url, items, stats, _OPTIONS)
-        return Decoder(path, url, stats, options=_OPTIONS, threads=threads)
-    except FFmpegError as error:
+        decoder = Decoder(path, url, stats, options=_OPTIONS, threads=threads)
         if is_unfinished(path):
-            reason = "cut off or still being written: the index of its frames (moov) is missing or has no end"
+            decoder.why_empty = _CUT_OFF
+        return decoder
+    except (FFmpegError, VideoError) as error:
+        if is_unfinished(path):
+            reason = _CUT_OFF
+        elif isinstance(error, VideoError):
+            raise
         else:
             reason = f"not a video or image file, or damaged from the start ({error.strerror})"
     raise VideoError(path, reason)  # not in the handler: FFmpeg's error has the path, which may hold a password

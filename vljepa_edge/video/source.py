@@ -20,7 +20,7 @@ from vljepa_edge.support.ending import when_dropped
 from vljepa_edge.video import live as alive
 from vljepa_edge.video import preprocess
 from vljepa_edge.video.ahead import AheadReader
-from vljepa_edge.video.frame import MAX_PIXELS, Frame, SourceStats
+from vljepa_edge.video.frame import Frame, SourceStats
 from vljepa_edge.video.inputs import Asked, open_input
 from vljepa_edge.video.packets import PacketRing
 from vljepa_edge.video.preprocess import ResizeMode
@@ -121,7 +121,7 @@ class Source(Iterator[Frame]):
         if self.stats.corrupt == 0:
             return "no frames in it"
         damage = f"{self.stats.corrupt} damaged packet{'s' * (self.stats.corrupt > 1)}"
-        return f"no frame in it can be decoded ({damage}); frames must have at most {MAX_PIXELS} pixels"
+        return f"no frame in it can be decoded ({damage})"
 
 
 def open_source(

@@ -16,6 +16,9 @@ from vljepa_edge.video.frame import SourceStats
 
 STANDARD_INPUT = "-"  # as a source
 NAME = "standard input"
+_NO_INDEX = (
+    "a pipe can't be searched, so an MP4 needs its index (moov) in front: -movflags +faststart, or write MPEG-TS or MKV"
+)
 _CHECK = 0.2  # seconds; waits are bounded, so that an end of the reading and Ctrl-C are heard
 
 
@@ -24,13 +27,16 @@ class _Pipe:
 
     def __init__(self, descriptor: int, silence: float, stopped: threading.Event) -> None:
         self._descriptor, self._silence, self._stopped = descriptor, silence, stopped
+        self.began = False  # whether a byte came
 
     def read(self, size: int) -> bytes:
         """Up to `size` bytes; none at the end. Raises VideoError where none come for `silence` seconds."""
         deadline = time.monotonic() + self._silence
         while not self._stopped.is_set():
             if select.select([self._descriptor], [], [], _CHECK)[0]:
-                return os.read(self._descriptor, size)
+                data = os.read(self._descriptor, size)
+                self.began |= bool(data)
+                return data
             if time.monotonic() >= deadline:
                 raise VideoError(NAME, f"nothing came for {self._silence:g} s")
         return b""
@@ -49,8 +55,12 @@ def open_standard_input(stats: SourceStats, silence: float, stopped: threading.E
         raise VideoError(NAME, "it is a terminal; pipe a video into this program, or name ./- for a file of that name")
     pipe = _Pipe(descriptor, silence, stopped)
     try:
-        return Decoder(NAME, pipe, stats, options={"protocol_whitelist": "none"})
+        decoder = Decoder(NAME, pipe, stats, options={"protocol_whitelist": "none"})
+        if "mp4" in decoder.format:
+            decoder.why_empty = f"no frame in it can be decoded; {_NO_INDEX}"
+        return decoder
     except FFmpegError as error:
-        reason = f"not a video or image, or damaged from the start ({error.strerror}); a pipe can't be searched, so an "
-        reason += "MP4 needs its index (moov) in front: -movflags +faststart, or write MPEG-TS or MKV"
+        reason = f"not a video or image, or damaged from the start ({error.strerror}); {_NO_INDEX}"
+        if not pipe.began:
+            reason = "nothing came (0 bytes); did the program before it fail?"
     raise VideoError(NAME, reason)
