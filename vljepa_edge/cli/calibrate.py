@@ -10,6 +10,7 @@ import typer
 
 from vljepa_edge.cli.options import Debug, Json, Threads
 from vljepa_edge.cli.output import console, print_json, reporting
+from vljepa_edge.cli.place import check_place
 from vljepa_edge.support.install import require
 
 MODULES = ("pyarrow", "matplotlib")
@@ -44,6 +45,8 @@ def calibrate(
       vljepa calibrate mine.vljepa --data captions.jsonl --precision 0.9 --picture plot.png --json
     """
     require(MODULES, "train")
+    if picture is not None:
+        check_place(picture, option="--picture")
     from vljepa_edge.training.calibrate import calibrate as fit
 
     with reporting("looking at photographs") as report:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
-from vljepa_edge.cli.output import console, print_json, video_warnings
+from vljepa_edge.cli.output import console, naming, print_json, video_warnings
+from vljepa_edge.cli.place import check_place
 from vljepa_edge.errors import InputError, redacted
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.json_numbers import number
@@ -22,7 +23,7 @@ def save_npy(path: Path, array: NDArray[np.float32]) -> None:
     """Write a .npy file completely or not at all."""
     import numpy as np
 
-    with replacing(path) as part, part.open("wb") as file:  # np.save would add a suffix to a name
+    with naming(path), replacing(path) as part, part.open("wb") as file:  # np.save would add a suffix to a name
         np.save(file, array)
 
 
@@ -54,6 +55,8 @@ def embed(
         raise InputError("give either SOURCE or --text TEXT, one of the two")
     if text is not None and query is not None:
         raise InputError("--query asks about a SOURCE; it has no use with --text")
+    if out is not None:
+        check_place(out, source)
     loaded = load_model(model, engine, threads, precision)
     embedding = loaded.embed_text([text or ""])[0] if source is None else loaded.embed_video(source, query)
     if out is not None:

@@ -12,6 +12,7 @@ from vljepa_edge.cli.benchmarks import RUN, Named, print_list, run
 from vljepa_edge.cli.eval_selective import selective
 from vljepa_edge.cli.options import Debug, Everyday, Json, ModelPath
 from vljepa_edge.cli.output import console, print_json
+from vljepa_edge.cli.place import check_place
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.install import require
 
@@ -88,6 +89,8 @@ def card(
       vljepa eval card --data everyday --out card.md --pictures sheets
     """
     require(CARD_MODULES, "train")
+    if out is not None:
+        check_place(out)
     from vljepa_edge.training.tiny import card_text
     from vljepa_edge.training.tiny.card import evaluate
 

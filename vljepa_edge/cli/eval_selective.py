@@ -10,6 +10,7 @@ import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, json_line, print_json
+from vljepa_edge.cli.place import make_folder
 from vljepa_edge.errors import InputError
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.cache import cache_dir
@@ -70,6 +71,7 @@ def selective(
 
     if out is not None:
         require(("matplotlib",), "train")
+        make_folder(out)
     loaded = load_model(model, engine, threads, precision)
     folder = cache_dir() / "everyday" if data is None else data
     on = console(stderr=True)
@@ -80,7 +82,6 @@ def selective(
         streams = made(chosen, loaded.manifest.video.fps, seeds=seeds, noises=_listed(noises))
     figures = measure(loaded, streams, on.print, still=still)
     if out is not None:
-        out.mkdir(parents=True, exist_ok=True)
         with replacing(out / FIGURES) as part:
             part.write_text(json_line(figures), encoding="utf-8")
         with replacing(out / TABLE) as part:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -11,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 from vljepa_edge.cli.out_bag import BagFile
 from vljepa_edge.cli.outlet import file_outlet
 from vljepa_edge.cli.output import json_line, naming, reporting
+from vljepa_edge.cli.place import check_place
 from vljepa_edge.errors import InputError, VideoWarning, redacted
 from vljepa_edge.sinks.captions import Captions, Cue
 from vljepa_edge.sinks.piece_file import Piece
 from vljepa_edge.sinks.subtitles import subrip, webvtt
 from vljepa_edge.support.arguments import shown
-from vljepa_edge.support.atomic import replacing, require_writable
+from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.install import require
-from vljepa_edge.video.inputs import file_path, is_live
 
 if TYPE_CHECKING:
     from vljepa_edge.streaming.event import Event
@@ -159,21 +158,3 @@ def _video_file(path: Path, source: str) -> VideoFile:
         said = f"its sound ({left_out}) can't be copied into an .mp4 file; {path.name} will have none"
         warnings.warn(VideoWarning(f"{redacted(source)}: {said}"), stacklevel=2)
     return VideoFile(path, source)
-
-
-def check_place(path: Path, source: str, option: str = "--out") -> None:
-    """Raises InputError where `path` can't be written, or is the source, and VideoError where that can be none."""
-    if path.is_dir():
-        raise InputError(f"{option} must be a file, got the folder {path}")
-    place = Path(os.path.realpath(path))
-    if not place.parent.is_dir():
-        raise InputError(f"{option}: {place.parent} is no folder; make it first")
-    origin = None if is_live(source) else Path(file_path(source))
-    if origin is not None and place.exists() and origin.exists() and place.samefile(origin):
-        raise InputError(f"{option} must be another file than the source, got {path}")
-    if place.exists() and not place.is_file():
-        return  # a pipe or a device
-    try:
-        require_writable(place.parent)
-    except OSError as error:
-        raise InputError(f"{option}: {path} can't be written: {error.strerror}") from error

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vljepa_edge.cli.output import naming
+from vljepa_edge.cli.place import check_place
 from vljepa_edge.errors import InputError
 from vljepa_edge.support.arguments import shown
 from vljepa_edge.support.atomic import replacing
@@ -43,8 +44,6 @@ def read_rerun(target: str | None, source: str) -> RerunSink | None:
 
     Raises InputError for what is no target and a file that can't be written, EngineError where Rerun is missing.
     """
-    from vljepa_edge.cli.out import check_place
-
     if target is None:
         return None
     if target != _VIEWER and not target.startswith(_ADDRESSES):

@@ -12,7 +12,8 @@ import typer
 
 from vljepa_edge.cli.classify import read_names
 from vljepa_edge.cli.options import Debug, EngineName, ModelPath, Precision, Threads, load_model
-from vljepa_edge.cli.output import console
+from vljepa_edge.cli.output import console, naming
+from vljepa_edge.cli.place import check_place
 from vljepa_edge.support.atomic import replacing
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def query(
     Example:
       vljepa query "Is the café table free?" --out cafe.npz
     """
+    check_place(out)
     loaded = load_model(model, engine, threads, precision)
     embedded = loaded.text.query(text)
     digest = loaded.manifest.graphs["query"].sha256
@@ -61,6 +63,7 @@ def labels(
     Example:
       vljepa labels cup,person --out labels.npz
     """
+    check_place(out)
     given = read_names(names, "A,B")
     loaded = load_model(model, engine, threads, precision)
     embedded = loaded.labels(given)
@@ -83,7 +86,7 @@ def _asked(query: Query) -> dict[str, Any]:
 def _write(out: Path, **arrays: NDArray[Any]) -> None:
     import numpy as np
 
-    with replacing(out) as part, part.open("wb") as file:  # np.savez would add a suffix to a name
+    with naming(out), replacing(out) as part, part.open("wb") as file:  # np.savez would add a suffix to a name
         np.savez(file, allow_pickle=False, **arrays)
 
 

@@ -11,6 +11,7 @@ import typer
 
 from vljepa_edge.cli.options import Debug, Everyday, Json
 from vljepa_edge.cli.output import console, json_line, print_json, step_bars
+from vljepa_edge.cli.place import make_folder
 from vljepa_edge.errors import InputError
 from vljepa_edge.support.atomic import replacing
 from vljepa_edge.support.cache import cache_dir
@@ -78,6 +79,8 @@ def reproduce(
         raise InputError("give the name of an experiment; `vljepa reproduce --list` names all")
     experiment, chosen = experiment_of(name), tuple(dict.fromkeys(seeds or SEEDS))
     place = Workplace(_tables(experiment, data), cache_dir() / "reproduce" if work is None else work)
+    if out is not None:
+        make_folder(out)
     wanted = [(arm, seed) for seed in chosen for arm in experiment.chosen(arms or [])]
     for arm, seed in [] if report else wanted:
         with _bars() as bars:
@@ -152,7 +155,6 @@ def _write(experiment: Experiment, results: Results, seeds: tuple[int, ...], fol
     from vljepa_edge.training.reproduction.plot import draw
     from vljepa_edge.training.reproduction.report import as_dict, markdown
 
-    folder.mkdir(parents=True, exist_ok=True)
     picture = folder / f"{experiment.name}.svg"
     with replacing(folder / f"{experiment.name}.json") as part:
         part.write_text(json_line(as_dict(experiment, results, seeds)), encoding="utf-8")

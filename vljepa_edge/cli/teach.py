@@ -11,8 +11,8 @@ import typer
 
 from vljepa_edge.cli.options import Debug, EngineName, Json, ModelPath, Precision, Threads, load_model
 from vljepa_edge.cli.output import console, print_json, step_bars, video_warnings
+from vljepa_edge.cli.place import check_place
 from vljepa_edge.errors import HeadError, InputError
-from vljepa_edge.support.atomic import require_writable
 from vljepa_edge.support.json_numbers import number
 
 if TYPE_CHECKING:
@@ -78,12 +78,7 @@ def check_out(out: Path) -> None:
             Head.load(out)
         except HeadError as error:
             raise InputError(f"--out: {out} is there and is no head; name another file, or remove it") from error
-    elif not out.absolute().parent.is_dir():
-        raise InputError(f"--out: {out.absolute().parent} is no folder; make it first")
-    try:
-        require_writable(Path(os.path.realpath(out)).parent)
-    except OSError as error:
-        raise InputError(f"--out: {out} can't be written: {error.strerror or error}") from error
+    check_place(out)
 
 
 def lesson_json(lesson: Lesson) -> dict[str, Any]:
