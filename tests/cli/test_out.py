@@ -158,10 +158,12 @@ def test_without_the_end_of_the_source_there_is_no_video(
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
-    assert process.returncode == 130
+    _, errors = process.communicate(timeout=60)
+    said = f"warning: {out} was not written: the end of the source was not reached\n"
+    assert process.returncode == 130 and errors == said
     cut_off(monkeypatch, after=20)
-    assert vljepa("stream", video, "--json", "--out", out).status == 2
+    run = vljepa("stream", video, "--json", "--out", out)
+    assert run.status == 2 and run.err.startswith(said)
     assert out.read_text() == "before" and os.listdir(tmp_path) == ["out.mp4"]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vljepa_edge.cli.out_bag import BagFile
 from vljepa_edge.cli.outlet import file_outlet
-from vljepa_edge.cli.output import json_line, naming, reporting
+from vljepa_edge.cli.output import json_line, naming, reporting, warn
 from vljepa_edge.cli.place import check_place
 from vljepa_edge.errors import InputError, VideoWarning, redacted
 from vljepa_edge.sinks.captions import Captions, Cue
@@ -135,7 +135,7 @@ class SubtitleFile(_Captioned):
 
 class VideoFile(_Captioned):
     """The video of the source with captions in the picture, written when the stream has come to the end of its source;
-    where it was ended early there is none, and what stood there stays."""
+    where it was ended early there is none, which is said, and what stood there stays."""
 
     def __init__(self, path: Path, source: str) -> None:
         super().__init__(path)
@@ -144,7 +144,9 @@ class VideoFile(_Captioned):
     def close(self, *, complete: bool) -> None:
         from vljepa_edge.sinks.burn import burn_captions
 
-        if complete:
+        if not complete:
+            warn(f"{self._path} was not written: the end of the source was not reached")
+        else:
             with naming(self._path), replacing(self._path) as part, reporting(f"writing {self._path.name}") as report:
                 burn_captions(self._source, self._captions.cues(lasting=True), part, report)
 
