@@ -142,7 +142,7 @@ def _in_memory(source: object, asked: Asked) -> Input:
 
 def _hint(source: object) -> str:
     """What to give in place of it."""
-    if isinstance(source, int) and not isinstance(source, bool):
+    if isinstance(source, int) and not isinstance(source, bool) and 0 <= source < 100:
         return f"for a camera give 'camera:{source}'"
     if hasattr(source, "convert") and hasattr(source, "__array_interface__"):  # of Pillow
         return "for an image of Pillow give numpy.asarray(image.convert('RGB'))"
