@@ -158,6 +158,14 @@ def test_no_window_spans_a_clock_that_is_set_back(model: Model) -> None:
     np.testing.assert_allclose(found[2].embedding, model.embed_video(picture(GREEN), QUERY), atol=1e-5)
 
 
+def test_a_query_that_is_longer_than_the_model_reads_is_refused_unless_it_is_to_be_cut(model: Model) -> None:
+    most, long = model.manifest.text.query_tokens, "a" * 600
+    assert model.text.query("a" * (most - 2)).tokens.shape[1] == most
+    with pytest.raises(InputError, match=f"query must have at most {most} tokens, got 602"):
+        model.answer(np.zeros((48, 64, 3), np.uint8), long)
+    assert model.text.query(long, cut=True).tokens.shape[1] == most
+
+
 def test_the_query_changes_the_embedding(model: Model) -> None:
     image = picture(RED)
     assert model.embed_video(image, "one") @ model.embed_video(image, "something else") < 0.9999

@@ -1,7 +1,7 @@
 // Splits texts and joins tokens, for tests/perception/test_tokenizer_in_cpp.py: as the tokenizers package does.
 //
-// tokenize FILE MOST. In, for each case, a line: `e` and the bytes of a text in hex, or `d` and token ids. Out: the ids, or the
-// text in hex.
+// tokenize FILE MOST. In, for each case, a line: `e` or `c` and the bytes of a text in hex, or `d` and token ids. Out: the ids,
+// how many there are before any is cut off, or the text in hex.
 
 #include <cstdio>
 #include <fstream>
@@ -23,12 +23,13 @@ int main(int argc, char** argv) {
     while (std::getline(std::cin, line)) {
         std::istringstream words(line.substr(1));
         try {
-            if (line[0] == 'e') {
+            if (line[0] != 'd') {
                 if (!tokenizer) tokenizer = std::make_unique<vljepa::Tokenizer>(argv[1], data, std::stoi(argv[2]));
                 std::string hex, text;
                 words >> hex;
                 for (std::size_t i = 0; i + 1 < hex.size(); i += 2) text += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
-                for (const std::int64_t id : tokenizer->encode(text)) std::printf("%lld ", static_cast<long long>(id));
+                if (line[0] == 'c') std::printf("%zu", tokenizer->count(text));
+                else for (const std::int64_t id : tokenizer->encode(text)) std::printf("%lld ", static_cast<long long>(id));
             } else {
                 if (!detokenizer) detokenizer = std::make_unique<vljepa::Detokenizer>(argv[1], data);
                 vljepa::TokenIds ids;

@@ -13,6 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, 
 from tests.cpp_programs import program
 from tests.toy_bundle import write_toy_bundle
 from vljepa_edge.bundle import default_bundle
+from vljepa_edge.perception.tokenizer import BundleTokenizer
 
 MOST = 24
 TEXTS = [
@@ -29,6 +30,7 @@ TEXTS = [
         "[CLS] inside [SEP] a text",
         "x" * 150,
         "unaffable" * 9,
+        "a cup " * 40,
     ),
     *(
         "tail  ",
@@ -111,6 +113,11 @@ def test_texts_become_the_same_tokens(name: str, tmp_path: Path) -> None:
     expected = [tokenizer.encode(text).ids[:MOST] for text in texts]
     differing = [(t, f, e) for t, f, e in zip(texts, found, expected, strict=True) if f.split() != list(map(str, e))]
     assert not differing, differing[:3]
+    tokenizer.no_truncation()
+    counts = [len(tokenizer.encode(text).ids) for text in texts]
+    cutting = BundleTokenizer(name, file.read_bytes(), MOST)
+    assert [cutting.count(text) for text in texts] == counts and max(counts) > 2 * MOST
+    assert told(file, [f"c {text.encode().hex()}" for text in texts]) == list(map(str, counts))
 
 
 @pytest.mark.parametrize("name", FILES)

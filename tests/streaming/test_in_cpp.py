@@ -23,6 +23,7 @@ from vljepa_edge import Event, Head, Stream, StreamOptions
 from vljepa_edge.bundle import Bundle, default_bundle
 from vljepa_edge.cli import app
 from vljepa_edge.engines import open_engine
+from vljepa_edge.errors import InputError
 from vljepa_edge.model import Model
 from vljepa_edge.perception.features import encoder_digest
 
@@ -220,6 +221,15 @@ def test_a_query_file_of_another_model_is_refused(toys: dict[str, Path], tmp_pat
         )
         assert done.returncode == 1
         assert reason in done.stdout.decode()
+
+
+def test_a_query_of_too_many_tokens_is_refused_in_the_words_of_python(toys: dict[str, Path]) -> None:
+    text = "cup " * 300
+    with pytest.raises(InputError) as refused:
+        Model(Bundle.open(toys["frames"]), open_engine("openvino")).text.query(text)
+    words = [program("run_stream"), toys["frames"], "uniform", "-1", "0", "0", "0", text]
+    done = subprocess.run(words, input=b"", capture_output=True)
+    assert done.returncode == 1 and str(refused.value) in done.stdout.decode()
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -141,7 +141,7 @@ def look(
         captions = photograph.captions
 
         def ask(query: str, window: WindowEncoder = window) -> NDArray[np.float32]:
-            return window.embed(model.text.query(query))
+            return window.embed(model.text.query(query, cut=True))
 
         seen = ask(default)
         said.append(("caption", model.decode_text(seen), seen, partial(_names_right, captions), number))

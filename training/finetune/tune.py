@@ -107,7 +107,7 @@ def gather(perception: Perception, clips: Clips, texts: Sequence[str]) -> Exampl
     """Clips with what the frozen text graphs make of their queries and of `texts`, the distinct targets."""
     own = perception.manifest.text.default_query
     asked = {query: i for i, query in enumerate(dict.fromkeys([own, *(s.query for s in clips.samples if s.query)]))}
-    queries = [perception.text.query(query) for query in asked]
+    queries = [perception.text.query(query, cut=True) for query in asked]
     longest = max(query.tokens.shape[1] for query in queries)
     tokens = np.zeros((len(queries), 1, longest, queries[0].tokens.shape[2]), np.float32)
     mask = np.zeros((len(queries), 1, longest), np.int64)

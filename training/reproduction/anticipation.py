@@ -71,7 +71,7 @@ def seen_by(model: Model, source: NextActions, report: Report) -> NDArray[np.flo
         for place, frame in enumerate(source.frames(source[own[0]], plan)):
             encoder.push(frame, place / video.fps)
         for row in own:
-            found[row] = encoder.embed(model.text.query(source[row].query))
+            found[row] = encoder.embed(model.text.query(source[row].query, cut=True))
     report("clips", len(rows), len(rows))
     return found
 

@@ -178,7 +178,7 @@ def close_ups(model: Model, painter: Painter, split: str, names: list[str], coun
 
 
 def _answers(model: Model, seen: Sequence[Seen], asked: list[tuple[int, captions.Question]], kind: str) -> float:
-    queries = {text: model.text.query(text) for text in {question.text for _, question in asked}}
+    queries = {text: model.text.query(text, cut=True) for text in {question.text for _, question in asked}}
     z = np.stack([model.vision.predict(seen[i].features, queries[q.text]) for i, q in asked])
     return drawn_figures.judge_answers(asked, z, kind, model.embed_text)
 

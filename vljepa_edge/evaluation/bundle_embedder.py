@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class BundleEmbedder:
         video = model.manifest.video
         self.model, self.views = model, views
         self._plan = FramePlan(video.window, video.width, video.height, video.resize, video.fps)
-        self._asked = lru_cache(_QUERIES)(model.text.query)  # the same questions come again and again
+        self._asked = lru_cache(_QUERIES)(partial(model.text.query, cut=True))  # the same come again and again
 
     @property
     def digest(self) -> str:

@@ -68,14 +68,19 @@ class Text:
         self._together: Together[Call] = Together(self._step, 1, 8) if takes_many else Together(self._step, None, 1)
         self.sets = TextSets(self.embed)
 
-    def query(self, text: str) -> Query:
-        """Embed a query for the predictor; tokens beyond the manifest's `query_tokens` are cut off.
+    def query(self, text: str, *, cut: bool = False) -> Query:
+        """Embed a query for the predictor.
+
+        cut: cut off the tokens beyond the manifest's `query_tokens`, as training on a data set does.
 
         The empty query asks nothing: the predictor sees the video alone, as in pretraining (section 3.2 of the paper).
         Where the manifest's `empty_query` is "tokens", it sees the tokens that the tokenizer adds to every text too.
-        Raises InputError when `text` is not a text, EngineError when its embedding is not finite.
+        Raises InputError when `text` is not a text or, without `cut`, has more tokens than that; EngineError when its
+        embedding is not finite.
         """
-        text = as_text(text, "query")
+        text, most = as_text(text, "query"), self._limits.query_tokens
+        if not cut and (count := self._tokenizers.query.count(text)) > most:
+            raise InputError(f"query must have at most {most} tokens, got {count}")
         ids, mask = pad(self._tokenizers.query.encode([text]))
         tokens = self._query({"input_ids": ids, "attention_mask": mask})["query_tokens"]
         check_finite("query", tokens)

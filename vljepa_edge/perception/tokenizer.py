@@ -31,6 +31,12 @@ class BundleTokenizer:
         with native, _panics_refused(self._file, "can't encode a text"):
             return [list(found.ids[: self._most]) for found in self._tokenizer.encode_batch(list(texts))]
 
+    def count(self, text: str) -> int:
+        """How many tokens a text has, those that `encode` cuts off too."""
+        with native, _panics_refused(self._file, "can't encode a text"):
+            found = self._tokenizer.encode(text)
+            return len(found.ids) + sum(len(more.ids) - sum(more.special_tokens_mask) for more in found.overflowing)
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of token ids, without special tokens."""
         with native, _panics_refused(self._file, "can't decode tokens"):

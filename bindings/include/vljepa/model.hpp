@@ -51,8 +51,9 @@ class Model {
     const Bundle& bundle() const { return bundle_; }
     const Manifest& manifest() const { return bundle_.manifest(); }
 
-    /// A query in words. Throws InputError for a text that is not ASCII, BundleError where the bundle's tokenizer is of a
-    /// kind that is not known here: read_query() is for these.
+    /// A query in words. Throws InputError for a text that is not ASCII or has more tokens than the manifest's
+    /// query_tokens, BundleError where the bundle's tokenizer is of a kind that is not known here: read_query() is for what
+    /// is not ASCII, and for such bundles.
     Query query(const std::string& text) const;
     /// A query as `vljepa query TEXT --out FILE` writes it, for this bundle. Throws InputError.
     Query read_query(const std::string& path) const;

@@ -69,6 +69,11 @@ Query Texts::query(const std::string& text) const {
         const std::string& file = manifest_.text.query_tokenizer;
         query_tokenizer_ = std::make_unique<Tokenizer>(file, bundle_.read(file), manifest_.text.query_tokens);
     });
+    const std::size_t count = query_tokenizer_->count(text);
+    const std::size_t most = static_cast<std::size_t>(manifest_.text.query_tokens);
+    if (count > most) {
+        throw InputError("query must have at most " + std::to_string(most) + " tokens, got " + std::to_string(count));
+    }
     const TokenIds ids = query_tokenizer_->encode(text);
     Outputs outputs{{"query_tokens", {}}};
     run_ids(*query_, ids, outputs);

@@ -195,7 +195,7 @@ void Tokenizer::read_post_processor(const Json* processor) {
     }
 }
 
-TokenIds Tokenizer::encode(const std::string& text) const {
+TokenIds Tokenizer::split(const std::string& text) const {
     for (const char c : text) {
         if (static_cast<unsigned char>(c) >= 0x80) {
             throw InputError("a text must be ASCII for libvljepa to split it into tokens, got \"" + text +
@@ -220,6 +220,15 @@ TokenIds Tokenizer::encode(const std::string& text) const {
         if (found != nullptr) ids.push_back(found->second);
         first = found == nullptr ? text.size() : at + found->first.size();
     }
+    return ids;
+}
+
+std::size_t Tokenizer::count(const std::string& text) const {
+    return split(text).size() + before_.size() + after_.size();
+}
+
+TokenIds Tokenizer::encode(const std::string& text) const {
+    TokenIds ids = split(text);
     const std::size_t around = before_.size() + after_.size();
     if (ids.size() + around > most_) ids.resize(most_ > around ? most_ - around : 0);
     ids.insert(ids.begin(), before_.begin(), before_.end());

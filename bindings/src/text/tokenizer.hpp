@@ -28,6 +28,9 @@ class Tokenizer {
     /// Throws InputError for a text that is not ASCII.
     TokenIds encode(const std::string& text) const;
 
+    /// How many tokens a text has, those that encode() cuts off too. Throws as it does.
+    std::size_t count(const std::string& text) const;
+
   private:
     enum class Kind { word_piece, byte_level };
 
@@ -35,6 +38,7 @@ class Tokenizer {
     void read_pre_tokenizer(const Json* pre_tokenizer);
     void read_model(const Json& model);
     void read_post_processor(const Json* processor);
+    TokenIds split(const std::string& text) const;
     std::string normalized(std::string_view text) const;
     void encode_part(std::string_view text, TokenIds& ids) const;
     void word_piece(std::string_view word, TokenIds& ids) const;
