@@ -91,6 +91,15 @@ def test_a_folder_with_anything_of_the_users_is_left_alone(
     assert tree(tmp_path) == before
 
 
+def test_a_place_that_nothing_can_be_written_at_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "deep" / "my.vljepa", Path("/proc/none/my-bundle")):
+        with pytest.raises(BundleError, match="can't be written: "):
+            check_replaceable(place)
+    check_replaceable(tmp_path / "not" / "there" / "yet")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize("data", [b"a text", b"PK\x03\x04 cut", None])
 def test_a_file_that_is_no_bundle_is_left_alone(data: bytes | None, tmp_path: Path) -> None:
     target = tmp_path / "my.vljepa"

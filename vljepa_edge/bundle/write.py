@@ -15,7 +15,7 @@ from typing import Any
 from vljepa_edge.bundle.manifest import MANIFEST, SCHEMA, parse_manifest
 from vljepa_edge.bundle.store import SUFFIX, Bundle, read_listing
 from vljepa_edge.errors import BundleError
-from vljepa_edge.support.atomic import replacing
+from vljepa_edge.support.atomic import replacing, require_writable
 from vljepa_edge.support.folders import first_other, replacing_folder
 
 CARD = "MODEL_CARD.md"
@@ -62,9 +62,14 @@ def write_bundle(
 def check_replaceable(out: str | os.PathLike[str]) -> Collection[str]:
     """The names of the files that writing a bundle at `out` replaces: none, or those of the bundle that is there.
 
-    Raises BundleError unless nothing is there, an empty folder or file, or a bundle without any other file in it.
+    Raises BundleError unless nothing is there, an empty folder or file, or a bundle without any other file in it, and
+    where nothing can be written beside it.
     """
     target = Path(os.path.realpath(out))
+    try:
+        require_writable(next(folder for folder in target.parents if folder.exists()))
+    except OSError as error:
+        raise BundleError(out, f"can't be written: {error.strerror or error}") from error
     if not target.exists():
         return ()
     try:
