@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import shutil
 from dataclasses import replace
@@ -118,7 +119,7 @@ def test_the_bundle_says_what_the_modules_say(
 
 
 def test_a_checkpoint_of_the_defaults_shape_becomes_the_bundle_that_its_training_writes(tmp_path: Path) -> None:
-    model = small_tiny()
+    model = copy.copy(small_tiny())  # which other tests share
     model.config = replace(model.config, resize="stretch")
     folder = model.save_pretrained(tmp_path / "checkpoint", include_frozen=True)
     (folder / "tokenizers").mkdir()

@@ -305,7 +305,8 @@ if __name__ == "__main__":
     source = Listed("all", (Sample(str(i), f"{sys.argv[1]}/{i}.mp4", "video") for i in range(6)))
     plan = FramePlan(count=2, width=16, height=16)
     found = batches([(source, 1.0)], plan, Collate(None, words), seed=0, stage="one", batch=4, first=0, last=10**6)
-    next(found)
+    for _ in range(8):
+        next(found)  # of both workers, which then are past their start
     children = [int(line.split()[0]) for line in os.popen("ps -eo pid,pgid,comm") if str(os.getpgrp()) in line.split()]
     told = []
     signal.signal(signal.SIGTERM, lambda *_: told.append(None))
