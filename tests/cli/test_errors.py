@@ -89,11 +89,10 @@ def test_a_file_without_permission(vljepa: Vljepa, tmp_path: Path) -> None:
     assert "ermission" in run.err
 
 
-def test_a_folder_that_can_not_be_written_is_a_failure(vljepa: Vljepa, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_there_is_told_before_anything_is_done(vljepa: Vljepa, tmp_path: Path) -> None:
     run = vljepa("embed", "--text", "a red ball", "--out", tmp_path / "none" / "x.npy")
-    assert run.status == 1
-    assert run.err.startswith("error: ")
-    assert len(run.err.splitlines()) == 1
+    assert run.status == 2
+    assert run.err == f"error: --out: {tmp_path / 'none'} is no folder; make it first\n"
 
 
 def test_a_bug_is_one_line_too_and_debug_shows_the_traceback(vljepa: Vljepa, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,6 +71,7 @@ class Source(Iterator[Frame]):
         self._stop = stop
         self._reads = reads
         self._closed = False
+        self._failed = False
         self._warned = False
         self._pid = os.getpid()
         self._finalizer = when_dropped(self, partial(stop, True))
@@ -79,9 +80,13 @@ class Source(Iterator[Frame]):
         return self
 
     def __next__(self) -> Frame:
-        frame = None if self._closed else next(self._frames, None)
+        try:
+            frame = None if self._closed else next(self._frames, None)
+        except VideoError:
+            self._failed = True
+            raise
         if frame is None:
-            empty = self.stats.frames_yielded == 0 and not self._closed
+            empty = self.stats.frames_yielded == 0 and not self._closed and not self._failed
             self.close()
             if empty:
                 raise VideoError(self.name, self._why_empty())
