@@ -29,7 +29,7 @@ class Seer:
 
     def __init__(self) -> None:
         self.manifest = SimpleNamespace(text=SimpleNamespace(default_query="What is happening?"))
-        self.text = SimpleNamespace(query=lambda text, cut: text)
+        self.text = SimpleNamespace(query=lambda text, cut=False: text)
         self.vision = SimpleNamespace(predict=lambda features, query: vector(features).numpy())
 
     def embed_text(self, texts: list[str]) -> np.ndarray:

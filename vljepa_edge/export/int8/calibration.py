@@ -111,7 +111,7 @@ def record(
     """
     engine = _RecordingEngine(open_engine("openvino", precision="f32"), most)
     model = Model(bundle, engine)
-    asked = [model.text.query(query) for query in queries]
+    asked = [model.text.query(query, cut=True) for query in queries]
     model.embed_text(texts)
     for i, clip in enumerate(told(clips, "recording inputs", on_step)):
         for embedding in embed_clip(model.vision, clip, turn(asked, i)):

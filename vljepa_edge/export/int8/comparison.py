@@ -57,7 +57,7 @@ def embeddings_of(model: Model, data: Calibration, file: str) -> Beyond:
     roles = [role for role, graph in model.manifest.x_encoders.items() if graph.file == file]
     if not roles:
         return lambda graph: []
-    queries = [model.text.query(query) for query in data.queries]
+    queries = [model.text.query(query, cut=True) for query in data.queries]
     clips = data.held_out[:: max(1, len(data.held_out) // _CLIPS)]
 
     def embed(graph: Graph) -> list[Arrays]:

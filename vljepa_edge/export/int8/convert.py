@@ -158,7 +158,7 @@ def _agreement(candidate: Bundle, data: Calibration) -> dict[str, Fidelity]:
 
 def _embed(model: Model, data: Calibration) -> Arrays:
     """Embeddings of the held-out clips under every query, and of the texts, as a user gets them."""
-    queries = [model.text.query(query) for query in data.queries]
+    queries = [model.text.query(query, cut=True) for query in data.queries]
     return {
         "video": np.concatenate([embed_clip(model.vision, clip, queries) for clip in data.held_out]),
         "text": model.embed_text(data.texts),
