@@ -57,9 +57,6 @@ class Workplace:
     def make(self, arm: Arm, seed: int, report: Report) -> dict[str, Any]:
         """An arm's result, made now unless it is there; where another process makes it, when that has ended.
         Raises what the arm raises, and as `read` does."""
-        found = self.read(arm, seed)
-        if found is not None:
-            return found
         folder = self.folder(arm, seed)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, lambda: report(f"{arm.name}, seed {seed}: another process makes it", 0, 1)):
