@@ -91,13 +91,13 @@ class Background:
             if silent < self._gap:
                 return self._gap - silent
             self._expects_frames = False
-            session.tally.add("stalls")
             decided_at = analysis.last + silent
             try:
                 analysis.end_all(analysis.last, decided_at, output)
             except BaseException as error:
                 session.listeners.keep("a live stream failed at a stall", error, output)
             session.emitter.emit_stall(analysis.last, decided_at, output)
+            session.tally.add("stalls")  # a stall that is counted can be polled
         session.listeners.deliver(output, caught=BaseException)
         return self._gap
 

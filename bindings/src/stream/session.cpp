@@ -190,7 +190,6 @@ double Stream::Impl::report_silence() {
         const double silent = seconds_since(arrived_);
         if (silent < gap) return gap - silent;
         expects_frames_ = false;
-        tally.add(&StreamStats::stalls);
         const double last = *analysis_.last();
         try {
             analysis_.end_all(last, last + silent, told);
@@ -198,6 +197,7 @@ double Stream::Impl::report_silence() {
             told.error = teller.keep("a live stream failed at a stall");
         }
         emitter.emit_stall(last, last + silent, told);
+        tally.add(&StreamStats::stalls);  // a stall that is counted can be polled
     }
     teller.deliver(told);
     return gap;
