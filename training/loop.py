@@ -191,7 +191,7 @@ class _Run:
         if self.step == stage.steps:
             if average is not None:
                 load_weights(wrapped, average.weights)
-            observer.say(self._ended(stage, observer, len(loaded.corrupt), guard.refused))
+            observer.say(self._ended(stage, observer, loaded, guard.refused))
             self.stage, self.step = self.stage + 1, 0
         return wrapped
 
@@ -395,12 +395,13 @@ class _Run:
                 texts += each.texts
         return torch.cat(made), texts
 
-    def _ended(self, stage: Stage, observer: Observer, corrupt: int, refused: int) -> str:
+    def _ended(self, stage: Stage, observer: Observer, loaded: Batches, refused: int) -> str:
         wait = 100 * observer.waited / max(observer.seconds, 1e-9)
         rate = observer.samples / max(observer.seconds, 1e-9)
         text = f"{stage.name}: {stage.steps} steps, {rate:.3g} samples/s, waiting for data {wait:.1f} % of the time"
         text += f", {refused} steps refused since they were not finite" * bool(refused)
-        text += f", {corrupt} samples that could not be read" * bool(corrupt)
+        text += f", {len(loaded.corrupt)} samples that could not be read" * bool(loaded.corrupt)
+        text += f", {loaded.cut} samples with a text that was cut off" * bool(loaded.cut)
         return text + "".join(f", {name} {value}" for name, value in self.figures.items())
 
     def _done(self) -> int:

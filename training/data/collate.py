@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 from torch import Tensor
 
 from vljepa_edge.errors import InputError
@@ -18,7 +18,8 @@ MAX_TOKENS = 512  # of a query and of a target (section 3 of the paper)
 
 
 class Row(NamedTuple):
-    """The texts of a sample as numbers: token ids, and the keys of the target and of other right texts."""
+    """The texts of a sample as numbers: token ids, and the keys of the target and of other right texts. cut: what of
+    the query or the target is left out, in words; empty where nothing is."""
 
     name: str
     query: list[int]
@@ -27,6 +28,7 @@ class Row(NamedTuple):
     also: list[int]
     negatives: list[list[int]]
     text: str = ""
+    cut: str = ""
 
 
 class Collate:
@@ -67,20 +69,22 @@ class Collate:
         if self._query is None and any(queries):
             raise InputError(f"the data has queries ({next(filter(None, queries))!r}), and the model takes none")
         wrong = [sample.negatives[: self._negatives] for sample in samples]
-        asked = iter(_encoded(self._query, [query for query in queries if query]))
+        some = iter(_encoded(self._query, [query for query in queries if query]))
+        asked = [next(some) if query else Encoding() for query in queries]
         targets = _encoded(self._target, [self._prompt + sample.target for sample in samples])
         negatives = iter(_encoded(self._target, [self._prompt + text for texts in wrong for text in texts]))
         return [
             Row(
                 name=sample.key,
-                query=next(asked) if sample.query else [],
-                target=target,
+                query=query.ids,
+                target=target.ids,
                 key=key_of_text(sample.target if sample.text_key is None else sample.text_key),
                 also=[key_of_text(text) for text in sample.also],
-                negatives=[next(negatives) for _ in texts],
+                negatives=[next(negatives).ids for _ in texts],
                 text=sample.target,
+                cut=_cut("query", query) or _cut("target", target),
             )
-            for sample, target, texts in zip(samples, targets, wrong, strict=True)
+            for sample, query, target, texts in zip(samples, asked, targets, wrong, strict=True)
         ]
 
     def __call__(self, samples: Sequence[Sample], video: Tensor) -> Batch:
@@ -121,8 +125,13 @@ def cutting(tokenizer: Tokenizer, most: int) -> Tokenizer:
     return copy
 
 
-def _encoded(tokenizer: Tokenizer | None, texts: list[str]) -> list[list[int]]:
-    return [] if tokenizer is None else [found.ids for found in tokenizer.encode_batch(texts)]
+def _encoded(tokenizer: Tokenizer | None, texts: list[str]) -> list[Encoding]:
+    return [] if tokenizer is None else list(tokenizer.encode_batch(texts))
+
+
+def _cut(what: str, text: Encoding) -> str:
+    """What a tokenizer that cuts left out of a text, in words."""
+    return f"its {what} is cut off after {len(text.ids)} tokens, the most that are read" if text.overflowing else ""
 
 
 def padded(texts: Sequence[Sequence[int]]) -> Tokens:

@@ -79,7 +79,7 @@ class Batches(Iterator[Batch]):
     """Batches until there are no more. Close it, or use it in a `with`: that ends its workers.
 
     waited: seconds for which batches were waited for. corrupt: samples that can't be read, each once. Iterating raises
-    DataError when they are too many.
+    DataError when they are too many. cut: how many samples had a text of which the model reads the beginning alone.
     """
 
     def __init__(self, chunks: Dataset[Chunk], rows: int, workers: int, pin: bool, max_corrupt: float) -> None:
@@ -87,7 +87,7 @@ class Batches(Iterator[Batch]):
         self.waited = 0.0
         self.corrupt: list[Corrupt] = []
         self._known: set[tuple[str, str]] = set()
-        self._taken = self._met = 0
+        self._taken = self._met = self.cut = 0
         self._rows, self._pin, self._max_corrupt = rows, pin, max_corrupt
         self._loader: DataLoader[Chunk] | None = DataLoader(
             chunks,
@@ -158,7 +158,7 @@ class Batches(Iterator[Batch]):
         return batch_of(rows, video.get(PIXELS, video))
 
     def _count(self, chunk: Chunk | None) -> Chunk | None:
-        """The chunk, with its corrupt samples counted."""
+        """The chunk, with its corrupt samples counted, and those whose texts were cut off."""
         if chunk is None:
             return None
         for corrupt in chunk.corrupt:
@@ -166,6 +166,10 @@ class Batches(Iterator[Batch]):
                 self._known.add((corrupt.source, corrupt.key))
                 self.corrupt.append(corrupt)
                 _log.warning("%s: sample %s is left out: %s", *corrupt)
+        for row in chunk.rows:
+            if row.cut and not self.cut:
+                _log.warning("sample %s: %s; others like it are counted", row.name, row.cut)
+            self.cut += bool(row.cut)
         if chunk.error is not None:
             raise chunk.error
         self._taken += len(chunk.rows)

@@ -22,7 +22,7 @@ pytest.importorskip("paho")
 
 from tests.media import write_video
 from tests.serve.cameras import Switched, camera, timed, until
-from tests.serve.mqtt.mosquitto import PROGRAM, Mosquitto, Subscriber
+from tests.serve.mqtt.mosquitto import Mosquitto, Subscriber
 from vljepa_edge.errors import BrokerError
 from vljepa_edge.model import Model
 from vljepa_edge.serve.describe import health
@@ -34,7 +34,6 @@ from vljepa_edge.streaming.options import StreamOptions
 
 pytestmark = pytest.mark.alone
 
-needs_mosquitto = pytest.mark.skipif(PROGRAM is None, reason="there is no mosquitto here; apt-get install mosquitto")
 OPTIONS = StreamOptions(policy="uniform:period=0.5")  # many events
 EVENTS, STATE, SERVER = "test/robot/door/events", "test/robot/door/state", "test/robot/status"
 PASSWORD = "a-word-of-the-broker"
@@ -97,7 +96,6 @@ def fresh(broker: Mosquitto) -> dict[str, str]:
     return late.kept()
 
 
-@needs_mosquitto
 def test_events_are_those_of_the_hub_and_the_server_says_when_it_comes_and_goes(
     hub: Hub, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
@@ -122,7 +120,6 @@ def test_events_are_those_of_the_hub_and_the_server_says_when_it_comes_and_goes(
     assert [topic for topic in kept if topic.startswith("homeassistant/sensor/vljepa-test_robot-")]
 
 
-@needs_mosquitto
 def test_a_broker_that_is_killed_and_comes_back_gets_every_event_and_the_newest_state(
     hub: Hub, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
@@ -149,7 +146,6 @@ def test_a_broker_that_is_killed_and_comes_back_gets_every_event_and_the_newest_
     assert list(dict.fromkeys(numbers)) == told, "in order; some of them twice"
 
 
-@needs_mosquitto
 def test_after_it_came_back_the_state_is_of_now(hub: Hub, broker: Mosquitto, subscriber: Subscriber) -> None:
     publisher = publish(hub, broker.url())
     switched = Switched()
@@ -173,7 +169,6 @@ def test_after_it_came_back_the_state_is_of_now(hub: Hub, broker: Mosquitto, sub
     assert publisher.lost == 0
 
 
-@needs_mosquitto
 def test_events_that_make_way_while_the_broker_is_away_are_counted(model: Model, broker: Mosquitto) -> None:
     hub = Hub(model, Limits(events=20))
     subscriber = Subscriber(broker)
@@ -193,7 +188,6 @@ def test_events_that_make_way_while_the_broker_is_away_are_counted(model: Model,
     subscriber.close()
 
 
-@needs_mosquitto
 def test_a_label_that_becomes_surer_is_updated_between_its_beginning_and_its_end(
     hub: Hub, broker: Mosquitto, subscriber: Subscriber, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +207,6 @@ def test_a_label_that_becomes_surer_is_updated_between_its_beginning_and_its_end
         assert len({one["text"] for one in mine}) == 1
 
 
-@needs_mosquitto
 def test_streams_and_labels_come_and_go_and_so_do_their_sensors(
     hub: Hub, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
@@ -239,7 +232,6 @@ def test_streams_and_labels_come_and_go_and_so_do_their_sensors(
     assert sensors(fresh(broker)) == [("door", "label-cup"), ("door", "text")], "they are there again with the server"
 
 
-@needs_mosquitto
 def test_what_a_server_that_was_killed_left_is_taken_back_where_its_stream_is_no_more(
     hub: Hub, broker: Mosquitto, subscriber: Subscriber
 ) -> None:
@@ -259,7 +251,6 @@ def test_what_a_server_that_was_killed_left_is_taken_back_where_its_stream_is_no
     assert "" not in subscriber.of(next(topic for topic in stale if topic.endswith("/hall-text/config")))
 
 
-@needs_mosquitto
 def test_a_wrong_password_is_said_and_a_right_one_gets_in(hub: Hub, tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path, PASSWORD)
     broker.start()
@@ -343,7 +334,6 @@ def test_what_is_no_broker_is_said(hub: Hub) -> None:
         found.close()
 
 
-@needs_mosquitto
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="there is no openssl here to make a certificate")
 def test_over_tls_a_broker_must_be_the_one_that_it_says(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -370,7 +360,6 @@ def test_over_tls_a_broker_must_be_the_one_that_it_says(
     broker.kill()
 
 
-@needs_mosquitto
 def test_a_server_that_is_killed_leaves_its_last_will_and_tells_no_password(toy: Path, tmp_path: Path) -> None:
     broker = Mosquitto(tmp_path, PASSWORD)
     broker.start()

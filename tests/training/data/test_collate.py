@@ -60,6 +60,15 @@ def test_long_texts_are_cut_off_with_their_special_tokens_kept(words: Tokenizer)
     assert len(words.encode("a dog runs " * 100).ids) == 302  # the caller's tokenizer cuts nothing off
 
 
+def test_what_is_cut_off_is_said(words: Tokenizer) -> None:
+    samples = with_keys(("a dog", "what is it"), ("a dog runs", "what"), ("a dog", ""), ("a", "what is a dog"))
+    rows = Collate(words, words, query_tokens=5, target_tokens=4).rows(samples)
+    assert [row.cut for row in rows] == [
+        "", "its target is cut off after 4 tokens, the most that are read",
+        "", "its query is cut off after 5 tokens, the most that are read",
+    ]  # fmt: skip
+
+
 def test_without_queries_there_is_no_query(words: Tokenizer) -> None:
     samples = with_keys(("a dog", ""), ("a cat", ""))
     assert Collate(words, words)(samples, pixels(2)).query is None

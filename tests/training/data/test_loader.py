@@ -160,6 +160,23 @@ def test_corrupt_samples_are_counted_logged_and_replaced(
         assert name == str(reference.sample) or reference.sample in (7, 20)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+def test_texts_that_are_cut_off_are_counted_and_the_first_is_said(
+    folder: Path, collate: Collate, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = ["video 1", "video " * 9, "video 3", "video " * 8]  # with two special tokens 8 are read
+    source = Listed("long", (Sample(str(i), str(folder / f"{i}.mp4"), text) for i, text in enumerate(texts, 1)))
+    words = tokenizer(["video"])
+    with in_order(source, PLAN, Collate(words, words, target_tokens=8), batch=3, workers=workers) as found:
+        assert len([*found]) == 2
+    assert found.cut == 2
+    assert [record.getMessage() for record in caplog.records] == [
+        "sample 2: its target is cut off after 8 tokens, the most that are read; others like it are counted"
+    ]
+    with in_order(source, PLAN, collate, batch=3, workers=0) as all_read:
+        assert len([*all_read]) == 2 and all_read.cut == 0
+
+
 def test_too_many_corrupt_samples_end_the_run(source: Listed, collate: Collate) -> None:
     with pytest.raises(DataError, match=r"all, sample (7|20): 2 samples can't be read, more than 1; the last: "):
         list(read(source, collate, last=20, max_corrupt=1))
