@@ -56,8 +56,9 @@ class Rows:
         self._file = file
         pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         reader = pa.ipc.open_file(pa.py_buffer(pages))
-        self._batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
-        self._count: int = sum(batch.num_rows for batch in self._batches)
+        batches = [reader.get_batch(number) for number in range(reader.num_record_batches)]
+        self._batches = [dict(zip(_SCHEMA.names, batch.columns, strict=True)) for batch in batches]
+        self._count: int = sum(batch.num_rows for batch in batches)
 
     def __len__(self) -> int:
         return self._count
@@ -65,15 +66,15 @@ class Rows:
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < self._count:
             raise IndexError(f"no sample {index} in {self._count}")
-        batch = self._batches[index // _BATCH]
-        row = {name: batch.column(name)[index % _BATCH].as_py() for name in _SCHEMA.names}
+        at = index % _BATCH
+        row = {name: column[at].as_py() for name, column in self._batches[index // _BATCH].items()}
         return Sample(**{**row, "also": tuple(row["also"]), "negatives": tuple(row["negatives"])})
 
     def text_key(self, index: int) -> str:
         """The key of a sample's target, without the rest of the sample."""
         batch, row = self._batches[index // _BATCH], index % _BATCH
-        key = batch.column("text_key")[row].as_py()
-        return str(batch.column("target")[row].as_py() if key is None else key)
+        key = batch["text_key"][row].as_py()
+        return str(batch["target"][row].as_py() if key is None else key)
 
     def __reduce__(self) -> tuple[Any, ...]:
         self._file.seek(0)

@@ -43,9 +43,10 @@ class Facts:
     def absent(self, name: str) -> bool:
         """Whether a concept is surely not shown: no caption has a word for it, for a kind of it, for something more
         general, or for what it likely comes with."""
-        if name in self.open or any(up in self.said for up in lexicon().concepts[name].above):
+        known = lexicon()
+        if name in self.open or not self.said.isdisjoint(known.concepts[name].above):
             return False
-        return "person" not in lexicon().general(name) or len(self.captions) >= _FOR_PERSONS
+        return len(self.captions) >= _FOR_PERSONS or "person" not in known.general(name)
 
 
 @lru_cache(maxsize=1024)
