@@ -44,7 +44,7 @@ class FeatureCache:
 
     def reload(self) -> None:
         """Sees what other processes have written since. Raises DataError for a damaged file."""
-        self._files = sorted(self.folder.glob(f"*{_SUFFIX}"))
+        self._files = sorted(self.folder.glob(f"[!.]*{_SUFFIX}"))  # what is being written has a dot in front
         self._opened: dict[int, Any] = {}
         keys, files, rows = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0, np.int64)]
         for number in range(len(self._files)):

@@ -15,6 +15,7 @@ from torch import Tensor
 from tests.media import cut, flat, write_video
 from tests.training.tiny_bert import tokenizer
 from vljepa_edge.errors import DataError, InputError, VideoError
+from vljepa_edge.support.atomic import replacing
 from vljepa_edge.training.batch import Batch
 from vljepa_edge.training.data import fill as module
 from vljepa_edge.training.data.augment import Augmentations
@@ -129,6 +130,13 @@ def test_filling_goes_on_where_it_was_stopped(source: Listed, tmp_path: Path, mo
     cache = filled(tmp_path / "cache", source, encode)
     assert encode.clips == COUNT - 1 - 5
     assert len(list(cache.folder.iterdir())) == 3
+
+
+def test_what_another_process_writes_just_now_is_no_part_of_it_yet(source: Listed, tmp_path: Path) -> None:
+    cache = filled(tmp_path / "cache", source, Encoder())
+    with replacing(cache.folder / "0123456789abcdef.safetensors") as part:
+        part.write_bytes(b"half of it")  # all that a killed process leaves
+        assert len(FeatureCache(tmp_path / "cache", "one", PLAN)) == COUNT - 1
 
 
 def test_ranks_fill_a_part_each(source: Listed, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def kind_of(path: Path) -> str:
     if path.is_dir():
         if (path / INFO).is_file():
             return "lerobot"
-        if next(path.glob("*.tar"), None) is not None:
+        if next(path.glob("[!.]*.tar"), None) is not None:
             return "shards"
         parquet = next(path.rglob("*.parquet"), None)
         return "action100m" if parquet is not None and has_schema(parquet) else "folder"

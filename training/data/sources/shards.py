@@ -92,7 +92,7 @@ def open_member(sample: Packed) -> BinaryIO:
 def read_shards(path: str | Path) -> Shards:
     """The samples of a tar, or of all in a folder, in the order of their names."""
     path = Path(path)
-    archives = sorted(path.rglob("*.tar")) if path.is_dir() else [path]
+    archives = sorted(path.rglob("[!.]*.tar")) if path.is_dir() else [path]  # with a dot in front: half a download
     return Shards(str(path), archives)
 
 
