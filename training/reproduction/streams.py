@@ -31,7 +31,8 @@ def streams_name() -> str:
 
 
 def frozen_streams(shared: Path, say: Callable[[str], None]) -> dict[str, Tensor]:
-    """The X-encoder's weights by name. The first call draws clips and trains the motion stem, for some minutes.
+    """The X-encoder's weights by name. The first call draws and encodes clips and trains the motion stem, which
+    takes half an hour of two cores or more.
 
     Raises AssetError when a package can't be had, and InputError as the making of the default does.
     """

@@ -47,7 +47,8 @@ class Mosquitto:
         return f"mqtt://{user}127.0.0.1:{self.port}/{prefix}"
 
     def start(self) -> None:
-        self._process = subprocess.Popen([str(PROGRAM), "-c", self._config], stderr=subprocess.DEVNULL)
+        assert PROGRAM is not None
+        self._process = subprocess.Popen([PROGRAM, "-c", self._config], stderr=subprocess.DEVNULL)
         until(self._is_there)
 
     def kill(self) -> None:
