@@ -1,10 +1,10 @@
 """What the ablations of 4.8 are measured by, from features: classification, retrieval and questions with candidates.
 
-    classification  top-1: 11 motions and 32 objects of drawn clips, of objects that nothing was trained on; the tasks
+    classification  top-1: 11 motions and 32 objects of drawn clips, of cut-outs that nothing was trained on; the tasks
                     of robot clips that nothing was trained on, by their instructions
     retrieval       text to photograph, R@1: COCO val and Flickr8k dev, every caption asks
     vqa             the right answer ahead of the wrong ones: questions about COCO val, Flickr8k dev and drawn clips
-                    of held-out objects
+                    of held-out cut-outs
 
 Each is the plain mean of its sets, in per cent. A tie is wrong.
 """

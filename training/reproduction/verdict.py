@@ -36,6 +36,11 @@ class Contrast:
     worse: str
     figures: tuple[str, ...]
 
+    def of(self) -> str:
+        """Its figures in words."""
+        *rest, last = self.figures
+        return f"the mean of {', '.join(rest)} and {last}" if rest else last
+
     def differences(self, results: Results) -> dict[int, float]:
         """By seed, of the seeds that both arms have."""
         better, worse = results.get(self.better, {}), results.get(self.worse, {})
@@ -48,7 +53,7 @@ class Contrast:
     def verdict(self, results: Results) -> Verdict:
         """Of this contrast alone: OPEN while it lacks one of SEEDS."""
         found = np.array(list(self.differences(results).values()))
-        named = f"{self.better} - {self.worse}, {' and '.join(self.figures)}"
+        named = f"{self.better} - {self.worse}, {self.of()}"
         if len(found) < len(SEEDS):
             return Verdict(OPEN, (f"{named}: {len(found)} seeds that both arms have, {len(SEEDS)} are needed",))
         effect, spread = float(found.mean()), float(np.ptp(found))
