@@ -98,6 +98,29 @@ def test_a_model_that_says_the_same_of_everything_is_seen_beside_its_cider() -> 
     assert collapsed["CIDEr"] > 100 and collapsed["different texts"] == 25.0
 
 
+@pytest.mark.parametrize(
+    "task",
+    [
+        items.Classification(LABELS[:1], tuple(Labelled(clip, 0) for clip in CLIPS)),
+        items.Retrieval((Described(CLIPS[0], (TEXTS[0],)),)),
+        items.Retrieval(tuple(Described(clip, (TEXTS[0],)) for clip in CLIPS)),
+    ],
+)
+def test_what_nobody_can_get_wrong_is_an_error(task: items.Task) -> None:
+    with pytest.raises(InputError, match=r"must have (two classes or more, got 1|a text that one)"):
+        measure(task, Same())
+
+
+def test_of_five_classes_all_are_among_the_five_nearest() -> None:
+    task = items.Anticipation(LABELS[:5], tuple(Labelled(clip, n) for n, clip in enumerate(CLIPS[:5])))
+    assert measure(task, Same()) == {"top-1": 0.0} and measure(task, KNOWS) == {"top-1": 100.0}
+
+
+def test_yes_and_no_have_an_f1_however_they_are_written() -> None:
+    asked = tuple(Question(clip, f"Is there {n}?", ("Yes", "No"), n % 2) for n, clip in enumerate(CLIPS))
+    assert measure(items.Questions(asked), Same())["F1"] == 0.0
+
+
 def test_nothing_to_measure_is_an_error() -> None:
     with pytest.raises(InputError, match="must have items"):
         measure(items.Triplets(()), KNOWS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,11 @@ from tests.evaluation.made_up import WRITERS, write_csv
 from tests.evaluation.shown import show
 from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.adapters import BENCHMARKS
-from vljepa_edge.evaluation.items import Labelled, Media
+from vljepa_edge.evaluation.embedder import Array, Look
+from vljepa_edge.evaluation.items import Classification, Labelled, Media
 from vljepa_edge.evaluation.layout import Layout, stem_of
 from vljepa_edge.evaluation.run import select
-from vljepa_edge.evaluation.selection import drawn, there
+from vljepa_edge.evaluation.selection import first, shuffled, there
 from vljepa_edge.evaluation.tables import json_lines, json_of, number_of
 
 
@@ -42,11 +44,67 @@ def test_a_lower_limit_takes_a_part_of_a_higher_one(tmp_path: Path) -> None:
     show([Media(tmp_path / f"{n}.mp4") for n in range(5)], tmp_path / "made")
     task, missing = there(BENCHMARKS["classification"].task(table(tmp_path, 50)))
     assert missing == 0
-    few, more = (drawn(task, limit).items for limit in (7, 20))
-    assert len(few) == 7 and set(few) < set(more) and few == drawn(task, 7).items
-    assert len(drawn(task, None).items) == 50
+    few, more = (first(shuffled(task), limit).items for limit in (7, 20))
+    assert len(few) == 7 and set(few) < set(more) and few == first(shuffled(task), 7).items
+    assert len(first(shuffled(task), None).items) == 50
     files = [item.seen()[0].path for item in more]
     assert len({*files}) == sum(here != before for here, before in zip(files, [None, *files], strict=False)), "by file"
+
+
+class Counting(Same):
+    """Counts the looks that it is asked for."""
+
+    digest = "counting"
+    looks = 0
+
+    def embed_media(self, looks: Sequence[Look]) -> Array:
+        self.looks += len(looks)
+        return super().embed_media(looks)
+
+
+def test_one_video_more_is_the_only_one_that_is_embedded(tmp_path: Path) -> None:
+    """Whoever fills a folder bit by bit loses nothing, and a limit draws the same ones."""
+    own, shown = tmp_path / "own.csv", [Media(tmp_path / f"{n}.mp4") for n in range(100)]
+    write_csv(own, [["path", "label"], *([f"{n}.mp4", f"label {n % 3}"] for n in range(100))])
+    show(shown[:99], tmp_path / "made")
+    embedder = Counting()
+    select(BENCHMARKS["classification"], own).measure(embedder)
+    few = select(BENCHMARKS["classification"], own, limit=20).task.items
+    show(shown[99:], tmp_path / "made")
+    select(BENCHMARKS["classification"], own).measure(embedder)
+    assert embedder.looks == 99 + 1
+    assert len({*few} - {*select(BENCHMARKS["classification"], own, limit=20).task.items}) <= 1
+    shown[0].path.unlink()
+    select(BENCHMARKS["classification"], own).measure(embedder)
+    assert embedder.looks == 99 + 1
+
+
+def test_labels_that_differ_in_case_and_blanks_alone_are_one_class(tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    labels = ["Make the dough", "make  the dough", " make the dough", "eat it"]
+    write_csv(own, [["path", "label"], *([f"{n}.mp4", label] for n, label in enumerate(labels))])
+    task = BENCHMARKS["classification"].task(own)
+    assert isinstance(task, Classification)
+    assert task.labels == (("Make the dough",), ("eat it",)) and [item.label for item in task.items] == [0, 0, 0, 1]
+
+
+def test_a_table_without_rows_is_said_to_have_none(tmp_path: Path) -> None:
+    write_csv(tmp_path / "own.csv", [["path", "label"]])
+    with pytest.raises(DataError, match=r"must have items to evaluate, got none"):
+        select(BENCHMARKS["classification"], tmp_path / "own.csv")
+
+
+def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path) -> None:
+    write_csv(tmp_path / "own.csv", [["path", "label"], ["0.mp4", "a"], ["x" * 5000 + ".mp4", "b"]])
+    show([Media(tmp_path / "0.mp4")], tmp_path / "made")
+    assert select(BENCHMARKS["classification"], tmp_path / "own.csv").missing == 1
+
+
+def test_links_that_lead_in_circles_are_followed_once(tmp_path: Path) -> None:
+    for name in "abc":
+        (tmp_path / name).symlink_to(tmp_path)
+    show([Media(tmp_path / "deep/0.mp4")], tmp_path / "made")
+    assert Layout(tmp_path, "").media("0").path.samefile(tmp_path / "deep/0.mp4")
 
 
 def test_a_query_is_passed_on_but_never_to_questions(tmp_path: Path) -> None:

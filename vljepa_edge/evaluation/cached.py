@@ -18,13 +18,14 @@ from vljepa_edge.evaluation.kept import find, keep, store
 Report: TypeAlias = Callable[[str, int, int], object]
 """Called with what is embedded, how many are done and how many there are."""
 T = TypeVar("T")
-_LOOKS, _TEXTS = 64, 1024  # of one kept array
+_LOOKS, _TEXTS = 64, 1024  # that are asked for at once
 
 
 class Cached:
-    """Another embedder, asked for 64 clips or 1,024 texts at a time. Each such part is kept under the embedder's digest
-    and the places, sizes and times of the files: a file that changes is embedded again, and one that could not be read
-    is tried again. unread: what could not be read, so far."""
+    """Another embedder, asked for 64 clips or 1,024 texts at a time. What is made of a clip is kept by itself, under
+    the embedder's digest and the place, size and time of its file: a file that changes is embedded again, one more or
+    less changes nothing for the others, and one that could not be read is tried again. Texts are kept by the part.
+    unread: what could not be read, so far."""
 
     def __init__(self, embedder: Embedder, report: Report = lambda what, done, total: None) -> None:
         self._embedder = embedder
@@ -37,16 +38,18 @@ class Cached:
 
     def embed_media(self, looks: Sequence[Look]) -> Array:
         def part(own: Sequence[Look]) -> Array:
-            made_of = (self.digest, "media", [_named(look) for look in own])
-            rows: Array | None = find(made_of)
-            if rows is None:
-                store(made_of, rows := self._embedder.embed_media(own))
-            elif len(lacking := _unread(rows)):
-                rows[lacking] = self._embedder.embed_media([own[row] for row in lacking])
-                if len(_unread(rows)) < len(lacking):
-                    store(made_of, rows)
-            self.unread |= {own[row].seen for row in _unread(rows)}
-            return rows
+            made_of = [(self.digest, "look", _named(look)) for look in own]
+            kept = [find(one) for one in made_of]
+            lacking = [row for row, one in enumerate(kept) if one is None]
+            if lacking:
+                made = self._embedder.embed_media([own[row] for row in lacking])
+                for row, embedding in zip(lacking, made, strict=True):
+                    kept[row] = embedding
+                    if np.isfinite(embedding).all():
+                        store(made_of[row], embedding)
+                    else:
+                        self.unread.add(own[row].seen)
+            return np.stack([embedding for embedding in kept if embedding is not None])
 
         return self._parts("videos and images", looks, _LOOKS, part)
 
@@ -75,11 +78,6 @@ class Cached:
             found.append(part(asked[begin : begin + size]))
         self._report(what, len(asked), len(asked))
         return found
-
-
-def _unread(rows: Array) -> list[int]:
-    found: list[int] = np.flatnonzero(~np.isfinite(rows).all(1)).tolist()
-    return found
 
 
 def _bytes_of(texts: list[str]) -> NDArray[np.uint8]:

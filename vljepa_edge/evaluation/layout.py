@@ -52,7 +52,13 @@ class Layout:
         """Of a video and a photo of one stem the video: players and downloaders leave previews beside videos."""
         photos: dict[str, Path] = {}
         others: dict[str, Path] = {}
+        seen: set[str] = set()
         for folder, folders, files in os.walk(self.data, followlinks=True):
+            real = os.path.realpath(folder)
+            if real in seen:  # a link to where the walk has been
+                folders.clear()
+                continue
+            seen.add(real)
             folders.sort()
             for name in sorted(files):
                 found = photos if name.lower().endswith(PHOTOS) else others

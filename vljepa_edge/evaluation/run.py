@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vljepa_edge.errors import LayoutError
+from vljepa_edge.errors import DataError, LayoutError
 from vljepa_edge.evaluation.benchmark import Benchmark
 from vljepa_edge.evaluation.cached import Cached, Report
 from vljepa_edge.evaluation.embedder import Embedder
 from vljepa_edge.evaluation.items import Questions, Task, Triplets
 from vljepa_edge.evaluation.measure import measure
-from vljepa_edge.evaluation.selection import drawn, there
+from vljepa_edge.evaluation.selection import first, shuffled, there
 
 
 @dataclass(frozen=True)
@@ -57,18 +57,21 @@ class Selection:
 def select(benchmark: Benchmark, data: Path, *, limit: int | None = None, query: str | None = None) -> Selection:
     """The items of a benchmark whose files lie in `data`.
 
-    limit: how many at most, for a first look. query: what is asked of the videos, instead of what the benchmark or the
-    model asks; of no use for questions.
+    limit: how many at most, for a first look: drawn as if at random, those of a lower limit among those of a higher
+    one, and as far as their files are there the same ones each time. query: what is asked of the videos, instead of
+    what the benchmark or the model asks; of no use for questions.
 
     Raises LayoutError for a folder that is not laid out as the benchmark's `tree`, or without a single one of its
-    videos, DataError for annotations that can't be read.
+    videos, DataError for annotations that can't be read or are none.
     """
     task = benchmark.task(data)
     if query is not None and not isinstance(task, Questions | Triplets):
         task = replace(task, query=query)
-    found, missing = there(task)
+    if not task.items:
+        raise DataError(data, "must have items to evaluate, got none")
+    found, missing = there(shuffled(task))
     if not found.items:
         where = next((item.seen()[0].path for item in task.items), data)
         why = f"holds none of the files of the {len(task.items)} items, e.g. {where}"
         raise LayoutError(data, why, benchmark.tree)
-    return Selection(benchmark, drawn(found, limit), missing, len(task.items))
+    return Selection(benchmark, first(found, limit), missing, len(task.items))

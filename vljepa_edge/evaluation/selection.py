@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from vljepa_edge.evaluation.items import Media, Task
@@ -17,23 +18,33 @@ def there(task: T) -> tuple[T, int]:
 
     def is_there(media: Media) -> bool:
         if media.path not in known:
-            known[media.path] = media.path.is_file()
+            known[media.path] = _is_file(media.path)
         return known[media.path]
 
     kept = tuple(item for item in task.items if all(map(is_there, item.seen())))
     return _with(task, kept), len(task.items) - len(kept)
 
 
-def drawn(task: T, limit: int | None) -> T:
-    """`limit` of the items, all for None, drawn as if at random, the same ones each time: those of a lower limit are
-    among them. Items of one file follow each other, so that it is decoded once."""
+def shuffled(task: T) -> T:
+    """The items in an order as if at random, the same one each time."""
     order: list[Any] = list(task.items)
     random.Random(0).shuffle(order)
-    chosen = order[:limit]
+    return _with(task, tuple(order))
+
+
+def first(task: T, limit: int | None) -> T:
+    """The first `limit` items, all for None. Items of one file follow each other, so that it is decoded once."""
     files: dict[object, list[Any]] = {}
-    for item in chosen:
+    for item in task.items[:limit]:
         files.setdefault(next((media.path for media in item.seen()), None), []).append(item)
     return _with(task, tuple(item for own in files.values() for item in own))
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _with(task: T, items: tuple[Any, ...]) -> T:

@@ -53,8 +53,8 @@ def read_questions(layout: Layout) -> Questions:
     for place, row in csv_rows(layout.data, "path", "question", "answer", "candidates"):
         question, answer, given = texts_of(layout.data, place, row, "question", "answer", "candidates")
         candidates = tuple(name.strip() for name in given.split("|"))
-        if answer.strip() not in candidates or len(set(candidates)) != len(candidates) or "" in candidates:
-            raise DataError(layout.data, "candidates must differ, and the answer be one of them", place)
+        if answer.strip() not in candidates or not 1 < len(set(candidates)) == len(candidates) or "" in candidates:
+            raise DataError(layout.data, "candidates must differ, be two or more, and the answer one of them", place)
         media = _media(layout.data, place, row)
         items.append(Question(media, question, candidates, candidates.index(answer.strip())))
     return Questions(tuple(items))

@@ -22,8 +22,8 @@ def measure(task: Questions, embedder: Embedder) -> dict[str, float]:
         for row, item in zip(seen, task.items, strict=True)
     ]
     right = metrics.answers(scores, [item.answer for item in task.items])
-    yes = np.array([item.candidates[item.answer] == "yes" for item in task.items])
-    binary = all(set(item.candidates) == {"yes", "no"} for item in task.items)
+    yes = np.array([item.candidates[item.answer].casefold() == "yes" for item in task.items])
+    binary = all({name.casefold() for name in item.candidates} == {"yes", "no"} for item in task.items)
     found = {"accuracy": metrics.share(right)}
     groups = grouped(task.items)
     if len(groups) > 1:
