@@ -166,7 +166,10 @@ def test_a_folder_s_table_names_its_videos(tmp_path: Path) -> None:
     assert read_table(tmp_path / "annotations.csv")["a.mp4"] == [Annotation(1.5, "first"), Annotation(3.0, "later")]
     with pytest.raises(DataError, match=r"a\.mp4.*is not there"):
         recorded(tmp_path, print)
-    wrong = {"path,time\n": "columns path, time, text", "path,time,text\na.mp4,x,y\n": "line 2.*time must"}
+    (tmp_path / "annotations.csv").write_text("path,time,text\na.mp4,3,later\n./a.mp4,1.5,first\n")
+    assert [given.text for given in read_table(tmp_path / "annotations.csv")["a.mp4"]] == ["first", "later"]
+    wrong = {"path,time\n": "columns path, time, text", "path,time,text\na.mp4,x,y\n": "line 2.*time must",
+             "path,time,text\na.mp4,1,hello, world\n": "line 2.*must stand in quotes"}  # fmt: skip
     for text, message in wrong.items():
         (tmp_path / "annotations.csv").write_text(text)
         with pytest.raises(DataError, match=message):
@@ -183,6 +186,11 @@ def test_takes_of_egoexo4d_are_found_by_their_name(tmp_path: Path) -> None:
     video = tmp_path / "takes/bike_1/frame_aligned_videos/aria01_214-1.mp4"
     video.parent.mkdir(parents=True)
     video.write_bytes(b"")
+    (tmp_path / "takes.json").write_text(json.dumps([{"take_uid": "take", "take_name": "bike_1"}]))
+    for takes in ('[{"take_uid": "take", "take_name": 5}]', "[" * 100_000):
+        (tmp_path / "takes.json").write_text(takes)
+        with pytest.raises(DataError, match=r"take_uid and take_name"):
+            recorded(tmp_path, print)
     (tmp_path / "takes.json").write_text(json.dumps([{"take_uid": "take", "take_name": "bike_1"}]))
     said: list[str] = []
     (found,) = recorded(tmp_path, said.append)

@@ -10,6 +10,7 @@ import csv
 import json
 import math
 from collections.abc import Mapping
+from os.path import normpath
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ class Annotation(NamedTuple):
 
 
 def read_table(table: Path) -> dict[str, list[Annotation]]:
-    """The annotations of each video of a CSV, in the order of time; the paths are as the table has them.
+    """The annotations of each video of a CSV, in the order of time, by the path that the table has, without `./`.
 
     Raises DataError that names the line.
     """
@@ -39,9 +40,11 @@ def read_table(table: Path) -> dict[str, list[Annotation]]:
                 raise DataError(table, f"must have the columns {', '.join(COLUMNS)}, got {reader.fieldnames}")
             for row in reader:
                 where = f"line {reader.line_num}"
+                if None in row:
+                    raise DataError(table, "a text with a comma must stand in quotes, got too many cells", where)
                 if not row["path"]:
                     raise DataError(table, "path must be a file, got nothing", where)
-                found.setdefault(row["path"], []).append(_annotation(table, where, row["time"], row["text"]))
+                found.setdefault(normpath(row["path"]), []).append(_annotation(table, where, row["time"], row["text"]))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(table, f"can't be read as CSV in UTF-8 ({error})") from error
     return _complete(table, found)
@@ -56,7 +59,7 @@ def read_atomic(file: Path) -> dict[str, list[Annotation]]:
     try:
         takes = json.loads(file.read_text(encoding="utf-8"))["annotations"]
         items = list(takes.items())
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
         raise DataError(file, 'must be JSON of the form {"annotations": {take_uid: [...]}}') from error
     found: dict[str, list[Annotation]] = {}
     for take, annotated in items:

@@ -130,9 +130,12 @@ def _takes(folder: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     try:
-        return {take["take_uid"]: take["take_name"] for take in json.loads(file.read_text(encoding="utf-8"))}
-    except (ValueError, KeyError, TypeError) as error:
+        found = {take["take_uid"]: take["take_name"] for take in json.loads(file.read_text(encoding="utf-8"))}
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
         raise DataError(file, "must be a list of takes with take_uid and take_name") from error
+    if not all(isinstance(text, str) for pair in found.items() for text in pair):
+        raise DataError(file, "take_uid and take_name must be texts")
+    return found
 
 
 def _taken(
@@ -151,7 +154,7 @@ def _taken(
 
 
 def _video(folder: Path, take: str, takes: Mapping[str, str]) -> Path | None:
-    own = [path for path in sorted(folder.glob(f"{take}.*")) if path.suffix.lower() in VIDEOS]
+    own = [path for path in sorted(folder.iterdir()) if path.stem == take and path.suffix.lower() in VIDEOS]
     if not own and take in takes:
         own = sorted((folder / "takes" / takes[take]).rglob("*_214-1.mp4"))  # 214-1: the RGB camera of Aria glasses
     return own[0] if own else None
