@@ -32,7 +32,7 @@ FILES: dict[str, tuple[list[tuple[str, str]], int, int | None]] = {
     ),
     "epic_kitchens_100": ([("epic_kitchens_100", ".")], 9668, None),
     "kinetics400": ([("kinetics400/full/kinetics-400_val.csv.gz", "kinetics-400_val.csv")], 19_906, 400),
-    "coin_steps": ([("coin/full/COIN.rebuilt_10070_of_11827.json.gz", "COIN.json")], 11_583, 739),
+    "coin_steps": ([("coin/full/COIN.rebuilt_10070_of_11827.json.gz", "COIN.json")], 11_583, 738),
     "coin_tasks": ([("coin/full/COIN.rebuilt_10070_of_11827.json.gz", "COIN.json")], 3006, 178),
     "crosstask_steps": (
         [("crosstask/crosstask_release", "crosstask_release"),
@@ -59,7 +59,7 @@ FILES: dict[str, tuple[list[tuple[str, str]], int, int | None]] = {
          ("epic_kitchens_100/full/EPIC_100_uda_source_train.csv.gz", "EPIC_100_train.csv")],
         4 * 8691, 836,
     ),
-    "coin_next": ([("coin/full/COIN.rebuilt_10070_of_11827.json.gz", "COIN.json")], 8577, 735),
+    "coin_next": ([("coin/full/COIN.rebuilt_10070_of_11827.json.gz", "COIN.json")], 8577, 734),
     "gqa": ([("gqa/SAMPLE-val_balanced_questions.json", "testdev_balanced_questions.json")], 5, None),
     "tallyqa": ([("tallyqa/doc_excerpt/test.SAMPLE.json", "test.json")], 1, None),
     "pope": ([("pope/output", "output")], 9000, None),
