@@ -6,8 +6,9 @@ Also every policy against plain NumPy in float64 over a stream of 100,000 hops: 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from functools import cache
+from typing import Protocol
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from vljepa_edge._core import PolicyState
 from vljepa_edge.streaming.policy import Budget, LocalVariance, Policy, RunningWard, Uniform
 
 WIDTH = 8
+WIDE = 1536  # of the paper's embeddings
 HOP = 0.25
 Rows = NDArray[np.float32]
 
@@ -137,6 +139,14 @@ def ward(total: NDArray[np.float64], count: int, row: NDArray[np.float64]) -> fl
     return count / (count + 1) * float(difference @ difference)
 
 
+class Oracle(Protocol):
+    """A policy as one reads it."""
+
+    def push(self, row: Rows, time: float) -> bool:
+        """Whether a segment opens."""
+        ...
+
+
 class Ward:
     """RunningWard and Budget as their docstrings say, for embeddings that speak of one moment."""
 
@@ -147,8 +157,8 @@ class Ward:
             self.threshold = policy.threshold
         else:
             self.tokens = policy.burst - 1.0
-        self.sum, self.count = np.zeros(WIDTH), 0
-        self.candidate, self.candidates, self.candidate_start = np.zeros(WIDTH), 0, 0.0
+        self.sum, self.count = np.zeros(0), 0
+        self.candidate, self.candidates, self.candidate_start = np.zeros(WIDE), 0, 0.0
         self.before, self.withheld = 0.0, False
 
     def push(self, row: Rows, time: float) -> bool:
@@ -163,13 +173,13 @@ class Ward:
             self.threshold = max(policy.least, self.threshold * math.exp(-0.3 * earned))
         broke = self.tokens < 1 - 1e-9
         if self.withheld and broke and ward(self.candidate, self.candidates, row64) > self.threshold:
-            self.candidate, self.candidates, self.withheld = np.zeros(WIDTH), 0, False
+            self.candidate, self.candidates, self.withheld = np.zeros(WIDE), 0, False
         cost = ward(self.sum, self.count, row64)
         if cost <= self.threshold * (policy.back if self.candidates else 1.0):
             if self.withheld:
-                self.candidate, self.candidates, self.withheld = np.zeros(WIDTH), 0, False
+                self.candidate, self.candidates, self.withheld = np.zeros(WIDE), 0, False
             self.sum, self.count = self.sum + self.candidate + row64, self.count + self.candidates + 1
-            self.candidate, self.candidates = np.zeros(WIDTH), 0
+            self.candidate, self.candidates = np.zeros(WIDE), 0
             return False
         if not self.candidates:
             self.candidate_start = time
@@ -179,7 +189,7 @@ class Ward:
         self.withheld = lasted and broke
         if not lasted or broke:
             return False
-        self.sum, self.count, self.candidate, self.candidates = self.candidate, self.candidates, np.zeros(WIDTH), 0
+        self.sum, self.count, self.candidate, self.candidates = self.candidate, self.candidates, np.zeros(WIDE), 0
         if isinstance(policy, Budget):
             self.tokens -= 1
             self.threshold = min(4.0, self.threshold * math.exp(0.3))
@@ -228,20 +238,31 @@ class Grid:
         return True
 
 
+def long_scene(hops: int) -> Iterator[tuple[Rows, float]]:
+    """As `scenes`, of the width of a large model, one at a time."""
+    rng = np.random.default_rng(3)
+    centre = rng.normal(size=WIDE)
+    for hop in range(hops):
+        if rng.random() < 1 / 12:
+            share = rng.random() ** 2
+            centre = (1 - share) * centre / np.linalg.norm(centre) + share * rng.normal(size=WIDE) / WIDE**0.5
+        row = centre / np.linalg.norm(centre) + 0.06 * rng.normal(size=WIDE) / WIDE**0.5
+        yield (row / np.linalg.norm(row)).astype(np.float32), hop * HOP + rng.uniform(-0.02, 0.02)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("policy", "oracle"),
-    [
-        (RunningWard(threshold=0.1, back=0.6), Ward),
-        (Budget(per_minute=6, burst=3, least=0.05, back=0.8), Ward),
-        (LocalVariance(threshold=0.03, window=6, smooth=2), Variance),
-        (Uniform(period=0.6), Grid),
-    ],
-    ids=lambda given: getattr(given, "name", ""),
-)
-def test_a_hundred_thousand_decisions_are_those_of_float64(policy: Policy, oracle: Callable[..., Ward]) -> None:
-    rows, times = scenes(100_000, 3, dwell=12)
-    peer = oracle(policy)
-    expected = [hop for hop, row in enumerate(rows) if peer.push(row, float(times[hop]))]
-    assert openings(policy.start(WIDTH), rows, times) == expected
-    assert len(expected) > 1000
+def test_a_hundred_thousand_decisions_are_those_of_float64() -> None:
+    policies: dict[Policy, Oracle] = {
+        (ward := RunningWard(threshold=0.1, back=0.6)): Ward(ward),
+        (budget := Budget(per_minute=6, burst=3, least=0.05, back=0.8)): Ward(budget),
+        (variance := LocalVariance(threshold=0.03, window=6, smooth=2)): Variance(variance),
+        (uniform := Uniform(period=0.6)): Grid(uniform),
+    }
+    states = {policy: policy.start(WIDE) for policy in policies}
+    opened = dict.fromkeys(policies, 0)
+    for row, time in long_scene(100_000):
+        for policy, oracle in policies.items():
+            expected = oracle.push(row, time)
+            assert states[policy].push(row, time).opened == expected, f"{policy} at {time:.2f} s"
+            opened[policy] += expected
+    assert min(opened.values()) > 1000
