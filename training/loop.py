@@ -23,18 +23,9 @@ from vljepa_edge.training.batch import Batch
 from vljepa_edge.training.budget import device_peak, parts, sample_flops
 from vljepa_edge.training.build import build_model, save_model
 from vljepa_edge.training.config import Predicted, RunConfig, Stage
-from vljepa_edge.training.data.augment import Augmentations
 from vljepa_edge.training.data.cache import FeatureCache
-from vljepa_edge.training.data.collate import Collate
-from vljepa_edge.training.data.feature_augment import FeatureAugmentations
-from vljepa_edge.training.data.fill import fill
-from vljepa_edge.training.data.loader import Batches, batches, in_order
-from vljepa_edge.training.data.plan import Plan, key_of
-from vljepa_edge.training.data.sample import Source
-from vljepa_edge.training.data.sources import open_source
-from vljepa_edge.training.data.sources.asked import Unasked
-from vljepa_edge.training.data.sources.future import Future
-from vljepa_edge.training.frame_encoder import frozen_encoder
+from vljepa_edge.training.data.loader import Batches
+from vljepa_edge.training.data.plan import key_of
 from vljepa_edge.training.gather import Gathering
 from vljepa_edge.training.grad_cache import grad_cache_step
 from vljepa_edge.training.objective import Rows, Trainee, class_texts, query_of
@@ -54,12 +45,12 @@ from vljepa_edge.training.precision import bf16_is_native
 from vljepa_edge.training.report import TrainReport
 from vljepa_edge.training.retrieval import retrieval
 from vljepa_edge.training.run_folder import LATEST, RunFolder, load_checkpoint
+from vljepa_edge.training.stage_data import StageData
 from vljepa_edge.training.state import check_fits, load_state, load_weights, state_of, weights_of
 from vljepa_edge.training.stopping import Stopping
 from vljepa_edge.training.text_memo import TextMemo
-from vljepa_edge.training.token_trainee import TokenTrainee, answering
+from vljepa_edge.training.token_trainee import TokenTrainee
 from vljepa_edge.training.y_decoder import check_decoder, finish_decoder
-from vljepa_edge.video.stretch import FramePlan
 
 _MOST_FAILED_SAVES = 5
 """So many checkpoints in a row that can't be written end a run: nothing of it would be kept."""
@@ -82,7 +73,6 @@ class _Run:
     def __init__(self, config: RunConfig, place: Place) -> None:
         self.config, self.place = config, place
         self.folder = RunFolder(config.folder, config.checkpoint.keep)
-        self.sources = {name: open_source(spec) for name, spec in config.data.items()}
         # complete: frozen parts come from here, not from their sources
         model, self.tokenizers, self.complete = build_model(config)
         sourced: Iterable[str] = model.frozen() if config.init != "random" else ()
@@ -90,14 +80,15 @@ class _Run:
             sourced = model.state_dict()
         self.left_out = frozenset(f"model.{name}" for name in sourced)
         self.trainee = trainee_of(config, model, self.tokenizers.decoder)
+        self.data = StageData(config, model, self.tokenizers, place)
         bf16 = config.parallel.bf16 and (place.device.type == "cuda" or bf16_is_native())
         self.parallel = config.parallel.model_copy(update={"bf16": bf16})
         self.peak = None if config.tokens is not None else device_peak(config, place.device, bf16)
-        self._check()
+        self.data.check()  # what later stages and the Y-decoder need, before the first step rather than after hours
+        check_decoder(model, self.tokenizers, config, self.data.sources)
         self.stage, self.step = 0, 0  # the next step
         self.best = -math.inf
         self.figures: dict[str, float] = {}
-        self.corrupt: set[str] = set()
         self.refused = self._unsaved = 0
         self._cache: FeatureCache | None = None
         keeps = model.y_encoder.config.frozen and config.parallel.mode != "fsdp2"  # which shards it
@@ -105,17 +96,6 @@ class _Run:
         if keeps:
             self._known = TextMemo(model, bf16=bf16, targets=config.tokens is None)
         self.stopping = Stopping()
-
-    def _check(self) -> None:
-        """What later stages and the Y-decoder need, before the first step rather than after hours."""
-        config, place = self.config, self.place
-        for stage in config.stages:
-            sources = self._sources(stage)
-            sizes, weights = tuple(len(source) for source, _ in sources), tuple(weight for _, weight in sources)
-            Plan(sizes, weights, config.seed, stage.name).step(0, stage.batch, place.rank, place.ranks)
-            if config.evaluate is not None:
-                self._seen(config.evaluate.data, stage)
-        check_decoder(self.trainee.model, self.tokenizers, config, self.sources)
 
     def train(self, resume: str | None) -> TrainReport:
         """The stages that are left, then the finished model."""
@@ -135,13 +115,13 @@ class _Run:
                 state = None
             model = None if self.stopping.by is not None else self._finish(wrapped, observer)
         return TrainReport(
-            config.folder, model, self._done(), self.refused, len(self.corrupt), self.figures, self.stopping.by
+            config.folder, model, self._done(), self.refused, len(self.data.corrupt), self.figures, self.stopping.by
         )
 
     def _run_stage(self, stage: Stage, state: dict[str, Tensor] | None, observer: Observer) -> nn.Module:
         """One stage from its next step on, or up to where the run is stopped. state: of a checkpoint in this stage."""
         trainee, place = self.trainee, self.place
-        classes = class_texts(stage, self._collate(), place.device)
+        classes = class_texts(stage, self.data.collate(), place.device)
         class_keys = trainee.begin(stage, None if classes is None else self._known(classes))
         wrapped = wrap(trainee, self.parallel, place)
         named = [(name.removeprefix("model."), p) for name, p in trainee.named_parameters()]
@@ -158,7 +138,7 @@ class _Run:
             return wrapped
         first = self.step
         observer.begin(stage.name, first, stage.steps)
-        with self._batches(stage, first, cache) as loaded:
+        with self.data.batches(stage, first, cache) as loaded:
             trainee.train()
             for step in range(first, stage.steps):
                 begun, waited = time.perf_counter(), loaded.waited
@@ -187,7 +167,7 @@ class _Run:
                 )  # fmt: skip
                 if self._hooks(wrapped, stage, optimiser, average, observer):
                     break
-            self.corrupt |= {f"{corrupt.source} {corrupt.key}" for corrupt in loaded.corrupt}
+            self.data.note(loaded.corrupt)
         if self.step == stage.steps:
             if average is not None:
                 load_weights(wrapped, average.weights)
@@ -258,12 +238,8 @@ class _Run:
         """Retrieval on the validation set, as the stage sees it. Every rank does all of it."""
         evaluate = self.config.evaluate
         assert evaluate is not None  # the caller has looked
-        rows = min(stage.chunk or 64, 64)
         wrapped.eval()
-        with in_order(
-            self._seen(evaluate.data, stage), _frame_plan(stage), self._collate(), batch=rows,
-            workers=self.config.loader.workers, max_corrupt=self.config.loader.corrupt, cache=self._cache,
-        ) as loaded:  # fmt: skip
+        with self.data.in_order(evaluate.data, stage, self._cache) as loaded:
             figures = retrieval(
                 lambda batch: wrapped(self._known(batch.to(self.place.device))), loaded, evaluate.samples
             )
@@ -272,75 +248,13 @@ class _Run:
 
     def _features(self, stage: Stage, observer: Observer) -> FeatureCache | None:
         """What the frozen X-encoder makes of the stage's stretches, computed now where it is not there yet."""
-        encoder, place, loader = self.trainee.model.x_encoder, self.place, self.config.loader
-        self._cache = cache = self._cache_of(stage)
-        if cache is None or encoder is None:
+        self._cache = cache = self.data.cache(stage)
+        if cache is None:
             return None
-        names = {*stage.data} | ({self.config.evaluate.data} if self.config.evaluate is not None else set())
-        encoder.eval()
-        encode = frozen_encoder(encoder, place.device)
-
-        @torch.no_grad()
-        def compute() -> None:
-            for name in sorted(names):
-                observer.begin(f"{stage.name}: features of {name}", 0, len(self.sources[name]))
-                corrupt = fill(
-                    cache, self.sources[name], _frame_plan(stage),
-                    encode, batch=min(stage.chunk or 16, 16),
-                    rank=place.rank, ranks=place.ranks, workers=loader.workers, max_corrupt=loader.corrupt,
-                    on_step=lambda _, done, total: observer.advance(done, total),
-                )  # fmt: skip
-                self.corrupt |= {f"{one.source} {one.key}" for one in corrupt}
-
-        done = self.stopping.finishes(compute)  # what was computed stays
+        done = self.stopping.finishes(partial(self.data.fill, stage, cache, observer))  # what was computed stays
         self.stopping.agree(self._anywhere(not done))
         cache.reload()
         return cache
-
-    def _cache_of(self, stage: Stage) -> FeatureCache | None:
-        """The stage's features, as far as they are there."""
-        encoder = self.trainee.model.x_encoder
-        if not stage.cache or encoder is None:
-            return None
-        folder = self.config.folder / "features" if self.config.features is None else Path(self.config.features)
-        return FeatureCache(folder, encoder.frozen_digest(), _frame_plan(stage))
-
-    def _sources(self, stage: Stage) -> list[tuple[Source, float]]:
-        """What the stage takes of each of its sources, with their weights."""
-        return [(self._seen(name, stage), weight) for name, weight in stage.data.items()]
-
-    def _seen(self, name: str, stage: Stage) -> Source:
-        """A source with the texts and queries that the stage has for its videos."""
-        found, delta = self.sources[name], stage.objective.delta
-        source: Source = found if delta is None else Future(found, delta)
-        return source if stage.query else Unasked(source)
-
-    def _batches(self, stage: Stage, first: int, cache: FeatureCache | None, *, alone: bool = False) -> Batches:
-        """This rank's part of the stage's batches; all of them where it is alone."""
-        config, place = self.config, self.place
-        return batches(
-            self._sources(stage), _frame_plan(stage), self._collate(stage.negatives), seed=config.seed,
-            stage=stage.name, batch=stage.batch, first=first, last=stage.steps, rank=0 if alone else place.rank,
-            ranks=1 if alone else place.ranks,
-            workers=config.loader.workers, cache=cache,
-            augment=_augmentations(stage),
-            pin=place.device.type == "cuda", max_corrupt=config.loader.corrupt,
-        )  # fmt: skip
-
-    def _collate(self, negatives: int = 0) -> Collate:
-        config = self.trainee.model.config
-        language = config.language_model
-        answers = self.config.tokens
-        if answers is not None:
-            return Collate(
-                self.tokenizers.query, answering(self.tokenizers.decoder), target_tokens=answers.max_tokens,
-                query_tokens=config.y_encoder.max_tokens if language is None else language.max_tokens,
-            )  # fmt: skip
-        return Collate(
-            self.tokenizers.query, self.tokenizers.target, negatives=negatives, target_prompt=config.y_encoder.prompt,
-            query_tokens=config.y_encoder.max_tokens if language is None else language.max_tokens,
-            target_tokens=config.y_encoder.max_tokens,
-        )  # fmt: skip
 
     def _finish(self, wrapped: nn.Module, observer: Observer) -> Path | None:
         """The checkpoint of the finished model, with its Y-decoder, and the curves; None where a signal ended the
@@ -368,7 +282,7 @@ class _Run:
             save(model, self.tokenizers)
             if config.decoder is not None:
                 decoder = partial(
-                    finish_decoder, model.to(self.place.device), self.tokenizers, config, self.sources, observer,
+                    finish_decoder, model.to(self.place.device), self.tokenizers, config, self.data.sources, observer,
                     self._predicted, save,
                 )  # fmt: skip
                 if not self.stopping.finishes(decoder):
@@ -388,7 +302,7 @@ class _Run:
         )  # fmt: skip
         made: list[Tensor] = []
         texts: list[str] = []
-        with self._batches(stage, 0, self._cache_of(stage), alone=True) as loaded:
+        with self.data.batches(stage, 0, self.data.cache(stage), alone=True) as loaded:
             for each in loaded:
                 known = self._known(each.to(self.place.device))
                 made.append(model.predict(known.video, *query_of(known)))
@@ -418,16 +332,6 @@ def trainee_of(config: RunConfig, model: VLJepa, decoder: Tokenizer) -> Trainee 
     if config.tokens is not None:
         return TokenTrainee(model, config.tokens, decoder)
     return Trainee(model, averages=any(stage.y_encoder == "ema" for stage in config.stages))
-
-
-def _augmentations(stage: Stage) -> Augmentations | None:
-    if not stage.augment:
-        return None
-    return (FeatureAugmentations if stage.cache else Augmentations)(tuple(stage.augment))
-
-
-def _frame_plan(stage: Stage) -> FramePlan:
-    return FramePlan(**stage.frames.model_dump())
 
 
 def _trained(trainee: Trainee | TokenTrainee) -> dict[str, Tensor]:

@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from safetensors.torch import load_file
 from tests.media import cut
 from tests.training.small_run import write_run
 from vljepa_edge.errors import DataError, InputError
-from vljepa_edge.training import loop, objective, run_folder
+from vljepa_edge.training import loop, objective, run_folder, stage_data
 from vljepa_edge.training.build import build_model
 from vljepa_edge.training.config import load_run
 from vljepa_edge.training.data.sample import Source
@@ -29,17 +28,9 @@ from vljepa_edge.training.observe import read_log
 from vljepa_edge.training.optim import TrainingError
 from vljepa_edge.training.run_folder import load_checkpoint
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TRAIN = [sys.executable, "-m", "vljepa_edge", "train"]
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """For all runs of this file, that of `whole` too: two threads sum in another order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -223,13 +214,13 @@ def test_every_choice_resumes_to_the_same_bits(run: Path, tmp_path: Path, change
 def test_a_stage_is_evaluated_with_the_texts_that_it_trains_on(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen, real = [], loop.in_order
+    seen, real = [], stage_data.in_order
 
     def named(source: Source, *rest: object, **named: object) -> object:
         seen.append(source.name)
         return real(source, *rest, **named)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(loop, "in_order", named)
+    monkeypatch.setattr(stage_data, "in_order", named)
     changes = ["stages.0.objective={kind: future, delta: 0.2}", "stages.0.steps=1", "stages.1.steps=1"]
     train(load_run(run, [f"out={tmp_path}", *changes, "evaluate={data: check, samples: 24}"]))
     assert seen[1] in seen[0] and seen[0].endswith("+ 0.2 s")
@@ -280,7 +271,7 @@ def test_a_signal_ends_work_that_is_begun_again_at_once(
     report = train(load_run(run, [f"out={tmp_path / 'a'}", *short]))
     assert (report.steps, report.model, report.stopped_by) == (2, None, signal.SIGTERM)
     assert "add --resume latest" in report.lines()[0] and not any(modes[0])
-    monkeypatch.setattr(loop, "fill", told)
+    monkeypatch.setattr(stage_data, "fill", told)
     report = train(load_run(run, [f"out={tmp_path / 'b'}", *short, "stages.0.cache=true"]))
     assert (report.steps, report.model, report.stopped_by) == (0, None, signal.SIGTERM)
     assert "run the same command again" in report.lines()[0] and not (tmp_path / "b" / "latest").exists()

@@ -21,6 +21,7 @@ from tests.training.test_loop import ENVIRONMENT, TRAIN, equal
 from vljepa_edge.support.assets import AssetError
 from vljepa_edge.training.tiny.real_sets import videos
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 ROWS = 200
 
 

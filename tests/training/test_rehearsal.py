@@ -6,7 +6,6 @@ V-JEPA 2, V-JEPA 2.1, Llama 3.2, EmbeddingGemma, open-vljepa: assemble, two stag
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +27,11 @@ from vljepa_edge.nn.config_json import to_dict
 from vljepa_edge.nn.weights import x_encoder_config
 from vljepa_edge.nn.x_encoder_config import XEncoderConfig
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 VOCABULARY = 3 + len(dict.fromkeys(WORDS))
 CAPTIONS = [f"a {colour} square on the {side}" for colour in COLOURS for side in SIDES]
 FRAMES = {"count": 4, "width": 32, "height": 32}
 STAGE: dict[str, Any] = {"batch": 24, "lr": 3e-3, "multipliers": {"y_encoder.": 0.05}, "cache": True}
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def sharded(model: Any, folder: Path) -> None:

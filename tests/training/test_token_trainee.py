@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,17 +23,10 @@ from vljepa_edge.training.reproduction.token_scores import Saying, arm_at
 from vljepa_edge.training.run_folder import load_checkpoint
 from vljepa_edge.training.token_trainee import TokenTrainee, answering
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CPU = torch.device("cpu")
 TOKENS = {"hidden": 32, "layers": 2, "heads": 2, "ffn": 48, "max_tokens": 12}
 STEPS = 16
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +92,8 @@ def test_it_takes_the_samples_that_the_model_itself_would_take(run: Path, tmp_pa
     )
     answers = answering(tokenizer_of_words())
     with (
-        ours._batches(ours.config.stages[0], 0, ours._cache_of(ours.config.stages[0])) as mine,
-        theirs._batches(theirs.config.stages[0], 0, theirs._cache_of(theirs.config.stages[0])) as other,
+        ours.data.batches(ours.config.stages[0], 0, ours.data.cache(ours.config.stages[0])) as mine,
+        theirs.data.batches(theirs.config.stages[0], 0, theirs.data.cache(theirs.config.stages[0])) as other,
     ):
         for _ in range(6):
             a, b = next(mine), next(other)
@@ -118,7 +110,7 @@ def test_the_loss_is_the_mean_over_the_tokens_of_all_rows(run: Path, tmp_path: P
     stage, trainee = made.config.stages[0], made.trainee
     assert isinstance(trainee, TokenTrainee)
     trainee.begin(stage, None)
-    with made._batches(stage, 0, made._cache_of(stage)) as loaded:
+    with made.data.batches(stage, 0, made.data.cache(stage)) as loaded:
         batch = next(loaded)
     with torch.no_grad():
         found = trainee(batch)
