@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,7 +20,7 @@ from vljepa_edge.support.install import require
 if TYPE_CHECKING:
     from vljepa_edge.evaluation.selective.items import MakeItems
 
-DRAWN_MODULES = ("torch", "PIL")
+KINDS, DRAWN_MODULES = ("everyday", "drawn"), ("torch", "PIL")
 FIGURES, TABLE, PICTURE = "selective.json", "selective.md", "selective.svg"
 
 
@@ -64,11 +65,13 @@ def selective(
       vljepa eval selective --seeds 1 --noise middle --json
       vljepa eval selective --data my-videos --out figures
     """
+    from vljepa_edge.evaluation.selective.camera import LEVELS
     from vljepa_edge.evaluation.selective.measure import made, measure, recordings
     from vljepa_edge.evaluation.selective.plot import draw
     from vljepa_edge.evaluation.selective.report import lines
     from vljepa_edge.evaluation.selective.streams import has_annotations
 
+    shown, levels = _listed("kinds", kinds, KINDS), _listed("noise", noises, tuple(LEVELS))
     if out is not None:
         require(("matplotlib",), "train")
         make_folder(out)
@@ -78,8 +81,8 @@ def selective(
     if has_annotations(folder):
         streams = recordings(folder, on.print)
     else:
-        chosen = {kind: _items(kind, folder) for kind in _listed(kinds)}
-        streams = made(chosen, loaded.manifest.video.fps, seeds=seeds, noises=_listed(noises))
+        chosen = {kind: _items(kind, folder) for kind in shown}
+        streams = made(chosen, loaded.manifest.video.fps, seeds=seeds, noises=levels)
     figures = measure(loaded, streams, on.print, still=still)
     if out is not None:
         with replacing(out / FIGURES) as part:
@@ -100,13 +103,15 @@ def _items(kind: str, folder: Path) -> MakeItems:
         from vljepa_edge.evaluation.selective.items import everyday
 
         return partial(everyday, folder)
-    if kind == "drawn":
-        require(DRAWN_MODULES, "train")
-        from vljepa_edge.training.tiny.drawn_items import drawn_items
+    require(DRAWN_MODULES, "train")
+    from vljepa_edge.training.tiny.drawn_items import drawn_items
 
-        return drawn_items
-    raise InputError(f"kinds must be of everyday and drawn, got {kind!r}")
+    return drawn_items
 
 
-def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
+def _listed(name: str, text: str, allowed: Sequence[str]) -> list[str]:
+    """The names of a list with commas, each once."""
+    found = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not found or not set(found) <= set(allowed):
+        raise InputError(f"{name} must be of {', '.join(allowed)}, got {text!r}")
+    return found

@@ -220,7 +220,7 @@ def test_the_command_says_what_a_folder_must_hold(tmp_path: Path, toy: Path) -> 
     run = CliRunner().invoke(app, [*call, "everyday"])
     assert run.exit_code == 2 and "vljepa data fetch everyday" in run.output
     run = CliRunner().invoke(app, [*call, "seaside"])
-    assert run.exit_code == 2 and "kinds must be of everyday and drawn, got 'seaside'" in run.output
+    assert run.exit_code == 2 and "kinds must be of everyday, drawn, got 'seaside'" in run.output
 
 
 def test_the_command_measures_a_folder_of_one_s_own(tmp_path: Path, toy: Path, monkeypatch: pytest.MonkeyPatch) -> None:

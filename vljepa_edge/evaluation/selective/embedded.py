@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from vljepa_edge.errors import InputError
 from vljepa_edge.evaluation.kept import keep
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.options import StreamOptions
@@ -48,8 +49,8 @@ def embed(model: Perception, stream: Stream, still: float = 0.0) -> Embedded:
     with the model's default query.
 
     still: how much a frame may differ in a scene that is still, in which nothing is computed (StreamOptions.still).
-    What was embedded before comes from the cache. Raises VideoError for a file that can't be read, EngineError where a
-    graph fails.
+    What was embedded before comes from the cache. Raises InputError for a stream of a single hop, VideoError for a file
+    that can't be read, EngineError where a graph fails.
     """
     asked = model.text.query(model.manifest.text.default_query)
 
@@ -61,6 +62,8 @@ def embed(model: Perception, stream: Stream, still: float = 0.0) -> Embedded:
             encoder.push(model.vision.prepare(frame), time)
             if number % hop == 0:
                 found.append(np.concatenate([[time, encoder.times[0]], encoder.embed(asked)]))
+        if len(found) < 2:
+            raise InputError(f"{stream.name} must last for two hops, {2 * hop} frames, or more to be cut into segments")
         return np.stack(found)
 
     gate = {"still": still} if still else {}
@@ -86,6 +89,10 @@ def gate_saves(model: Perception, stream: Stream, still: float) -> GateSaves:
     for number, (frame, time) in enumerate(stream.frames(model.open)):
         if time >= _MINUTE:
             break
+        if number == 0:  # the first run of a graph takes longer than others, whoever asks for it
+            first = _encoder(model, 0.0)
+            first.push(model.vision.prepare(frame), time)
+            first.embed(asked)
         for place, encoder in enumerate(encoders):
             begun = process_time()
             encoder.push(model.vision.prepare(frame), time)

@@ -95,7 +95,8 @@ def _read_table(table: Path) -> dict[Path, list[str]]:
             found.setdefault(table.parent / row["path"], []).append(row["caption"].strip())
     except OSError as error:
         raise DataError(
-            table.parent, f"must hold {', '.join(TABLES)}; to get them, run: vljepa data fetch everyday"
+            table.parent, f"must hold {', '.join(TABLES)}: to get them, run `vljepa data fetch everyday`; for "
+            "videos of your own it must hold annotations.csv with the columns path, time, text"
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(table, "must have a JSON object with path and caption on each line") from error
