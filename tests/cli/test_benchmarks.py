@@ -47,6 +47,20 @@ def test_a_table_of_one_s_own(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None
     assert run.out.startswith("top-1") and "1 items were left out" in run.err
 
 
+def test_files_that_lack_or_cannot_be_read_are_named(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:
+    rows = [["a.png", "red"], ["b[1].mp4", "blue"], *([f"gone{n}.png", "blue"] for n in range(5))]
+    write_csv(tmp_path / "own.csv", [["path", "label"], *rows])
+    show([Media(tmp_path / "a.png")], tmp_path / "made")
+    (tmp_path / "b[1].mp4").write_bytes(b"no video")
+    what = ("eval", "classification", "--csv", tmp_path / "own.csv", "--model", toy)
+    left, unread = vljepa(*what).err.splitlines()[:2]
+    gone = [str(tmp_path / f"gone{n}.png") for n in range(5)]
+    assert left == f"warning: 5 items were left out: their files are not there: {', '.join(gone[:3])} and 2 more"
+    assert unread.startswith("warning: 1 files") and unread.endswith(f"wrong: {tmp_path / 'b[1].mp4'}")
+    found = vljepa(*what, "--json").json
+    assert found["missing_files"] == gone and found["unread_files"] == [str(tmp_path / "b[1].mp4")]
+
+
 def test_captions_of_one_s_own_videos_are_scored_and_kept(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:
     pytest.importorskip("pycocoevalcap")
     texts = [["a.png", "a red ball moves"], ["a.png", "a ball"], ["b.png", "the cup is green"]]

@@ -38,15 +38,17 @@ def test_items_without_a_file_are_left_out_and_counted(tmp_path: Path) -> None:
     assert (len(selection.task.items), selection.missing, selection.total) == (6, 4, 10)
     result = selection.measure(Same())
     assert not result.complete and result.missing == 4 and result.as_dict()["items"] == 6
+    assert result.as_dict()["missing_files"] == [str(tmp_path / f"{n}.mp4") for n in (3, 4)]
+    assert result.as_dict()["unread_files"] == []
 
 
 def test_a_lower_limit_takes_a_part_of_a_higher_one(tmp_path: Path) -> None:
     show([Media(tmp_path / f"{n}.mp4") for n in range(5)], tmp_path / "made")
-    task, missing = there(BENCHMARKS["classification"].task(table(tmp_path, 50)))
-    assert missing == 0
-    few, more = (first(shuffled(task), limit).items for limit in (7, 20))
-    assert len(few) == 7 and set(few) < set(more) and few == first(shuffled(task), 7).items
-    assert len(first(shuffled(task), None).items) == 50
+    task, missing = there(shuffled(BENCHMARKS["classification"].task(table(tmp_path, 50))))
+    assert missing == []
+    few, more = (first(task, limit).items for limit in (7, 20))
+    assert len(few) == 7 and set(few) < set(more) and few == first(task, 7).items
+    assert len(first(task, None).items) == 50
     files = [item.seen()[0].path for item in more]
     assert len({*files}) == sum(here != before for here, before in zip(files, [None, *files], strict=False)), "by file"
 
@@ -90,7 +92,7 @@ def test_labels_that_differ_in_case_and_blanks_alone_are_one_class(tmp_path: Pat
 
 def test_a_table_without_rows_is_said_to_have_none(tmp_path: Path) -> None:
     write_csv(tmp_path / "own.csv", [["path", "label"]])
-    with pytest.raises(DataError, match=r"must have items to evaluate, got none"):
+    with pytest.raises(DataError, match=r"must have at least one row, got none"):
         select(BENCHMARKS["classification"], tmp_path / "own.csv")
 
 
@@ -188,5 +190,5 @@ def test_an_item_is_there_only_with_all_its_files(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     change = Change(Media(tmp_path / "a.png"), Media(tmp_path / "b.png"))
     items = tuple(Transition(change, (Media(tmp_path / name),), 0) for name in ("c.mp4", "d.mp4"))
-    assert there(Transitions(items)) == (Transitions(items[:1]), 1)
+    assert there(Transitions(items)) == (Transitions(items[:1]), [tmp_path / "d.mp4"])
     assert Labelled(Media(tmp_path), 0).seen() == (Media(tmp_path),)

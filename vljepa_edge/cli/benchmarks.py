@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from vljepa_edge.evaluation.run import Result
 
 RUN = "NAME"
+_NAMED = 3  # files, in a warning
 
 
 class Named(TyperGroup):
@@ -109,9 +111,17 @@ def _print(result: Result) -> None:
         out.print(f"ours: {choice}")
     warn = console(stderr=True)
     if result.missing:
-        warn.print(f"warning: {result.missing} items were left out: their files are not there", style="yellow")
+        files = _some(result.missing_files)
+        warn.print(f"warning: {result.missing} items were left out: their files are not there: {files}", style="yellow")
     if result.unread:
-        unread = f"warning: {result.unread} files, or stretches of them, can't be read: they count as wrong"
+        files = _some(result.unread_files)
+        unread = f"warning: {result.unread} files, or stretches of them, can't be read: they count as wrong: {files}"
         warn.print(unread, style="yellow")
     if not result.complete:
         warn.print("warning: a part of the benchmark was measured: don't compare it with the paper", style="yellow")
+
+
+def _some(files: Sequence[Path]) -> str:
+    """The first few by name, and how many more there are."""
+    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    return ", ".join(map(str, files[:_NAMED])) + more

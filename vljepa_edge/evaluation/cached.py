@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.evaluation.embedder import Array, Embedder, Look
-from vljepa_edge.evaluation.items import Change, Media, Seen
+from vljepa_edge.evaluation.items import Media, Seen, media_of
 from vljepa_edge.evaluation.kept import find, keep, store
 
 Report: TypeAlias = Callable[[str, int, int], object]
@@ -85,8 +85,7 @@ def _bytes_of(texts: list[str]) -> NDArray[np.uint8]:
 
 
 def _named(look: Look) -> list[object]:
-    states = [look.seen.before, look.seen.after] if isinstance(look.seen, Change) else [look.seen]
-    return [look.query, *(_stamp(media) for media in states)]
+    return [look.query, *(_stamp(media) for media in media_of(look.seen))]
 
 
 def _stamp(media: Media) -> dict[str, object]:

@@ -33,6 +33,11 @@ class Change:
 Seen: TypeAlias = Media | Change
 
 
+def media_of(seen: Seen) -> tuple[Media, ...]:
+    """What must be read to see it."""
+    return (seen.before, seen.after) if isinstance(seen, Change) else (seen,)
+
+
 @dataclass(frozen=True)
 class Labelled:
     """A clip and the number of its class. group: the part of the benchmark that it counts for, "" for none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from vljepa_edge.errors import DataError, LayoutError
 from vljepa_edge.evaluation.benchmark import Benchmark
 from vljepa_edge.evaluation.cached import Cached, Report
 from vljepa_edge.evaluation.embedder import Embedder
-from vljepa_edge.evaluation.items import Questions, Task, Triplets
+from vljepa_edge.evaluation.items import Questions, Task, Triplets, media_of
 from vljepa_edge.evaluation.measure import measure
 from vljepa_edge.evaluation.selection import first, shuffled, there
 
@@ -18,8 +19,9 @@ from vljepa_edge.evaluation.selection import first, shuffled, there
 @dataclass(frozen=True)
 class Result:
     """figures: per cent, by name, the most important one first. items: how many were evaluated. missing: how many were
-    left out because a file is not there. unread: how many videos and images are there and could not be read, which
-    counts as wrong. complete: whether these are all items of the benchmark."""
+    left out because a file is not there. unread: how many videos and images, or stretches of them, are there and could
+    not be read, which counts as wrong. complete: whether these are all items of the benchmark. missing_files,
+    unread_files: the files that these are about."""
 
     benchmark: Benchmark
     figures: dict[str, float]
@@ -27,6 +29,8 @@ class Result:
     missing: int
     unread: int
     complete: bool
+    missing_files: Sequence[Path]
+    unread_files: Sequence[Path]
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -34,16 +38,20 @@ class Result:
         return {
             "benchmark": self.benchmark.name, "figures": self.figures, "items": self.items, "missing": self.missing,
             "unread": self.unread, "complete": self.complete, "paper": papers, "ours": list(self.benchmark.ours),
+            "missing_files": [str(file) for file in self.missing_files],
+            "unread_files": [str(file) for file in self.unread_files],
         }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What of a benchmark is evaluated. missing: how many items lack a file. total: how many items it has."""
+    """What of a benchmark is evaluated. missing: how many items lack a file. missing_files: which files those are.
+    total: how many items it has."""
 
     benchmark: Benchmark
     task: Task
     missing: int
+    missing_files: Sequence[Path]
     total: int
 
     def measure(self, embedder: Embedder, report: Report = lambda what, done, total: None) -> Result:
@@ -51,7 +59,11 @@ class Selection:
         cached = Cached(embedder, report)
         figures = measure(self.task, cached)
         count = len(self.task.items)
-        return Result(self.benchmark, figures, count, self.missing, len(cached.unread), count == self.total)
+        unread = sorted({media.path for seen in cached.unread for media in media_of(seen)})
+        return Result(
+            self.benchmark, figures, count, self.missing, len(cached.unread), count == self.total, self.missing_files,
+            unread,
+        )  # fmt: skip
 
 
 def select(benchmark: Benchmark, data: Path, *, limit: int | None = None, query: str | None = None) -> Selection:
@@ -68,10 +80,12 @@ def select(benchmark: Benchmark, data: Path, *, limit: int | None = None, query:
     if query is not None and not isinstance(task, Questions | Triplets):
         task = replace(task, query=query)
     if not task.items:
-        raise DataError(data, "must have items to evaluate, got none")
-    found, missing = there(shuffled(task))
+        raise DataError(data, f"must have at least one {'row' if benchmark.is_file else 'item'}, got none")
+    found, missing_files = there(shuffled(task))
     if not found.items:
         where = next((item.seen()[0].path for item in task.items), data)
         why = f"holds none of the files of the {len(task.items)} items, e.g. {where}"
         raise LayoutError(data, why, benchmark.tree)
-    return Selection(benchmark, first(found, limit), missing, len(task.items))
+    chosen = first(found, limit)
+    missing = len(task.items) - len(found.items)
+    return Selection(benchmark, chosen, missing, missing_files, len(task.items))

@@ -7,22 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vljepa_edge.evaluation.items import Media, Task
+from vljepa_edge.evaluation.items import Task
 
 T = TypeVar("T", bound=Task)
 
 
-def there(task: T) -> tuple[T, int]:
-    """The task without the items whose videos or images are not there, and how many those are."""
-    known: dict[object, bool] = {}
-
-    def is_there(media: Media) -> bool:
-        if media.path not in known:
-            known[media.path] = _is_file(media.path)
-        return known[media.path]
-
-    kept = tuple(item for item in task.items if all(map(is_there, item.seen())))
-    return _with(task, kept), len(task.items) - len(kept)
+def there(task: T) -> tuple[T, list[Path]]:
+    """The task without the items whose videos or images are not there, and which of those are not."""
+    files = {media.path for item in task.items for media in item.seen()}
+    gone = {file for file in files if not _is_file(file)}
+    kept = tuple(item for item in task.items if gone.isdisjoint(media.path for media in item.seen()))
+    return _with(task, kept), sorted(gone)
 
 
 def shuffled(task: T) -> T:
