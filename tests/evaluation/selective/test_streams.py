@@ -135,7 +135,7 @@ def test_everyday_items_are_photographs_and_clips_of_one_part(tmp_path: Path) ->
     kept = {f"{name} {k}" for k in range(60) if is_for_tuning(f"{k}.webp") for name in ("coco-val", "flickr8k-test")}
     assert kept <= texts[0] and 0.15 < len(kept) / 120 < 0.45
     (tmp_path / "robot-test.jsonl").unlink()
-    with pytest.raises(DataError, match="run .vljepa data fetch everyday"):
+    with pytest.raises(DataError, match=r"run `vljepa data fetch everyday`"):
         everyday(tmp_path, random.Random(0), True)
 
 
