@@ -35,6 +35,8 @@ def test_figures_stand_beside_the_paper_s(vljepa: Vljepa, toy: Path, tmp_path: P
     assert "VL-JEPA Base 63.9" in mean and "(Table 6)" in mean
     assert "ours: similarities" in run.out and "warning" not in run.err
     part = vljepa("eval", "sugarcrepe_pp", "--data", tmp_path / "scpp", "--model", toy, "--limit", "3", "--json").json
+    few = ("eval", "sugarcrepe_pp", "--data", tmp_path / "scpp", "--model", toy, "--limit", "3")
+    assert "don't compare it with the paper" in vljepa(*few).err
     assert part["items"] == 3 and part["complete"] is False and part["benchmark"] == "sugarcrepe_pp"
 
 
@@ -45,6 +47,7 @@ def test_a_table_of_one_s_own(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None
     run = vljepa("eval", "classification", "--csv", tmp_path / "own.csv", "--model", toy, "--query", "Which colour?")
     assert run.status == 0, run.err
     assert run.out.startswith("top-1") and "1 items were left out" in run.err
+    assert "paper" not in run.err, "there is no paper's figure of it"
 
 
 def test_files_that_lack_or_cannot_be_read_are_named(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:

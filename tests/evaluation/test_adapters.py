@@ -99,6 +99,20 @@ def test_keysteps_of_one_name_are_one_class(tmp_path: Path) -> None:
     assert [item.label for item in task.items] == [1, 0]
 
 
+def test_classes_that_differ_in_case_and_white_space_at_most_are_one(tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    write(own, "path,label\n0.mp4,Dog \n1.mp4,dog\n2.mp4,a  dog\n3.mp4,A\tdog\n")
+    task: Any = BENCHMARKS["classification"].task(own)
+    assert task.labels == (("Dog",), ("a  dog",))
+    assert [item.label for item in task.items] == [0, 0, 1, 1]
+    made_up.WRITERS["coin_steps"](tmp_path / "coin")
+    file = tmp_path / "coin/COIN.json"
+    before: Any = BENCHMARKS["coin_steps"].task(tmp_path / "coin")
+    file.write_text(file.read_text().replace("boil water", "Boil  water", 1))
+    after: Any = BENCHMARKS["coin_steps"].task(tmp_path / "coin")
+    assert len(after.labels) == len(before.labels) and after.items == before.items
+
+
 def test_names_of_kinetics_clips_have_times_of_six_digits(tmp_path: Path) -> None:
     task: Classification = laid("kinetics400", tmp_path)
     assert task.labels == (("archery",), ("zorbing",))

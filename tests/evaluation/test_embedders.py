@@ -10,13 +10,16 @@ import pytest
 
 import vljepa_edge
 from tests.evaluation.embedders import Knows, Same
+from tests.evaluation.made_up import write_csv
 from tests.media import write_video
 from tests.streaming.wrapped import WrappedEngine
 from vljepa_edge.bundle.store import Bundle
+from vljepa_edge.evaluation.adapters import BENCHMARKS
 from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
 from vljepa_edge.evaluation.cached import Cached
 from vljepa_edge.evaluation.embedder import Array, Look
 from vljepa_edge.evaluation.items import Change, Media
+from vljepa_edge.evaluation.run import select
 from vljepa_edge.model import Model
 from vljepa_edge.video.stretch import FramePlan, read_frames
 
@@ -134,9 +137,62 @@ def test_a_run_that_was_stopped_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
     again = Counts()
     rows = Cached(again).embed_media(looks)
     assert again.asked == 36 and rows.shape == (100, 32)
-    files[0].write_bytes(b"another")  # it is embedded again, the others are not
+    files[0].write_bytes(b"another")  # it is embedded again, no other is
     Cached(third := Counts()).embed_media(looks)
     assert third.asked == 1
+
+
+def test_a_set_that_is_filled_bit_by_bit_is_embedded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "cache"))
+    rows = [[f"{n}.mp4", f"label {n % 7}"] for n in range(200)]
+    write_csv(tmp_path / "own.csv", [["path", "label"], *rows])
+
+    def asked(limit: int | None = None) -> int:
+        select(BENCHMARKS["classification"], tmp_path / "own.csv", limit=limit).measure(embedder := Counts())
+        return embedder.asked
+
+    for name, _ in rows[:190]:
+        (tmp_path / name).write_bytes(b"x")
+    assert (asked(limit=100), asked(), asked()) == (100, 90, 0)
+    for name, _ in rows[190:]:
+        (tmp_path / name).write_bytes(b"x")
+    assert asked() == 10
+    for name, _ in rows[:5]:
+        (tmp_path / name).unlink()
+    assert asked() == 0
+    write_csv(tmp_path / "own.csv", [["path", "label"], ["new.mp4", "label 0"], *rows])
+    (tmp_path / "new.mp4").write_bytes(b"x")
+    assert asked() == 1
+    files = [file for file in (tmp_path / "cache/figures").rglob("*") if file.is_file()]
+    assert len(files) <= 8, "of 64 clips or 1,024 texts a file, and one for what each later run embedded"
+
+
+def test_what_a_damaged_file_held_is_embedded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "cache"))
+    looks = [Look(Media(tmp_path / f"{number}.mp4")) for number in range(70)]
+    for look in looks:
+        look.seen.path.write_bytes(b"x")  # type: ignore[union-attr]
+    Cached(Counts()).embed_media(looks)
+    file = max((tmp_path / "cache").rglob("*.npy"), key=lambda file: file.stat().st_size)
+    file.write_bytes(file.read_bytes()[:500])
+    for asked in (64, 0):
+        Cached(again := Counts()).embed_media(looks)
+        assert again.asked == asked
+
+
+def test_rows_come_from_the_cache_in_the_order_in_which_they_are_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VLJEPA_CACHE", str(tmp_path / "cache"))
+    knows, texts = Knows({}), ["a cup", "a dog", "a cup", "two cups", ""]
+    first = Cached(knows).embed_texts(texts[:2])
+    assert np.array_equal(first, knows.embed_texts(texts[:2]))
+    assert np.array_equal(Cached(knows).embed_texts(texts), knows.embed_texts(texts))
+    assert np.array_equal(Cached(Same()).embed_texts(texts[::-1])[:1], Same().embed_texts(texts)[:1])
+    said = Knows({Media(tmp_path / "a.mp4"): "a dog", Media(tmp_path / "b.mp4"): "two cups"})
+    rows = knows.embed_texts(["two cups", "a dog", "two cups"])
+    for given in (rows[:1], rows, rows[::-1]):
+        assert Cached(said).decode(given) == said.decode(given)
 
 
 def test_what_could_not_be_read_is_named_and_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def test_retrieval_ranks_are_those_of_a_plain_sort_in_blocks_of_any_size(monkeyp
         order = np.argsort(-(unit @ text)).tolist()
         best = min(order.index(video) for video in own)
         assert rank == best
-    figures = metrics.retrieval(found, 25)
+    figures = metrics.retrieval(found, 25, 22)
     assert figures["R@5"] == pytest.approx(100 * np.mean(found < 5))
     assert figures["median rank"] == np.median(found) + 1
 
@@ -53,14 +53,14 @@ def test_a_video_that_cannot_be_read_costs_its_own_texts_and_no_others() -> None
     found = metrics.retrieval_ranks(texts, videos, [[n] for n in range(12)])
     assert [n for n, rank in enumerate(found) if rank != 0] == [2, 5]
     shares = {f"R@{k}": pytest.approx(100 * 10 / 12) for k in (1, 5, 10)}
-    assert metrics.retrieval(found, 12) == shares | {"median rank": 1.0}
+    assert metrics.retrieval(found, 12, 11) == shares | {"median rank": 1.0}
     unread = metrics.retrieval_ranks(texts, np.full((12, 12), np.nan), [[n] for n in range(12)])
-    assert metrics.retrieval(unread, 12) == {"R@1": 0.0, "R@5": 0.0, "R@10": 0.0, "median rank": 13.0}
+    assert metrics.retrieval(unread, 12, 11) == {"R@1": 0.0, "R@5": 0.0, "R@10": 0.0, "median rank": 13.0}
 
 
 def test_a_top_k_that_cannot_miss_is_no_figure() -> None:
     found = metrics.retrieval_ranks(np.ones((5, 3)), np.ones((5, 3)), [[n] for n in range(5)])
-    assert metrics.retrieval(found, 5) == {"R@1": 0.0, "median rank": 5.0}
+    assert metrics.retrieval(found, 5, 4) == {"R@1": 0.0, "median rank": 5.0}
 
 
 def test_hard_negatives_by_hand() -> None:

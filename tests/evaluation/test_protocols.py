@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from tests.evaluation.embedders import Knows, Same
 from vljepa_edge.errors import InputError
 from vljepa_edge.evaluation import items
+from vljepa_edge.evaluation.embedder import Array, Look
 from vljepa_edge.evaluation.items import Change, Described, Labelled, Media, Question, Transition, Triplet
 from vljepa_edge.evaluation.measure import measure
 
@@ -77,6 +79,66 @@ def test_equal_texts_share_their_videos() -> None:
     assert measure(task, KNOWS)["R@1"] == 100.0
 
 
+CHANGE = CHANGES[0]
+
+
+@pytest.mark.parametrize(
+    ("task", "why"),
+    [
+        (items.Triplets(()), "a task must have items"),
+        (items.Classification(LABELS[:1], (Labelled(CLIPS[0], 0),)), "a classification must have at least 2 classes"),
+        (items.Classification((*LABELS, ()), (Labelled(CLIPS[0], 0),)), "each class must have a text"),
+        (items.Anticipation(LABELS[:1], (Labelled(CLIPS[0], 0),)), "a classification must have at least 2 classes"),
+        (items.Questions((Question(CLIPS[0], "Which?", ("a",), 0),)), "Which.* must have at least 2 candidates"),
+        (items.Transitions((Transition(CHANGE, (CLIPS[0],), 0),)), "a transition must have at least 2 candidates"),
+        (items.Retrieval((Described(CLIPS[0], ("a", "b")),)), "at least 2 videos, got 1"),
+        (items.Retrieval(tuple(Described(clip, ()) for clip in CLIPS)), "at least 2 texts, got 0"),
+        (items.Retrieval(tuple(Described(clip, ("a dog",)) for clip in CLIPS)), "not of all 12 videos, got 'a dog'"),
+    ],
+)  # fmt: skip
+def test_a_task_at_which_nobody_can_be_wrong_is_refused(task: items.Task, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        measure(task, Same())
+
+
+def test_figures_that_cannot_miss_are_left_out() -> None:
+    for classes, names in ((5, ["top-1"]), (6, ["recall@5", "top-1"])):
+        clips = tuple(Labelled(CLIPS[n], n) for n in range(classes))
+        figures = measure(items.Anticipation(LABELS[:classes], clips), Same())
+        assert list(figures) == names and set(figures.values()) == {0.0}
+    shared = tuple(Described(clip, ("a dog", TEXTS[n]) if n < 9 else (TEXTS[n],)) for n, clip in enumerate(CLIPS))
+    figures = measure(items.Retrieval(shared), Same())
+    assert figures.pop("median rank") >= 4.0 and figures == {"R@1": 0.0}, "three of twelve videos are wrong for a dog"
+
+
+def test_a_text_of_all_videos_is_left_out() -> None:
+    every = items.Retrieval(tuple(Described(clip, ("a video", TEXTS[n])) for n, clip in enumerate(CLIPS)))
+    assert measure(every, KNOWS)["R@1"] == 100.0
+    assert measure(every, Same())["R@10"] == 0.0
+
+
+def test_unreadable_videos_leave_no_text_alone_with_its_own() -> None:
+    class Blind(Same):
+        read = 0
+
+        def embed_media(self, looks: Sequence[Look]) -> Array:
+            rows = super().embed_media(looks)
+            rows[self.read :] = math.nan
+            return rows
+
+    task, blind = TASKS["retrieval"], Blind()
+    for blind.read, names in ((1, {"R@1"}), (4, {"R@1"}), (6, {"R@1", "R@5"})):
+        figures = measure(task, blind)
+        assert figures.pop("median rank") > 5.0
+        assert figures == dict.fromkeys(names, 0.0)
+
+
+def test_f1_takes_yes_and_no_in_capitals_too() -> None:
+    questions = tuple(Question(clip, "Is it?", ("Yes", "No"), n % 2) for n, clip in enumerate(CLIPS))
+    knows = Knows({clip: ("Yes", "No")[n % 2] for n, clip in enumerate(CLIPS)})
+    assert measure(items.Questions(questions), knows) == {"accuracy": 100.0, "F1": 100.0}
+
+
 def test_captions_are_scored_by_cider() -> None:
     pytest.importorskip("pycocoevalcap")
     clips = [Media(Path("a.mp4")), Media(Path("b.mp4"))]
@@ -96,31 +158,3 @@ def test_a_model_that_says_the_same_of_everything_is_seen_beside_its_cider() -> 
     task = items.Captioning(tuple(Described(clip, (text,)) for clip, text in zip(clips, said, strict=True)))
     collapsed = measure(task, Knows(dict.fromkeys(clips, "a")))
     assert collapsed["CIDEr"] > 100 and collapsed["different texts"] == 25.0
-
-
-@pytest.mark.parametrize(
-    "task",
-    [
-        items.Classification(LABELS[:1], tuple(Labelled(clip, 0) for clip in CLIPS)),
-        items.Retrieval((Described(CLIPS[0], (TEXTS[0],)),)),
-        items.Retrieval(tuple(Described(clip, (TEXTS[0],)) for clip in CLIPS)),
-    ],
-)
-def test_what_nobody_can_get_wrong_is_an_error(task: items.Task) -> None:
-    with pytest.raises(InputError, match=r"must have (two classes or more, got 1|a text that one)"):
-        measure(task, Same())
-
-
-def test_of_five_classes_all_are_among_the_five_nearest() -> None:
-    task = items.Anticipation(LABELS[:5], tuple(Labelled(clip, n) for n, clip in enumerate(CLIPS[:5])))
-    assert measure(task, Same()) == {"top-1": 0.0} and measure(task, KNOWS) == {"top-1": 100.0}
-
-
-def test_yes_and_no_have_an_f1_however_they_are_written() -> None:
-    asked = tuple(Question(clip, f"Is there {n}?", ("Yes", "No"), n % 2) for n, clip in enumerate(CLIPS))
-    assert measure(items.Questions(asked), Same())["F1"] == 0.0
-
-
-def test_nothing_to_measure_is_an_error() -> None:
-    with pytest.raises(InputError, match="must have items"):
-        measure(items.Triplets(()), KNOWS)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,14 +9,13 @@ import pytest
 from tests.evaluation.embedders import Same
 from tests.evaluation.made_up import WRITERS, write_csv
 from tests.evaluation.shown import show
-from vljepa_edge.errors import DataError
+from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.evaluation.adapters import BENCHMARKS
-from vljepa_edge.evaluation.embedder import Array, Look
-from vljepa_edge.evaluation.items import Classification, Labelled, Media
+from vljepa_edge.evaluation.items import Labelled, Media
 from vljepa_edge.evaluation.layout import Layout, stem_of
 from vljepa_edge.evaluation.run import select
 from vljepa_edge.evaluation.selection import first, shuffled, there
-from vljepa_edge.evaluation.tables import json_lines, json_of, number_of
+from vljepa_edge.evaluation.tables import json_lines, json_of, number_of, text_of
 
 
 @pytest.fixture(autouse=True)
@@ -53,60 +51,63 @@ def test_a_lower_limit_takes_a_part_of_a_higher_one(tmp_path: Path) -> None:
     assert len({*files}) == sum(here != before for here, before in zip(files, [None, *files], strict=False)), "by file"
 
 
-class Counting(Same):
-    """Counts the looks that it is asked for."""
+def test_a_file_or_a_row_more_changes_one_of_those_that_a_limit_takes_at_most(tmp_path: Path) -> None:
+    rows = [[f"{n}.mp4", f"label {n % 3}"] for n in range(61)]
+    for name, _ in rows[:60]:
+        (tmp_path / name).write_bytes(b"")
 
-    digest = "counting"
-    looks = 0
+    def taken(count: int) -> set[Path]:
+        write_csv(tmp_path / "own.csv", [["path", "label"], *rows[:count]])
+        items = select(BENCHMARKS["classification"], tmp_path / "own.csv", limit=20).task.items
+        return {item.seen()[0].path for item in items}
 
-    def embed_media(self, looks: Sequence[Look]) -> Array:
-        self.looks += len(looks)
-        return super().embed_media(looks)
-
-
-def test_one_video_more_is_the_only_one_that_is_embedded(tmp_path: Path) -> None:
-    """Whoever fills a folder bit by bit loses nothing, and a limit draws the same ones."""
-    own, shown = tmp_path / "own.csv", [Media(tmp_path / f"{n}.mp4") for n in range(100)]
-    write_csv(own, [["path", "label"], *([f"{n}.mp4", f"label {n % 3}"] for n in range(100))])
-    show(shown[:99], tmp_path / "made")
-    embedder = Counting()
-    select(BENCHMARKS["classification"], own).measure(embedder)
-    few = select(BENCHMARKS["classification"], own, limit=20).task.items
-    show(shown[99:], tmp_path / "made")
-    select(BENCHMARKS["classification"], own).measure(embedder)
-    assert embedder.looks == 99 + 1
-    assert len({*few} - {*select(BENCHMARKS["classification"], own, limit=20).task.items}) <= 1
-    shown[0].path.unlink()
-    select(BENCHMARKS["classification"], own).measure(embedder)
-    assert embedder.looks == 99 + 1
+    before = taken(60)
+    assert len(before) == 20 and len(before & taken(61)) >= 19
+    (tmp_path / "60.mp4").write_bytes(b"")
+    assert len(before & taken(61)) >= 19
+    gone = min(before)
+    gone.unlink()
+    assert len(before & taken(60)) == 19
 
 
-def test_labels_that_differ_in_case_and_blanks_alone_are_one_class(tmp_path: Path) -> None:
+def test_what_tells_nothing_of_a_model_is_refused_before_one_is_asked(tmp_path: Path) -> None:
+    for n in range(3):
+        (tmp_path / f"{n}.mp4").write_bytes(b"")
     own = tmp_path / "own.csv"
-    labels = ["Make the dough", "make  the dough", " make the dough", "eat it"]
-    write_csv(own, [["path", "label"], *([f"{n}.mp4", label] for n, label in enumerate(labels))])
-    task = BENCHMARKS["classification"].task(own)
-    assert isinstance(task, Classification)
-    assert task.labels == (("Make the dough",), ("eat it",)) and [item.label for item in task.items] == [0, 0, 0, 1]
+    write_csv(own, [["path", "label"], ["0.mp4", "a dog"], ["1.mp4", "A dog"]])
+    with pytest.raises(InputError, match="a classification must have at least 2 classes, got 1"):
+        select(BENCHMARKS["classification"], own)
+    write_csv(own, [["path", "text"], *([f"{n}.mp4", f"text {n}"] for n in range(3))])
+    with pytest.raises(InputError, match="retrieval must have at least 2 videos, got 1"):
+        select(BENCHMARKS["retrieval"], own, limit=1)
+    assert len(select(BENCHMARKS["retrieval"], own, limit=2).task.items) == 2
+
+
+def test_data_that_is_not_there_is_said_not_to_be(tmp_path: Path) -> None:
+    (tmp_path / "own.csv").write_bytes(b"path,label\na.mp4,\xff\n")
+    for name, data, why in (
+        ("ssv2", "none", "none: no such folder"),
+        ("ssv2", "own.csv", "own.csv: a file, not a folder"),
+        ("classification", "none.csv", "none.csv: no such file"),
+        ("classification", "x" * 5000, "x: no such file"),
+        ("classification", ".", "a folder, not a file"),
+        ("classification", "own.csv", "own.csv: must be text in UTF-8: .*byte 0xff"),
+    ):
+        with pytest.raises(DataError, match=why):
+            select(BENCHMARKS[name], tmp_path / data)
+    for read in (json_of, text_of):
+        with pytest.raises(DataError, match=f"{tmp_path.name}: can't be read: Is a directory"):
+            read(tmp_path)
 
 
 def test_a_table_without_rows_is_said_to_have_none(tmp_path: Path) -> None:
     write_csv(tmp_path / "own.csv", [["path", "label"]])
-    with pytest.raises(DataError, match=r"must have at least one row, got none"):
+    with pytest.raises(DataError, match=r"own\.csv: must have at least one row, got none$"):
         select(BENCHMARKS["classification"], tmp_path / "own.csv")
-
-
-def test_a_name_that_no_file_can_have_is_a_missing_file(tmp_path: Path) -> None:
-    write_csv(tmp_path / "own.csv", [["path", "label"], ["0.mp4", "a"], ["x" * 5000 + ".mp4", "b"]])
-    show([Media(tmp_path / "0.mp4")], tmp_path / "made")
-    assert select(BENCHMARKS["classification"], tmp_path / "own.csv").missing == 1
-
-
-def test_links_that_lead_in_circles_are_followed_once(tmp_path: Path) -> None:
-    for name in "abc":
-        (tmp_path / name).symlink_to(tmp_path)
-    show([Media(tmp_path / "deep/0.mp4")], tmp_path / "made")
-    assert Layout(tmp_path, "").media("0").path.samefile(tmp_path / "deep/0.mp4")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/test.json").write_text("[]")
+    with pytest.raises(DataError, match="data: must have at least one item, got none"):
+        select(BENCHMARKS["tallyqa"], tmp_path / "data")
 
 
 def test_a_query_is_passed_on_but_never_to_questions(tmp_path: Path) -> None:
@@ -131,16 +132,29 @@ def test_tables_of_one_s_own(tmp_path: Path) -> None:
     assert question.candidates == ("blue", "red") and question.answer == 1  # type: ignore[union-attr]
 
 
+def test_an_answer_is_told_from_its_candidates_without_case(tmp_path: Path) -> None:
+    head = ["path", "question", "answer", "candidates"]
+    write_csv(tmp_path / "q.csv", [head, ["a.jpg", "Is it?", "yes", "No|Yes"]])
+    (question,) = BENCHMARKS["questions"].task(tmp_path / "q.csv").items
+    assert question.answer == 1  # type: ignore[union-attr]
+    write_csv(tmp_path / "q.csv", [head, ["a.jpg", "Is it?", "yes", "no|yes|Yes"]])
+    with pytest.raises(DataError, match="row 1: candidates must differ"):
+        BENCHMARKS["questions"].task(tmp_path / "q.csv")
+
+
 @pytest.mark.parametrize(
     ("name", "rows", "why"),
     [
         ("questions", [["path", "question", "answer", "candidates"], ["a.jpg", "Which?", "red", "blue|green"]],
          "row 1: candidates must differ"),
+        ("questions", [["path", "question", "answer", "candidates"], ["a.jpg", "Which?", "red", "red"]],
+         "row 1: candidates must differ, be two or more"),
         ("classification", [["path", "name"], ["a.mp4", "x"]], "must have the columns path, label, lacks label"),
         ("classification", [["path", "label"], ["a.mp4", " "]], "row 1: label must be a text"),
         ("retrieval", [["path", "text", "start", "end"], ["a.mp4", "x", "3", "2"]], "row 1: must have an end after"),
         ("retrieval", [["path", "text", "start", "end"], ["a.mp4", "x", "nan", "2"]], "row 1: must have a number"),
-        ("retrieval", [["path", "text", "start", "end"], ["a.mp4", "x", "3", ""]], "row 1: must have a number"),
+        ("retrieval", [["path", "text", "start", "end"], ["a.mp4", "x", "3", ""]], "row 1: must have.*; end is empty"),
+        ("classification", [["path", "label", "end"], ["a.mp4", "x", "3"]], "row 1: must have.*; start is empty"),
     ],
 )  # fmt: skip
 def test_a_row_that_cannot_be_used_is_named(name: str, rows: list[list[str]], why: str, tmp_path: Path) -> None:
@@ -181,6 +195,28 @@ def test_media_are_found_by_stem_at_any_depth(tmp_path: Path) -> None:
     assert layout.media("x.y.z").path == tmp_path / "a/b/x.y.z"
     assert layout.media("x", ".webm", 1.0, 2.0) == Media(tmp_path / "x.webm", 1.0, 2.0)
     assert [stem_of(name) for name in ("a.mp4", "a.b", "a.")] == ["a", "a.b", "a"]
+
+
+def test_links_to_a_folder_above_do_not_lead_round_and_round(tmp_path: Path) -> None:
+    (tmp_path / "data/videos").mkdir(parents=True)
+    (tmp_path / "others").mkdir()
+    for name in ("data/videos/1.mp4", "others/2.mp4"):
+        (tmp_path / name).write_bytes(b"")
+    links = {"data/a": ".", "data/b": ".", "data/videos/up": "..", "data/others": "../others", "others/back": "../data"}
+    for name, target in links.items():
+        (tmp_path / name).symlink_to(target)
+    layout = Layout(tmp_path / "data", "tree")
+    assert layout.media("1").path == tmp_path / "data/videos/1.mp4"
+    assert layout.media("2").path == tmp_path / "data/others/2.mp4"
+
+
+def test_a_file_whose_name_is_too_long_is_not_there(tmp_path: Path) -> None:
+    long = f"{'x' * 5000}.mp4"
+    (tmp_path / "a.mp4").write_bytes(b"")
+    write_csv(tmp_path / "own.csv", [["path", "label"], ["a.mp4", "red"], [long, "blue"], ["a.mp4", "blue"]])
+    selection = select(BENCHMARKS["classification"], tmp_path / "own.csv")
+    assert (len(selection.task.items), selection.missing_files) == (2, [tmp_path / long])
+    assert Layout(tmp_path, "tree").at(long, ".", "images").path == tmp_path / long
 
 
 def test_an_item_is_there_only_with_all_its_files(tmp_path: Path) -> None:

@@ -215,6 +215,7 @@ def test_states_and_clips_of_worldprediction(tmp_path: Path) -> None:
         ({"right": 4}, "right be the place"),
         ({"right": True}, "right be the place"),
         ({"candidates": ["a.mp4", "a.mp4"]}, "candidates must differ"),
+        ({"candidates": ["a.mp4"], "right": 0}, "candidates must differ, be two or more"),
         ({"before": ["a.mp4"]}, "a state must be a path"),
         ({"after": ["a.mp4", -1]}, "a state must be a path"),
         ({"candidates": [["a.mp4", 3, 2]], "right": 0}, "end after its start"),

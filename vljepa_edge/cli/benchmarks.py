@@ -117,7 +117,7 @@ def _print(result: Result) -> None:
         files = _some(result.unread_files)
         unread = f"warning: {result.unread} files, or stretches of them, can't be read: they count as wrong: {files}"
         warn.print(unread, style="yellow")
-    if not result.complete:
+    if result.benchmark.papers and not result.complete:
         warn.print("warning: a part of the benchmark was measured: don't compare it with the paper", style="yellow")
 
 

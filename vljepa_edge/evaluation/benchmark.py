@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.items import Task
 from vljepa_edge.evaluation.layout import Layout
 
@@ -46,5 +48,9 @@ class Benchmark:
     is_file: bool = False
 
     def task(self, data: Path) -> Task:
-        """The task of a folder (or table). Raises DataError for one that is not laid out so."""
+        """The task of a folder (or table). Raises DataError for one that is not there or not laid out so."""
+        if not os.path.exists(data):
+            raise DataError(data, "no such file" if self.is_file else "no such folder")
+        if os.path.isdir(data) == self.is_file:
+            raise DataError(data, "a folder, not a file" if self.is_file else "a file, not a folder")
         return self.read(Layout(data, self.tree))

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.evaluation.embedder import Array, Embedder, Look
 from vljepa_edge.evaluation.items import Media, Seen, media_of
-from vljepa_edge.evaluation.kept import find, keep, store
+from vljepa_edge.evaluation.kept_rows import KeptRows, key_of
 
 Report: TypeAlias = Callable[[str, int, int], object]
 """Called with what is embedded, how many are done and how many there are."""
-T = TypeVar("T")
-_LOOKS, _TEXTS = 64, 1024  # that are asked for at once
+_LOOKS, _TEXTS = 64, 1024  # embedded at a time
 
 
 class Cached:
-    """Another embedder, asked for 64 clips or 1,024 texts at a time. What is made of a clip is kept by itself, under
-    the embedder's digest and the place, size and time of its file: a file that changes is embedded again, one more or
-    less changes nothing for the others, and one that could not be read is tried again. Texts are kept by the part.
-    unread: what could not be read, so far."""
+    """Another embedder, asked for what is not in the cache: 64 clips or 1,024 texts at a time, which are then kept.
+
+    Each is kept under the embedder's digest and what it alone is made of: a text, or the places, sizes and times of
+    files. So a file that is new or has changed is embedded, and no other; one that could not be read is tried again.
+    unread: what could not be read, so far.
+    """
 
     def __init__(self, embedder: Embedder, report: Report = lambda what, done, total: None) -> None:
         self._embedder = embedder
@@ -37,51 +37,42 @@ class Cached:
         return self._embedder.digest
 
     def embed_media(self, looks: Sequence[Look]) -> Array:
-        def part(own: Sequence[Look]) -> Array:
-            made_of = [(self.digest, "look", _named(look)) for look in own]
-            kept = [find(one) for one in made_of]
-            lacking = [row for row, one in enumerate(kept) if one is None]
-            if lacking:
-                made = self._embedder.embed_media([own[row] for row in lacking])
-                for row, embedding in zip(lacking, made, strict=True):
-                    kept[row] = embedding
-                    if np.isfinite(embedding).all():
-                        store(made_of[row], embedding)
-                    else:
-                        self.unread.add(own[row].seen)
-            return np.stack([embedding for embedding in kept if embedding is not None])
-
-        return self._parts("videos and images", looks, _LOOKS, part)
+        keys = [key_of(_named(look)) for look in looks]
+        rows = self._each("videos and images", ("media",), keys, looks, _LOOKS, self._embedder.embed_media)
+        self.unread |= {looks[row].seen for row in np.flatnonzero(~np.isfinite(rows).all(1)).tolist()}
+        return rows
 
     def embed_texts(self, texts: Sequence[str], prompt: bool = True) -> Array:
-        def part(own: Sequence[str]) -> Array:
-            return keep((self.digest, "texts", prompt, list(own)), lambda: self._embedder.embed_texts(own, prompt))
+        def make(own: Sequence[str]) -> Array:
+            return self._embedder.embed_texts(own, prompt)
 
-        return self._parts("texts", texts, _TEXTS, part)
+        return self._each("texts", ("texts", prompt), [key_of(text) for text in texts], texts, _TEXTS, make)
 
     def decode(self, embeddings: Array) -> list[str]:
-        def part(own: Array) -> list[str]:
-            given = hashlib.sha256(np.ascontiguousarray(own).tobytes()).hexdigest()
-            made = keep((self.digest, "decoded", given), lambda: _bytes_of(self._embedder.decode(own)))
-            said: list[str] = json.loads(made.tobytes())
-            return said
+        def make(own: Sequence[Array]) -> NDArray[np.str_]:
+            return np.array(self._embedder.decode(np.stack(own)), np.str_)
 
-        return [text for own in self._each("decoded texts", embeddings, _LOOKS, part) for text in own]
+        keys = [key_of(hashlib.sha256(row.tobytes()).hexdigest()) for row in embeddings]
+        said: list[str] = self._each("decoded texts", ("decoded",), keys, list(embeddings), _LOOKS, make).tolist()
+        return said
 
-    def _parts(self, what: str, asked: Sequence[Any], size: int, part: Callable[[Sequence[Any]], Array]) -> Array:
-        return np.concatenate(self._each(what, asked, size, part))
-
-    def _each(self, what: str, asked: Any, size: int, part: Callable[[Any], T]) -> list[T]:
-        found = []
-        for begin in range(0, len(asked), size):
-            self._report(what, begin, len(asked))
-            found.append(part(asked[begin : begin + size]))
-        self._report(what, len(asked), len(asked))
-        return found
-
-
-def _bytes_of(texts: list[str]) -> NDArray[np.uint8]:
-    return np.frombuffer(json.dumps(texts).encode(), np.uint8)
+    def _each(
+        self, what: str, kind: Sequence[object], keys: Sequence[bytes], asked: Sequence[Any], size: int,
+        make: Callable[[Sequence[Any]], NDArray[Any]],
+    ) -> NDArray[Any]:
+        """A row for each that is asked, from the cache, or made and put there; equal ones are made once."""
+        kept = KeptRows((self.digest, *kind))
+        found = kept.find(keys)
+        lacking = {key: one for key, one in zip(keys, asked, strict=True) if key not in found}
+        wanted, total = list(lacking), len(set(keys))
+        for begin in range(0, len(wanted), size):
+            self._report(what, len(found), total)
+            own = wanted[begin : begin + size]
+            rows = make([lacking[key] for key in own])
+            kept.store(own, rows)
+            found.update(zip(own, rows, strict=True))
+        self._report(what, total, total)
+        return np.stack([found[key] for key in keys])
 
 
 def _named(look: Look) -> list[object]:

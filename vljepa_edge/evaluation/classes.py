@@ -6,24 +6,26 @@ from collections.abc import Iterable
 
 
 class Classes:
-    """Numbers classes in the order in which their texts come. Texts that differ in case and blanks alone are one class,
-    which has the first of them: a text encoder may not tell them apart, and a tie is wrong."""
+    """Numbers classes in the order in which their texts come. Texts that are the same when `folded` are one class: text
+    encoders can't tell them apart, or should not, and a tie is wrong."""
 
     def __init__(self, texts: Iterable[str] = ()) -> None:
+        self._texts: dict[str, str] = {}
         self._numbers: dict[str, int] = {}
-        self._texts: list[str] = []
         for text in texts:
             self.number(text)
 
     def number(self, text: str) -> int:
         """The class of a text, a new one if need be."""
-        words = text.split()
-        number = self._numbers.setdefault(" ".join(words).casefold(), len(self._texts))
-        if number == len(self._texts):
-            self._texts.append(" ".join(words))
-        return number
+        self._texts.setdefault(folded(text), text.strip())
+        return self._numbers.setdefault(folded(text), len(self._numbers))
 
     @property
     def labels(self) -> tuple[tuple[str, ...], ...]:
-        """For each class the text that stands for it, as `Classification` takes them."""
-        return tuple((text,) for text in self._texts)
+        """For each class the text that stands for it, the first that came, as `Classification` takes them."""
+        return tuple((text,) for text in self._texts.values())
+
+
+def folded(text: str) -> str:
+    """A text without what is no difference in what it says: case, and how much white space there is."""
+    return " ".join(text.lower().split())

@@ -24,27 +24,22 @@ def keep(made_of: Sequence[object], make: Callable[[], NDArray[Any]]) -> NDArray
     made_of: JSON values that name all that the array depends on: the model, its input files with their sizes and
     times, what was asked.
     """
-    kept = find(made_of)
+    file = folder() / f"{named(made_of)}.npy"
+    kept = load(file)
     if kept is None:
         kept = make()
-        store(made_of, kept)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(file) as part:
+            np.save(part, kept, allow_pickle=False)
     return kept
 
 
-def find(made_of: Sequence[object]) -> NDArray[Any] | None:
-    """The array that was stored of these things; None where there is none."""
+def load(file: Path) -> NDArray[Any] | None:
+    """What is kept in a file; None where there is none, or a damaged one."""
     with contextlib.suppress(OSError, ValueError, EOFError):
-        kept: NDArray[Any] = np.load(_file(made_of), allow_pickle=False)
+        kept: NDArray[Any] = np.load(file, allow_pickle=False)
         return kept
     return None
-
-
-def store(made_of: Sequence[object], made: NDArray[Any]) -> None:
-    """Put it in the cache, in place of what was stored of the same things."""
-    file = _file(made_of)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(file) as part:
-        np.save(part, made, allow_pickle=False)
 
 
 def folder() -> Path:
@@ -52,6 +47,7 @@ def folder() -> Path:
     return cache_dir() / "figures"
 
 
-def _file(made_of: Sequence[object]) -> Path:
-    named = json.dumps([version("vljepa-edge"), *made_of])
-    return folder() / f"{hashlib.sha256(named.encode(errors='surrogateescape')).hexdigest()}.npy"
+def named(made_of: Sequence[object]) -> str:
+    """A name of what was made of these things by this version of the package."""
+    made_by = json.dumps([version("vljepa-edge"), *made_of])
+    return hashlib.sha256(made_by.encode(errors="surrogateescape")).hexdigest()

@@ -45,20 +45,20 @@ class Layout:
     def at(self, name: str, *folders: str) -> Media:
         """The video or image `name` in the first of these folders that has it, else in the first."""
         paths = [self.data / folder / name for folder in folders]
-        return Media(next((path for path in paths if path.is_file()), paths[0]))
+        return Media(next((path for path in paths if os.path.isfile(path)), paths[0]))
 
     @cached_property
     def _by_stem(self) -> dict[str, Path]:
         """Of a video and a photo of one stem the video: players and downloaders leave previews beside videos."""
         photos: dict[str, Path] = {}
         others: dict[str, Path] = {}
-        seen: set[str] = set()
+        walked: set[tuple[int, int]] = set()  # links may lead to a folder twice, or back to one that they are in
         for folder, folders, files in os.walk(self.data, followlinks=True):
-            real = os.path.realpath(folder)
-            if real in seen:  # a link to where the walk has been
+            status = os.stat(folder)
+            if (status.st_dev, status.st_ino) in walked:
                 folders.clear()
                 continue
-            seen.add(real)
+            walked.add((status.st_dev, status.st_ino))
             folders.sort()
             for name in sorted(files):
                 found = photos if name.lower().endswith(PHOTOS) else others

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from vljepa_edge.errors import InputError
 from vljepa_edge.evaluation import items
 from vljepa_edge.evaluation.embedder import Embedder
 from vljepa_edge.evaluation.protocols import (
@@ -14,12 +13,13 @@ from vljepa_edge.evaluation.protocols import (
     retrieval,
     transition,
 )
+from vljepa_edge.evaluation.telling import check_telling
 
 
 def measure(task: items.Task, embedder: Embedder) -> dict[str, float]:
-    """Figures by name, the most important one first. Raises InputError for a task without items."""
-    if not task.items:
-        raise InputError("a task must have items to be measured, got none")
+    """Figures by name, the most important one first. Raises InputError for a task that tells nothing (see
+    `check_telling`)."""
+    check_telling(task)
     match task:
         case items.Classification():
             return classification.measure(task, embedder)

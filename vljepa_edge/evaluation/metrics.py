@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vljepa_edge.errors import InputError
-from vljepa_edge.evaluation.ranks import first, ranks
+from vljepa_edge.evaluation.ranks import NOWHERE, first, ranks
 
 _ROWS = 1024  # texts that are compared with all videos at once
 _ROUNDING = 1e-6
@@ -49,23 +49,31 @@ def retrieval_ranks(texts: NDArray[Any], videos: NDArray[Any], owners: Sequence[
     """(t,): how many wrong videos are at least as near to each text as the nearest right one; 0 is first.
 
     texts (t, E), videos (v, E); owners: the numbers of the videos that are right for each text. A video whose row is
-    not finite, or zero, is found by no text: its own have rank NOWHERE, and it stands in the way of no other's.
+    not finite, or zero, is found by no text: its own have rank NOWHERE, and it stands in the way of no other's. So has
+    a text that no wrong video is left to.
     """
     found = np.empty(len(texts), np.int64)
-    seen = np.isfinite(_unit(videos)).all(1)
+    there = seen(videos)
     for begin in range(0, len(texts), _ROWS):
         rows = slice(begin, begin + _ROWS)
         right = np.zeros((len(owners[rows]), len(videos)), bool)
         for row, own in enumerate(owners[rows]):
             right[row, list(own)] = True
-        found[rows] = ranks(cosines(texts[rows], videos[seen]), right[:, seen])
+        rank = ranks(cosines(texts[rows], videos[there]), right[:, there])
+        found[rows] = np.where((~right[:, there]).any(1), rank, NOWHERE)
     return found
 
 
-def retrieval(rank: NDArray[np.int64], videos: int) -> dict[str, float]:
+def seen(videos: NDArray[Any]) -> NDArray[np.bool_]:
+    """(v,): which rows of embeddings (v, E) have a direction: they are finite, and not zero."""
+    found: NDArray[np.bool_] = np.asarray(np.isfinite(_unit(videos)).all(1))
+    return found
+
+
+def retrieval(rank: NDArray[np.int64], videos: int, rivals: int) -> dict[str, float]:
     """R@1, R@5, R@10 and the median rank (1 is first, not per cent) of what `retrieval_ranks` gives for so many videos.
-    A rank NOWHERE is behind the last."""
-    found = {f"R@{k}": share(rank < k) for k in telling((1, 5, 10), videos)}
+    A rank NOWHERE is behind the last. rivals: the fewest wrong videos that a text can find."""
+    found = {f"R@{k}": share(rank < k) for k in telling((1, 5, 10), rivals + 1)}
     return found | {"median rank": float(np.median(np.minimum(rank, videos))) + 1.0}
 
 

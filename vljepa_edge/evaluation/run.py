@@ -14,6 +14,7 @@ from vljepa_edge.evaluation.embedder import Embedder
 from vljepa_edge.evaluation.items import Questions, Task, Triplets, media_of
 from vljepa_edge.evaluation.measure import measure
 from vljepa_edge.evaluation.selection import first, shuffled, there
+from vljepa_edge.evaluation.telling import check_telling
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,12 @@ class Selection:
 def select(benchmark: Benchmark, data: Path, *, limit: int | None = None, query: str | None = None) -> Selection:
     """The items of a benchmark whose files lie in `data`.
 
-    limit: how many at most, for a first look: drawn as if at random, those of a lower limit among those of a higher
-    one, and as far as their files are there the same ones each time. query: what is asked of the videos, instead of
-    what the benchmark or the model asks; of no use for questions.
+    limit: how many at most, for a first look. query: what is asked of the videos, instead of what the benchmark or the
+    model asks; of no use for questions.
 
     Raises LayoutError for a folder that is not laid out as the benchmark's `tree`, or without a single one of its
-    videos, DataError for annotations that can't be read or are none.
+    videos, DataError for annotations that can't be read, and InputError where what is there tells nothing of a model:
+    one class, say, or one video.
     """
     task = benchmark.task(data)
     if query is not None and not isinstance(task, Questions | Triplets):
@@ -87,5 +88,6 @@ def select(benchmark: Benchmark, data: Path, *, limit: int | None = None, query:
         why = f"holds none of the files of the {len(task.items)} items, e.g. {where}"
         raise LayoutError(data, why, benchmark.tree)
     chosen = first(found, limit)
+    check_telling(chosen)
     missing = len(task.items) - len(found.items)
     return Selection(benchmark, chosen, missing, missing_files, len(task.items))

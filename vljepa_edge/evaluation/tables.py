@@ -17,7 +17,9 @@ def json_of(file: Path) -> Any:
     """What a JSON file holds. Raises DataError."""
     try:
         return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    except (ValueError, RecursionError) as error:
         raise DataError(file, f"must be JSON in UTF-8: {error}") from error
 
 
@@ -141,5 +143,11 @@ def text_of(file: Path) -> str:
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             return opened.read()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise _unreadable(file, error) from error
+    except UnicodeDecodeError as error:
         raise DataError(file, f"must be text in UTF-8: {error}") from error
+
+
+def _unreadable(file: Path, error: OSError) -> DataError:
+    return DataError(file, f"can't be read: {error.strerror or error}")

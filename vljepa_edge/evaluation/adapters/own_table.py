@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.benchmark import Benchmark
-from vljepa_edge.evaluation.classes import Classes
+from vljepa_edge.evaluation.classes import Classes, folded
 from vljepa_edge.evaluation.gathered import each_text
 from vljepa_edge.evaluation.items import (
     Captioning,
@@ -53,19 +53,22 @@ def read_questions(layout: Layout) -> Questions:
     for place, row in csv_rows(layout.data, "path", "question", "answer", "candidates"):
         question, answer, given = texts_of(layout.data, place, row, "question", "answer", "candidates")
         candidates = tuple(name.strip() for name in given.split("|"))
-        if answer.strip() not in candidates or not 1 < len(set(candidates)) == len(candidates) or "" in candidates:
+        known = [folded(name) for name in candidates]
+        if folded(answer) not in known or len({*known}) != len(known) or "" in known or len(known) < 2:
             raise DataError(layout.data, "candidates must differ, be two or more, and the answer one of them", place)
-        media = _media(layout.data, place, row)
-        items.append(Question(media, question, candidates, candidates.index(answer.strip())))
+        items.append(Question(_media(layout.data, place, row), question, candidates, known.index(folded(answer))))
     return Questions(tuple(items))
 
 
 def _media(table: Path, place: str, row: dict[str, str]) -> Media:
     (path,) = texts_of(table, place, row, "path")
-    times = [row.get("start") or None, row.get("end") or None]
-    if times == [None, None]:
+    times = {name: row.get(name) or "" for name in ("start", "end")}
+    lacking = [name for name, time in times.items() if not time.strip()]
+    if len(lacking) == 2:
         return Media(table.parent / path)
-    return Media(table.parent / path, *stretch_of(table, place, times))
+    if lacking:
+        raise DataError(table, f"must have both start and end, or neither; {lacking[0]} is empty", place)
+    return Media(table.parent / path, *stretch_of(table, place, [*times.values()]))
 
 
 def _own(name: str, protocol: str, columns: str, read: Callable[[Layout], Task]) -> Benchmark:

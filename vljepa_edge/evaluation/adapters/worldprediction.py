@@ -30,8 +30,9 @@ def read(layout: Layout) -> Transitions:
         before, after = (_state(layout, file, place, field_of(file, place, row, name)) for name in ("before", "after"))
         clips = tuple(_clip(layout, file, place, value) for value in list_of(file, place, row, "candidates"))
         right = field_of(file, place, row, "right")
-        if type(right) is not int or not 0 <= right < len(clips) or len(set(clips)) != len(clips):
-            raise DataError(file, "candidates must differ, and right be the place of one of them, from 0", place)
+        if type(right) is not int or not 0 <= right < len(clips) or len({*clips}) != len(clips) or len(clips) < 2:
+            why = "candidates must differ, be two or more, and right be the place of one of them, from 0"
+            raise DataError(file, why, place)
         (group,) = texts_of(file, place, row, "dataset") if "dataset" in row else ("",)
         items.append(Transition(Change(before, after), clips, right, group))
     return Transitions(tuple(items))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from vljepa_edge.evaluation import metrics
+from vljepa_edge.evaluation.classes import folded
 from vljepa_edge.evaluation.embedder import Embedder, Look
 from vljepa_edge.evaluation.items import Questions
 from vljepa_edge.evaluation.protocols.nearest import grouped
@@ -12,7 +13,7 @@ from vljepa_edge.evaluation.protocols.nearest import grouped
 
 def measure(task: Questions, embedder: Embedder) -> dict[str, float]:
     """Accuracy over all questions, and where there are groups the mean of theirs and each one's own. Where every
-    question is one of yes and no, F1 of yes, too."""
+    question is one of yes and no, in capitals or not, F1 of yes, too."""
     names = sorted({name for item in task.items for name in item.candidates})
     places = {name: place for place, name in enumerate(names)}
     texts = embedder.embed_texts(names)
@@ -22,8 +23,8 @@ def measure(task: Questions, embedder: Embedder) -> dict[str, float]:
         for row, item in zip(seen, task.items, strict=True)
     ]
     right = metrics.answers(scores, [item.answer for item in task.items])
-    yes = np.array([item.candidates[item.answer].casefold() == "yes" for item in task.items])
-    binary = all({name.casefold() for name in item.candidates} == {"yes", "no"} for item in task.items)
+    yes = np.array([folded(item.candidates[item.answer]) == "yes" for item in task.items])
+    binary = all(set(map(folded, item.candidates)) == {"yes", "no"} for item in task.items)
     found = {"accuracy": metrics.share(right)}
     groups = grouped(task.items)
     if len(groups) > 1:
