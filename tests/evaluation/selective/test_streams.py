@@ -176,6 +176,22 @@ def test_a_folder_s_table_names_its_videos(tmp_path: Path) -> None:
             read_table(tmp_path / "annotations.csv")
 
 
+def test_a_text_with_a_comma_that_stands_in_no_quotes_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "annotations.csv"
+    table.write_text('path,time,text\na.mp4,1,"hello, big world"\n')
+    assert read_table(table) == {"a.mp4": [Annotation(1.0, "hello, big world")]}
+    table.write_text("path,time,text\na.mp4,0,fine\na.mp4,1,hello, big world\n")
+    with pytest.raises(DataError, match="line 3: must have 3 cells; a text with a comma must stand in quotes"):
+        read_table(table)
+
+
+def test_one_video_under_two_paths_has_the_annotations_of_both(tmp_path: Path) -> None:
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "annotations.csv").write_text("path,time,text\n./a.mp4,2,later\na.mp4,1,first\n")
+    (found,) = recorded(tmp_path, print)
+    assert found.annotations == (Annotation(1.0, "first"), Annotation(2.0, "later"))
+
+
 def test_takes_of_egoexo4d_are_found_by_their_name(tmp_path: Path) -> None:
     (tmp_path / "annotations").mkdir()
     both = {"val": ATOMIC | {"gone": ATOMIC["take"]}, "train": {"other": ATOMIC["take"]}}

@@ -41,7 +41,8 @@ def read_table(table: Path) -> dict[str, list[Annotation]]:
             for row in reader:
                 where = f"line {reader.line_num}"
                 if None in row:
-                    raise DataError(table, "a text with a comma must stand in quotes, got too many cells", where)
+                    cells = len(reader.fieldnames or ())
+                    raise DataError(table, f"must have {cells} cells; a text with a comma must stand in quotes", where)
                 if not row["path"]:
                     raise DataError(table, "path must be a file, got nothing", where)
                 found.setdefault(normpath(row["path"]), []).append(_annotation(table, where, row["time"], row["text"]))
