@@ -212,3 +212,36 @@ def test_takes_of_egoexo4d_are_found_by_their_name(tmp_path: Path) -> None:
     (found,) = recorded(tmp_path, said.append)
     assert said == ["1 of 2 takes are left out: their videos are not there"]
     assert found.recipe["file"] == str(video.resolve()) and len(found.annotations) == 2 and not found.starts
+
+
+DEEP = "[" * 200_000
+TAKE = {"descriptions": [{"text": "C moves.", "timestamp": 1}]}
+
+
+@pytest.mark.parametrize("text", [
+    DEEP, "[]", "null", json.dumps({"annotations": {"/abs": [TAKE]}}), json.dumps({"annotations": {"": [TAKE]}}),
+    json.dumps({"annotations": {"../up": [TAKE]}}), json.dumps({"annotations": {"nul\0": [TAKE]}}),
+    json.dumps({"annotations": {"take": [{"descriptions": [{"text": "C moves.", "timestamp": 10**400}]}]}}),
+])  # fmt: skip
+def test_descriptions_that_are_none_are_said_to_be(tmp_path: Path, text: str) -> None:
+    (tmp_path / "atomic_descriptions_val.json").write_text(text)
+    with pytest.raises(DataError, match=r"atomic_descriptions_val\.json.*must"):
+        recorded(tmp_path, print)
+
+
+@pytest.mark.parametrize("text", [
+    DEEP, "{}", "[5]", *(json.dumps([{"take_uid": "take", "take_name": name}]) for name in (5, "", "../..", "a\0")),
+    json.dumps([{"take_uid": [], "take_name": "bike_1"}]),
+])  # fmt: skip
+def test_takes_that_are_none_are_said_to_be(tmp_path: Path, text: str) -> None:
+    (tmp_path / "atomic_descriptions_val.json").write_text(json.dumps({"annotations": ATOMIC}))
+    (tmp_path / "takes.json").write_text(text)
+    with pytest.raises(DataError, match=r"takes\.json.*must"):
+        recorded(tmp_path, print)
+
+
+def test_the_name_of_a_take_is_no_pattern(tmp_path: Path) -> None:
+    (tmp_path / "atomic_descriptions_val.json").write_text(json.dumps({"annotations": {"*": [TAKE]}}))
+    (tmp_path / "other.mp4").touch()
+    with pytest.raises(DataError, match="must hold videos of takes"):
+        recorded(tmp_path, print)

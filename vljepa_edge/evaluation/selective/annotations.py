@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 from collections.abc import Mapping
 from os.path import normpath
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from vljepa_edge.errors import DataError
+from vljepa_edge.evaluation.tables import json_of
 
 COLUMNS = ("path", "time", "text")
 _FLAGS = {True: True, False: False, "0": False, "1": True, None: False}
@@ -57,14 +57,16 @@ def read_atomic(file: Path) -> dict[str, list[Annotation]]:
     Annotators whose work was rejected are left out, and so are descriptions that their annotator was unsure of. All
     other annotators of a take count, as the paper says nothing else. Raises DataError that names the take.
     """
+    held = json_of(file)
     try:
-        takes = json.loads(file.read_text(encoding="utf-8"))["annotations"]
-        items = list(takes.items())
-    except (OSError, ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        items = list(held["annotations"].items())
+    except (KeyError, TypeError, AttributeError) as error:
         raise DataError(file, 'must be JSON of the form {"annotations": {take_uid: [...]}}') from error
     found: dict[str, list[Annotation]] = {}
     for take, annotated in items:
         where = f"take {take}"
+        if not is_name(take):
+            raise DataError(file, f"a take must be named as a file is, got {take!r}")
         try:
             kept = [one for one in annotated if not _flag(file, where, one, "rejected")]
             for one in kept:
@@ -77,6 +79,11 @@ def read_atomic(file: Path) -> dict[str, list[Annotation]]:
     return _complete(file, found)
 
 
+def is_name(value: object) -> bool:
+    """Whether a file or folder can have this name: it leads nowhere else."""
+    return isinstance(value, str) and value not in ("", ".", "..") and not set(value) & set("/\\\0")
+
+
 def _flag(file: Path, where: str, record: Mapping[str, Any], name: str) -> bool:
     value = record.get(name)
     if not isinstance(value, (bool, str, type(None))) or value not in _FLAGS:
@@ -87,7 +94,7 @@ def _flag(file: Path, where: str, record: Mapping[str, Any], name: str) -> bool:
 def _annotation(file: Path, where: str, time: Any, text: Any) -> Annotation:
     try:
         seconds = float(time)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = math.nan
     if not (math.isfinite(seconds) and seconds >= 0):
         raise DataError(file, f"time must be seconds, 0 or more, got {time!r}", where)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import random
@@ -14,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vljepa_edge.errors import DataError, InputError
-from vljepa_edge.evaluation.selective.annotations import Annotation, read_atomic, read_table
+from vljepa_edge.evaluation.selective.annotations import Annotation, is_name, read_atomic, read_table
 from vljepa_edge.evaluation.selective.camera import LEVELS, MARGIN, Camera
 from vljepa_edge.evaluation.selective.items import Item, MakeItems
 from vljepa_edge.evaluation.selective.timeline import DURATION, EVENTS, Event, script
+from vljepa_edge.evaluation.tables import json_list, texts_of
 from vljepa_edge.support.media_files import VIDEOS
 from vljepa_edge.video.source import Source
 
@@ -137,12 +139,12 @@ def _takes(folder: Path) -> dict[str, str]:
     file = folder / "takes.json"
     if not file.is_file():
         return {}
-    try:
-        found = {take["take_uid"]: take["take_name"] for take in json.loads(file.read_text(encoding="utf-8"))}
-    except (ValueError, RecursionError, KeyError, TypeError) as error:
-        raise DataError(file, "must be a list of takes with take_uid and take_name") from error
-    if not all(isinstance(text, str) for pair in found.items() for text in pair):
-        raise DataError(file, "take_uid and take_name must be texts")
+    found = {}
+    for place, take in json_list(file):
+        uid, name = texts_of(file, place, take, "take_uid", "take_name")
+        if not is_name(name):
+            raise DataError(file, f"take_name must be the name of a folder, got {name!r}", place)
+        found[uid] = name
     return found
 
 
@@ -162,7 +164,7 @@ def _taken(
 
 
 def _video(folder: Path, take: str, takes: Mapping[str, str]) -> Path | None:
-    own = [path for path in sorted(folder.iterdir()) if path.stem == take and path.suffix.lower() in VIDEOS]
+    own = [path for path in sorted(folder.glob(f"{glob.escape(take)}.*")) if path.suffix.lower() in VIDEOS]
     if not own and take in takes:
         own = sorted((folder / "takes" / takes[take]).rglob("*_214-1.mp4"))  # 214-1: the RGB camera of Aria glasses
     return own[0] if own else None
