@@ -65,11 +65,11 @@ def selective(
       vljepa eval selective --seeds 1 --noise middle --json
       vljepa eval selective --data my-videos --out figures
     """
-    from vljepa_edge.evaluation.selective.camera import LEVELS
-    from vljepa_edge.evaluation.selective.measure import made, measure, recordings
+    from vljepa_edge.evaluation.selective.measure import made, measure
     from vljepa_edge.evaluation.selective.plot import draw
+    from vljepa_edge.evaluation.selective.recordings import recordings
     from vljepa_edge.evaluation.selective.report import lines
-    from vljepa_edge.evaluation.selective.streams import has_annotations
+    from vljepa_edge.evaluation.selective.streams import has_annotations, recorded
 
     shown, levels = _listed("kinds", kinds, KINDS), _listed("noise", noises, tuple(LEVELS))
     if out is not None:
@@ -79,7 +79,7 @@ def selective(
     folder = cache_dir() / "everyday" if data is None else data
     on = console(stderr=True)
     if has_annotations(folder):
-        streams = recordings(folder, on.print)
+        streams = recordings(loaded, recorded(folder, on.print), on.print)
     else:
         chosen = {kind: _items(kind, folder) for kind in shown}
         streams = made(chosen, loaded.manifest.video.fps, seeds=seeds, noises=levels)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.errors import InputError
+from vljepa_edge.errors import VideoError
 from vljepa_edge.evaluation.kept import keep
 from vljepa_edge.perception.window_encoder import WindowEncoder
 from vljepa_edge.streaming.options import StreamOptions
@@ -41,7 +41,12 @@ class Embedded(NamedTuple):
     @property
     def seconds(self) -> float:
         """How long the stream is."""
-        return float(self.times[-1] - self.times[0] + np.median(np.diff(self.times)))
+        return self.end - float(self.times[0])
+
+    @property
+    def end(self) -> float:
+        """Seconds, a hop after the last one."""
+        return float(self.times[-1] + np.median(np.diff(self.times)))
 
 
 def embed(model: Perception, stream: Stream, still: float = 0.0) -> Embedded:
@@ -49,21 +54,21 @@ def embed(model: Perception, stream: Stream, still: float = 0.0) -> Embedded:
     with the model's default query.
 
     still: how much a frame may differ in a scene that is still, in which nothing is computed (StreamOptions.still).
-    What was embedded before comes from the cache. Raises InputError for a stream of a single hop, VideoError for a file
-    that can't be read, EngineError where a graph fails.
+    What was embedded before comes from the cache. Raises VideoError for a file that can't be read or is over before its
+    second hop, EngineError where a graph fails.
     """
     asked = model.text.query(model.manifest.text.default_query)
 
     def make() -> NDArray[np.float64]:
         encoder = _encoder(model, still)
         hop = model.manifest.video.hop
-        found = []
+        found, number = [], -1
         for number, (frame, time) in enumerate(stream.frames(model.open)):
             encoder.push(model.vision.prepare(frame), time)
             if number % hop == 0:
                 found.append(np.concatenate([[time, encoder.times[0]], encoder.embed(asked)]))
         if len(found) < 2:
-            raise InputError(f"{stream.name} must last for two hops, {2 * hop} frames, or more to be cut into segments")
+            raise VideoError(stream.name, f"must last for 2 hops at least, {hop + 1} frames, got {number + 1}")
         return np.stack(found)
 
     gate = {"still": still} if still else {}

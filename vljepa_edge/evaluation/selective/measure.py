@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from pathlib import Path
 from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +13,7 @@ from vljepa_edge.evaluation.selective.consensus import Cider
 from vljepa_edge.evaluation.selective.curve import Point, cider_at, rate_for
 from vljepa_edge.evaluation.selective.embedded import embed, gate_saves
 from vljepa_edge.evaluation.selective.items import MakeItems
-from vljepa_edge.evaluation.selective.streams import Stream, recorded, strung
+from vljepa_edge.evaluation.selective.streams import Stream, strung
 from vljepa_edge.evaluation.selective.sweep import Curves, Key, as_json, pooled, sweep
 from vljepa_edge.evaluation.selective.ways import (
     BASE,
@@ -49,15 +48,13 @@ Figures = dict[str, Any]
 
 @dataclass(frozen=True)
 class Groups:
-    """The streams of a measurement. tuning: may be empty. reported: by kind and level of noise, one a seed."""
+    """The streams of a measurement. tuning: may be empty. reported: by kind and level of noise, one a seed. unread:
+    the names of those that are left out, as they can't be read."""
 
     tuning: tuple[Stream, ...]
     reported: Mapping[tuple[str, str], tuple[Stream, ...]]
+    unread: tuple[str, ...] = ()
 
-
-def recordings(folder: Path, say: Say = lambda line: None) -> Groups:
-    """A user's own videos, with nothing to tune on. Raises DataError."""
-    return Groups((), {("recordings", "as recorded"): tuple(recorded(folder, say))})
 
 def made(kinds: Mapping[str, MakeItems], fps: float, *, seeds: int, noises: Sequence[str]) -> Groups:
     """Streams strung together of each kind of items, at the levels of noise. Raises what `strung` raises."""
@@ -123,6 +120,7 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, stil
             kind: {"count": len(own), "annotations": sum(len(stream.annotations) for stream in own)}
             for kind, own in _once(streams).items()
         },
+        "unread": list(streams.unread),
         "tuned": {
             clock: {key: tuned.described(own, key) for own, key in tuned.before if own == clock} for clock in CLOCKS
         },

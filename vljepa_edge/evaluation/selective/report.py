@@ -19,6 +19,8 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
             f"Of the first minute it saves {saves['graph_runs']:.1%} of the runs of graphs and "
             f"{saves['processor_time']:.1%} of the processor time."
         )
+    if unread := figures["unread"]:
+        yield f"Left out, as they can't be read: {len(unread)} videos: {', '.join(unread)}."
     for table in figures["tables"]:
         for clock, targets in table["uniform_1hz"].items():
             yield ""
