@@ -65,6 +65,7 @@ def selective(
       vljepa eval selective --seeds 1 --noise middle --json
       vljepa eval selective --data my-videos --out figures
     """
+    from vljepa_edge.evaluation.selective.camera import LEVELS
     from vljepa_edge.evaluation.selective.measure import made, measure
     from vljepa_edge.evaluation.selective.plot import draw
     from vljepa_edge.evaluation.selective.recordings import recordings

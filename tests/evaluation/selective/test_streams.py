@@ -203,11 +203,6 @@ def test_takes_of_egoexo4d_are_found_by_their_name(tmp_path: Path) -> None:
     video.parent.mkdir(parents=True)
     video.write_bytes(b"")
     (tmp_path / "takes.json").write_text(json.dumps([{"take_uid": "take", "take_name": "bike_1"}]))
-    for takes in ('[{"take_uid": "take", "take_name": 5}]', "[" * 100_000):
-        (tmp_path / "takes.json").write_text(takes)
-        with pytest.raises(DataError, match=r"take_uid and take_name"):
-            recorded(tmp_path, print)
-    (tmp_path / "takes.json").write_text(json.dumps([{"take_uid": "take", "take_name": "bike_1"}]))
     said: list[str] = []
     (found,) = recorded(tmp_path, said.append)
     assert said == ["1 of 2 takes are left out: their videos are not there"]
