@@ -64,6 +64,14 @@ def test_files_that_lack_or_cannot_be_read_are_named(vljepa: Vljepa, toy: Path, 
     assert found["missing_files"] == gone and found["unread_files"] == [str(tmp_path / "b[1].mp4")]
 
 
+def test_names_of_files_keep_a_warning_on_one_line_of_some_length(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:
+    rows = [["a.png", "red"], [f"{'x' * 5000}.png", "blue"], ["two\nlines.png", "blue"]]
+    write_csv(tmp_path / "own.csv", [["path", "label"], *rows])
+    show([Media(tmp_path / "a.png")], tmp_path / "made")
+    (line,) = vljepa("eval", "classification", "--csv", tmp_path / "own.csv", "--model", toy).err.splitlines()
+    assert "two\\nlines.png'" in line and "xxx...xxx" in line and len(line) < 800
+
+
 def test_captions_of_one_s_own_videos_are_scored_and_kept(vljepa: Vljepa, toy: Path, tmp_path: Path) -> None:
     pytest.importorskip("pycocoevalcap")
     texts = [["a.png", "a red ball moves"], ["a.png", "a ball"], ["b.png", "the cup is green"]]

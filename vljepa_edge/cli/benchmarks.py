@@ -124,4 +124,10 @@ def _print(result: Result) -> None:
 def _some(files: Sequence[Path]) -> str:
     """The first few by name, and how many more there are."""
     more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
-    return ", ".join(map(str, files[:_NAMED])) + more
+    return ", ".join(map(_name, files[:_NAMED])) + more
+
+
+def _name(file: Path) -> str:
+    """A path on one line, the middle left out where it is very long."""
+    text = str(file) if str(file).isprintable() else repr(str(file))
+    return text if len(text) <= 240 else f"{text[:100]}...{text[-100:]}"
