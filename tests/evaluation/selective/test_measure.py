@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from vljepa_edge.cli import app
 from vljepa_edge.errors import InputError
-from vljepa_edge.evaluation.selective import embedded, measure
+from vljepa_edge.evaluation.selective import embedded, measure, ways
 from vljepa_edge.evaluation.selective.annotations import Annotation
 from vljepa_edge.evaluation.selective.clocks import CLOCKS
 from vljepa_edge.evaluation.selective.consensus import Cider
@@ -169,6 +169,19 @@ def test_the_figures_of_the_toy_are_complete_and_come_from_the_cache_again(
     monkeypatch.setattr(Text, "decode_each", gone)
     again = measure.measure(model, streams)
     assert str(again) == str(figures)
+
+
+def test_where_the_exact_segmentation_is_left_out_it_is_said_why(
+    model: Model, streams: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert measure.measure(model, Groups((), streams.reported))["missing"] == {}
+    monkeypatch.setattr(ways, "CEILING_UP_TO", 71)
+    assert ways.no_ceiling(71) == "" and "takes hours of more than 71 hops" in ways.no_ceiling(72)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    figures = measure.measure(model, Groups((), streams.reported))
+    assert "kernel-cpd" not in {row["way"] for row in figures["tables"][0]["rows"]}
+    (line,) = (line for line in lines(figures) if line.startswith("No row kernel-cpd: "))
+    assert "needs ruptures" in line and "pip install" in line
 
 
 def test_a_stream_is_embedded_as_the_runtime_does_it(model: Model, streams: Groups) -> None:

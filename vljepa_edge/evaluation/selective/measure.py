@@ -17,6 +17,7 @@ from vljepa_edge.evaluation.selective.streams import Stream, strung
 from vljepa_edge.evaluation.selective.sweep import Curves, Key, as_json, pooled, sweep
 from vljepa_edge.evaluation.selective.ways import (
     BASE,
+    CEILING,
     HEADLINE,
     POLICIES,
     RATES,
@@ -24,6 +25,7 @@ from vljepa_edge.evaluation.selective.ways import (
     described,
     event_ways,
     fixed_ways,
+    no_ceiling,
     policy_way,
     reuse_ways,
     row,
@@ -38,8 +40,6 @@ DEFAULT_RADIUS, RADII_TRIED = 0.1, (0.05, 0.1, 0.15, 0.2)
 """Of the cache of texts beside a policy."""
 TUNED_ON = 3
 """Streams for tuning, of each kind, at the middle level of noise: what is best on one is often no better elsewhere."""
-CEILING_UP_TO = 4096
-"""Hops of a stream, 17 minutes of the default's, beyond which the exact segmentation takes hours and is left out."""
 PAPER = 2.85
 """Uniform decoding at 1 Hz against offline Ward at 0.35 Hz on EgoExo4D (section 4.6)."""
 Say = Callable[[str], None]
@@ -88,8 +88,8 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, stil
             for radius in (None, settings.radius)
         ]
         reported = [stream for own in _once(streams).values() for stream in own]
-        longest = max(len(embed(model, stream).rows) for own in streams.reported.values() for stream in own)
-        ways = fixed_ways(ceiling=longest <= CEILING_UP_TO) + reuse_ways() + policies
+        lacking = no_ceiling(max(len(embed(model, stream).rows) for own in streams.reported.values() for stream in own))
+        ways = fixed_ways(ceiling=not lacking) + reuse_ways() + policies
         gated = [replace(way, name=f"{way.name} + gate") for way in policies]
         cider = Cider(annotation.text for stream in reported for annotation in stream.annotations)
 
@@ -121,6 +121,7 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, stil
             for kind, own in _once(streams).items()
         },
         "unread": list(streams.unread),
+        "missing": {CEILING: lacking} if lacking else {},
         "tuned": {
             clock: {key: tuned.described(own, key) for own, key in tuned.before if own == clock} for clock in CLOCKS
         },

@@ -21,6 +21,8 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
         )
     if unread := figures["unread"]:
         yield f"Left out, as they can't be read: {len(unread)} videos: {', '.join(unread)}."
+    for way, why in figures["missing"].items():
+        yield f"No row {way}: {why}."
     for table in figures["tables"]:
         for clock, targets in table["uniform_1hz"].items():
             yield ""

@@ -13,6 +13,7 @@ import numpy as np
 from vljepa_edge.evaluation.selective.clocks import CLOCKS, Clock, Decode
 from vljepa_edge.evaluation.selective.decodes import closed, events, kernel_cpd, opened, reused, uniform, ward
 from vljepa_edge.streaming.policy import parse_policy
+from vljepa_edge.support.install import install_extra
 
 if TYPE_CHECKING:
     from vljepa_edge.evaluation.selective.embedded import Embedded
@@ -23,6 +24,8 @@ RATES = (2.0, 1.4, 1.0, 0.7, 0.5, 0.35, 0.25, 0.18, 0.125, 0.09, 0.06, 0.03, 0.0
 RADII = (0.0, 0.02, 0.05, 0.08, 0.12, 0.16, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5, 0.6, 0.8)
 """Cosine distances within which a text is used again."""
 BASE = 1.0  # Hz, the rate of uniform decoding whose CIDEr is to be reached
+CEILING, CEILING_UP_TO = "kernel-cpd", 4096
+"""The exact segmentation. Of more hops, 17 minutes of the default's, it takes hours and is left out."""
 _CEILING = tuple(rate for rate in RATES if rate <= BASE)  # an exact search for more segments takes minutes
 
 
@@ -92,8 +95,15 @@ def row(name: str, mean: bool) -> str:
     return f"{name}, {'mean' if mean else 'exact'}"
 
 
+def no_ceiling(hops: int) -> str:
+    """Why the exact segmentation of so many hops is left out; "" where it is not."""
+    if importlib.util.find_spec("ruptures") is None:
+        return f"it needs ruptures; to get it, run: {install_extra('eval')}"
+    return "" if hops <= CEILING_UP_TO else f"it takes hours of more than {CEILING_UP_TO} hops, and a stream has {hops}"
+
+
 def fixed_ways(*, ceiling: bool) -> list[Way]:
-    """What needs no tuning. ceiling: with the exact segmentation, where ruptures is installed."""
+    """What needs no tuning. ceiling: with the exact segmentation (see no_ceiling)."""
 
     def each(
         decode: Callable[..., list[Decode]], mean: bool, stream: Embedded
@@ -102,8 +112,8 @@ def fixed_ways(*, ceiling: bool) -> list[Way]:
 
     found = [Way("uniform", "log", mean, RATES, partial(each, uniform, mean)) for mean in (False, True)]
     found += [Way("ward", "log", mean, RATES, partial(each, ward, mean)) for mean in (False, True)]
-    if ceiling and importlib.util.find_spec("ruptures") is not None:
-        found.append(Way("kernel-cpd", "log", True, _CEILING, partial(kernel_cpd, rates=_CEILING)))
+    if ceiling:
+        found.append(Way(CEILING, "log", True, _CEILING, partial(kernel_cpd, rates=_CEILING)))
     return found + [Way("uniform", "live", mean, RATES, partial(each, uniform, mean)) for mean in (False, True)]
 
 
