@@ -163,11 +163,14 @@ def test_a_folder_s_table_names_its_videos(tmp_path: Path) -> None:
     assert not has_annotations(tmp_path)
     (tmp_path / "annotations.csv").write_text("path,time,text\na.mp4,3,later\na.mp4,1.5,first\nb.mp4,0,other\n")
     assert has_annotations(tmp_path)
-    assert read_table(tmp_path / "annotations.csv")["a.mp4"] == [Annotation(1.5, "first"), Annotation(3.0, "later")]
+    assert read_table(tmp_path / "annotations.csv")[tmp_path / "a.mp4"] == [
+        Annotation(1.5, "first"), Annotation(3.0, "later"),
+    ]  # fmt: skip
     with pytest.raises(DataError, match=r"a\.mp4.*is not there"):
         recorded(tmp_path, print)
     (tmp_path / "annotations.csv").write_text("path,time,text\na.mp4,3,later\n./a.mp4,1.5,first\n")
-    assert [given.text for given in read_table(tmp_path / "annotations.csv")["a.mp4"]] == ["first", "later"]
+    found = read_table(tmp_path / "annotations.csv")
+    assert [given.text for given in found[tmp_path / "a.mp4"]] == ["first", "later"]
     wrong = {"path,time\n": "columns path, time, text", "path,time,text\na.mp4,x,y\n": "line 2.*time must",
              "path,time,text\na.mp4,1,hello, world\n": "line 2.*must stand in quotes"}  # fmt: skip
     for text, message in wrong.items():
@@ -179,7 +182,7 @@ def test_a_folder_s_table_names_its_videos(tmp_path: Path) -> None:
 def test_a_text_with_a_comma_that_stands_in_no_quotes_is_refused(tmp_path: Path) -> None:
     table = tmp_path / "annotations.csv"
     table.write_text('path,time,text\na.mp4,1,"hello, big world"\n')
-    assert read_table(table) == {"a.mp4": [Annotation(1.0, "hello, big world")]}
+    assert read_table(table) == {tmp_path / "a.mp4": [Annotation(1.0, "hello, big world")]}
     table.write_text("path,time,text\na.mp4,0,fine\na.mp4,1,hello, big world\n")
     with pytest.raises(DataError, match="line 3: must have 3 cells; a text with a comma must stand in quotes"):
         read_table(table)

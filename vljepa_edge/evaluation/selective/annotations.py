@@ -9,13 +9,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping
-from os.path import normpath
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from vljepa_edge.errors import DataError
 from vljepa_edge.evaluation.tables import json_of
 
+Named = TypeVar("Named", Path, str)
 COLUMNS = ("path", "time", "text")
 _FLAGS = {True: True, False: False, "0": False, "1": True, None: False}
 
@@ -27,12 +27,12 @@ class Annotation(NamedTuple):
     text: str
 
 
-def read_table(table: Path) -> dict[str, list[Annotation]]:
-    """The annotations of each video of a CSV, in the order of time, by the path that the table has, without `./`.
+def read_table(table: Path) -> dict[Path, list[Annotation]]:
+    """The annotations of each video of a CSV, in the order of time: of a.mp4 and ./a.mp4 together, as they are one.
 
     Raises DataError that names the line.
     """
-    found: dict[str, list[Annotation]] = {}
+    found: dict[Path, list[Annotation]] = {}
     try:
         with table.open(encoding="utf-8-sig", newline="") as lines:
             reader = csv.DictReader(lines, strict=True)
@@ -45,7 +45,8 @@ def read_table(table: Path) -> dict[str, list[Annotation]]:
                     raise DataError(table, f"must have {cells} cells; a text with a comma must stand in quotes", where)
                 if not row["path"]:
                     raise DataError(table, "path must be a file, got nothing", where)
-                found.setdefault(normpath(row["path"]), []).append(_annotation(table, where, row["time"], row["text"]))
+                annotation = _annotation(table, where, row["time"], row["text"])
+                found.setdefault(table.parent / row["path"], []).append(annotation)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(table, f"can't be read as CSV in UTF-8 ({error})") from error
     return _complete(table, found)
@@ -103,7 +104,7 @@ def _annotation(file: Path, where: str, time: Any, text: Any) -> Annotation:
     return Annotation(seconds, text.strip())
 
 
-def _complete(file: Path, found: dict[str, list[Annotation]]) -> dict[str, list[Annotation]]:
+def _complete(file: Path, found: dict[Named, list[Annotation]]) -> dict[Named, list[Annotation]]:
     kept = {name: sorted(given) for name, given in found.items() if given}
     if not kept:
         raise DataError(file, "must have annotations, got none")

@@ -112,21 +112,13 @@ def recorded(folder: Path, say: Callable[[str], None]) -> list[Stream]:
     table = folder / TABLE
     atomic = sorted([*folder.glob(ATOMIC), *folder.glob(f"annotations/{ATOMIC}")])
     if table.is_file():
-        found = _videos_of(table)
+        found = read_table(table)
     elif atomic:
         official = [file for file in atomic if file.stem.endswith("_val")] or atomic
         found = _taken(folder, {take: given for file in official for take, given in read_atomic(file).items()}, say)
     else:
         raise DataError(folder, f"must hold {TABLE} (columns path, time, text) or {ATOMIC} beside its videos")
     return [_recording(path, given) for path, given in found.items()]
-
-
-def _videos_of(table: Path) -> dict[Path, list[Annotation]]:
-    """The annotations of a table by the video: a.mp4 and ./a.mp4 are one."""
-    found: dict[Path, list[Annotation]] = {}
-    for name, given in read_table(table).items():
-        found.setdefault(table.parent / name, []).extend(given)
-    return {path: sorted(given) for path, given in found.items()}
 
 
 def has_annotations(folder: Path) -> bool:
