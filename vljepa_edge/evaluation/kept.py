@@ -28,9 +28,7 @@ def keep(made_of: Sequence[object], make: Callable[[], NDArray[Any]]) -> NDArray
     kept = load(file)
     if kept is None:
         kept = make()
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(file) as part:
-            np.save(part, kept, allow_pickle=False)
+        save(file, kept)
     return kept
 
 
@@ -40,6 +38,13 @@ def load(file: Path) -> NDArray[Any] | None:
         kept: NDArray[Any] = np.load(file, allow_pickle=False)
         return kept
     return None
+
+
+def save(file: Path, made: NDArray[Any]) -> None:
+    """Keep an array in a file, in place of what it held."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(file) as part:
+        np.save(part, made, allow_pickle=False)
 
 
 def folder() -> Path:

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vljepa_edge.evaluation.kept import folder, load, named
-from vljepa_edge.support.atomic import replacing
+from vljepa_edge.evaluation.kept import folder, load, named, save
 
 
 class KeptRows:
@@ -42,9 +41,7 @@ class KeptRows:
         if keys:
             part = np.empty(len(keys), [("key", "S64"), ("value", values.dtype, values.shape[1:])])
             part["key"], part["value"] = keys, values
-            self._folder.mkdir(parents=True, exist_ok=True)
-            with replacing(self._file(keys)) as beside:
-                np.save(beside, part, allow_pickle=False)
+            save(self._file(keys), part)
 
     def _file(self, keys: Sequence[bytes]) -> Path:
         return self._folder / f"{hashlib.sha256(b''.join(keys)).hexdigest()}.npy"
