@@ -1,4 +1,4 @@
-"""What `vljepa eval selective` refuses, before it fetches or computes anything."""
+"""What `vljepa eval selective` refuses."""
 
 from __future__ import annotations
 

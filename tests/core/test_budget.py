@@ -157,7 +157,7 @@ class Ward:
             self.threshold = policy.threshold
         else:
             self.tokens = policy.burst - 1.0
-        self.sum, self.count = np.zeros(0), 0
+        self.sum, self.count = np.zeros(WIDE), 0
         self.candidate, self.candidates, self.candidate_start = np.zeros(WIDE), 0, 0.0
         self.before, self.withheld = 0.0, False
 

@@ -100,9 +100,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def plain_pictures() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def plain_pictures(one_thread: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         cutouts = {name: [cutout((40 * i % 256, 90, 200))] for i, name in enumerate(NAMES)}
         patch.setattr(drawn, "load_cutouts", lambda folder: cutouts)
@@ -111,7 +109,6 @@ def plain_pictures() -> Iterator[None]:
         patch.setattr(drawn.assets, "stamps_dir", lambda: None)
         patch.setattr(drawn.assets, "background_dirs", list)
         yield
-    torch.set_num_threads(threads)
 
 
 Whole = tuple[dict[str, torch.Tensor], int, list[tuple[bool, tuple[int, ...]]]]
