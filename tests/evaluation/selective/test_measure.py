@@ -22,7 +22,7 @@ from vljepa_edge.evaluation.selective.annotations import Annotation
 from vljepa_edge.evaluation.selective.clocks import CLOCKS
 from vljepa_edge.evaluation.selective.consensus import Cider
 from vljepa_edge.evaluation.selective.curve import Point
-from vljepa_edge.evaluation.selective.embedded import Embedded, embed, gate_saves
+from vljepa_edge.evaluation.selective.embedded import Embedded, embed
 from vljepa_edge.evaluation.selective.measure import Groups
 from vljepa_edge.evaluation.selective.report import lines
 from vljepa_edge.evaluation.selective.streams import Stream
@@ -213,12 +213,6 @@ def test_each_policy_has_rows_with_the_gate_beside_those_without_it(model: Model
     )
     assert figures["hops_idle"] > 0.2 and 0.2 < figures["gate_saves"]["graph_runs"] < 1
     assert any("motion gate, 4 levels" in line for line in lines(figures))
-
-
-def test_the_gate_saves_nothing_where_every_frame_differs(model: Model, streams: Groups) -> None:
-    (stream,) = streams.tuning
-    assert gate_saves(model, stream, still=0.001).graph_runs == 0
-    assert gate_saves(model, stream, still=4.0).graph_runs > 0.3
 
 
 def test_texts_are_those_of_the_model_itself(model: Model, streams: Groups) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from time import process_time
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,8 +15,6 @@ from vljepa_edge.streaming.options import StreamOptions
 if TYPE_CHECKING:
     from vljepa_edge.evaluation.selective.streams import Stream
     from vljepa_edge.perception.perception import Perception
-
-_MINUTE = 60.0  # seconds
 
 
 class Embedded(NamedTuple):
@@ -60,7 +57,7 @@ def embed(model: Perception, stream: Stream, still: float = 0.0) -> Embedded:
     asked = model.text.query(model.manifest.text.default_query)
 
     def make() -> NDArray[np.float64]:
-        encoder = _encoder(model, still)
+        encoder = open_encoder(model, still)
         hop = model.manifest.video.hop
         found, number = [], -1
         for number, (frame, time) in enumerate(stream.frames(model.open)):
@@ -76,36 +73,6 @@ def embed(model: Perception, stream: Stream, still: float = 0.0) -> Embedded:
     return Embedded(kept[:, 0], kept[:, 1], kept[:, 2:].astype(np.float32))
 
 
-class GateSaves(NamedTuple):
-    """Shares, 0 to 1, of what embedding costs without the motion gate."""
-
-    graph_runs: float
-    processor_time: float
-
-
-def gate_saves(model: Perception, stream: Stream, still: float) -> GateSaves:
-    """What the motion gate saves of the first minute of a stream; with it and without it see each frame in turn.
-
-    Raises what `embed` raises.
-    """
-    asked = model.text.query(model.manifest.text.default_query)
-    encoders = [_encoder(model, levels) for levels in (0.0, still)]
-    spent = [0.0, 0.0]
-    for number, (frame, time) in enumerate(stream.frames(model.open)):
-        if time >= _MINUTE:
-            break
-        if number == 0:  # the first run of a graph takes longer than others, whoever asks for it
-            first = _encoder(model, 0.0)
-            first.push(model.vision.prepare(frame), time)
-            first.embed(asked)
-        for place, encoder in enumerate(encoders):
-            begun = process_time()
-            encoder.push(model.vision.prepare(frame), time)
-            if number % model.manifest.video.hop == 0:
-                encoder.embed(asked)
-            spent[place] += process_time() - begun
-    return GateSaves(1 - encoders[1].runs / encoders[0].runs, 1 - spent[1] / spent[0])
-
-
-def _encoder(model: Perception, still: float) -> WindowEncoder:
+def open_encoder(model: Perception, still: float) -> WindowEncoder:
+    """As a stream of the runtime has it, with the motion gate where `still` is above 0."""
     return WindowEncoder(model.vision, cuts=True, max_idle=StreamOptions().max_idle if still else 0.0, still=still)

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from vljepa_edge.evaluation.selective.clocks import CLOCKS, Clock
 from vljepa_edge.evaluation.selective.consensus import Cider
 from vljepa_edge.evaluation.selective.curve import Point, cider_at, rate_for
-from vljepa_edge.evaluation.selective.embedded import embed, gate_saves
+from vljepa_edge.evaluation.selective.embedded import embed
+from vljepa_edge.evaluation.selective.gate import gate_saves
 from vljepa_edge.evaluation.selective.items import MakeItems
 from vljepa_edge.evaluation.selective.streams import Stream, strung
 from vljepa_edge.evaluation.selective.sweep import Curves, Key, as_json, pooled, sweep
