@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import random
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +18,8 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from vljepa_edge.cli import app
-from vljepa_edge.errors import InputError
+from vljepa_edge.errors import DataError, InputError
+from vljepa_edge.evaluation.kept import folder
 from vljepa_edge.evaluation.selective import embedded, measure, ways
 from vljepa_edge.evaluation.selective.annotations import Annotation
 from vljepa_edge.evaluation.selective.clocks import CLOCKS
@@ -220,6 +223,62 @@ def test_texts_are_those_of_the_model_itself(model: Model, streams: Groups) -> N
     rows = [row / np.linalg.norm(row) for row in rng.normal(size=(9, 16)).astype(np.float32)]
     with Words(model) as words:
         assert words.read(rows + rows[:2]) == [model.decode_text(row) for row in rows + rows[:2]]
+
+
+def test_a_database_of_texts_that_is_damaged_is_made_again_and_that_is_said(
+    model: Model, streams: Groups, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [row / np.linalg.norm(row) for row in np.random.default_rng(6).normal(size=(300, 16)).astype(np.float32)]
+    with Words(model) as words:
+        said = words.read(rows)
+    assert not caplog.records
+    file = folder() / "selective-texts.sqlite"
+    whole = file.read_bytes()
+    half = len(whole) // 2
+    with contextlib.closing(sqlite3.connect(folder() / "other.sqlite")) as other:
+        other.execute("CREATE TABLE texts (key BLOB, said TEXT)")
+    another = (folder() / "other.sqlite").read_bytes()
+    for damaged in (b"no database at all" * 100, whole[:half], whole[:half] + bytes(half), another):
+        file.write_bytes(damaged)
+        with Words(model) as words:
+            assert words.read(rows) == said
+        (record,) = caplog.records
+        assert "selective-texts.sqlite can't be used and is made again" in record.getMessage()
+        caplog.clear()
+        with Words(model) as words:
+            assert words.read(rows) == said
+        assert not caplog.records
+
+
+def test_a_database_of_texts_that_is_in_use_for_long_is_not_thrown_away(
+    model: Model, streams: Groups, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Words(model):
+        pass
+    connect = sqlite3.connect
+    monkeypatch.setattr(sqlite3, "connect", lambda file, timeout: connect(file, timeout=0.1))
+    with contextlib.closing(connect(folder() / "selective-texts.sqlite")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(DataError, match="can't be used: database is locked"):
+            Words(model)
+
+
+@pytest.mark.parametrize(
+    "wrong", [np.zeros(5), np.zeros((), np.float64), np.zeros((72, 5)), np.zeros((1, 18)), np.full((72, 18), np.nan)]
+)
+def test_kept_embeddings_of_another_shape_are_made_again_and_that_is_said(
+    model: Model, streams: Groups, caplog: pytest.LogCaptureFixture, wrong: NDArray[np.float64]
+) -> None:
+    (stream,) = streams.tuning
+    made = embed(model, stream)
+    (file,) = folder().glob("*.npy")
+    np.save(file, wrong)
+    assert np.array_equal(embed(model, stream).rows, made.rows)
+    assert "can't be used and is made again" in caplog.text
+    caplog.clear()
+    file.write_bytes(file.read_bytes()[:100])
+    assert np.array_equal(embed(model, stream).rows, made.rows)
+    assert "can't be used and is made again" in caplog.text
 
 
 def test_the_command_says_what_a_folder_must_hold(tmp_path: Path, toy: Path) -> None:

@@ -68,8 +68,16 @@ def embed(model: Perception, stream: Stream, still: float = 0.0) -> Embedded:
             raise VideoError(stream.name, f"must last for 2 hops at least, {hop + 1} frames, got {number + 1}")
         return np.stack(found)
 
+    def fits(found: NDArray[np.float64]) -> bool:
+        if found.ndim != 2 or found.dtype != np.float64:
+            return False
+        return (
+            len(found) > 1 and found.shape[1] == 2 + model.manifest.embedding.width and bool(np.isfinite(found).all())
+        )
+
     gate = {"still": still} if still else {}
-    kept = keep(("selective", model.bundle.digest, model.arithmetic, asked.text, dict(stream.recipe) | gate), make)
+    made_of = ("selective", model.bundle.digest, model.arithmetic, asked.text, dict(stream.recipe) | gate)
+    kept = keep(made_of, make, fits)
     return Embedded(kept[:, 0], kept[:, 1], kept[:, 2:].astype(np.float32))
 
 
