@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vljepa_edge.support.power import PowerMeter, find_rails
+from vljepa_edge.support.power import EnergyMeter, PowerMeter, find_rails, saved
 
 pytestmark = pytest.mark.alone
 
@@ -50,6 +50,28 @@ def test_rapl_is_the_energy_between_two_looks(tmp_path: Path) -> None:
     (package / "energy_uj").write_text("21000000\n")
     meter.step(2.0)
     assert meter.watts == {"package-0": 10.0, "package-0 dram": 0.0}
+
+
+def test_energy_is_told_of_each_piece_of_work_in_turn(tmp_path: Path) -> None:
+    package = zone(tmp_path, "intel-rapl:0", "package-0", 1_000_000)
+    part = zone(tmp_path, "intel-rapl:0:0", "dram", 500)
+    meter = EnergyMeter(find_rails(tmp_path)[0])
+    (package / "energy_uj").write_text("3000000\n")
+    assert meter.joules() == {"package-0": 2.0, "package-0 dram": 0.0}
+    assert meter.joules() == {"package-0": 0.0, "package-0 dram": 0.0}
+    (part / "energy_uj").unlink()
+    (package / "energy_uj").write_text("3500000\n")
+    assert meter.joules() == {"package-0": 0.5}
+    assert saved({"package-0": 0.5}, {"package-0": 2.0, "package-0 dram": 1.0}) == {"package-0": 0.75}
+    assert saved({"package-0": 0.5}, {"package-0": 0.0}) == {}
+
+
+def test_the_energy_of_a_jetson_is_its_power_over_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    jetson(tmp_path)
+    monkeypatch.setattr(time, "monotonic", iter([0.0, 1.0, 3.5]).__next__)
+    meter = EnergyMeter(find_rails(tmp_path)[0])
+    assert meter.joules()["VDD_IN"] == 6.0
+    assert meter.joules() == {"VDD_IN": 15.0, "VDD_CPU_GPU_CV": 5.0}
 
 
 def test_a_counter_that_is_full_begins_again(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -99,12 +100,8 @@ class PowerMeter:
     def step(self, seconds: float) -> None:
         """Look at all rails, so many seconds after the last look."""
         self._seconds += seconds
-        for rail in list(self._rails):
-            try:
-                self._joules[rail.name] += rail.joules(seconds)
-            except (OSError, ValueError):
-                self._rails.remove(rail)
-                self._joules.pop(rail.name, None)
+        used = _joules(self._rails, seconds)
+        self._joules = {name: self._joules[name] + joules for name, joules in used.items()}
 
     @property
     def watts(self) -> dict[str, float]:
@@ -128,6 +125,37 @@ class PowerMeter:
             last = now
             if ended:
                 return
+
+
+class EnergyMeter:
+    """Reads rails when it is asked: for work that is done in turns, where RAPL counts by the millisecond and an INA3221
+    looks as often as it is set to. One that fails on the way is left out."""
+
+    def __init__(self, rails: list[Rail]) -> None:
+        self._rails = rails
+        self._last = time.monotonic()
+
+    def joules(self) -> dict[str, float]:
+        """What each rail has given since the last call, or since the meter was made."""
+        now = time.monotonic()
+        seconds, self._last = now - self._last, now
+        return _joules(self._rails, seconds)
+
+
+def saved(spent: Mapping[str, float], without: Mapping[str, float]) -> dict[str, float]:
+    """Which share of the energy `without` something it saves, by rail; those that gave nothing are left out."""
+    return {name: 1 - spent[name] / joules for name, joules in without.items() if joules > 0 and name in spent}
+
+
+def _joules(rails: list[Rail], seconds: float) -> dict[str, float]:
+    """What each rail has given for so many seconds; one that fails is removed."""
+    found: dict[str, float] = {}
+    for rail in list(rails):
+        try:
+            found[rail.name] = found.get(rail.name, 0.0) + rail.joules(seconds)
+        except (OSError, ValueError):
+            rails.remove(rail)
+    return found
 
 
 def _zone_name(folder: Path) -> str:

@@ -12,7 +12,7 @@ from vljepa_edge.evaluation.selective.clocks import CLOCKS, Clock
 from vljepa_edge.evaluation.selective.consensus import Cider
 from vljepa_edge.evaluation.selective.curve import Point, cider_at, rate_for
 from vljepa_edge.evaluation.selective.embedded import embed
-from vljepa_edge.evaluation.selective.gate import gate_saves
+from vljepa_edge.evaluation.selective.gate import mean_saves
 from vljepa_edge.evaluation.selective.items import MakeItems
 from vljepa_edge.evaluation.selective.streams import Stream, strung
 from vljepa_edge.evaluation.selective.sweep import Curves, Key, as_json, pooled, sweep
@@ -107,8 +107,8 @@ def measure(model: Model, streams: Groups, say: Say = lambda line: None, *, stil
         ]
     gate: Figures = {}
     if still:
-        saves = [gate_saves(model, stream, still)._asdict() for own in streams.reported.values() for stream in own]
-        gate["gate_saves"] = {name: mean(saved[name] for saved in saves) for name in saves[0]}
+        every = [stream for own in streams.reported.values() for stream in own]
+        gate["gate_saves"] = mean_saves(model, every, still)
     return {
         "model": f"{model.manifest.name} {model.manifest.version}",
         "engine": model.arithmetic,

@@ -19,6 +19,9 @@ def lines(figures: Mapping[str, Any]) -> Iterator[str]:
             f"Of the first minute it saves {saves['graph_runs']:.1%} of the runs of graphs and "
             f"{saves['processor_time']:.1%} of the processor time."
         )
+        energy = ", ".join(f"{rail} {share:.1%}" for rail, share in saves["energy"].items())
+        if energy or saves["energy_unread"]:
+            yield f"Of the energy that the machine takes meanwhile it saves: {energy or saves['energy_unread']}."
     if unread := figures["unread"]:
         yield f"Left out, as they can't be read: {len(unread)} videos: {', '.join(unread)}."
     for way, why in figures["missing"].items():
