@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from vljepa_edge.errors import DataError, InputError
 from vljepa_edge.evaluation.selective.annotations import Annotation, read_atomic, read_table
-from vljepa_edge.evaluation.selective.camera import LEVELS, MARGIN, SIDE, SIZE, Camera
+from vljepa_edge.evaluation.selective.camera import LEVELS, MARGIN, SIDE, SIZE, Camera, Noise
 from vljepa_edge.evaluation.selective.items import Item, everyday, is_for_tuning
-from vljepa_edge.evaluation.selective.streams import Stream, has_annotations, recorded, strung
+from vljepa_edge.evaluation.selective.streams import Stream, _play, has_annotations, recorded, strung
 from vljepa_edge.evaluation.selective.timeline import DURATION, EVENTS, STILL, Event, script
 
 CAPTIONS = [(f"thing {k}", f"it is thing {k}") for k in range(300)]
@@ -107,6 +107,86 @@ def test_more_noise_is_more_of_everything() -> None:
         seen = np.stack([camera.look(k, picture, (0, 0), False) for k in range(60)]).astype(float)
         moved.append(np.abs(np.diff(seen, axis=0)).mean())
     assert moved[0] < moved[1] / 1.5 < moved[2] / 2
+
+
+NONE = Noise(shake=0, drift=0, flicker=0, jumps=0, grain=0)
+
+
+def looks(noise: Noise, grey: float, seed: int, fps: float, numbers: Sequence[int]) -> NDArray[np.float64]:
+    """Frames of an even grey as a camera that stands sees them, (n, SIZE, SIZE, 3)."""
+    camera = Camera(noise, seed, max(numbers) + 1, fps)
+    picture = np.full((SIDE, SIDE, 3), grey, np.float32)
+    return np.stack([camera.look(number, picture, (0, 0), True) for number in numbers]).astype(float)
+
+
+def test_a_camera_without_noise_sees_what_is_there() -> None:
+    assert (looks(NONE, 100, 1, 4.0, range(8)) == 100).all()
+
+
+@pytest.mark.parametrize(("fps", "hertz"), [(30.0, 10.0), (24.0, 4.0), (4.0, 0.0)])  # 100 Hz less whole frames
+def test_flicker_is_that_of_the_mains_as_frames_sample_it(fps: float, hertz: float) -> None:
+    seen = looks(replace(NONE, flicker=0.15), 100, 3, fps, range(160))
+    assert np.ptp(seen, (2, 3)).max() == 0  # a row is exposed at once, in all colours
+    rows = seen[:, :, 0, 0]
+    found = np.fft.rfftfreq(len(rows), 1 / fps)[np.abs(np.fft.rfft(rows[:, 0] - 100)).argmax()]
+    assert found == pytest.approx(hertz, abs=0.25)  # mains are within 0.2 Hz of what they should be
+    phases = 2 * np.pi * 1.6 * np.arange(SIZE) / (SIZE - 1)  # 1.6 periods from top to bottom
+    waves = np.stack([np.ones(SIZE), np.sin(phases), np.cos(phases)], 1)
+    levels, residues, *_ = np.linalg.lstsq(waves, rows.T, rcond=None)
+    assert levels[0] == pytest.approx(100, abs=0.5) and np.hypot(*levels[1:]) == pytest.approx(15, abs=0.5)
+    assert (residues / SIZE < 0.5).all()
+
+
+def test_light_drifts_by_its_share_and_forgets_within_20_seconds() -> None:
+    both = np.stack([looks(replace(NONE, drift=0.2), 100, seed, 4.0, (0, 1, 80))[:, 0, 0] for seed in range(150)])
+    assert np.ptp(looks(replace(NONE, drift=0.2), 100, 1, 4.0, (0, 9)), (1, 2)).max() == 0  # the same everywhere
+    logs = np.log(both / 100)  # [seed, frame, colour]
+    assert logs[:, 0].mean(1).std() == pytest.approx(0.2, rel=0.15)
+    assert (logs[:, 0, 0] - logs[:, 0, 1]).std() == pytest.approx(0.4 * 0.2 * np.sqrt(2), rel=0.15)
+    after = [np.corrcoef(logs[:, 0].mean(1), logs[:, k].mean(1))[0, 1] for k in (1, 2)]
+    assert after[0] > 0.97 and after[1] == pytest.approx(np.exp(-1), abs=0.15)
+
+
+def test_exposure_jumps_so_often_and_settles_again() -> None:
+    heights = []
+    for seed in range(3):
+        seen = np.log(looks(replace(NONE, jumps=15), 60, seed, 2.0, range(120))[:, 0, 0, 0] / 60)
+        left = np.concatenate([[0], seen[:-1]]) * np.exp(-0.5 / 1.5)  # of earlier jumps, 1.5 s to settle
+        heights += np.abs(seen - left).tolist()
+    jumps = [height for height in heights if height > 0.06]
+    assert 25 < len(jumps) < 70  # 15 a minute in 3 minutes
+    assert 0.25 < min(jumps) < 0.4 and 0.7 < max(jumps) < 0.85
+    assert np.ptp(looks(replace(NONE, jumps=15), 60, 1, 4.0, range(20)), (1, 2, 3)).max() == 0
+
+
+def test_grain_is_as_large_as_said_and_new_in_each_frame() -> None:
+    one, other = looks(replace(NONE, grain=10), 128, 1, 4.0, (0, 1)) - 128
+    assert one.std() == pytest.approx(10, rel=0.02) and abs(one.mean()) < 0.2
+    assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.02
+
+
+@dataclass(frozen=True)
+class Painted:
+    """Something with a picture of its own."""
+
+    seed: int
+    captions = ("a picture",)
+
+    def frames(self, fps: float) -> NDArray[np.uint8]:
+        return np.random.default_rng(self.seed).integers(0, 255, (1, SIDE, SIDE, 3), np.uint8)
+
+
+@pytest.mark.parametrize(("fade", "shares"), [(1.0, [0, 0, 0.25, 0.5, 0.75, 1]), (0.0, [0, 1, 1, 1, 1, 1])])
+def test_a_fade_goes_from_one_picture_to_the_next_and_a_cut_leaps(fade: float, shares: list[float]) -> None:
+    events = [Event(2.0 * k, 2.0 * k + 2, k, 0, "", fade if k else 0.0, True, (0, 0)) for k in range(2)]
+    seen = [frame.astype(float) for frame, _ in _play(events, [Painted(1), Painted(2)], Camera(NONE, 1, 16, 4.0), 4.0)]
+    assert len(seen) == 16
+    before, after = (
+        item.frames(4.0)[0, MARGIN : MARGIN + SIZE, MARGIN : MARGIN + SIZE].astype(float)
+        for item in (Painted(1), Painted(2))
+    )
+    for frame, share in zip(seen[7:13], shares, strict=True):
+        assert np.abs(frame - (1 - share) * before - share * after).max() <= 0.51
 
 
 def test_the_camera_of_a_stream_for_tuning_is_another() -> None:
