@@ -30,6 +30,12 @@ def test_a_folder_without_annotations_is_told_of_both_layouts(vljepa: Vljepa, tm
     assert found.status != 0 and "annotations.csv" in found.err and "data fetch everyday" in found.err
 
 
+@pytest.mark.parametrize("kinds", ["everyday", "drawn"])
+def test_a_folder_that_is_not_there_is_refused_whatever_is_shown(kinds: str, vljepa: Vljepa, tmp_path: Path) -> None:
+    found = vljepa("eval", "selective", "--data", str(tmp_path / "typo"), "--kinds", kinds)
+    assert found.status == 2 and "data must be a folder, got " in " ".join(found.err.split())
+
+
 def test_a_video_of_a_single_hop_is_named(vljepa: Vljepa, tmp_path: Path) -> None:
     write_video(tmp_path / "blink.mp4", [np.zeros((32, 32, 3), np.uint8)], fps=10)
     (tmp_path / "annotations.csv").write_text("path,time,text\nblink.mp4,0,a blink\n")

@@ -19,6 +19,7 @@ from tests.evaluation.shown import show
 from vljepa_edge.evaluation.adapters import BENCHMARKS
 from vljepa_edge.evaluation.items import Anticipation, Classification, Retrieval
 from vljepa_edge.evaluation.run import select
+from vljepa_edge.evaluation.selective.annotations import read_atomic
 
 FOLDER = Path(os.environ.get("VLJEPA_ANNOTATIONS", ""))
 pytestmark = pytest.mark.skipif("VLJEPA_ANNOTATIONS" not in os.environ, reason="VLJEPA_ANNOTATIONS names no folder")
@@ -106,3 +107,10 @@ def test_the_real_files_are_read_and_a_few_items_evaluated(
     few = {"R@5", "R@10", "median rank"}  # of three videos all are in 5
     assert {value for figure, value in result.figures.items() if figure not in few} == {0.0}
     assert result.items >= min(3, items)
+
+
+def test_the_documented_descriptions_of_egoexo4d_are_read_for_selective_decoding() -> None:
+    """Flags are booleans of the first annotator, and "0" and "1" of the second."""
+    (found,) = read_atomic(FOLDER / "egoexo4d/doc_excerpt/atomic_descriptions_val.SAMPLE.json").values()
+    assert [given.time for given in found] == [0.03831, 0.76281, 3.001, 3.94343, 18.48356]
+    assert found[2].text == "C leans on his left leg."

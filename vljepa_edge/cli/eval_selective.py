@@ -73,6 +73,8 @@ def selective(
     from vljepa_edge.evaluation.selective.streams import has_annotations, recorded
 
     shown, levels = _listed("kinds", kinds, KINDS), _listed("noise", noises, tuple(LEVELS))
+    if data is not None and not data.is_dir():
+        raise InputError(f"data must be a folder, got {data}")
     if out is not None:
         require(("matplotlib",), "train")
         make_folder(out)

@@ -68,7 +68,8 @@ def csv_rows(
             raise DataError(file, f"must have the columns {', '.join(columns)}, lacks {', '.join(missing)}")
         for number, row in enumerate(reader, 1):
             if None in row or any(row[name] is None for name in columns):
-                raise DataError(file, f"must have {len(reader.fieldnames or ())} cells", f"row {number}")
+                hint = "; a text with a comma must stand in quotes" if None in row and quoted else ""
+                raise DataError(file, f"must have {len(reader.fieldnames or ())} cells{hint}", f"row {number}")
             yield f"row {number}", row
     except csv.Error as error:
         raise DataError(file, f"must be CSV: {error}") from error

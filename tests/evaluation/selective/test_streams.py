@@ -251,8 +251,8 @@ def test_a_folder_s_table_names_its_videos(tmp_path: Path) -> None:
     (tmp_path / "annotations.csv").write_text("path,time,text\na.mp4,3,later\n./a.mp4,1.5,first\n")
     found = read_table(tmp_path / "annotations.csv")
     assert [given.text for given in found[tmp_path / "a.mp4"]] == ["first", "later"]
-    wrong = {"path,time\n": "columns path, time, text", "path,time,text\na.mp4,x,y\n": "line 2.*time must",
-             "path,time,text\na.mp4,1,hello, world\n": "line 2.*must stand in quotes"}  # fmt: skip
+    wrong = {"path,time\n": "columns path, time, text", "path,time,text\na.mp4,x,y\n": "row 1: time must",
+             "path,time,text\na.mp4,1,hello, world\n": "row 1: must have 3 cells.*must stand in quotes"}  # fmt: skip
     for text, message in wrong.items():
         (tmp_path / "annotations.csv").write_text(text)
         with pytest.raises(DataError, match=message):
@@ -264,7 +264,7 @@ def test_a_text_with_a_comma_that_stands_in_no_quotes_is_refused(tmp_path: Path)
     table.write_text('path,time,text\na.mp4,1,"hello, big world"\n')
     assert read_table(table) == {tmp_path / "a.mp4": [Annotation(1.0, "hello, big world")]}
     table.write_text("path,time,text\na.mp4,0,fine\na.mp4,1,hello, big world\n")
-    with pytest.raises(DataError, match="line 3: must have 3 cells; a text with a comma must stand in quotes"):
+    with pytest.raises(DataError, match="row 2: must have 3 cells; a text with a comma must stand in quotes"):
         read_table(table)
 
 

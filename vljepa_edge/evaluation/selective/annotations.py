@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from vljepa_edge.errors import DataError
-from vljepa_edge.evaluation.tables import json_of
+from vljepa_edge.evaluation.tables import csv_rows, json_of
 
 Named = TypeVar("Named", Path, str)
 COLUMNS = ("path", "time", "text")
@@ -30,25 +29,14 @@ class Annotation(NamedTuple):
 def read_table(table: Path) -> dict[Path, list[Annotation]]:
     """The annotations of each video of a CSV, in the order of time: of a.mp4 and ./a.mp4 together, as they are one.
 
-    Raises DataError that names the line.
+    Raises DataError that names the row.
     """
     found: dict[Path, list[Annotation]] = {}
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.DictReader(lines, strict=True)
-            if not set(COLUMNS) <= set(reader.fieldnames or ()):
-                raise DataError(table, f"must have the columns {', '.join(COLUMNS)}, got {reader.fieldnames}")
-            for row in reader:
-                where = f"line {reader.line_num}"
-                if None in row:
-                    cells = len(reader.fieldnames or ())
-                    raise DataError(table, f"must have {cells} cells; a text with a comma must stand in quotes", where)
-                if not row["path"]:
-                    raise DataError(table, "path must be a file, got nothing", where)
-                annotation = _annotation(table, where, row["time"], row["text"])
-                found.setdefault(table.parent / row["path"], []).append(annotation)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(table, f"can't be read as CSV in UTF-8 ({error})") from error
+    for place, row in csv_rows(table, *COLUMNS):
+        if not row["path"]:
+            raise DataError(table, "path must be a file, got nothing", place)
+        annotation = _annotation(table, place, row["time"], row["text"])
+        found.setdefault(table.parent / row["path"], []).append(annotation)
     return _complete(table, found)
 
 
