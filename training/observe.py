@@ -18,6 +18,7 @@ from vljepa_edge.errors import InputError
 from vljepa_edge.support.atomic import replacing
 
 _SMOOTH = 0.1  # weight of the newest step in what the progress line shows
+_CELL = (4.2, 2.2)  # of a curve, inches
 
 
 class Observer:
@@ -156,7 +157,10 @@ def draw_curves(log: Path, picture: Path) -> None:
     names = sorted({name for own in curves.values() for name in own})
     if not names:
         return
-    figure = Figure(figsize=(4.2 * len(curves), 2.2 * len(names)), layout="constrained")
+    wide, high = _CELL[0] * len(curves), _CELL[1] * len(names)
+    figure = Figure(figsize=(wide, high))
+    # Margins in inches, since to fit them takes longer than to draw.
+    figure.subplots_adjust(0.7 / wide, 0.3 / high, 1 - 0.15 / wide, 1 - 0.3 / high, wspace=0.3, hspace=0.35)
     axes = figure.subplots(len(names), len(curves), squeeze=False)
     for column, (stage, own) in enumerate(curves.items()):
         for row, name in enumerate(names):
@@ -165,5 +169,6 @@ def draw_curves(log: Path, picture: Path) -> None:
             at.plot(steps, [points[step] for step in steps], linewidth=1)
             at.set_title(f"{stage}: {name}", fontsize=8)
             at.tick_params(labelsize=7)
+            at.locator_params(nbins=5)
     with replacing(picture) as part:
         figure.savefig(part, format="png", dpi=110)

@@ -58,7 +58,8 @@ def matrix_turn(frame: av.VideoFrame) -> Turn:
     """What the display matrix of a decoded frame says. Angles snap to quarter turns."""
     # The side data of a frame and the frame keep each other until the cycle collector runs: those of a small copy do.
     try:
-        small = frame.reformat(width=math.ceil(frame.width / 32), height=math.ceil(frame.height / 32), format="gray8")
+        size = math.ceil(frame.width / 32), math.ceil(frame.height / 32)
+        small = frame.reformat(*size, "gray8", interpolation="POINT", threads=1)  # its pixels are of no interest
     except FFmpegError:  # it can't be converted, and so not be shown
         return UPRIGHT
     try:
