@@ -1,57 +1,58 @@
-"""The default's frozen streams, which every trained arm sees through: made once in the work folder.
+"""The default's frozen streams, which every trained arm sees through.
 
-The image network is a pinned package's; its projection and the motion stem are fitted to drawn clips, by the recipe
-`tiny` of the default. What a work folder of it has (`make tiny`) may be copied to `streams`.
+    python -m vljepa_edge.training.reproduction.streams FOLDER
+
+fits them to drawn clips by the recipe `tiny` of the default, in half an hour of two cores or more, and replaces
+`streams.safetensors` beside this file. FOLDER is a work folder, such as `make tiny` leaves. Rounding gives them other
+numbers on another machine, so arms read that file: they see the same wherever they are made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import argparse
+import hashlib
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from safetensors.torch import load_file, save_file
-from torch import Tensor
-
-from vljepa_edge.support.atomic import replacing
-from vljepa_edge.support.locked import locked
-from vljepa_edge.training.reproduction.experiment import named
-
 if TYPE_CHECKING:
-    from vljepa_edge.training.tiny.recipe import Recipe
+    from vljepa_edge.nn.tiny_streams import TinyStreams
 
-FEATURES = Path("streams", "features")
+FITTED = Path(__file__).with_name("streams.safetensors")
+"""What was fitted: the projection of appearance, the embeddings of classes, the motion stem."""
+FEATURES = "features"
 """In what arms share: what the frozen streams make of photographs and clips."""
 
 
+@cache
 def streams_name() -> str:
-    """Of the frozen streams: those of another recipe have another name."""
-    recipe = _recipe().model_dump(mode="json")
-    return named({part: recipe[part] for part in ("seed", "data", "motion")})
+    """Of the frozen streams: of other numbers it is another."""
+    return hashlib.sha256(FITTED.read_bytes()).hexdigest()[:16]
 
 
-def frozen_streams(shared: Path, say: Callable[[str], None]) -> dict[str, Tensor]:
-    """The X-encoder's weights by name. The first call draws and encodes clips and trains the motion stem, which
-    takes half an hour of two cores or more.
+def load_streams(x_encoder: TinyStreams) -> None:
+    """Give it what was fitted. Its image network has the weights of the pinned package already."""
+    from safetensors.torch import load_file
 
-    Raises AssetError when a package can't be had, and InputError as the making of the default does.
-    """
-    from vljepa_edge.training.tiny.make import begin
+    left, _ = x_encoder.load_state_dict(load_file(FITTED), strict=False)
+    assert all(name.startswith(x_encoder.sourced) for name in left)
+
+
+def main() -> None:
+    """Fit and write."""
+    from vljepa_edge.training.tiny.features import save_tensors
+    from vljepa_edge.training.tiny.make import RECIPES, begin
     from vljepa_edge.training.tiny.model import streams
     from vljepa_edge.training.tiny.prepare import Workshop
-
-    file = shared / f"streams-{streams_name()}.safetensors"
-    shared.mkdir(parents=True, exist_ok=True)
-    with locked(shared):
-        if not file.exists():
-            made = streams(begin(Workshop(_recipe(), shared / FEATURES.parent), say))
-            with replacing(file) as part:
-                save_file({name: value.contiguous() for name, value in made.state_dict().items()}, part)
-    return load_file(file)
-
-
-def _recipe() -> Recipe:
-    from vljepa_edge.training.tiny.make import RECIPES
     from vljepa_edge.training.tiny.recipe import load_recipe
 
-    return load_recipe(RECIPES / "tiny.yaml")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, metavar="FOLDER")
+    workshop = Workshop(load_recipe(RECIPES / "tiny.yaml"), parser.parse_args().folder)
+    made = streams(begin(workshop, print))
+    state = made.state_dict().items()
+    save_tensors({name: value for name, value in state if not name.startswith(made.sourced)}, FITTED)
+
+
+if __name__ == "__main__":
+    main()

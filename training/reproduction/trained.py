@@ -115,7 +115,7 @@ def _start(config: RunConfig, setting: Setting) -> Path:
     from vljepa_edge.nn.tiny_streams import TinyStreams
     from vljepa_edge.nn.vljepa import VLJepa
     from vljepa_edge.training.build import save_model
-    from vljepa_edge.training.reproduction.streams import frozen_streams
+    from vljepa_edge.training.reproduction.streams import load_streams
 
     folder = setting.folder / "start"
     if not (folder / "tokenizers" / "decoder.json").exists():  # the last that is written
@@ -123,7 +123,7 @@ def _start(config: RunConfig, setting: Setting) -> Path:
         torch.manual_seed(setting.seed)
         model = VLJepa.assemble(architecture)
         if isinstance(model.x_encoder, TinyStreams):
-            model.x_encoder.load_state_dict(frozen_streams(setting.shared, _quiet))
+            load_streams(model.x_encoder)
         target = Path(architecture.y_encoder.source) / "tokenizer.json"
         texts = tokenizers_of(architecture, None, {"target": target} if target.is_file() else {})
         save_model(model, texts, folder, include_frozen=False)
@@ -162,7 +162,3 @@ def _in_folder(spec: Mapping[str, Any], data: Path) -> dict[str, Any]:
         return str(data / Path(value).name) if key == "path" else value
 
     return {key: found(key, value) for key, value in spec.items()}
-
-
-def _quiet(text: str) -> None:
-    """What is said on the way is of no interest here."""
