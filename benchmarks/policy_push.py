@@ -1,9 +1,10 @@
-"""Policy push: running Ward and local variance in the C++ core, one embedding a push. Peers: the same in NumPy."""
+"""Policy push: one embedding a push. Running Ward and local variance beside the same in NumPy, then every policy."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.bench import THREADS, Bench
 from benchmarks.comparison import Comparison, Limit, Stage
 from benchmarks.interleave import Case, Samples
-from vljepa_edge.streaming.policy import LocalVariance, Policy, RunningWard
+from vljepa_edge.streaming.policy import Budget, LocalVariance, Policy, RunningWard, Uniform
 
 WIDTHS = (384, 1536)
 PUSHES = 1000
@@ -103,24 +104,37 @@ def stages(bench: Bench) -> list[Stage]:
         ward: lambda width: NumpyRunningWard(width, ward.threshold, ward.min_duration),
         variance: lambda width: NumpyLocalVariance(variance, _HOP),
     }
-    return [_pushed(bench, policy, width, start) for policy, start in peers.items() for width in WIDTHS]
+    beside = [_pushed(bench, policy, width, start) for policy, start in peers.items() for width in WIDTHS]
+    return [*beside, _every(bench, WIDTHS[-1])]
+
+
+def _every(bench: Bench, width: int) -> Stage:
+    """All policies with their defaults, the default one first."""
+    rows = embeddings(PUSHES, width)
+    policies = (RunningWard(), Budget(), LocalVariance(), Uniform())
+    cases = [Case(policy.name, partial(_opened, policy, rows)) for policy in policies]
+    title = f"every policy, {PUSHES} pushes of {width}"
+    return Stage(title, cases, lambda samples: Comparison(title, samples, _limit(bench, width)), 0.1)
+
+
+def _opened(policy: Policy, rows: NDArray[np.float32]) -> int:
+    """How many segments open."""
+    push = policy.start(rows.shape[1]).push
+    return sum(push(row, _HOP * i).opened for i, row in enumerate(rows))
+
+
+def _limit(bench: Bench, width: int) -> Limit:
+    return Limit(1e3 * PUSHES * _BYTES * width / bench.limits.memory[THREADS], "its bytes through memory once")
 
 
 def _pushed(bench: Bench, policy: Policy, width: int, start: Callable[[int], Peer]) -> Stage:
     rows = embeddings(PUSHES, width)
-    one = rows[0, :1]
-
-    def ours() -> int:
-        push = policy.start(width).push
-        return sum(push(row, _HOP * i).opened for i, row in enumerate(rows))
+    ours = partial(_opened, policy, rows)
+    call = partial(_opened, policy, np.repeat(rows[:1, :1], PUSHES, 0))
 
     def peer() -> int:
         push = start(width).push
         return sum(push(row, _HOP * i) for i, row in enumerate(rows))
-
-    def call() -> int:
-        push = policy.start(1).push
-        return sum(push(one, _HOP * i).opened for i in range(PUSHES))
 
     found: tuple[Callable[[], int], Callable[[], int]] = ours, peer
     opened = {run() for run in found}
@@ -132,7 +146,6 @@ def _pushed(bench: Bench, policy: Policy, width: int, start: Callable[[int], Pee
     title = f"{policy.name}, {PUSHES} pushes of {width}"
 
     def tell(samples: tuple[Samples, ...]) -> Comparison:
-        limit = Limit(1e3 * PUSHES * _BYTES * width / bench.limits.memory[THREADS], "its bytes through memory once")
-        return Comparison(title, samples, limit, (places, alone))
+        return Comparison(title, samples, _limit(bench, width), (places, alone))
 
     return Stage(title, cases, tell, 0.1)
