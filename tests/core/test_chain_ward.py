@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from time import process_time
 
 import numpy as np
 import pytest
@@ -43,6 +44,21 @@ def test_equals_scikit_learn(length: int, width: int, seed: int, data: st.DataOb
 def test_equals_scikit_learn_at_the_paper_size(n_segments: int) -> None:
     rows = walk(720, 1536, 0)
     assert chain_ward(rows, n_segments).tolist() == oracle(rows, n_segments)
+
+
+@pytest.mark.slow
+def test_a_million_embeddings_are_cut_where_scenes_change_in_n_log_n() -> None:
+    """64 wide, 50 of a scene. 16 times as many take 20 times as long by n log n, and 256 times by n squared."""
+    rng, count, dwell = np.random.default_rng(5), 1_000_000, 50
+    rows = np.repeat(rng.standard_normal((count // dwell, 64), np.float32), dwell, axis=0)
+    rows += 0.2 * rng.standard_normal(rows.shape, np.float32)
+    seconds = {}
+    for length in (count // 16, count):
+        begun = process_time()
+        firsts = chain_ward(rows[:length], length // dwell)
+        seconds[length] = process_time() - begun
+        assert np.array_equal(firsts, np.arange(0, length, dwell))
+    assert seconds[count] < 100 * seconds[count // 16]
 
 
 def test_repeated_frames_stay_together() -> None:
