@@ -55,7 +55,7 @@ class Contrast:
         found = np.array(list(self.differences(results).values()))
         named = f"{self.better} - {self.worse}, {self.of()}"
         if len(found) < len(SEEDS):
-            return Verdict(OPEN, (f"{named}: {len(found)} seeds that both arms have, {len(SEEDS)} are needed",))
+            return Verdict(OPEN, (f"{named}: both arms have {len(found)} of the {len(SEEDS)} seeds that are needed",))
         effect, spread = float(found.mean()), float(np.ptp(found))
         said = f"{named}: {effect:+.1f} (from {found.min():+.1f} to {found.max():+.1f})"
         if abs(effect) <= spread:

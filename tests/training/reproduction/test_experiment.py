@@ -138,7 +138,7 @@ def test_one_contrast_against_it_refutes_a_claim_and_two_seeds_decide_nothing() 
     assert all_of([right, wrong])(results).outcome == FAILS
     two = {name: {s: seeds[s] for s in SEEDS[:2]} for name, seeds in results.items()}
     assert all_of([right])(two).outcome == OPEN
-    assert "2 seeds that both arms have, 3 are needed" in all_of([right])(two).why[0]
+    assert "both arms have 2 of the 3 seeds that are needed" in all_of([right])(two).why[0]
 
 
 def test_an_arm_that_collapsed_wins_nothing() -> None:
