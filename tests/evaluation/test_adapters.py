@@ -105,6 +105,9 @@ def test_classes_that_differ_in_case_and_white_space_at_most_are_one(tmp_path: P
     task: Any = BENCHMARKS["classification"].task(own)
     assert task.labels == (("Dog",), ("a  dog",))
     assert [item.label for item in task.items] == [0, 0, 1, 1]
+    write(own, "path,label\n0.mp4,cafe\u0301\n1.mp4,caf\u00e9\n2.mp4,tea\n")
+    encoded: Any = BENCHMARKS["classification"].task(own)
+    assert [item.label for item in encoded.items] == [0, 0, 1], "a letter and its accent, in one or in two"
     made_up.WRITERS["coin_steps"](tmp_path / "coin")
     file = tmp_path / "coin/COIN.json"
     before: Any = BENCHMARKS["coin_steps"].task(tmp_path / "coin")
@@ -167,7 +170,8 @@ def test_texts_of_hard_negatives_are_as_in_the_file(tmp_path: Path) -> None:
     ("name", "file", "change", "why"),
     [
         ("ssv2", "labels/validation.json", {"template": "Eating [something]"}, "entry 0: template must be one of"),
-        ("tallyqa", "test.json", {"answer": 16}, "entry 0: must have an answer of 0 to 15"),
+        ("tallyqa", "test.json", {"answer": 16}, "entry 0: answer must be 0 to 15, got 16"),
+        ("tallyqa", "test.json", {"issimple": "true"}, "entry 0: issimple must be true or false, got 'true'"),
         ("sugarcrepe_pp", "data/swap_att.json", {"caption2": " "}, "entry 0: caption2 must be a text"),
     ],
 )
@@ -180,6 +184,41 @@ def test_an_entry_that_is_wrong_is_named(
     write(tmp_path / file, rows)
     with pytest.raises(DataError, match=why):
         BENCHMARKS[name].task(tmp_path)
+
+
+@pytest.mark.parametrize("program", ["abc", {"a": 1}, [1]])
+def test_a_program_of_clevr_that_is_none_is_named(program: object, tmp_path: Path) -> None:
+    WRITERS["clevr"](tmp_path)
+    file = tmp_path / "questions/CLEVR_val_questions.json"
+    found = json.loads(file.read_text())
+    found["questions"][1]["program"] = program
+    write(file, found)
+    with pytest.raises(DataError, match="question 1: program must be a list of objects"):
+        BENCHMARKS["clevr"].task(tmp_path)
+
+
+def test_a_clip_of_kinetics_must_have_a_label(tmp_path: Path) -> None:
+    WRITERS["kinetics400"](tmp_path)
+    file = tmp_path / "val.csv"
+    file.write_text(file.read_text().replace("archery", " "))
+    with pytest.raises(DataError, match="row 2: label must be a text with at least one letter"):
+        BENCHMARKS["kinetics400"].task(tmp_path)
+
+
+def test_blank_lines_of_crosstask_are_no_rows(tmp_path: Path) -> None:
+    before: Any = laid("crosstask_steps", tmp_path)
+    for file in (tmp_path / "crosstask_release").rglob("*.csv"):
+        file.write_text(file.read_text() + "\n")
+    assert BENCHMARKS["crosstask_steps"].task(tmp_path) == before
+
+
+def test_a_path_that_is_written_in_several_ways_is_one_video(tmp_path: Path) -> None:
+    own = tmp_path / "own.csv"
+    write(own, f"path,text\na.mp4,A cup.\n./b/../a.mp4,A red cup.\n{tmp_path}/a.mp4,One cup.\nb.mp4,A dog.\n")
+    task: Any = BENCHMARKS["retrieval"].task(own)
+    assert [(item.media.path, len(item.texts)) for item in task.items] == [
+        (tmp_path / "a.mp4", 3), (tmp_path / "b.mp4", 1)
+    ]  # fmt: skip
 
 
 def test_an_unknown_name_is_an_error() -> None:

@@ -19,6 +19,16 @@ def test_top_k_is_that_of_scikit_learn(k: int) -> None:
     assert metrics.top_k(SCORES, RIGHT, k) == pytest.approx(100 * top_k_accuracy_score(RIGHT, SCORES, k=k))
 
 
+def test_equal_classes_tie_where_clips_are_nearly_at_right_angles_to_them() -> None:
+    """What is rounded are the terms of a cosine, which are as large where it is small."""
+    rng = np.random.default_rng(1)
+    for shared in (rng.normal(size=512), np.repeat([1.0, 0.0], 256)):
+        classes = (shared * (1 + 1e-7 * rng.normal(size=(20, 512)))).astype(np.float32)
+        clips = rng.normal(size=(200, 512)) * (shared != 1.0) if 0.0 in shared else rng.normal(size=(200, 512))
+        scores = metrics.cosines(clips, classes)
+        assert metrics.top_k(scores, rng.integers(0, 20, 200), 1) == 0.0
+
+
 def test_class_mean_recall_at_one_is_scikit_learn_s_macro_recall() -> None:
     few = np.where(RIGHT == 3, 4, RIGHT)  # a class that does not occur takes no part
     expected = recall_score(few, SCORES.argmax(1), average="macro", labels=np.unique(few))

@@ -92,6 +92,7 @@ CHANGE = CHANGES[0]
         (items.Questions((Question(CLIPS[0], "Which?", ("a",), 0),)), "Which.* must have at least 2 candidates"),
         (items.Transitions((Transition(CHANGE, (CLIPS[0],), 0),)), "a transition must have at least 2 candidates"),
         (items.Retrieval((Described(CLIPS[0], ("a", "b")),)), "at least 2 videos, got 1"),
+        (items.Captioning((Described(CLIPS[0], ("a",)),)), "captioning must have at least 2 videos, got 1: which"),
         (items.Retrieval(tuple(Described(clip, ()) for clip in CLIPS)), "at least 2 texts, got 0"),
         (items.Retrieval(tuple(Described(clip, ("a dog",)) for clip in CLIPS)), "not of all 12 videos, got 'a dog'"),
     ],

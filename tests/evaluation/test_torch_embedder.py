@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,17 @@ def test_a_query_of_its_own_is_asked_where_none_is(small: VLJepa, clips: list[Me
         rows = asks.embed_media([Look(clips[0], own)]), silent.embed_media([Look(clips[0], given)])
         assert np.allclose(*rows, atol=1e-6)
     assert asks.digest != silent.digest
+
+
+def test_what_reads_texts_is_part_of_the_digest(small: VLJepa) -> None:
+    """Rows of another tokenizer or prompt are not this model's."""
+    other = tokenizer_of_words(["what", "a", "red", "square", "moves"])
+    digests = {TorchEmbedder(small, *pair, PLAN).digest for pair in ((WORDS, WORDS), (other, WORDS), (WORDS, other))}
+    config = small.config
+    small.config = replace(config, y_encoder=replace(config.y_encoder, prompt="the "))
+    digests.add(TorchEmbedder(small, WORDS, WORDS, PLAN).digest)
+    small.config = config
+    assert len(digests) == 4 and TorchEmbedder(small, WORDS, WORDS, PLAN).digest in digests
 
 
 def test_texts_stand_behind_the_prompt_or_alone(small: VLJepa) -> None:

@@ -31,7 +31,7 @@ PAIRS: dict[str, list[tuple[str, float | None, str]]] = {
     "activitynet": [
         (f"v_a-_{n}", None, f"A {thing} is seen. It is put on the {THINGS[n - 1]}.") for n, thing in enumerate(THINGS)
     ],
-    "didemo": [(f"1{n}@N00_3.5_{n}ab", None, f"the {t} moves. we see a {t}") for n, t in enumerate(THINGS)],
+    "didemo": [(f"1{n}@N00_3.5_{n}ab", 0.0, f"the {t} moves. we see a {t}") for n, t in enumerate(THINGS)],
     "msvd": [
         *((f"-a_b{n}_{n}_{n + 7}", None, text) for n, t in enumerate(THINGS)
           for text in (f"a {t} falls", f"the {t} is on the floor")),
@@ -135,8 +135,32 @@ def test_a_preview_is_not_taken_for_its_video(tmp_path: Path) -> None:
     made.pvd_bench(tmp_path)
     for name in ("previews/00000000.jpg", "videos/00000000.mp4", "videos/00000000.webp", "videos/00000001.png"):
         write(tmp_path / name, "")
-    found = [item.media.path.name for item in BENCHMARKS["pvd_bench"].task(tmp_path).items]
-    assert found[:3] == ["00000000.mp4", "00000001.png", "00000002.mp4"]
+    found = [item.media.path for item in BENCHMARKS["pvd_bench"].task(tmp_path).items]
+    assert found[:2] == [tmp_path / "videos" / "00000000.mp4", tmp_path / "00000001.mp4"]
+
+
+def test_what_is_hidden_and_links_that_lead_nowhere_stand_in_for_no_video(tmp_path: Path) -> None:
+    made.pvd_bench(tmp_path)
+    for name in (".Trash-1000/00000000.mp4", "videos/00000000.mp4", "videos/._00000001.mp4", "videos/00000001.mp4"):
+        write(tmp_path / name, "")
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "00000001.mp4").symlink_to(tmp_path / "gone.mp4")
+    found = [item.media.path for item in BENCHMARKS["pvd_bench"].task(tmp_path).items[:2]]
+    assert found == [tmp_path / "videos" / "00000000.mp4", tmp_path / "videos" / "00000001.mp4"]
+
+
+def test_shards_of_pvd_bench_may_be_links(tmp_path: Path) -> None:
+    made.pvd_bench_shards(tmp_path / "data")
+    count = len(BENCHMARKS["pvd_bench"].task(tmp_path / "data").items)
+    (tmp_path / "data" / "test").rename(tmp_path / "elsewhere")
+    (tmp_path / "data" / "test").mkdir()
+    (tmp_path / "data" / "test" / "0").symlink_to(tmp_path / "elsewhere")
+    assert len(BENCHMARKS["pvd_bench"].task(tmp_path / "data").items) == count > 0
+
+
+def test_of_a_video_of_didemo_only_what_people_saw_is_seen(tmp_path: Path) -> None:
+    task: Retrieval = read("didemo", tmp_path)
+    assert {(item.media.start, item.media.end) for item in task.items} == {(0.0, 30.0)}
 
 
 def test_a_video_of_msvd_without_a_caption_is_named(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 
 
@@ -27,5 +28,6 @@ class Classes:
 
 
 def folded(text: str) -> str:
-    """A text without what is no difference in what it says: case, and how much white space there is."""
-    return " ".join(text.lower().split())
+    """A text without what is no difference in what it says: case, how much white space there is, and of several ways to
+    encode a letter which one it is."""
+    return " ".join(unicodedata.normalize("NFKC", text).lower().split())

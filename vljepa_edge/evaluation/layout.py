@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -38,32 +39,45 @@ class Layout:
         return LayoutError(self.data, why, self.tree)
 
     def media(self, stem: str, suffix: str = ".mp4", start: float | None = None, end: float | None = None) -> Media:
-        """The video or image of this stem, at any depth, or a stretch of it; where there is none, `stem` and `suffix`
-        in the folder."""
-        return Media(self._by_stem.get(stem, self.data / f"{stem}{suffix}"), start, end)
+        """The video of this stem, or the image where `suffix` is an image's, at any depth, or a stretch of it; where
+        there is none, `stem` and `suffix` in the folder. Players and downloaders leave previews beside videos, or in
+        place of one that they could not get."""
+        kind = self._photos if suffix.lower() in PHOTOS else self._videos
+        return Media(kind.get(stem, self.data / f"{stem}{suffix}"), start, end)
 
     def at(self, name: str, *folders: str) -> Media:
         """The video or image `name` in the first of these folders that has it, else in the first."""
         paths = [self.data / folder / name for folder in folders]
         return Media(next((path for path in paths if os.path.isfile(path)), paths[0]))
 
-    @cached_property
-    def _by_stem(self) -> dict[str, Path]:
-        """Of a video and a photo of one stem the video: players and downloaders leave previews beside videos."""
-        photos: dict[str, Path] = {}
-        others: dict[str, Path] = {}
+    def files(self, folder: Path) -> Iterator[Path]:
+        """The files below a folder, in order, through links, but for hidden ones and what is in hidden folders."""
         walked: set[tuple[int, int]] = set()  # links may lead to a folder twice, or back to one that they are in
-        for folder, folders, files in os.walk(self.data, followlinks=True):
-            status = os.stat(folder)
+        for parent, folders, names in os.walk(folder, followlinks=True):
+            status = os.stat(parent)
             if (status.st_dev, status.st_ino) in walked:
                 folders.clear()
                 continue
             walked.add((status.st_dev, status.st_ino))
-            folders.sort()
-            for name in sorted(files):
-                found = photos if name.lower().endswith(PHOTOS) else others
-                found.setdefault(stem_of(name), Path(folder, name))
-        return photos | others
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            yield from (Path(parent, name) for name in sorted(names) if not name.startswith("."))
+
+    @cached_property
+    def _photos(self) -> dict[str, Path]:
+        return self._by_stem(True)
+
+    @cached_property
+    def _videos(self) -> dict[str, Path]:
+        return self._by_stem(False)
+
+    def _by_stem(self, photos: bool) -> dict[str, Path]:
+        """The first file of each stem; a link that leads nowhere only where there is no other."""
+        found: dict[str, Path] = {}
+        for file in self.files(self.data):
+            stem = stem_of(file.name)
+            if file.name.lower().endswith(PHOTOS) == photos and (stem not in found or not os.path.isfile(found[stem])):
+                found[stem] = file
+        return found
 
 
 def stem_of(name: str) -> str:

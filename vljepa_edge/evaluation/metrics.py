@@ -113,8 +113,13 @@ def by_group(values: Mapping[str, float], name: str = "mean") -> dict[str, float
 
 def cosines(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float32]:
     """(l, r) cosines; NaN where a row is zero or not finite."""
-    found: NDArray[np.float32] = _unit(left).astype(np.float32) @ _unit(right).astype(np.float32).T
+    found: NDArray[np.float32] = units(left) @ units(right).T
     return found
+
+
+def units(rows: NDArray[Any]) -> NDArray[np.float32]:
+    """(n, E) rows of length 1; NaN where one is zero or not finite."""
+    return _unit(rows).astype(np.float32)
 
 
 def _unit(rows: NDArray[Any]) -> NDArray[np.float64]:

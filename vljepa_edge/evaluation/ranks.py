@@ -2,7 +2,8 @@
 
 A tie is wrong, and so is a score that is not a finite number: a model that gives every candidate the same score knows
 nothing, whichever of them comes first. Scores tie when they differ by less than the rounding of a product in fp32 does:
-equal embeddings may give scores that differ in their last bits.
+equal embeddings may give scores that differ in their last bits. What is rounded are the terms of the product, which are
+large where the score is small, too: cosines tie within 1e-6.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from vljepa_edge.errors import InputError
 
 _ROUNDING = 1e-6
-"""Of the largest score: what two equal embeddings' scores may differ by."""
+"""Of the largest score, and of 1 at least: what two equal embeddings' scores may differ by."""
 NOWHERE = np.iinfo(np.int64).max
 """The rank of what is in no top k, however large k is."""
 
@@ -33,7 +34,7 @@ def ranks(scores: ArrayLike, right: ArrayLike) -> NDArray[np.int64]:
         wanted = wanted[:, None] == np.arange(table.shape[1])
     finite = np.isfinite(table)
     best = np.where(wanted & finite, table, -np.inf).max(1, initial=-np.inf)
-    rounding = _ROUNDING * np.where(finite, np.abs(table), 0.0).max(1, initial=0.0)
+    rounding = _ROUNDING * np.where(finite, np.abs(table), 0.0).max(1, initial=1.0)
     at_least_as_high = ~wanted & (~finite | (table >= (best - rounding)[:, None]))
     found: NDArray[np.int64] = np.where(np.isneginf(best), NOWHERE, at_least_as_high.sum(1))
     return found
@@ -83,7 +84,7 @@ def _cuts(scores: NDArray[Any], yes: NDArray[np.bool_]) -> tuple[NDArray[np.floa
     no_below = np.concatenate([[0], np.cumsum(~ordered)])
     yes_above = ordered.sum() - np.concatenate([[0], np.cumsum(ordered)])
     between = np.ones(len(values) + 1, bool)  # a threshold lies below all, above all, or between two that differ
-    between[1:-1] = np.diff(values) > _ROUNDING * np.abs(values).max(initial=0.0)
+    between[1:-1] = np.diff(values) > _ROUNDING * np.abs(values).max(initial=1.0)
     middles = 0.5 * (values[1:] + values[:-1])
     cuts = np.concatenate([[-np.inf], middles, [np.inf]]) if len(values) else np.array([-np.inf])
     return cuts[between], (no_below + yes_above)[between]

@@ -79,6 +79,8 @@ def csv_lists(file: Path, width: int) -> Iterator[tuple[str, list[str]]]:
     """The place and the cells of each row of a table without a header, `width` cells wide. Raises DataError."""
     try:
         for number, row in enumerate(csv.reader(io.StringIO(text_of(file), newline=""), strict=True), 1):
+            if not row:
+                continue  # a blank line
             if len(row) != width:
                 raise DataError(file, f"must have {width} cells, got {len(row)}", f"row {number}")
             yield f"row {number}", row

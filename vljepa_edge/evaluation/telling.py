@@ -5,6 +5,7 @@ from __future__ import annotations
 from vljepa_edge.errors import InputError
 from vljepa_edge.evaluation.items import (
     Anticipation,
+    Captioning,
     Classification,
     Question,
     Questions,
@@ -30,6 +31,9 @@ def check_telling(task: Task) -> None:
             for item in task.items:
                 if len(item.candidates) < 2:
                     _refuse(_named(item), "candidates", len(item.candidates))
+        case Captioning():
+            if len(task.items) < 2:
+                _refuse("captioning", "videos", len(task.items), "which words are rare can't be told")
         case Retrieval():
             _check_retrieval(task)
 
@@ -60,5 +64,5 @@ def _named(item: Question | Transition) -> str:
     return f"the question {shown(item.text)}" if isinstance(item, Question) else "a transition"
 
 
-def _refuse(what: str, of: str, count: int) -> None:
-    raise InputError(f"{what} must have at least 2 {of}, got {count}: a model that knows nothing would be right")
+def _refuse(what: str, of: str, count: int, why: str = "a model that knows nothing would be right") -> None:
+    raise InputError(f"{what} must have at least 2 {of}, got {count}: {why}")

@@ -46,11 +46,12 @@ class TorchEmbedder:
             tokenizer.no_padding()
             tokenizer.enable_truncation(tokens)
         self._device = model.predictor.head.weight.device
-        self._digest = digest_of(model, plan, query, tokens)
+        reads = (model.config, *(one.to_str() for one in self._tokenizers))
+        self._digest = digest_of(model, plan, query, tokens, *reads)
 
     @property
     def digest(self) -> str:
-        """Of the weights and the plan."""
+        """Of the weights, the tokenizers and the plan."""
         return self._digest
 
     @torch.inference_mode()

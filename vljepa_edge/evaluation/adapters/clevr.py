@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from vljepa_edge.errors import DataError
@@ -9,6 +10,7 @@ from vljepa_edge.evaluation.benchmark import Benchmark
 from vljepa_edge.evaluation.items import Question, Questions
 from vljepa_edge.evaluation.layout import Layout
 from vljepa_edge.evaluation.tables import json_object, texts_of
+from vljepa_edge.support.arguments import shown
 
 ANSWERS = (
     *("yes", "no"), *(str(number) for number in range(11)), *("cube", "cylinder", "sphere", "metal", "rubber"),
@@ -35,12 +37,14 @@ def read(layout: Layout) -> Questions:
         if answer not in ANSWERS:
             raise DataError(file, f"answer must be one of the 28, got {answer!r}", place)
         media = layout.media(image.removesuffix(".png"), ".png")
-        items.append(Question(media, text, ANSWERS, ANSWERS.index(answer), _kind(row)))
+        items.append(Question(media, text, ANSWERS, ANSWERS.index(answer), _kind(file, place, row)))
     return Questions(tuple(items))
 
 
-def _kind(row: dict[str, Any]) -> str:
+def _kind(file: Path, place: str, row: dict[str, Any]) -> str:
     program = row.get("program") or [{}]
+    if not isinstance(program, list) or not isinstance(program[-1], dict):
+        raise DataError(file, f"program must be a list of objects, got {shown(program)}", place)
     last = str(program[-1].get("function", "") or program[-1].get("type", ""))
     if last in ("equal_integer", "less_than", "greater_than"):
         return "compare integer"

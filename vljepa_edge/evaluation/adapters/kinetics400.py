@@ -6,7 +6,7 @@ from vljepa_edge.evaluation.benchmark import Benchmark, paper
 from vljepa_edge.evaluation.classes import Classes
 from vljepa_edge.evaluation.items import Classification, Labelled
 from vljepa_edge.evaluation.layout import Layout
-from vljepa_edge.evaluation.tables import csv_rows, number_of
+from vljepa_edge.evaluation.tables import csv_rows, number_of, texts_of
 
 TREE = """\
 DIR/
@@ -19,6 +19,8 @@ def read(layout: Layout) -> Classification:
     """The clips of the validation set; the classes are the labels of the table, in the order of the alphabet."""
     file = layout.file("val.csv", "kinetics-400_val.csv", "kinetics_400_val.csv", "annotations/val.csv")
     rows = list(csv_rows(file, "label", "youtube_id", "time_start", "time_end"))
+    for place, row in rows:
+        texts_of(file, place, row, "label", "youtube_id")
     classes = Classes(sorted({row["label"] for _, row in rows}))
     items = []
     for place, row in rows:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from vljepa_edge.evaluation.items import (
 )
 from vljepa_edge.evaluation.layout import Layout
 from vljepa_edge.evaluation.tables import csv_rows, stretch_of, texts_of
+from vljepa_edge.support.install import require
 
 _MEDIA = "path (from the table's folder), and for a stretch of a video start and end in seconds"
 
@@ -43,7 +45,8 @@ def read_retrieval(layout: Layout) -> Retrieval:
 
 
 def read_captioning(layout: Layout) -> Captioning:
-    """As for retrieval; the texts of a clip are its references."""
+    """As for retrieval; the texts of a clip are its references. Raises EngineError where CIDEr can't be computed."""
+    require(["pycocoevalcap"], "eval")
     return Captioning(read_retrieval(layout).items)
 
 
@@ -61,14 +64,15 @@ def read_questions(layout: Layout) -> Questions:
 
 
 def _media(table: Path, place: str, row: dict[str, str]) -> Media:
-    (path,) = texts_of(table, place, row, "path")
+    (given,) = texts_of(table, place, row, "path")
+    path = Path(os.path.abspath(table.parent / given))  # one file, however it is written; links keep their names
     times = {name: row.get(name) or "" for name in ("start", "end")}
     lacking = [name for name, time in times.items() if not time.strip()]
     if len(lacking) == 2:
-        return Media(table.parent / path)
+        return Media(path)
     if lacking:
         raise DataError(table, f"must have both start and end, or neither; {lacking[0]} is empty", place)
-    return Media(table.parent / path, *stretch_of(table, place, [*times.values()]))
+    return Media(path, *stretch_of(table, place, [*times.values()]))
 
 
 def _own(name: str, protocol: str, columns: str, read: Callable[[Layout], Task]) -> Benchmark:

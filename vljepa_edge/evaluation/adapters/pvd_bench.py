@@ -23,7 +23,7 @@ DIR/
 def read(layout: Layout) -> Retrieval:
     """The videos that people described; those of the table, where there is one."""
     table, shards = layout.data / _TABLE, layout.data / "test"
-    pairs = _unpacked(shards) if shards.is_dir() and not table.is_file() else _table(layout.file(_TABLE))
+    pairs = _unpacked(layout, shards) if shards.is_dir() and not table.is_file() else _table(layout.file(_TABLE))
     texts: dict[Media, list[str]] = {}
     for name, text in pairs:
         texts.setdefault(layout.media(name), []).append(text)
@@ -37,10 +37,10 @@ def _table(file: Path) -> Iterator[tuple[str, str]]:
         yield name, text
 
 
-def _unpacked(folder: Path) -> Iterator[tuple[str, str]]:
+def _unpacked(layout: Layout, folder: Path) -> Iterator[tuple[str, str]]:
     """The same of each file that has a caption."""
-    for file in sorted(folder.rglob("*.json")):
-        row = json_object(file)
+    for file in layout.files(folder):
+        row = json_object(file) if file.suffix == ".json" else {}
         if row.get("human_caption") is not None:
             yield file.stem, texts_of(file, "the file", row, "human_caption")[0]
 

@@ -22,8 +22,10 @@ def read(layout: Layout) -> Questions:
     for place, row in json_list(file):
         image, text = texts_of(file, place, row, "image", "question")
         answer, simple = field_of(file, place, row, "answer"), field_of(file, place, row, "issimple")
-        if str(answer) not in ANSWERS or not isinstance(simple, bool):
-            raise DataError(file, f"must have an answer of 0 to 15 and issimple true or false, got {answer}", place)
+        if str(answer) not in ANSWERS:
+            raise DataError(file, f"answer must be 0 to 15, got {answer!r}", place)
+        if not isinstance(simple, bool):
+            raise DataError(file, f"issimple must be true or false, got {simple!r}", place)
         media = layout.at(image, ".", "images")
         items.append(Question(media, text, ANSWERS, int(answer), "simple" if simple else "complex"))
     return Questions(tuple(items))

@@ -16,11 +16,10 @@ def measure(task: Questions, embedder: Embedder) -> dict[str, float]:
     question is one of yes and no, in capitals or not, F1 of yes, too."""
     names = sorted({name for item in task.items for name in item.candidates})
     places = {name: place for place, name in enumerate(names)}
-    texts = embedder.embed_texts(names)
-    seen = embedder.embed_media([Look(item.media, item.text) for item in task.items])
+    texts = metrics.units(embedder.embed_texts(names))
+    seen = metrics.units(embedder.embed_media([Look(item.media, item.text) for item in task.items]))
     scores = [
-        metrics.cosines(row[None], texts[[places[name] for name in item.candidates]])[0]
-        for row, item in zip(seen, task.items, strict=True)
+        texts[[places[name] for name in item.candidates]] @ row for row, item in zip(seen, task.items, strict=True)
     ]
     right = metrics.answers(scores, [item.answer for item in task.items])
     yes = np.array([folded(item.candidates[item.answer]) == "yes" for item in task.items])
