@@ -16,6 +16,7 @@ from vljepa_edge.errors import DataError, InputError, LayoutError
 from vljepa_edge.evaluation.adapters import BENCHMARKS, benchmark_of
 from vljepa_edge.evaluation.bundle_embedder import BundleEmbedder
 from vljepa_edge.evaluation.items import Classification, Media, Questions, Triplets
+from vljepa_edge.evaluation.published import ITEMS
 from vljepa_edge.evaluation.run import select
 from vljepa_edge.model import Model
 
@@ -43,7 +44,8 @@ def test_a_benchmark_runs_from_its_files_to_its_figures(name: str, tmp_path: Pat
     show((media for item in task.items for media in item.seen()), tmp_path)
     selection = select(BENCHMARKS[name], tmp_path / "data")
     result = selection.measure(BundleEmbedder(model, views=1))
-    assert result.complete and result.items == len(task.items) and result.missing == 0
+    assert result.items == len(task.items) and result.missing == 0
+    assert result.complete == (name not in ITEMS), "what is made up is a part of what was published"
     assert all(0 <= value <= 100 for value in result.figures.values())
     for paper in BENCHMARKS[name].papers:
         assert paper.figure in result.figures, "the paper's figure is among ours"

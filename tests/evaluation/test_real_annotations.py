@@ -18,6 +18,7 @@ from tests.evaluation.embedders import Same
 from tests.evaluation.shown import show
 from vljepa_edge.evaluation.adapters import BENCHMARKS
 from vljepa_edge.evaluation.items import Anticipation, Classification, Retrieval
+from vljepa_edge.evaluation.published import ITEMS
 from vljepa_edge.evaluation.run import select
 from vljepa_edge.evaluation.selective.annotations import read_atomic
 
@@ -95,6 +96,7 @@ def test_the_real_files_are_read_and_a_few_items_evaluated(
     task = benchmark.task(data)
     _, items, answers = FILES[name]
     assert len(task.items) == items
+    assert ITEMS.get(name, items) == items or name == "coin_tasks", "those of COIN are of another split"
     if isinstance(task, Classification | Anticipation):
         print(name, len(task.items), "items", len(task.labels), "classes")
         assert answers is None or len(task.labels) == answers

@@ -118,7 +118,8 @@ def _print(result: Result) -> None:
         unread = f"warning: {result.unread} files, or stretches of them, can't be read: they count as wrong: {files}"
         warn.print(unread, style="yellow")
     if result.benchmark.papers and not result.complete:
-        warn.print("warning: a part of the benchmark was measured: don't compare it with the paper", style="yellow")
+        part = f"{result.items} items were measured, and {result.total} are published"
+        warn.print(f"warning: {part}: don't compare it with the paper", style="yellow")
 
 
 def _some(files: Sequence[Path]) -> str:

@@ -13,6 +13,7 @@ from vljepa_edge.evaluation.cached import Cached, Report
 from vljepa_edge.evaluation.embedder import Embedder
 from vljepa_edge.evaluation.items import Questions, Task, Triplets, media_of
 from vljepa_edge.evaluation.measure import measure
+from vljepa_edge.evaluation.published import ITEMS
 from vljepa_edge.evaluation.selection import first, shuffled, there
 from vljepa_edge.evaluation.telling import check_telling
 
@@ -21,7 +22,7 @@ from vljepa_edge.evaluation.telling import check_telling
 class Result:
     """figures: per cent, by name, the most important one first. items: how many were evaluated. missing: how many were
     left out because a file is not there. unread: how many videos and images, or stretches of them, are there and could
-    not be read, which counts as wrong. complete: whether these are all items of the benchmark. missing_files,
+    not be read, which counts as wrong. total: how many items the benchmark has, as it was published. missing_files,
     unread_files: the files that these are about."""
 
     benchmark: Benchmark
@@ -29,16 +30,22 @@ class Result:
     items: int
     missing: int
     unread: int
-    complete: bool
+    total: int
     missing_files: Sequence[Path]
     unread_files: Sequence[Path]
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are all items of the benchmark."""
+        return self.items == self.total
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
         papers = [{"table": p.table, "figure": p.figure, "values": dict(p.values)} for p in self.benchmark.papers]
         return {
             "benchmark": self.benchmark.name, "figures": self.figures, "items": self.items, "missing": self.missing,
-            "unread": self.unread, "complete": self.complete, "paper": papers, "ours": list(self.benchmark.ours),
+            "unread": self.unread, "total": self.total, "complete": self.complete, "paper": papers,
+            "ours": list(self.benchmark.ours),
             "missing_files": [str(file) for file in self.missing_files],
             "unread_files": [str(file) for file in self.unread_files],
         }  # fmt: skip
@@ -47,7 +54,7 @@ class Result:
 @dataclass(frozen=True)
 class Selection:
     """What of a benchmark is evaluated. missing: how many items lack a file. missing_files: which files those are.
-    total: how many items it has."""
+    total: how many items it has, as it was published."""
 
     benchmark: Benchmark
     task: Task
@@ -62,7 +69,7 @@ class Selection:
         count = len(self.task.items)
         unread = sorted({media.path for seen in cached.unread for media in media_of(seen)})
         return Result(
-            self.benchmark, figures, count, self.missing, len(cached.unread), count == self.total, self.missing_files,
+            self.benchmark, figures, count, self.missing, len(cached.unread), self.total, self.missing_files,
             unread,
         )  # fmt: skip
 
@@ -90,4 +97,4 @@ def select(benchmark: Benchmark, data: Path, *, limit: int | None = None, query:
     chosen = first(found, limit)
     check_telling(chosen)
     missing = len(task.items) - len(found.items)
-    return Selection(benchmark, chosen, missing, missing_files, len(task.items))
+    return Selection(benchmark, chosen, missing, missing_files, ITEMS.get(benchmark.name, len(task.items)))
